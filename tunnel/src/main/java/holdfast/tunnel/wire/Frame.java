@@ -1,0 +1,166 @@
+package holdfast.tunnel.wire;
+
+import java.nio.ByteBuffer;
+import java.util.List;
+import java.util.UUID;
+
+/// One message on the link. A new kind needs a record here, a type number that was never used before, and a table in
+/// docs/protocol.md.
+///
+/// Buffers are read-only views of the packet they came in: valid as long as they are referenced, never written to.
+/// A frame of the data stream has no resource id: the stream it travels on names the resource (see [StreamStart]).
+public sealed interface Frame {
+    /// Frames that travel on stream 0, the control stream of the session.
+    sealed interface Control extends Frame {}
+
+    /// Control frames that concern one resource.
+    sealed interface OfResource extends Control {
+        UUID resource();
+    }
+
+    /// Frames of a resource's ordered data stream, from the primary to the backup (R14).
+    sealed interface Data extends Frame {}
+
+    // ---- session -------------------------------------------------------------------------------------------------
+
+    /// First frame of each side, inside TLS. `nonce` is fresh for each session; `instance` for each start of a daemon.
+    record Hello(
+            int minVersion,
+            int maxVersion,
+            long features,
+            UUID node,
+            String nodeName,
+            long instance,
+            byte[] nonce,
+            long wallMillis)
+            implements Control {}
+
+    /// Answer to the peer's Hello: echoes its nonce and what was agreed, so that a downgrade is seen.
+    record Welcome(int version, long features, byte[] peerNonce) implements Control {}
+
+    record Ping(long token, long wallMillis) implements Control {}
+
+    record Pong(long token, long wallMillis) implements Control {}
+
+    /// The receiver of `stream` can take this many more bytes of raw payload.
+    record Credit(int stream, long bytes) implements Control {}
+
+    /// The session ends on purpose; `reason` is for the operator.
+    record Goodbye(String reason) implements Control {}
+
+    // ---- pairing -------------------------------------------------------------------------------------------------
+
+    /// Redeems a one-time invitation; the sender's key is the one of its TLS certificate.
+    record Join(byte[] secret, UUID node, String nodeName) implements Control {}
+
+    /// `accepted` false: `reason` says why, and nothing was changed.
+    record Joined(boolean accepted, UUID node, String nodeName, String reason) implements Control {}
+
+    // ---- resources: setting up -----------------------------------------------------------------------------------
+
+    /// Asks the peer to keep a copy of a resource. `settings` is the text of its settings file.
+    record Offer(UUID resource, String name, long sizeBytes, String settings, String confirm) implements OfResource {}
+
+    record OfferReply(UUID resource, boolean accepted, String reason) implements OfResource {}
+
+    /// The resource is taken away at the sender; `keepCopy` false asks the peer to delete its copy as well.
+    record Withdraw(UUID resource, boolean keepCopy) implements OfResource {}
+
+    // ---- resources: handshake and answers --------------------------------------------------------------------------
+
+    /// What a side knows of its copy; both send it once a session and again whenever role or disk state changes.
+    ///
+    /// @param role 1 primary, 2 secondary
+    /// @param diskState ordinal of replicator.state.DiskState
+    /// @param committed what a promotion of the sender would yield; for a primary its last position
+    /// @param stored durable in the sender's journal
+    /// @param openEpoch number of a staged and uncommitted epoch, 0 for none
+    /// @param everCommitted whether the copy ever had a committed point (R19)
+    /// @param journalBytes how much an epoch may take in the sender's journal, header bytes included
+    /// @param blank the base is known to read back zeros wherever nothing was written
+    record ResourceHello(
+            UUID resource,
+            int role,
+            int diskState,
+            long sizeBytes,
+            Position committed,
+            Position stored,
+            long openEpoch,
+            boolean everCommitted,
+            long journalBytes,
+            boolean blank,
+            Ancestry ancestry)
+            implements OfResource {}
+
+    /// The primary opens its data stream: what follows on `stream` continues at `from`.
+    ///
+    /// @param session names this stream in every answer, so that a late answer of an older one is known as such
+    record StreamStart(UUID resource, long session, int stream, Position from) implements OfResource {}
+
+    /// The sender will not replicate with this copy; the resource alone is disconnected, on both sides (R2).
+    record Refused(UUID resource, String reason) implements OfResource {}
+
+    /// The peer has everything up to `stored` on stable storage, and would yield `committed` if promoted.
+    ///
+    /// @param synced first-sync frames with a sequence number up to this are durable in the base
+    record Ack(UUID resource, long session, Position stored, Position committed, long synced) implements OfResource {}
+
+    /// Answer to [EpochBegin]: room is reserved for `grantedBlocks`, or `missingBytes` more are needed first (R17).
+    record EpochReply(UUID resource, long session, long epoch, long grantedBlocks, long missingBytes)
+            implements OfResource {}
+
+    /// Answer to [Compare]: empty `blockDigests` when the whole range is equal, else 32 bytes for each 4 KiB block.
+    record CompareReply(UUID resource, long session, long offsetBytes, int lengthBytes, byte[] blockDigests)
+            implements OfResource {}
+
+    // ---- data stream -----------------------------------------------------------------------------------------------
+
+    /// Replicates one application write.
+    record Write(int volume, Position position, long wallMillis, long offsetBytes, ByteBuffer data) implements Data {}
+
+    /// Replicates a write of zeroes or a trim: the range reads back zero. `punch` permits to give the space back.
+    record Zero(int volume, Position position, long wallMillis, long offsetBytes, long lengthBytes, boolean punch)
+            implements Data {}
+
+    /// Nothing newer than `position` existed at `wallMillis`: the copy is complete until then (R26).
+    record Heartbeat(Position position, long wallMillis) implements Data {}
+
+    /// Asks for room for `blocks` blocks of an epoch; nothing is frozen yet. Asking again replaces the request.
+    record EpochBegin(long epoch, long blocks) implements Data {}
+
+    /// Blocks as of the epoch's position; offset and length are whole 4 KiB blocks (the device's last one may be short).
+    record EpochBlocks(int volume, long epoch, long offsetBytes, ByteBuffer data) implements Data {}
+
+    record EpochZero(int volume, long epoch, long offsetBytes, long lengthBytes) implements Data {}
+
+    /// The epoch is whole: the copy moves to `position` by this record alone (R18).
+    ///
+    /// @param blocks distinct blocks it holds
+    /// @param digest SHA-256 over what was sent, see docs/protocol.md
+    record EpochCommit(long epoch, Position position, long wallMillis, long blocks, byte[] digest, Ancestry ancestry)
+            implements Data {}
+
+    /// First sync, straight to the base (R19); `sequence` counts up from 1 within the session.
+    record SyncBlocks(int volume, long sequence, long offsetBytes, ByteBuffer data) implements Data {}
+
+    record SyncZero(int volume, long sequence, long offsetBytes, long lengthBytes) implements Data {}
+
+    /// Asks whether a range of the peer's committed image (first sync: of its base) has this SHA-256.
+    record Compare(int volume, long offsetBytes, int lengthBytes, byte[] digest) implements Data {}
+
+    /// What the stream's frames of one kind say of the list above.
+    static boolean isBulk(Frame frame) {
+        return switch (frame) {
+            case EpochBlocks _, EpochZero _, SyncBlocks _, SyncZero _, Compare _ -> true;
+            case Control _, Write _, Zero _, Heartbeat _, EpochBegin _, EpochCommit _ -> false;
+        };
+    }
+
+    /// For checks that want every frame kind: the permitted records, in type-number order.
+    List<Class<? extends Frame>> KINDS = List.of(
+            Hello.class, Welcome.class, Ping.class, Pong.class, Credit.class, Goodbye.class, Join.class, Joined.class,
+            Offer.class, OfferReply.class, Withdraw.class, ResourceHello.class, StreamStart.class, Refused.class,
+            Ack.class, EpochReply.class, CompareReply.class, Write.class, Zero.class, Heartbeat.class,
+            EpochBegin.class, EpochBlocks.class, EpochZero.class, EpochCommit.class, SyncBlocks.class,
+            SyncZero.class, Compare.class);
+}
