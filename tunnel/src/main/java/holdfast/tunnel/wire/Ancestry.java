@@ -4,11 +4,14 @@ import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 
-/// The forks that led to a copy, oldest first: which generation followed which, and where (protocol rule R2).
+/// The forks that led to a copy, oldest first: which generation followed which, and where (protocol
+/// rule R2).
 ///
-/// @param entries oldest first, at most [#MAX_ENTRIES]; the last one is the generation the copy is in
+/// @param entries oldest first, at most [#MAX_ENTRIES]; the last one is the generation the copy is
+///   in
 public record Ancestry(List<Entry> entries) {
-    /// Beyond it the oldest entries are dropped; a peer that is older still is compared, not guessed about.
+    /// Beyond it the oldest entries are dropped; a peer that is older still is compared, not
+    /// guessed about.
     public static final int MAX_ENTRIES = 1024;
 
     public static final Ancestry EMPTY = new Ancestry(List.of());
@@ -18,12 +21,14 @@ public record Ancestry(List<Entry> entries) {
     /// @param parent where it began; [Position#NONE] for the first generation of a resource
     /// @param author node that started it
     /// @param wallMillis the author's wall clock, a label only
-    public record Entry(long generation, Position parent, Reason reason, UUID author, long wallMillis) {
+    public record Entry(
+            long generation, Position parent, Reason reason, UUID author, long wallMillis) {
         /// Bytes on the wire and on disk: 8 + 16 + 1 + 16 + 8.
         public static final int BYTES = 49;
     }
 
-    /// Why a generation was started. Numbers on the wire and on disk are the ordinals plus one, never reused.
+    /// Why a generation was started. Numbers on the wire and on disk are the ordinals plus one,
+    /// never reused.
     public enum Reason {
         CREATE,
         ATTACH,
@@ -52,6 +57,7 @@ public record Ancestry(List<Entry> entries) {
     public Ancestry plus(Entry next) {
         var all = new java.util.ArrayList<>(entries);
         all.add(next);
-        return new Ancestry(all.size() > MAX_ENTRIES ? all.subList(all.size() - MAX_ENTRIES, all.size()) : all);
+        return new Ancestry(
+                all.size() > MAX_ENTRIES ? all.subList(all.size() - MAX_ENTRIES, all.size()) : all);
     }
 }

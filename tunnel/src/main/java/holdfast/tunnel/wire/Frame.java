@@ -4,11 +4,12 @@ import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.UUID;
 
-/// One message on the link. A new kind needs a record here, a type number that was never used before, and a table in
-/// docs/protocol.md.
+/// One message on the link. A new kind needs a record here, a type number that was never used
+/// before, and a table in docs/protocol.md.
 ///
-/// Buffers are read-only views of the packet they came in: valid as long as they are referenced, never written to.
-/// A frame of the data stream has no resource id: the stream it travels on names the resource (see [StreamStart]).
+/// Buffers are read-only views of the packet they came in: valid as long as they are referenced,
+/// never written to. A frame of the data stream has no resource id: the stream it travels on names
+/// the resource (see [StreamStart]).
 public sealed interface Frame {
     /// Frames that travel on stream 0, the control stream of the session.
     sealed interface Control extends Frame {}
@@ -21,9 +22,10 @@ public sealed interface Frame {
     /// Frames of a resource's ordered data stream, from the primary to the backup (R14).
     sealed interface Data extends Frame {}
 
-    // ---- session -------------------------------------------------------------------------------------------------
+    // ---- session --------------------------------------------------------------------------------
 
-    /// First frame of each side, inside TLS. `nonce` is fresh for each session; `instance` for each start of a daemon.
+    /// First frame of each side, inside TLS. `nonce` is fresh for each session; `instance` for each
+    /// start of a daemon.
     record Hello(
             int minVersion,
             int maxVersion,
@@ -35,7 +37,8 @@ public sealed interface Frame {
             long wallMillis)
             implements Control {}
 
-    /// Answer to the peer's Hello: echoes its nonce and what was agreed, so that a downgrade is seen.
+    /// Answer to the peer's Hello: echoes its nonce and what was agreed, so that a downgrade is
+    /// seen.
     record Welcome(int version, long features, byte[] peerNonce) implements Control {}
 
     record Ping(long token, long wallMillis) implements Control {}
@@ -48,7 +51,7 @@ public sealed interface Frame {
     /// The session ends on purpose; `reason` is for the operator.
     record Goodbye(String reason) implements Control {}
 
-    // ---- pairing -------------------------------------------------------------------------------------------------
+    // ---- pairing --------------------------------------------------------------------------------
 
     /// Redeems a one-time invitation; the sender's key is the one of its TLS certificate.
     record Join(byte[] secret, UUID node, String nodeName) implements Control {}
@@ -56,19 +59,22 @@ public sealed interface Frame {
     /// `accepted` false: `reason` says why, and nothing was changed.
     record Joined(boolean accepted, UUID node, String nodeName, String reason) implements Control {}
 
-    // ---- resources: setting up -----------------------------------------------------------------------------------
+    // ---- resources: setting up ------------------------------------------------------------------
 
     /// Asks the peer to keep a copy of a resource. `settings` is the text of its settings file.
-    record Offer(UUID resource, String name, long sizeBytes, String settings, String confirm) implements OfResource {}
+    record Offer(UUID resource, String name, long sizeBytes, String settings, String confirm)
+            implements OfResource {}
 
     record OfferReply(UUID resource, boolean accepted, String reason) implements OfResource {}
 
-    /// The resource is taken away at the sender; `keepCopy` false asks the peer to delete its copy as well.
+    /// The resource is taken away at the sender; `keepCopy` false asks the peer to delete its copy
+    /// as well.
     record Withdraw(UUID resource, boolean keepCopy) implements OfResource {}
 
-    // ---- resources: handshake and answers --------------------------------------------------------------------------
+    // ---- resources: handshake and answers -------------------------------------------------------
 
-    /// What a side knows of its copy; both send it once a session and again whenever role or disk state changes.
+    /// What a side knows of its copy; both send it once a session and again whenever role or disk
+    /// state changes.
     ///
     /// @param role 1 primary, 2 secondary
     /// @param diskState ordinal of replicator.state.DiskState
@@ -76,7 +82,8 @@ public sealed interface Frame {
     /// @param stored durable in the sender's journal
     /// @param openEpoch number of a staged and uncommitted epoch, 0 for none
     /// @param everCommitted whether the copy ever had a committed point (R19)
-    /// @param journalBytes how much an epoch may take in the sender's journal, header bytes included
+    /// @param journalBytes how much an epoch may take in the sender's journal, header bytes
+    ///   included
     /// @param blank the base is known to read back zeros wherever nothing was written
     record ResourceHello(
             UUID resource,
@@ -94,41 +101,61 @@ public sealed interface Frame {
 
     /// The primary opens its data stream: what follows on `stream` continues at `from`.
     ///
-    /// @param session names this stream in every answer, so that a late answer of an older one is known as such
-    record StreamStart(UUID resource, long session, int stream, Position from) implements OfResource {}
+    /// @param session names this stream in every answer, so that a late answer of an older one is
+    ///   known as such
+    record StreamStart(UUID resource, long session, int stream, Position from)
+            implements OfResource {}
 
-    /// The sender will not replicate with this copy; the resource alone is disconnected, on both sides (R2).
+    /// The sender will not replicate with this copy; the resource alone is disconnected, on both
+    /// sides (R2).
     record Refused(UUID resource, String reason) implements OfResource {}
 
-    /// The peer has everything up to `stored` on stable storage, and would yield `committed` if promoted.
+    /// The peer has everything up to `stored` on stable storage, and would yield `committed` if
+    /// promoted.
     ///
     /// @param synced first-sync frames with a sequence number up to this are durable in the base
-    record Ack(UUID resource, long session, Position stored, Position committed, long synced) implements OfResource {}
-
-    /// Answer to [EpochBegin]: room is reserved for `grantedBlocks`, or `missingBytes` more are needed first (R17).
-    record EpochReply(UUID resource, long session, long epoch, long grantedBlocks, long missingBytes)
+    record Ack(UUID resource, long session, Position stored, Position committed, long synced)
             implements OfResource {}
 
-    /// Answer to [Compare]: empty `blockDigests` when the whole range is equal, else 32 bytes for each 4 KiB block.
-    record CompareReply(UUID resource, long session, long offsetBytes, int lengthBytes, byte[] blockDigests)
+    /// Answer to [EpochBegin]: room is reserved for `grantedBlocks`, or `missingBytes` more are
+    /// needed first (R17).
+    record EpochReply(
+            UUID resource, long session, long epoch, long grantedBlocks, long missingBytes)
             implements OfResource {}
 
-    // ---- data stream -----------------------------------------------------------------------------------------------
+    /// Answer to [Compare]: empty `blockDigests` when the whole range is equal, else 32 bytes for
+    /// each 4 KiB block.
+    record CompareReply(
+            UUID resource, long session, long offsetBytes, int lengthBytes, byte[] blockDigests)
+            implements OfResource {}
+
+    // ---- data stream ----------------------------------------------------------------------------
 
     /// Replicates one application write.
-    record Write(int volume, Position position, long wallMillis, long offsetBytes, ByteBuffer data) implements Data {}
-
-    /// Replicates a write of zeroes or a trim: the range reads back zero. `punch` permits to give the space back.
-    record Zero(int volume, Position position, long wallMillis, long offsetBytes, long lengthBytes, boolean punch)
+    record Write(int volume, Position position, long wallMillis, long offsetBytes, ByteBuffer data)
             implements Data {}
 
-    /// Nothing newer than `position` existed at `wallMillis`: the copy is complete until then (R26).
+    /// Replicates a write of zeroes or a trim: the range reads back zero. `punch` permits to give
+    /// the space back.
+    record Zero(
+            int volume,
+            Position position,
+            long wallMillis,
+            long offsetBytes,
+            long lengthBytes,
+            boolean punch)
+            implements Data {}
+
+    /// Nothing newer than `position` existed at `wallMillis`: the copy is complete until then
+    /// (R26).
     record Heartbeat(Position position, long wallMillis) implements Data {}
 
-    /// Asks for room for `blocks` blocks of an epoch; nothing is frozen yet. Asking again replaces the request.
+    /// Asks for room for `blocks` blocks of an epoch; nothing is frozen yet. Asking again replaces
+    /// the request.
     record EpochBegin(long epoch, long blocks) implements Data {}
 
-    /// Blocks as of the epoch's position; offset and length are whole 4 KiB blocks (the device's last one may be short).
+    /// Blocks as of the epoch's position; offset and length are whole 4 KiB blocks (the device's
+    /// last one may be short).
     record EpochBlocks(int volume, long epoch, long offsetBytes, ByteBuffer data) implements Data {}
 
     record EpochZero(int volume, long epoch, long offsetBytes, long lengthBytes) implements Data {}
@@ -137,15 +164,24 @@ public sealed interface Frame {
     ///
     /// @param blocks distinct blocks it holds
     /// @param digest SHA-256 over what was sent, see docs/protocol.md
-    record EpochCommit(long epoch, Position position, long wallMillis, long blocks, byte[] digest, Ancestry ancestry)
+    record EpochCommit(
+            long epoch,
+            Position position,
+            long wallMillis,
+            long blocks,
+            byte[] digest,
+            Ancestry ancestry)
             implements Data {}
 
     /// First sync, straight to the base (R19); `sequence` counts up from 1 within the session.
-    record SyncBlocks(int volume, long sequence, long offsetBytes, ByteBuffer data) implements Data {}
+    record SyncBlocks(int volume, long sequence, long offsetBytes, ByteBuffer data)
+            implements Data {}
 
-    record SyncZero(int volume, long sequence, long offsetBytes, long lengthBytes) implements Data {}
+    record SyncZero(int volume, long sequence, long offsetBytes, long lengthBytes)
+            implements Data {}
 
-    /// Asks whether a range of the peer's committed image (first sync: of its base) has this SHA-256.
+    /// Asks whether a range of the peer's committed image (first sync: of its base) has this
+    /// SHA-256.
     record Compare(int volume, long offsetBytes, int lengthBytes, byte[] digest) implements Data {}
 
     /// What the stream's frames of one kind say of the list above.
@@ -157,10 +193,33 @@ public sealed interface Frame {
     }
 
     /// For checks that want every frame kind: the permitted records, in type-number order.
-    List<Class<? extends Frame>> KINDS = List.of(
-            Hello.class, Welcome.class, Ping.class, Pong.class, Credit.class, Goodbye.class, Join.class, Joined.class,
-            Offer.class, OfferReply.class, Withdraw.class, ResourceHello.class, StreamStart.class, Refused.class,
-            Ack.class, EpochReply.class, CompareReply.class, Write.class, Zero.class, Heartbeat.class,
-            EpochBegin.class, EpochBlocks.class, EpochZero.class, EpochCommit.class, SyncBlocks.class,
-            SyncZero.class, Compare.class);
+    List<Class<? extends Frame>> KINDS =
+            List.of(
+                    Hello.class,
+                    Welcome.class,
+                    Ping.class,
+                    Pong.class,
+                    Credit.class,
+                    Goodbye.class,
+                    Join.class,
+                    Joined.class,
+                    Offer.class,
+                    OfferReply.class,
+                    Withdraw.class,
+                    ResourceHello.class,
+                    StreamStart.class,
+                    Refused.class,
+                    Ack.class,
+                    EpochReply.class,
+                    CompareReply.class,
+                    Write.class,
+                    Zero.class,
+                    Heartbeat.class,
+                    EpochBegin.class,
+                    EpochBlocks.class,
+                    EpochZero.class,
+                    EpochCommit.class,
+                    SyncBlocks.class,
+                    SyncZero.class,
+                    Compare.class);
 }

@@ -4,9 +4,9 @@ import java.nio.ByteBuffer;
 
 /// A place in one history of the data: operation `number` of `generation` (protocol rule R1).
 ///
-/// A generation is started by every attach of a primary and by every promotion; numbers are dense within it and
-/// number 0 is the image the generation began with. Two positions can be ordered by number only within one
-/// generation; how generations follow each other is said by the [Ancestry].
+/// A generation is started by every attach of a primary and by every promotion; numbers are dense
+/// within it and number 0 is the image the generation began with. Two positions can be ordered by
+/// number only within one generation; how generations follow each other is said by the [Ancestry].
 ///
 /// @param generation random and non-zero; 0 only in [#NONE]
 /// @param number 0 or more
