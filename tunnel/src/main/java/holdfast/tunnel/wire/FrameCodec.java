@@ -1,0 +1,664 @@
+package holdfast.tunnel.wire;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import holdfast.tunnel.wire.Frame.Ack;
+import holdfast.tunnel.wire.Frame.Compare;
+import holdfast.tunnel.wire.Frame.CompareReply;
+import holdfast.tunnel.wire.Frame.Credit;
+import holdfast.tunnel.wire.Frame.EpochBegin;
+import holdfast.tunnel.wire.Frame.EpochBlocks;
+import holdfast.tunnel.wire.Frame.EpochCommit;
+import holdfast.tunnel.wire.Frame.EpochReply;
+import holdfast.tunnel.wire.Frame.EpochZero;
+import holdfast.tunnel.wire.Frame.Goodbye;
+import holdfast.tunnel.wire.Frame.Heartbeat;
+import holdfast.tunnel.wire.Frame.Hello;
+import holdfast.tunnel.wire.Frame.Join;
+import holdfast.tunnel.wire.Frame.Joined;
+import holdfast.tunnel.wire.Frame.Offer;
+import holdfast.tunnel.wire.Frame.OfferReply;
+import holdfast.tunnel.wire.Frame.Ping;
+import holdfast.tunnel.wire.Frame.Pong;
+import holdfast.tunnel.wire.Frame.Refused;
+import holdfast.tunnel.wire.Frame.ResourceHello;
+import holdfast.tunnel.wire.Frame.StreamStart;
+import holdfast.tunnel.wire.Frame.SyncBlocks;
+import holdfast.tunnel.wire.Frame.SyncZero;
+import holdfast.tunnel.wire.Frame.Welcome;
+import holdfast.tunnel.wire.Frame.Withdraw;
+import holdfast.tunnel.wire.Frame.Write;
+import holdfast.tunnel.wire.Frame.Zero;
+
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.UUID;
+
+/// Frames to bytes and back: no I/O, no state, no compression. Integers are big-endian.
+///
+/// | offset | bytes | field     | meaning                                                        |
+/// |-------:|------:|-----------|----------------------------------------------------------------|
+/// |      0 |     2 | type      | place in [Frame#KINDS] plus one; numbers are never reused      |
+/// |      2 |     2 | zero      |                                                                |
+/// |      4 |     4 | bodyBytes | 0 to [#MAX_BODY_BYTES]                                         |
+/// |      8 |       | body      | the record's components in order, see docs/protocol.md         |
+///
+/// In a body a UUID takes 16 bytes, a flag one (0 or 1), a text 4 bytes of length and its UTF-8,
+/// bytes of varying length likewise, an ancestry 4 bytes of count and its entries. The data of a
+/// write or of blocks is what is left of the body.
+public final class FrameCodec {
+    public static final int HEADER_BYTES = 8;
+
+    /// Longest data of one frame; a longer write is split before it gets a position.
+    public static final int MAX_DATA_BYTES = 1 << 20;
+
+    /// Longest range that one [Compare] asks about: its reply, 32 bytes for each 4 KiB, is then as
+    /// long as the longest data.
+    public static final int MAX_COMPARE_BYTES = 128 << 20;
+
+    /// 256 bytes beside the data is more than any frame with data has.
+    public static final int MAX_BODY_BYTES = MAX_DATA_BYTES + 256;
+
+    public static final int MAX_NAME_BYTES = 255;
+    public static final int MAX_REASON_BYTES = 4096;
+    public static final int MAX_SETTINGS_BYTES = 64 << 10;
+    public static final int NONCE_BYTES = 32;
+    public static final int DIGEST_BYTES = 32;
+
+    private static final int BLOCK_BYTES = 4096;
+    private static final int MAX_VOLUME = 0xffff;
+
+    private FrameCodec() {}
+
+    /// The number that stands for this frame's kind on the wire.
+    public static int type(Frame frame) {
+        return switch (frame) {
+            case Hello _ -> 1;
+            case Welcome _ -> 2;
+            case Ping _ -> 3;
+            case Pong _ -> 4;
+            case Credit _ -> 5;
+            case Goodbye _ -> 6;
+            case Join _ -> 7;
+            case Joined _ -> 8;
+            case Offer _ -> 9;
+            case OfferReply _ -> 10;
+            case Withdraw _ -> 11;
+            case ResourceHello _ -> 12;
+            case StreamStart _ -> 13;
+            case Refused _ -> 14;
+            case Ack _ -> 15;
+            case EpochReply _ -> 16;
+            case CompareReply _ -> 17;
+            case Write _ -> 18;
+            case Zero _ -> 19;
+            case Heartbeat _ -> 20;
+            case EpochBegin _ -> 21;
+            case EpochBlocks _ -> 22;
+            case EpochZero _ -> 23;
+            case EpochCommit _ -> 24;
+            case SyncBlocks _ -> 25;
+            case SyncZero _ -> 26;
+            case Compare _ -> 27;
+        };
+    }
+
+    /// Bytes that [#encode] will write, header included.
+    public static int sizeOf(Frame frame) {
+        return HEADER_BYTES
+                + switch (frame) {
+                    case Hello f -> 4 + 4 + 8 + 16 + text(f.nodeName()) + 8 + NONCE_BYTES + 8;
+                    case Welcome _ -> 4 + 8 + NONCE_BYTES;
+                    case Ping _, Pong _ -> 8 + 8;
+                    case Credit _ -> 4 + 8;
+                    case Goodbye f -> text(f.reason());
+                    case Join f -> 4 + f.secret().length + 16 + text(f.nodeName());
+                    case Joined f -> 1 + 16 + text(f.nodeName()) + text(f.reason());
+                    case Offer f ->
+                            16 + text(f.name()) + 8 + text(f.settings()) + text(f.confirm());
+                    case OfferReply f -> 16 + 1 + text(f.reason());
+                    case Withdraw _ -> 16 + 1;
+                    case ResourceHello f ->
+                            16
+                                    + 1
+                                    + 1
+                                    + 8
+                                    + 2 * Position.BYTES
+                                    + 8
+                                    + 1
+                                    + 8
+                                    + 1
+                                    + ancestryBytes(f.ancestry());
+                    case StreamStart _ -> 16 + 8 + 4 + Position.BYTES;
+                    case Refused f -> 16 + text(f.reason());
+                    case Ack _ -> 16 + 8 + 2 * Position.BYTES + 8;
+                    case EpochReply _ -> 16 + 8 + 8 + 8 + 8;
+                    case CompareReply f -> 16 + 8 + 8 + 4 + 4 + f.blockDigests().length;
+                    case Write f -> 4 + Position.BYTES + 8 + 8 + f.data().remaining();
+                    case Zero _ -> 4 + Position.BYTES + 8 + 8 + 8 + 1;
+                    case Heartbeat _ -> Position.BYTES + 8;
+                    case EpochBegin _ -> 8 + 8;
+                    case EpochBlocks f -> 4 + 8 + 8 + f.data().remaining();
+                    case EpochZero _ -> 4 + 8 + 8 + 8;
+                    case EpochCommit f ->
+                            8 + Position.BYTES + 8 + 8 + DIGEST_BYTES + ancestryBytes(f.ancestry());
+                    case SyncBlocks f -> 4 + 8 + 8 + f.data().remaining();
+                    case SyncZero _ -> 4 + 8 + 8 + 8;
+                    case Compare _ -> 4 + 8 + 4 + DIGEST_BYTES;
+                };
+    }
+
+    /// Writes one frame; its data's position is left as it was.
+    ///
+    /// @throws IllegalArgumentException if the frame is beyond a limit that [#decode] enforces at
+    ///   the peer
+    /// @throws java.nio.BufferOverflowException if `out` has less than [#sizeOf] left
+    public static void encode(Frame frame, ByteBuffer out) {
+        int bodyBytes = sizeOf(frame) - HEADER_BYTES;
+        allow(bodyBytes <= MAX_BODY_BYTES, "frame of %d bytes", bodyBytes);
+        out.putShort((short) type(frame)).putShort((short) 0).putInt(bodyBytes);
+        switch (frame) {
+            case Hello f -> {
+                out.putInt(f.minVersion()).putInt(f.maxVersion()).putLong(f.features());
+                put(out, f.node());
+                put(out, f.nodeName(), MAX_NAME_BYTES);
+                out.putLong(f.instance());
+                putFixed(out, f.nonce(), NONCE_BYTES);
+                out.putLong(f.wallMillis());
+            }
+            case Welcome f -> {
+                out.putInt(f.version()).putLong(f.features());
+                putFixed(out, f.peerNonce(), NONCE_BYTES);
+            }
+            case Ping f -> out.putLong(f.token()).putLong(f.wallMillis());
+            case Pong f -> out.putLong(f.token()).putLong(f.wallMillis());
+            case Credit f -> out.putInt(f.stream()).putLong(f.bytes());
+            case Goodbye f -> put(out, f.reason(), MAX_REASON_BYTES);
+            case Join f -> {
+                allow(f.secret().length <= MAX_NAME_BYTES, "secret of %d bytes", f.secret().length);
+                out.putInt(f.secret().length).put(f.secret());
+                put(out, f.node());
+                put(out, f.nodeName(), MAX_NAME_BYTES);
+            }
+            case Joined f -> {
+                put(out, f.accepted());
+                put(out, f.node());
+                put(out, f.nodeName(), MAX_NAME_BYTES);
+                put(out, f.reason(), MAX_REASON_BYTES);
+            }
+            case Offer f -> {
+                put(out, f.resource());
+                put(out, f.name(), MAX_NAME_BYTES);
+                out.putLong(f.sizeBytes());
+                put(out, f.settings(), MAX_SETTINGS_BYTES);
+                put(out, f.confirm(), MAX_REASON_BYTES);
+            }
+            case OfferReply f -> {
+                put(out, f.resource());
+                put(out, f.accepted());
+                put(out, f.reason(), MAX_REASON_BYTES);
+            }
+            case Withdraw f -> {
+                put(out, f.resource());
+                put(out, f.keepCopy());
+            }
+            case ResourceHello f -> {
+                put(out, f.resource());
+                out.put((byte) f.role()).put((byte) f.diskState()).putLong(f.sizeBytes());
+                f.committed().write(out);
+                f.stored().write(out);
+                out.putLong(f.openEpoch());
+                put(out, f.everCommitted());
+                out.putLong(f.journalBytes());
+                put(out, f.blank());
+                put(out, f.ancestry());
+            }
+            case StreamStart f -> {
+                put(out, f.resource());
+                out.putLong(f.session()).putInt(f.stream());
+                f.from().write(out);
+            }
+            case Refused f -> {
+                put(out, f.resource());
+                put(out, f.reason(), MAX_REASON_BYTES);
+            }
+            case Ack f -> {
+                put(out, f.resource());
+                out.putLong(f.session());
+                f.stored().write(out);
+                f.committed().write(out);
+                out.putLong(f.synced());
+            }
+            case EpochReply f -> {
+                put(out, f.resource());
+                out.putLong(f.session())
+                        .putLong(f.epoch())
+                        .putLong(f.grantedBlocks())
+                        .putLong(f.missingBytes());
+            }
+            case CompareReply f -> {
+                put(out, f.resource());
+                out.putLong(f.session()).putLong(f.offsetBytes()).putInt(f.lengthBytes());
+                out.putInt(f.blockDigests().length).put(f.blockDigests());
+            }
+            case Write f -> {
+                out.putInt(f.volume());
+                f.position().write(out);
+                out.putLong(f.wallMillis()).putLong(f.offsetBytes());
+                putData(out, f.data());
+            }
+            case Zero f -> {
+                out.putInt(f.volume());
+                f.position().write(out);
+                out.putLong(f.wallMillis()).putLong(f.offsetBytes()).putLong(f.lengthBytes());
+                put(out, f.punch());
+            }
+            case Heartbeat f -> {
+                f.position().write(out);
+                out.putLong(f.wallMillis());
+            }
+            case EpochBegin f -> out.putLong(f.epoch()).putLong(f.blocks());
+            case EpochBlocks f -> {
+                out.putInt(f.volume()).putLong(f.epoch()).putLong(f.offsetBytes());
+                putData(out, f.data());
+            }
+            case EpochZero f ->
+                    out.putInt(f.volume())
+                            .putLong(f.epoch())
+                            .putLong(f.offsetBytes())
+                            .putLong(f.lengthBytes());
+            case EpochCommit f -> {
+                out.putLong(f.epoch());
+                f.position().write(out);
+                out.putLong(f.wallMillis()).putLong(f.blocks());
+                putFixed(out, f.digest(), DIGEST_BYTES);
+                put(out, f.ancestry());
+            }
+            case SyncBlocks f -> {
+                out.putInt(f.volume()).putLong(f.sequence()).putLong(f.offsetBytes());
+                putData(out, f.data());
+            }
+            case SyncZero f ->
+                    out.putInt(f.volume())
+                            .putLong(f.sequence())
+                            .putLong(f.offsetBytes())
+                            .putLong(f.lengthBytes());
+            case Compare f -> {
+                out.putInt(f.volume()).putLong(f.offsetBytes()).putInt(f.lengthBytes());
+                putFixed(out, f.digest(), DIGEST_BYTES);
+            }
+        }
+    }
+
+    /// Reads one frame, all of which is in `in`, and steps past it. Its data is a read-only view of
+    /// `in`.
+    ///
+    /// @throws ProtocolException if the bytes are no such frame
+    public static Frame decode(ByteBuffer in) throws ProtocolException {
+        require(in.remaining() >= HEADER_BYTES, "frame header cut short");
+        int type = in.getShort() & 0xffff;
+        int zero = in.getShort();
+        int bodyBytes = in.getInt();
+        require(zero == 0, "frame type %d: reserved bytes are not zero", type);
+        require(
+                bodyBytes >= 0 && bodyBytes <= MAX_BODY_BYTES,
+                "frame type %d: body of %d bytes",
+                type,
+                bodyBytes);
+        require(
+                bodyBytes <= in.remaining(),
+                "frame type %d: body of %d bytes cut short",
+                type,
+                bodyBytes);
+        var body = new Body(type, in.slice(in.position(), bodyBytes));
+        Frame frame = body.frame();
+        require(
+                !body.in.hasRemaining(),
+                "frame type %d: %d bytes too many",
+                type,
+                body.in.remaining());
+        in.position(in.position() + bodyBytes);
+        return frame;
+    }
+
+    /// Reads all the frames of a payload: one or more, back to back.
+    public static List<Frame> decodeAll(ByteBuffer payload) throws ProtocolException {
+        require(payload.hasRemaining(), "packet without a frame");
+        var frames = new ArrayList<Frame>();
+        while (payload.hasRemaining()) {
+            frames.add(decode(payload));
+        }
+        return frames;
+    }
+
+    /// The bytes of one body, read from the front.
+    private record Body(int type, ByteBuffer in) {
+        Frame frame() throws ProtocolException {
+            return switch (type) {
+                case 1 ->
+                        new Hello(
+                                int32(),
+                                int32(),
+                                int64(),
+                                uuid(),
+                                text(MAX_NAME_BYTES),
+                                int64(),
+                                fixed(NONCE_BYTES),
+                                int64());
+                case 2 -> new Welcome(int32(), int64(), fixed(NONCE_BYTES));
+                case 3 -> new Ping(int64(), int64());
+                case 4 -> new Pong(int64(), int64());
+                case 5 -> new Credit(count32("stream"), count("credit"));
+                case 6 -> new Goodbye(text(MAX_REASON_BYTES));
+                case 7 -> new Join(bytes(MAX_NAME_BYTES), uuid(), text(MAX_NAME_BYTES));
+                case 8 -> new Joined(flag(), uuid(), text(MAX_NAME_BYTES), text(MAX_REASON_BYTES));
+                case 9 ->
+                        new Offer(
+                                uuid(),
+                                text(MAX_NAME_BYTES),
+                                count("size"),
+                                text(MAX_SETTINGS_BYTES),
+                                text(MAX_REASON_BYTES));
+                case 10 -> new OfferReply(uuid(), flag(), text(MAX_REASON_BYTES));
+                case 11 -> new Withdraw(uuid(), flag());
+                case 12 ->
+                        new ResourceHello(
+                                uuid(),
+                                int8(),
+                                int8(),
+                                count("size"),
+                                position(),
+                                position(),
+                                int64(),
+                                flag(),
+                                count("journal"),
+                                flag(),
+                                ancestry());
+                case 13 -> new StreamStart(uuid(), int64(), count32("stream"), position());
+                case 14 -> new Refused(uuid(), text(MAX_REASON_BYTES));
+                case 15 -> new Ack(uuid(), int64(), position(), position(), count("synced"));
+                case 16 ->
+                        new EpochReply(
+                                uuid(), int64(), int64(), count("granted"), count("missing"));
+                case 17 -> compareReply();
+                case 18 -> {
+                    int volume = volume();
+                    Position position = position();
+                    long wallMillis = int64();
+                    long offsetBytes = offset(in.remaining() - 8);
+                    yield new Write(volume, position, wallMillis, offsetBytes, data());
+                }
+                case 19 -> {
+                    int volume = volume();
+                    Position position = position();
+                    long wallMillis = int64();
+                    long offsetBytes = count("offset");
+                    yield new Zero(
+                            volume, position, wallMillis, offsetBytes, length(offsetBytes), flag());
+                }
+                case 20 -> new Heartbeat(position(), int64());
+                case 21 -> new EpochBegin(int64(), count("blocks"));
+                case 22 -> new EpochBlocks(volume(), int64(), offset(in.remaining() - 8), data());
+                case 23 -> {
+                    int volume = volume();
+                    long epoch = int64();
+                    long offsetBytes = count("offset");
+                    yield new EpochZero(volume, epoch, offsetBytes, length(offsetBytes));
+                }
+                case 24 ->
+                        new EpochCommit(
+                                int64(),
+                                position(),
+                                int64(),
+                                count("blocks"),
+                                fixed(DIGEST_BYTES),
+                                ancestry());
+                case 25 ->
+                        new SyncBlocks(
+                                volume(), count("sequence"), offset(in.remaining() - 8), data());
+                case 26 -> {
+                    int volume = volume();
+                    long sequence = count("sequence");
+                    long offsetBytes = count("offset");
+                    yield new SyncZero(volume, sequence, offsetBytes, length(offsetBytes));
+                }
+                case 27 -> compare();
+                default -> throw new ProtocolException("unknown frame type " + type);
+            };
+        }
+
+        private CompareReply compareReply() throws ProtocolException {
+            UUID resource = uuid();
+            long session = int64();
+            long offsetBytes = count("offset");
+            int lengthBytes = compareLength(offsetBytes);
+            byte[] digests = bytes(MAX_DATA_BYTES);
+            int blocks = (lengthBytes + BLOCK_BYTES - 1) / BLOCK_BYTES;
+            require(
+                    digests.length == 0 || digests.length == blocks * DIGEST_BYTES,
+                    "%d bytes of digests for %d blocks",
+                    digests.length,
+                    blocks);
+            return new CompareReply(resource, session, offsetBytes, lengthBytes, digests);
+        }
+
+        private Compare compare() throws ProtocolException {
+            int volume = volume();
+            long offsetBytes = count("offset");
+            return new Compare(
+                    volume, offsetBytes, compareLength(offsetBytes), fixed(DIGEST_BYTES));
+        }
+
+        private int compareLength(long offsetBytes) throws ProtocolException {
+            int lengthBytes = int32();
+            require(
+                    lengthBytes > 0
+                            && lengthBytes <= MAX_COMPARE_BYTES
+                            && offsetBytes <= Long.MAX_VALUE - lengthBytes,
+                    "comparison of %d bytes at %d",
+                    lengthBytes,
+                    offsetBytes);
+            return lengthBytes;
+        }
+
+        private void need(int bytes) throws ProtocolException {
+            require(in.remaining() >= bytes, "frame type %d: body cut short", type);
+        }
+
+        private int int8() throws ProtocolException {
+            need(1);
+            return in.get() & 0xff;
+        }
+
+        private int int32() throws ProtocolException {
+            need(4);
+            return in.getInt();
+        }
+
+        private long int64() throws ProtocolException {
+            need(8);
+            return in.getLong();
+        }
+
+        private int count32(String what) throws ProtocolException {
+            int value = int32();
+            require(value >= 0, "frame type %d: %s %d", type, what, value);
+            return value;
+        }
+
+        private long count(String what) throws ProtocolException {
+            long value = int64();
+            require(value >= 0, "frame type %d: %s %d", type, what, value);
+            return value;
+        }
+
+        private boolean flag() throws ProtocolException {
+            int value = int8();
+            require(value <= 1, "frame type %d: flag %d", type, value);
+            return value == 1;
+        }
+
+        private int volume() throws ProtocolException {
+            int volume = int32();
+            require(volume >= 0 && volume <= MAX_VOLUME, "frame type %d: volume %d", type, volume);
+            return volume;
+        }
+
+        private UUID uuid() throws ProtocolException {
+            need(16);
+            return new UUID(in.getLong(), in.getLong());
+        }
+
+        private Position position() throws ProtocolException {
+            need(Position.BYTES);
+            long generation = in.getLong();
+            long number = in.getLong();
+            require(
+                    number >= 0 && (generation != 0 || number == 0),
+                    "frame type %d: position %d/%d",
+                    type,
+                    generation,
+                    number);
+            return new Position(generation, number);
+        }
+
+        private byte[] fixed(int length) throws ProtocolException {
+            need(length);
+            byte[] bytes = new byte[length];
+            in.get(bytes);
+            return bytes;
+        }
+
+        private byte[] bytes(int max) throws ProtocolException {
+            int length = int32();
+            require(
+                    length >= 0 && length <= max,
+                    "frame type %d: %d bytes where at most %d may be",
+                    type,
+                    length,
+                    max);
+            return fixed(length);
+        }
+
+        private String text(int max) throws ProtocolException {
+            byte[] bytes = bytes(max);
+            try {
+                return UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+            } catch (CharacterCodingException e) {
+                throw new ProtocolException("frame type " + type + ": text is not UTF-8", e);
+            }
+        }
+
+        private Ancestry ancestry() throws ProtocolException {
+            int count = int32();
+            require(
+                    count >= 0 && count <= Ancestry.MAX_ENTRIES,
+                    "ancestry of %d generations",
+                    count);
+            need(count * Ancestry.Entry.BYTES);
+            var entries = new ArrayList<Ancestry.Entry>(count);
+            for (int i = 0; i < count; i++) {
+                long generation = int64();
+                Position parent = position();
+                int reason = int8() - 1;
+                require(reason >= 0 && reason < REASONS.length, "ancestry: reason %d", reason + 1);
+                entries.add(
+                        new Ancestry.Entry(generation, parent, REASONS[reason], uuid(), int64()));
+            }
+            return new Ancestry(entries);
+        }
+
+        private long offset(int dataBytes) throws ProtocolException {
+            long offsetBytes = count("offset");
+            require(
+                    offsetBytes <= Long.MAX_VALUE - Math.max(0, dataBytes),
+                    "frame type %d: offset wraps",
+                    type);
+            return offsetBytes;
+        }
+
+        private long length(long offsetBytes) throws ProtocolException {
+            long lengthBytes = int64();
+            require(
+                    lengthBytes > 0 && offsetBytes <= Long.MAX_VALUE - lengthBytes,
+                    "frame type %d: %d bytes at %d",
+                    type,
+                    lengthBytes,
+                    offsetBytes);
+            return lengthBytes;
+        }
+
+        private ByteBuffer data() throws ProtocolException {
+            require(
+                    in.hasRemaining() && in.remaining() <= MAX_DATA_BYTES,
+                    "frame type %d: %d bytes of data",
+                    type,
+                    in.remaining());
+            ByteBuffer data = in.slice().asReadOnlyBuffer();
+            in.position(in.limit());
+            return data;
+        }
+    }
+
+    private static final Ancestry.Reason[] REASONS = Ancestry.Reason.values();
+
+    private static void put(ByteBuffer out, UUID id) {
+        out.putLong(id.getMostSignificantBits()).putLong(id.getLeastSignificantBits());
+    }
+
+    private static void put(ByteBuffer out, boolean flag) {
+        out.put((byte) (flag ? 1 : 0));
+    }
+
+    private static void put(ByteBuffer out, String text, int max) {
+        byte[] bytes = text.getBytes(UTF_8);
+        allow(bytes.length <= max, "text of %d bytes where at most %d may be", bytes.length, max);
+        out.putInt(bytes.length).put(bytes);
+    }
+
+    private static void putFixed(ByteBuffer out, byte[] bytes, int length) {
+        allow(bytes.length == length, "%d bytes where %d must be", bytes.length, length);
+        out.put(bytes);
+    }
+
+    private static void put(ByteBuffer out, Ancestry ancestry) {
+        out.putInt(ancestry.entries().size());
+        for (Ancestry.Entry entry : ancestry.entries()) {
+            out.putLong(entry.generation());
+            entry.parent().write(out);
+            out.put((byte) (entry.reason().ordinal() + 1));
+            put(out, entry.author());
+            out.putLong(entry.wallMillis());
+        }
+    }
+
+    private static void putData(ByteBuffer out, ByteBuffer data) {
+        allow(
+                data.hasRemaining() && data.remaining() <= MAX_DATA_BYTES,
+                "%d bytes of data",
+                data.remaining());
+        out.put(data.duplicate());
+    }
+
+    private static int text(String text) {
+        return 4 + text.getBytes(UTF_8).length;
+    }
+
+    private static int ancestryBytes(Ancestry ancestry) {
+        return 4 + ancestry.entries().size() * Ancestry.Entry.BYTES;
+    }
+
+    private static void allow(boolean fits, String message, Object... facts) {
+        if (!fits) {
+            throw new IllegalArgumentException(message.formatted(facts));
+        }
+    }
+
+    static void require(boolean holds, String message, Object... facts) throws ProtocolException {
+        if (!holds) {
+            throw new ProtocolException(message.formatted(facts));
+        }
+    }
+}

@@ -1,0 +1,84 @@
+package holdfast.tunnel.wire;
+
+import java.nio.ByteBuffer;
+import java.util.List;
+import java.util.UUID;
+
+/// One frame of each kind, with values that show where each byte ends up.
+final class Samples {
+    static final UUID RESOURCE = UUID.fromString("11111111-2222-3333-4444-555555555555");
+    static final UUID NODE = UUID.fromString("aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee");
+    static final Position STORED = new Position(0x0102030405060708L, 1000);
+    static final Position COMMITTED = new Position(0x0102030405060708L, 900);
+    static final Ancestry ANCESTRY =
+            new Ancestry(
+                    List.of(
+                            new Ancestry.Entry(
+                                    7,
+                                    Position.NONE,
+                                    Ancestry.Reason.CREATE,
+                                    NODE,
+                                    1_795_200_000_000L),
+                            new Ancestry.Entry(
+                                    8,
+                                    new Position(7, 41),
+                                    Ancestry.Reason.PROMOTE,
+                                    NODE,
+                                    1_795_200_001_000L)));
+
+    /// In the order of [Frame#KINDS].
+    static final List<Frame> ALL =
+            List.of(
+                    new Frame.Hello(
+                            1, 2, 0x0f, NODE, "server", 0x5a5a, bytes(32, 1), 1_795_200_000_000L),
+                    new Frame.Welcome(1, 0x0f, bytes(32, 2)),
+                    new Frame.Ping(17, 1_795_200_000_001L),
+                    new Frame.Pong(17, 1_795_200_000_002L),
+                    new Frame.Credit(3, 1 << 20),
+                    new Frame.Goodbye("the daemon stops"),
+                    new Frame.Join(bytes(32, 3), NODE, "backup"),
+                    new Frame.Joined(true, NODE, "server", ""),
+                    new Frame.Offer(
+                            RESOURCE, "home", 1L << 40, "protocol = \"A\"\n", "backup/home"),
+                    new Frame.OfferReply(RESOURCE, false, "no room: 40 GiB free, größer nötig"),
+                    new Frame.Withdraw(RESOURCE, true),
+                    new Frame.ResourceHello(
+                            RESOURCE, 2, 5, 1L << 40, COMMITTED, STORED, 12, true, 40L << 30, false,
+                            ANCESTRY),
+                    new Frame.StreamStart(RESOURCE, 99, 3, STORED),
+                    new Frame.Refused(RESOURCE, "unrelated data"),
+                    new Frame.Ack(RESOURCE, 99, STORED, COMMITTED, 55),
+                    new Frame.EpochReply(RESOURCE, 99, 12, 4096, 0),
+                    new Frame.CompareReply(RESOURCE, 99, 8192, 8000, bytes(64, 4)),
+                    new Frame.Write(1, STORED, 1_795_200_000_003L, 4096, data(512)),
+                    new Frame.Zero(0, STORED, 1_795_200_000_004L, 4096, 1L << 30, true),
+                    new Frame.Heartbeat(STORED, 1_795_200_000_005L),
+                    new Frame.EpochBegin(12, 4096),
+                    new Frame.EpochBlocks(0, 12, 1 << 20, data(4096)),
+                    new Frame.EpochZero(0, 12, 1 << 21, 1 << 20),
+                    new Frame.EpochCommit(
+                            12, STORED, 1_795_200_000_006L, 4096, bytes(32, 5), ANCESTRY),
+                    new Frame.SyncBlocks(0, 1, 0, data(4096)),
+                    new Frame.SyncZero(0, 2, 4096, 1 << 30),
+                    new Frame.Compare(0, 1 << 22, 1 << 20, bytes(32, 6)));
+
+    private Samples() {}
+
+    static byte[] bytes(int length, int first) {
+        var bytes = new byte[length];
+        for (int i = 0; i < length; i++) {
+            bytes[i] = (byte) (first + i);
+        }
+        return bytes;
+    }
+
+    static ByteBuffer data(int length) {
+        return ByteBuffer.wrap(bytes(length, 0x20));
+    }
+
+    static ByteBuffer encoded(Frame frame) {
+        var out = ByteBuffer.allocate(FrameCodec.sizeOf(frame));
+        FrameCodec.encode(frame, out);
+        return out.flip();
+    }
+}

@@ -1,0 +1,141 @@
+package holdfast.tunnel.wire;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.api.Test;
+
+import java.util.HashMap;
+import java.util.Map;
+import java.util.OptionalInt;
+
+class StreamSchedulerTest {
+    private static final int BATCH = 64 << 10;
+
+    private final StreamScheduler scheduler = new StreamScheduler();
+
+    @Test
+    void theMoreUrgentClassGoesFirst() {
+        add(1, TrafficClass.VERIFY, 1);
+        add(2, TrafficClass.LIVE, 1);
+        scheduler.add(0, TrafficClass.CONTROL, 1, false);
+        scheduler.ready(0, true, TrafficClass.CONTROL);
+        assertEquals(OptionalInt.of(0), scheduler.next());
+        scheduler.ready(0, false, TrafficClass.CONTROL);
+        assertEquals(OptionalInt.of(2), scheduler.next());
+        scheduler.ready(2, false, TrafficClass.LIVE);
+        assertEquals(OptionalInt.of(1), scheduler.next());
+        scheduler.ready(1, false, TrafficClass.VERIFY);
+        assertEquals(OptionalInt.empty(), scheduler.next());
+    }
+
+    @Test
+    void aFloodOfUrgentDataLeavesTheOthersTheirShare() {
+        add(1, TrafficClass.LIVE, 1);
+        add(2, TrafficClass.FIRST_SYNC, 1);
+        add(3, TrafficClass.VERIFY, 1);
+        Map<Integer, Long> sent = run(10_000);
+        long total = 10_000L * BATCH;
+        assertTrue(sent.get(2) > total / 25 && sent.get(2) < total / 15, sent.toString());
+        assertTrue(sent.get(3) > total / 25 && sent.get(3) < total / 15, sent.toString());
+    }
+
+    @Test
+    void aLiveWriteWaitsBehindOneOwedBatchAtMost() {
+        add(1, TrafficClass.LIVE, 1);
+        for (int s = 2; s < 10; s++) {
+            add(s, TrafficClass.FIRST_SYNC, 1);
+        }
+        int behind = 0;
+        for (int i = 0; i < 10_000; i++) {
+            int next = step();
+            behind = next == 1 ? 0 : behind + 1;
+            assertTrue(
+                    behind <= (int) (StreamScheduler.QUANTUM_BYTES / BATCH),
+                    "waited for " + behind);
+        }
+    }
+
+    @Test
+    void weightsShareAClass() {
+        add(1, TrafficClass.CATCH_UP, 1);
+        add(2, TrafficClass.CATCH_UP, 3);
+        Map<Integer, Long> sent = run(4_000);
+        assertEquals(3.0, (double) sent.get(2) / sent.get(1), 0.1);
+    }
+
+    @Test
+    void idleTimeIsNotSavedUp() {
+        add(1, TrafficClass.LIVE, 1);
+        add(2, TrafficClass.LIVE, 1);
+        scheduler.ready(2, false, TrafficClass.LIVE);
+        run(1000);
+        scheduler.ready(2, true, TrafficClass.LIVE);
+        Map<Integer, Long> sent = run(100);
+        assertEquals(sent.get(1), sent.get(2), 2.0 * BATCH);
+    }
+
+    @Test
+    void timeWithoutCreditIsNotSavedUpEither() {
+        add(1, TrafficClass.LIVE, 1);
+        scheduler.add(2, TrafficClass.LIVE, 1, true);
+        scheduler.ready(2, true, TrafficClass.LIVE);
+        run(1000);
+        scheduler.credit(2, 1L << 40);
+        Map<Integer, Long> sent = run(100);
+        assertEquals(sent.get(1), sent.get(2), 2.0 * BATCH);
+    }
+
+    @Test
+    void aStreamWithoutCreditStopsNobodyElse() {
+        add(1, TrafficClass.LIVE, 1);
+        add(2, TrafficClass.VERIFY, 1);
+        scheduler.credit(1, 100_000 - scheduler.creditBytes(1));
+        assertEquals(1, step());
+        assertEquals(1, step());
+        assertTrue(scheduler.creditBytes(1) <= 0);
+        assertEquals(2, step());
+        scheduler.credit(1, 200_000);
+        assertEquals(1, step());
+    }
+
+    @Test
+    void aHundredStreamsGetEqualShares() {
+        for (int s = 1; s <= 100; s++) {
+            add(s, TrafficClass.LIVE, 1);
+        }
+        Map<Integer, Long> sent = run(10_000);
+        for (int s = 1; s <= 100; s++) {
+            assertEquals(100L * BATCH, sent.get(s), (double) BATCH);
+        }
+    }
+
+    @Test
+    void callsForAStreamThatIsGoneChangeNothing() {
+        add(1, TrafficClass.LIVE, 1);
+        scheduler.remove(1);
+        scheduler.credit(1, 10);
+        scheduler.sent(1, 10);
+        assertEquals(OptionalInt.empty(), scheduler.next());
+    }
+
+    private void add(int stream, TrafficClass trafficClass, int weight) {
+        scheduler.add(stream, trafficClass, weight, true);
+        scheduler.credit(stream, 1L << 40);
+        scheduler.ready(stream, true, trafficClass);
+    }
+
+    private int step() {
+        int next = scheduler.next().orElseThrow();
+        scheduler.sent(next, BATCH);
+        return next;
+    }
+
+    private Map<Integer, Long> run(int steps) {
+        var sent = new HashMap<Integer, Long>();
+        for (int i = 0; i < steps; i++) {
+            sent.merge(step(), (long) BATCH, Long::sum);
+        }
+        return sent;
+    }
+}
