@@ -1,0 +1,122 @@
+package holdfast.replicator.journal;
+
+import holdfast.replicator.journal.JournalRecord.Found;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.UUID;
+
+/// Reads a journal from its watermark to its end, and tells a torn tail from damage (R25).
+public final class JournalScan {
+    /// Reads what a journal holds. Fewer bytes than asked for mean that nothing is stored behind them.
+    @FunctionalInterface
+    public interface Reader {
+        int read(long address, ByteBuffer into) throws IOException;
+    }
+
+    /// Takes each good record in order.
+    @FunctionalInterface
+    public interface Visitor {
+        /// @param data the record's data, valid during the call
+        void record(JournalRecord record, ByteBuffer data);
+    }
+
+    /// Where good records end.
+    ///
+    /// @param end journal offset where the next record goes
+    /// @param damage null for a clean or torn end; else what was found, and records behind it say that it was durable
+    public record End(long end, long lastIncarnation, String damage) {}
+
+    private final UUID resource;
+    private final long segmentBytes;
+    private final Reader reader;
+
+    public JournalScan(UUID resource, long segmentBytes, Reader reader) {
+        this.resource = resource;
+        this.segmentBytes = segmentBytes;
+        this.reader = reader;
+    }
+
+    public End run(long from, Visitor visitor) throws IOException {
+        long at = from;
+        long incarnation = 0;
+        while (true) {
+            long left = segmentBytes - at % segmentBytes;
+            if (left < JournalRecord.HEADER_BYTES) {
+                at += left;
+                continue;
+            }
+            Found found = header(at, incarnation);
+            if (found instanceof Found.Good(JournalRecord record)) {
+                ByteBuffer data = data(record);
+                if (data == null) {
+                    return new End(at, incarnation, damageBehind(at, "the data's checksum differs"));
+                }
+                incarnation = record.incarnation();
+                if (record.kind() == JournalRecord.Kind.PAD) {
+                    at += left;
+                } else {
+                    visitor.record(record, data);
+                    at += record.totalBytes();
+                }
+            } else {
+                return new End(at, incarnation, damageBehind(at, ((Found.Bad) found).why()));
+            }
+        }
+    }
+
+    private Found header(long at, long incarnation) throws IOException {
+        ByteBuffer bytes = ByteBuffer.allocate(JournalRecord.HEADER_BYTES);
+        reader.read(at, bytes);
+        Found found = JournalRecord.decode(bytes.flip());
+        if (found instanceof Found.Good(JournalRecord r)) {
+            if (!r.resource().equals(resource) || r.address() != at) {
+                return new Found.Bad("a record of " + r.resource() + " for offset " + r.address());
+            }
+            if (r.incarnation() < incarnation) {
+                return new Found.Bad("a record of an earlier opening of the journal");
+            }
+            if (at % segmentBytes + r.totalBytes() > segmentBytes) {
+                return new Found.Bad("a record that crosses its segment's end");
+            }
+        }
+        return found;
+    }
+
+    private ByteBuffer data(JournalRecord record) throws IOException {
+        ByteBuffer data = ByteBuffer.allocate(record.dataBytes());
+        if (record.dataBytes() > 0) {
+            reader.read(record.address() + JournalRecord.HEADER_BYTES, data);
+        }
+        if (data.hasRemaining()) {
+            return null;
+        }
+        data.flip();
+        return JournalRecord.crcOf(data) == record.dataCrc() ? data : null;
+    }
+
+    /// A bad record is damage, not a torn tail, when a good record behind it says that it had been durable.
+    private String damageBehind(long bad, String why) throws IOException {
+        long end = bad;
+        ByteBuffer chunk = ByteBuffer.allocate((int) Math.min(segmentBytes, 1 << 20) + JournalRecord.HEADER_BYTES);
+        while (true) {
+            chunk.clear();
+            int got = reader.read(end, chunk);
+            chunk.flip();
+            for (int i = 0; i + JournalRecord.HEADER_BYTES <= got; i += 8) {
+                chunk.position(i);
+                if (chunk.getInt(i) == 0x48464a52
+                        && JournalRecord.decode(chunk) instanceof Found.Good(JournalRecord r)
+                        && r.resource().equals(resource)
+                        && r.address() == end + i
+                        && r.durableBefore() > bad) {
+                    return "offset %d: %s, but the record at %d says that it had been durable"
+                            .formatted(bad, why, r.address());
+                }
+            }
+            if (got < chunk.capacity()) {
+                return null;
+            }
+            end += got - JournalRecord.HEADER_BYTES;
+        }
+    }
+}

@@ -1,0 +1,686 @@
+package holdfast.replicator.state;
+
+import holdfast.replicator.journal.AncestryCodec;
+import holdfast.replicator.journal.JournalIndex;
+import holdfast.replicator.journal.JournalRecord;
+import holdfast.replicator.journal.JournalRecord.Kind;
+import holdfast.replicator.journal.JournalScan;
+import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.Position;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.UUID;
+
+/// Decides, at the backup of one resource, what is journaled, acknowledged, committed and rolled forward, and never acts:
+/// no thread, clock, file or socket. One caller at a time; effects are carried out in order.
+///
+/// ```
+///  frame ─► append to the journal ─► durable: into the index, acknowledged ─► rolled into the base ─► segments freed
+///           epoch blocks ─► staged ─► EPOCH_COMMIT durable: all of them into the index at once
+///  committed image = base, overlaid by the index
+/// ```
+public final class Backup {
+    /// Journal bytes that one block of an epoch may take.
+    static final long EPOCH_BLOCK_BYTES = BlockSet.BLOCK_BYTES + JournalRecord.HEADER_BYTES;
+
+    /// @param sizeBytes of the copy
+    /// @param journalBytes most that the journal may take, a whole number of segments
+    /// @param rollBytes journal use from which on records are rolled into the base
+    /// @param blank the base reads zero wherever nothing was written
+    public record Config(
+            UUID resource, long sizeBytes, long journalBytes, long segmentBytes, long rollBytes, boolean blank) {
+        public Config {
+            if (journalBytes % segmentBytes != 0 || journalBytes < 2 * segmentBytes) {
+                throw new IllegalArgumentException(
+                        "a journal of %d bytes in segments of %d".formatted(journalBytes, segmentBytes));
+            }
+        }
+    }
+
+    /// What is durable about the base: the part of the superblock that a roll-forward moves on.
+    ///
+    /// @param watermark journal offset of the first record that the base does not hold
+    /// @param position the image that the base holds together with nothing
+    /// @param everCommitted false during a first sync: the base alone is no image of anything
+    public record Base(long watermark, Position position, boolean everCommitted, Ancestry ancestry) {}
+
+    /// The committed image at one moment: what the index does not hold is read from the base. It stays right until
+    /// [#closeView].
+    public record View(long id, Position position, long completeMillis, JournalIndex index, long watermark) {}
+
+    /// Records that should go into the base: write every run of the index, sync the base, make [#reached] durable in the
+    /// superblock, then call [Backup#rolled].
+    public record Roll(JournalIndex index, Base reached) {}
+
+    private record Pending(long endAddress, JournalRecord record, ByteBuffer data, Frame.Heartbeat heartbeat) {}
+
+    private record Arrived(Frame.Data frame, long creditBytes) {}
+
+    private final Config config;
+    private final BackupEffects fx;
+    private final long incarnation;
+    private boolean failed;
+    private long wallMillis;
+
+    // What is durable and would be promoted.
+    private Base base;
+    private final JournalIndex index = new JournalIndex();
+    private Ancestry ancestry;
+    private Position committed;
+    private boolean everCommitted;
+    private long completeMillis;
+    private long appliedEnd;
+
+    // What was appended.
+    private long end;
+    private long durableEnd;
+    private Position appended;
+    private final ArrayDeque<Pending> pending = new ArrayDeque<>();
+
+    // The epoch being staged.
+    private long openEpoch;
+    private long openEpochAddress;
+    private JournalIndex staged = new JournalIndex();
+    private long reservedBytes;
+    private long epochBlocks;
+    private EpochDigest digest;
+
+    // The session.
+    private boolean sessionUp;
+    private boolean helloDue;
+    private long session;
+    private long synced;
+    private final ArrayDeque<Arrived> inbox = new ArrayDeque<>();
+    private boolean holding;
+    private String refusal = "";
+
+    // Roll-forward and views.
+    private boolean rolling;
+    private long freed;
+    private long nextView;
+    private final List<View> views = new ArrayList<>();
+
+    /// A copy as its superblock and journal have it; call [#recover] before anything else.
+    ///
+    /// @param incarnation greater than that of every earlier opening of this journal
+    public Backup(Config config, Base base, long incarnation, BackupEffects fx) {
+        this.config = config;
+        this.fx = fx;
+        this.incarnation = incarnation;
+        this.base = base;
+        this.ancestry = base.ancestry();
+        this.committed = base.position();
+        this.everCommitted = base.everCommitted();
+        this.appliedEnd = base.watermark();
+        this.end = base.watermark();
+        this.freed = base.watermark() / config.segmentBytes * config.segmentBytes;
+    }
+
+    /// Reads the journal from the watermark on.
+    ///
+    /// @return null, or what is damaged: then nothing may be appended (R25)
+    public String recover(JournalScan.Reader reader) throws IOException {
+        JournalScan scan = new JournalScan(config.resource, config.segmentBytes, reader);
+        JournalScan.End found = scan.run(base.watermark(), (record, data) -> {
+            apply(record, data);
+            appliedEnd = record.address() + record.totalBytes();
+        });
+        end = found.end();
+        appliedEnd = end;
+        durableEnd = end;
+        appended = committed;
+        openEpoch = 0;
+        staged = new JournalIndex();
+        if (found.damage() != null) {
+            failed = true;
+        }
+        return found.damage();
+    }
+
+    // ---- the session ---------------------------------------------------------------------------------------------
+
+    /// A session with the peer is up. The greeting waits until everything that was appended is durable, so that what it
+    /// reports is what the journal holds.
+    public void sessionUp() {
+        sessionDown();
+        sessionUp = true;
+        helloDue = true;
+        helloIfDue();
+    }
+
+    public void sessionDown() {
+        sessionUp = false;
+        helloDue = false;
+        session = 0;
+        synced = 0;
+        inbox.clear();
+        holding = false;
+        abandonEpoch();
+    }
+
+    private void helloIfDue() {
+        if (helloDue && pending.isEmpty()) {
+            helloDue = false;
+            // Nothing is in flight, so what is appended is what is committed.
+            appended = committed;
+            fx.send(new Frame.ResourceHello(
+                    config.resource, Role.SECONDARY.ordinal() + 1, diskState().ordinal(), config.sizeBytes, committed,
+                    committed, openEpoch, everCommitted, config.journalBytes, config.blank, ancestry));
+        }
+    }
+
+    private void abandonEpoch() {
+        openEpoch = 0;
+        staged = new JournalIndex();
+        reservedBytes = 0;
+    }
+
+    /// Control frames of this resource.
+    public void on(Frame.OfResource frame) {
+        switch (frame) {
+            case Frame.StreamStart start -> streamStarts(start);
+            case Frame.Refused refused -> {
+                refusal = "the peer refuses: " + refused.reason();
+                fx.event("refused", refusal);
+            }
+            case Frame.ResourceHello hello -> {
+                if (hello.role() == Role.SECONDARY.ordinal() + 1) {
+                    fx.event("no-primary", "both sides are secondary");
+                }
+            }
+            case Frame.Ack _, Frame.EpochReply _, Frame.CompareReply _, Frame.Offer _, Frame.OfferReply _,
+                    Frame.Withdraw _ -> {}
+        }
+    }
+
+    private void streamStarts(Frame.StreamStart start) {
+        if (!sessionUp || helloDue) {
+            return;
+        }
+        if (!start.from().equals(everCommitted ? committed : Position.NONE)) {
+            refuse("the peer's stream begins at %s, this copy stands at %s".formatted(start.from(), committed));
+            return;
+        }
+        refusal = "";
+        session = start.session();
+        synced = 0;
+    }
+
+    private void refuse(String why) {
+        refusal = why;
+        fx.send(new Frame.Refused(config.resource, why));
+        fx.event("refused", why);
+        session = 0;
+        inbox.clear();
+        abandonEpoch();
+    }
+
+    // ---- the data stream -----------------------------------------------------------------------------------------
+
+    /// The next frame of the data stream; `creditBytes` are given back when it was taken in.
+    public void on(Frame.Data frame, long creditBytes, long wallMillis) {
+        this.wallMillis = wallMillis;
+        if (session == 0 || failed) {
+            return;
+        }
+        inbox.add(new Arrived(frame, creditBytes));
+        takeIn();
+    }
+
+    private void takeIn() {
+        while (!inbox.isEmpty() && session != 0 && !failed) {
+            Arrived next = inbox.peek();
+            if (!take(next.frame())) {
+                if (!holding) {
+                    holding = true;
+                    fx.event("journal-full", "the journal is full: nothing more is taken in until records are rolled forward");
+                }
+                fx.wakeRoller();
+                return;
+            }
+            holding = false;
+            inbox.poll();
+            fx.grant(next.creditBytes());
+        }
+    }
+
+    /// @return false if there is no room for it now
+    private boolean take(Frame.Data frame) {
+        return switch (frame) {
+            case Frame.Write w -> takeLive(
+                    Kind.WRITE, w.position(), w.offsetBytes(), w.data().remaining(), w.wallMillis(), false, w.data());
+            case Frame.Zero z -> takeLive(
+                    Kind.ZERO, z.position(), z.offsetBytes(), z.lengthBytes(), z.wallMillis(), z.punch(), null);
+            case Frame.Heartbeat h -> {
+                pending.add(new Pending(end, null, null, h));
+                settle();
+                yield true;
+            }
+            case Frame.EpochBegin b -> takeBegin(b);
+            case Frame.EpochBlocks b -> takeStaged(
+                    Kind.EPOCH_BLOCKS, b.epoch(), b.offsetBytes(), b.data().remaining(), b.data());
+            case Frame.EpochZero z -> takeStaged(Kind.EPOCH_ZERO, z.epoch(), z.offsetBytes(), z.lengthBytes(), null);
+            case Frame.EpochCommit c -> takeCommit(c);
+            case Frame.SyncBlocks s -> takeSync(s.sequence(), s.offsetBytes(), s.data().remaining(), s.data());
+            case Frame.SyncZero s -> takeSync(s.sequence(), s.offsetBytes(), s.lengthBytes(), null);
+            case Frame.Compare c -> {
+                if (isInside(c.offsetBytes(), c.lengthBytes())) {
+                    fx.digest(session, c.offsetBytes(), c.lengthBytes(), c.digest());
+                }
+                yield true;
+            }
+        };
+    }
+
+    private boolean isInside(long offsetBytes, long lengthBytes) {
+        if (offsetBytes >= 0 && lengthBytes >= 0 && offsetBytes <= config.sizeBytes - lengthBytes) {
+            return true;
+        }
+        refuse("a range of %d bytes at %d lies outside the copy of %d".formatted(lengthBytes, offsetBytes, config.sizeBytes));
+        return false;
+    }
+
+    private boolean takeLive(
+            Kind kind, Position at, long offset, long length, long primaryMillis, boolean punch, ByteBuffer data) {
+        if (!everCommitted && openCommit() == null) {
+            refuse("a write before the first point");
+            return true;
+        }
+        if (!at.equals(appended.plus(1))) {
+            refuse("write %s does not follow %s".formatted(at, appended));
+            return true;
+        }
+        if (!isInside(offset, length)) {
+            return true;
+        }
+        int dataBytes = data == null ? 0 : data.remaining();
+        if (!hasRoom(JournalRecord.totalBytes(dataBytes), reservedBytes)) {
+            return false;
+        }
+        append(kind, punch, at, 0, offset, length, primaryMillis, data);
+        appended = at;
+        if (Faults.M1) {
+            fx.send(new Frame.Ack(config.resource, session, at, at, synced));
+        }
+        return true;
+    }
+
+    /// The commit that was appended last and is not durable yet, or null.
+    private JournalRecord openCommit() {
+        JournalRecord found = null;
+        for (Pending p : pending) {
+            if (p.record() != null && p.record().kind() == Kind.EPOCH_COMMIT) {
+                found = p.record();
+            }
+        }
+        return found;
+    }
+
+    private boolean takeBegin(Frame.EpochBegin begin) {
+        boolean again = begin.epoch() == openEpoch && openEpoch != 0;
+        long stagedBytes = again ? epochBlocks * EPOCH_BLOCK_BYTES : 0;
+        long commitBytes = JournalRecord.totalBytes(Ancestry.MAX_ENTRIES * Ancestry.Entry.BYTES);
+        // A run that does not fit a segment's rest leaves a gap of at most one run in each segment.
+        long need = Math.max(0, begin.blocks() * EPOCH_BLOCK_BYTES - stagedBytes) + commitBytes;
+        need += (need / config.segmentBytes + 2) * JournalRecord.totalBytes(Primary.RUN_BLOCKS * BlockSet.BLOCK_BYTES);
+        long room = config.journalBytes - (end - freed);
+        if (need > room) {
+            fx.send(new Frame.EpochReply(config.resource, session, begin.epoch(), 0, need - room));
+            fx.wakeRoller();
+            return true;
+        }
+        if (!again) {
+            if (!hasRoom(JournalRecord.HEADER_BYTES, 0)) {
+                return false;
+            }
+            openEpoch = begin.epoch();
+            openEpochAddress = append(Kind.EPOCH_BEGIN, false, Position.NONE, begin.epoch(), 0, 0, 0, null);
+            digest = new EpochDigest();
+            epochBlocks = 0;
+        }
+        reservedBytes = need;
+        fx.send(new Frame.EpochReply(config.resource, session, begin.epoch(), begin.blocks(), 0));
+        return true;
+    }
+
+    private boolean takeStaged(Kind kind, long epoch, long offset, long length, ByteBuffer data) {
+        if (epoch != openEpoch || openEpoch == 0) {
+            refuse("blocks of epoch " + epoch + " while " + openEpoch + " is open");
+            return true;
+        }
+        if (!isInside(offset, length)) {
+            return true;
+        }
+        long bytes = JournalRecord.totalBytes(data == null ? 0 : data.remaining());
+        if (bytes > reservedBytes) {
+            refuse("epoch " + epoch + " is larger than what was reserved for it");
+            return true;
+        }
+        long before = end;
+        append(kind, true, Position.NONE, epoch, offset, length, 0, data);
+        reservedBytes -= end - before;
+        epochBlocks += BlockSet.blocksOf(length);
+        if (data == null) {
+            digest.zero(offset, length);
+        } else {
+            digest.blocks(offset, data);
+        }
+        return true;
+    }
+
+    private boolean takeCommit(Frame.EpochCommit commit) {
+        if (commit.epoch() != openEpoch || openEpoch == 0) {
+            refuse("a commit of epoch " + commit.epoch() + " while " + openEpoch + " is open");
+            return true;
+        }
+        if (commit.blocks() != epochBlocks || !java.util.Arrays.equals(commit.digest(), digest.finish())) {
+            refuse("epoch %d arrived with %d blocks and another digest than was sent".formatted(openEpoch, epochBlocks));
+            return true;
+        }
+        if (commit.ancestry().generation() != commit.position().generation()) {
+            refuse("a commit at " + commit.position() + " with another generation's ancestry");
+            return true;
+        }
+        append(
+                Kind.EPOCH_COMMIT, false, commit.position(), openEpoch, epochBlocks, 0, commit.wallMillis(),
+                AncestryCodec.encode(commit.ancestry()));
+        appended = commit.position();
+        openEpoch = 0;
+        reservedBytes = 0;
+        return true;
+    }
+
+    private boolean takeSync(long sequence, long offset, long length, ByteBuffer data) {
+        if (everCommitted) {
+            refuse("a first sync into a copy that has points already");
+        } else if (isInside(offset, length)) {
+            fx.writeBase(sequence, offset, length, data);
+        }
+        return true;
+    }
+
+    // ---- the journal ---------------------------------------------------------------------------------------------
+
+    private boolean hasRoom(long bytes, long keptFree) {
+        return end + bytesToAppend(bytes) - freed + keptFree <= config.journalBytes;
+    }
+
+    /// What an append of this size takes, the rest of the segment included when it does not fit there.
+    private long bytesToAppend(long bytes) {
+        long left = config.segmentBytes - end % config.segmentBytes;
+        return bytes <= left ? bytes : left + bytes;
+    }
+
+    private long append(
+            Kind kind, boolean punch, Position at, long epoch, long offset, long length, long primaryMillis,
+            ByteBuffer data) {
+        int dataBytes = data == null ? 0 : data.remaining();
+        long left = config.segmentBytes - end % config.segmentBytes;
+        if (JournalRecord.totalBytes(dataBytes) > left) {
+            if (left >= JournalRecord.HEADER_BYTES) {
+                write(record(Kind.PAD, false, Position.NONE, 0, 0, 0, 0, 0, 0), null);
+            }
+            end += left;
+        }
+        JournalRecord record = record(
+                kind, punch, at, epoch, offset, length, primaryMillis, dataBytes,
+                data == null ? 0 : JournalRecord.crcOf(data));
+        write(record, data);
+        end += record.totalBytes();
+        pending.add(new Pending(end, record, kind == Kind.EPOCH_COMMIT ? data.duplicate() : null, null));
+        return record.address();
+    }
+
+    private JournalRecord record(
+            Kind kind, boolean punch, Position at, long epoch, long offset, long length, long primaryMillis,
+            int dataBytes, int crc) {
+        return new JournalRecord(
+                kind, punch, config.resource, end, durableEnd, incarnation, 0, dataBytes, at, epoch, offset, length,
+                primaryMillis, wallMillis, crc);
+    }
+
+    private void write(JournalRecord record, ByteBuffer data) {
+        fx.append(record.address(), record.encode(), data == null ? null : data.duplicate());
+    }
+
+    /// Everything of the journal below this offset is on stable storage.
+    public void durable(long upTo) {
+        durableEnd = Math.max(durableEnd, upTo);
+        settle();
+    }
+
+    private void settle() {
+        boolean moved = false;
+        while (!pending.isEmpty() && pending.peek().endAddress() <= durableEnd) {
+            Pending p = pending.poll();
+            if (p.heartbeat() != null) {
+                if (p.heartbeat().position().equals(committed)) {
+                    completeMillis = Math.max(completeMillis, p.heartbeat().wallMillis());
+                }
+            } else {
+                apply(p.record(), p.data());
+                appliedEnd = p.endAddress();
+                moved |= !p.record().position().isNone();
+            }
+        }
+        if (moved) {
+            acknowledge();
+        }
+        helloIfDue();
+        if (rollIsDue()) {
+            fx.wakeRoller();
+        }
+    }
+
+    private void acknowledge() {
+        if (session != 0) {
+            fx.send(new Frame.Ack(config.resource, session, committed, committed, synced));
+        }
+    }
+
+    /// Takes a durable record into what a promotion would yield; the same for a live record and for recovery.
+    private void apply(JournalRecord r, ByteBuffer data) {
+        long dataAddress = r.address() + JournalRecord.HEADER_BYTES;
+        switch (r.kind()) {
+            case WRITE -> advance(index, r, dataAddress);
+            case ZERO -> advance(index, r, JournalIndex.Run.ZEROES);
+            case EPOCH_BEGIN -> staged = new JournalIndex();
+            case EPOCH_BLOCKS -> stage(r, dataAddress);
+            case EPOCH_ZERO -> stage(r, JournalIndex.Run.ZEROES);
+            case EPOCH_COMMIT -> {
+                index.putAll(staged);
+                staged = new JournalIndex();
+                ancestry = AncestryCodec.decode(data.duplicate());
+                committed = r.position();
+                completeMillis = Math.max(completeMillis, r.primaryMillis());
+                if (!everCommitted) {
+                    everCommitted = true;
+                    fx.event("first-point", "the copy can be opened from now on: " + committed);
+                }
+            }
+            case PAD -> {}
+        }
+    }
+
+    private void advance(JournalIndex into, JournalRecord r, long dataAddress) {
+        put(into, r, dataAddress);
+        committed = r.position();
+        completeMillis = Math.max(completeMillis, r.primaryMillis());
+    }
+
+    private void stage(JournalRecord r, long dataAddress) {
+        put(Faults.M25 ? index : staged, r, dataAddress);
+    }
+
+    private static void put(JournalIndex into, JournalRecord r, long dataAddress) {
+        if (r.lengthBytes() > 0) {
+            into.put(new JournalIndex.Run(r.offsetBytes(), r.lengthBytes(), dataAddress, r.address(), r.punch()));
+        }
+    }
+
+    /// First-sync frames up to this one are durable in the base.
+    public void baseDurable(long sequence) {
+        if (session != 0 && sequence > synced) {
+            synced = sequence;
+            acknowledge();
+        }
+    }
+
+    /// The answer to [BackupEffects#digest]: 32 bytes for each block, and one digest over these.
+    public void digested(long session, long offsetBytes, int lengthBytes, byte[] asked, byte[] blockDigests, byte[] root) {
+        if (session == this.session) {
+            byte[] answer = java.util.Arrays.equals(asked, root) ? new byte[0] : blockDigests;
+            fx.send(new Frame.CompareReply(config.resource, session, offsetBytes, lengthBytes, answer));
+        }
+    }
+
+    /// The journal or the base reported an error: nothing is acknowledged any more.
+    public void failed(String why) {
+        if (!failed) {
+            failed = true;
+            fx.event("disk-failed", why);
+            if (sessionUp) {
+                helloDue = false;
+                fx.send(new Frame.ResourceHello(
+                        config.resource, Role.SECONDARY.ordinal() + 1, diskState().ordinal(), config.sizeBytes,
+                        committed, committed, 0, everCommitted, config.journalBytes, config.blank, ancestry));
+            }
+            session = 0;
+        }
+    }
+
+    // ---- roll-forward and views ----------------------------------------------------------------------------------
+
+    private boolean rollIsDue() {
+        return everCommitted
+                && !rolling
+                && !failed
+                && views.isEmpty()
+                && rollTarget() > base.watermark()
+                && (holding || end - freed + reservedBytes > config.rollBytes);
+    }
+
+    /// A staged epoch must stay in the journal until it is committed.
+    private long rollTarget() {
+        return openEpoch != 0 ? Math.min(openEpochAddress, appliedEnd) : appliedEnd;
+    }
+
+    /// What should be rolled into the base now, or null.
+    ///
+    /// @param settle also when the journal has room enough
+    public Roll startRoll(boolean settle) {
+        boolean possible = everCommitted && !rolling && !failed && views.isEmpty() && rollTarget() > base.watermark();
+        if (!possible || !(settle || wantsRoom() || rollIsDue())) {
+            return null;
+        }
+        rolling = true;
+        return new Roll(index.copy(), new Base(rollTarget(), committed, true, ancestry));
+    }
+
+    private boolean wantsRoom() {
+        return holding || end - freed > config.journalBytes / 2;
+    }
+
+    /// A [Roll] is in the base, synced, and its end is durable in the superblock.
+    public void rolled(Roll roll) {
+        rolling = false;
+        base = roll.reached();
+        index.dropBelow(base.watermark());
+        free();
+        takeIn();
+        if (rollIsDue()) {
+            fx.wakeRoller();
+        }
+    }
+
+    private void free() {
+        long keep = base.watermark();
+        for (View view : views) {
+            keep = Math.min(keep, view.watermark());
+        }
+        long before = keep / config.segmentBytes * config.segmentBytes;
+        if (before > freed) {
+            freed = before;
+            fx.free(before);
+        }
+    }
+
+    /// Opens the newest committed point. While a view is open the base stands still.
+    ///
+    /// @return null when there is no point yet
+    public View openView() {
+        if (!everCommitted) {
+            return null;
+        }
+        View view = new View(++nextView, committed, completeMillis, index.copy(), base.watermark());
+        views.add(view);
+        return view;
+    }
+
+    public void closeView(long id) {
+        views.removeIf(view -> view.id() == id);
+        free();
+        takeIn();
+        if (rollIsDue() || holding) {
+            fx.wakeRoller();
+        }
+    }
+
+    // ---- what it knows -------------------------------------------------------------------------------------------
+
+    public DiskState diskState() {
+        if (failed) {
+            return DiskState.FAILED;
+        }
+        if (!everCommitted) {
+            return DiskState.INCONSISTENT;
+        }
+        return session != 0 && openEpoch == 0 ? DiskState.UP_TO_DATE : DiskState.OUTDATED;
+    }
+
+    public Position committed() {
+        return committed;
+    }
+
+    public boolean everCommitted() {
+        return everCommitted;
+    }
+
+    public Ancestry ancestry() {
+        return ancestry;
+    }
+
+    public Base base() {
+        return base;
+    }
+
+    /// Wall time of the primary until which the copy is complete; 0 when unknown.
+    public long completeMillis() {
+        return completeMillis;
+    }
+
+    public String refusal() {
+        return refusal;
+    }
+
+    public long openEpoch() {
+        return openEpoch;
+    }
+
+    public boolean isHolding() {
+        return holding;
+    }
+
+    /// Journal bytes in use, the room kept for an epoch included.
+    public long journalUsedBytes() {
+        return end - freed + reservedBytes;
+    }
+
+    public int openViews() {
+        return views.size();
+    }
+}

@@ -1,0 +1,1233 @@
+package holdfast.replicator.state;
+
+import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.Position;
+import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.UUID;
+
+/// Decides, at the primary of one resource, what happens to each write and what goes to the peer, and never acts: no
+/// thread, clock, file or socket. The daemon calls it under the resource's lock, the simulator from its one thread.
+///
+/// ```
+///  admit ─► (park) ─► GO ─► disk write ─► written: number ─┬─► send buffer ─► next() ─► the link
+///                                                          └─► buffer closed: dirty blocks
+///  dirty blocks ─► EpochBegin, reply ─► freeze at S ─► nextRead(), preimages ─► next() ─► EpochCommit ─► stream goes on
+/// ```
+///
+/// The peer moves from image(k) to image(S) by one commit record and never through a mixture (R14-R18).
+public final class Primary {
+    /// Largest run that is read and sent as one frame.
+    static final int RUN_BLOCKS = 32;
+
+    /// Blocks of one comparison: one extent of 4 MiB.
+    static final int COMPARE_BLOCKS = 1024;
+
+    /// Bulk data that may be read ahead of the link.
+    static final long READ_AHEAD_BYTES = 1 << 20;
+
+    /// Comparisons that may be unanswered at a time.
+    static final int COMPARES_IN_FLIGHT = 8;
+
+    /// How long the buffer stays closed at least, so that congestion cannot flap.
+    static final long DWELL_NANOS = 1_000_000_000L;
+
+    static final long HEARTBEAT_NANOS = 1_000_000_000L;
+
+    /// After a `pause` the backup is asked again this often.
+    static final long ASK_AGAIN_NANOS = 2_000_000_000L;
+
+    /// What does not change while the resource is attached.
+    ///
+    /// @param protocolC replies wait for the peer's journal while the stream is established
+    /// @param blockOnCongestion a full buffer makes writers wait instead of closing it
+    public record Config(UUID resource, long sizeBytes, boolean protocolC, boolean blockOnCongestion) {}
+
+    /// What the resource knew when it was attached, from its superblock and bitmap.
+    ///
+    /// @param ancestry ends with the generation that this attach started
+    /// @param acknowledged what the peer is known to have committed
+    /// @param peerCopy identity of the peer's copy while that has no committed point, else 0
+    /// @param dirty blocks that the peer may lack
+    /// @param suspect blocks of which nobody knows: they are compared first
+    public record Attached(
+            Ancestry ancestry, Position acknowledged, long peerCopy, BlockSet dirty, BlockSet suspect) {}
+
+    /// What happens to a request at the door.
+    public enum Admission {
+        /// Read and hand over [Op#preimages], write, then call [#written] or [#failed].
+        GO,
+        /// Wait for [PrimaryEffects#granted] or [PrimaryEffects#refused].
+        PARKED,
+        /// The disk has failed: answer with an I/O error.
+        REFUSED
+    }
+
+    private enum Phase {
+        /// No epoch is being made; one that was sent may still wait for its commit to be acknowledged.
+        NONE,
+        /// Asked the backup for room.
+        ASKING,
+        /// No room; asked again now and then.
+        PAUSED,
+        /// Waiting until no write is in flight, to freeze at one position.
+        FREEZING,
+        /// Blocks as of S are on their way.
+        SENDING
+    }
+
+    private sealed interface Bulk {
+        BlockRun run();
+    }
+
+    /// Content for the peer; `data` null means zeroes.
+    private record Content(BlockRun run, ByteBuffer data, boolean preimage) implements Bulk {}
+
+    private record Digests(BlockRun run, byte[] blockDigests, byte[] root) implements Bulk {}
+
+    private record SyncSent(long sequence, BlockRun run) {}
+
+    private record Waiter(long number, Object owner) {}
+
+    private final Config config;
+    private final PrimaryEffects fx;
+    private final Budget budget;
+    private final Ancestry ancestry;
+    private final long generation;
+    private final IntervalLock lock = new IntervalLock(BlockSet.BLOCK_BYTES);
+    private boolean failed;
+    private long last;
+    private long nowNanos;
+    private long wallMillis;
+
+    // The send buffer: dense numbers from bufferFirst; when closed it keeps its oldest part (R9).
+    private final ArrayDeque<Op> buffer = new ArrayDeque<>();
+    private final ArrayDeque<Op> unsentOps = new ArrayDeque<>();
+    private long bufferBytes;
+    private boolean closed = true;
+    private long closedAtNanos;
+    private final List<Op> waitForRoom = new ArrayList<>();
+    private final ArrayDeque<Waiter> waitForPeer = new ArrayDeque<>();
+
+    // What the peer may lack, beyond the buffer.
+    private final BlockSet dirty;
+    private final BlockSet suspect;
+    /// Blocks of the epoch, sent or not, until its commit is acknowledged (R15).
+    private final BlockSet frozen;
+    /// Blocks of the epoch that are neither sent nor read nor being captured.
+    private final BlockSet unsent;
+    private final ArrayDeque<SyncSent> syncInFlight = new ArrayDeque<>();
+    /// Blocks of a blank copy that were never sent anything: zeroes need not be sent for them.
+    private final BlockSet untouched;
+    private long dirtySinceMillis;
+    private long frozenSinceMillis;
+
+    // The session with the peer.
+    private ReplicationState state = ReplicationState.OFF;
+    private String refusal = "";
+    private long session;
+    private int stream;
+    private Frame.ResourceHello peer;
+    private Position committed;
+    private Position stored;
+    private long peerCopy;
+    private long lastHeartbeatNanos;
+
+    // The epoch.
+    private Phase phase = Phase.NONE;
+    private long epoch;
+    private long epochPosition;
+    private boolean commitSent;
+    private long granted;
+    private long missingBytes;
+    private long epochSentBlocks;
+    private long askedNanos;
+    private EpochDigest digest;
+    private int capturing;
+    private final List<Op> capturingOps = new ArrayList<>();
+
+    // Bulk reading.
+    private final ArrayDeque<Bulk> ready = new ArrayDeque<>();
+    private final ArrayDeque<Content> preimages = new ArrayDeque<>();
+    private long preimageBytes;
+    private long readyBytes;
+    private final List<ReadRun> reading = new ArrayList<>();
+    private final ArrayDeque<Digests> comparing = new ArrayDeque<>();
+    private long cursor;
+    private long syncSequence;
+    private long bulkTotalBlocks;
+    private long epochsCommitted;
+
+    public Primary(Config config, Attached attached, Budget budget, PrimaryEffects fx) {
+        this.config = config;
+        this.fx = fx;
+        this.budget = budget;
+        this.ancestry = attached.ancestry();
+        this.generation = ancestry.generation();
+        this.committed = attached.acknowledged();
+        this.stored = attached.acknowledged();
+        this.peerCopy = attached.peerCopy();
+        this.dirty = attached.dirty();
+        this.suspect = attached.suspect();
+        long blocks = BlockSet.blocksOf(config.sizeBytes);
+        this.frozen = new BlockSet(blocks);
+        this.unsent = new BlockSet(blocks);
+        this.untouched = new BlockSet(blocks);
+    }
+
+    // ---- the local path ------------------------------------------------------------------------------------------
+
+    /// A piece of a request arrives.
+    public Admission admit(Op op) {
+        if (failed) {
+            return Admission.REFUSED;
+        }
+        if (mustWaitForRoom(op)) {
+            waitForRoom.add(op);
+            return Admission.PARKED;
+        }
+        if (!lock.acquire(op, phase != Phase.FREEZING)) {
+            return Admission.PARKED;
+        }
+        prepare(op);
+        return Admission.GO;
+    }
+
+    /// One of the runs that [Op#preimages] names was read, before the write. `data` null: it reads zero.
+    public void preimage(Op op, BlockRun run, ByteBuffer data) {
+        if (op.preimages.isEmpty()) {
+            return; // The epoch was extended meanwhile: the run is dirty again.
+        }
+        capturing--;
+        preimages.add(new Content(run, data, true));
+        fx.wakeSender();
+    }
+
+    /// The local write has succeeded: the piece gets its number (R5).
+    ///
+    /// @return whether its reply may go now; if not, [PrimaryEffects#answered] follows with the op's owner
+    public boolean written(Op op, long wallMillis) {
+        this.wallMillis = Math.max(this.wallMillis, wallMillis);
+        op.number = ++last;
+        op.wallMillis = this.wallMillis;
+        endCapture(op);
+        keep(op);
+        boolean now = !bindsPeer();
+        if (!now) {
+            waitForPeer.add(new Waiter(op.number, op.owner()));
+        }
+        unlock(op);
+        return now;
+    }
+
+    /// The local write failed or was partial: no number, its blocks are marked, the disk is FAILED (R5).
+    public void failed(Op op, String why) {
+        markDirty(op.offsetBytes, op.lengthBytes);
+        op.release();
+        if (!op.preimages.isEmpty() && phase == Phase.SENDING) {
+            extend("a write failed whose old content the epoch wanted");
+        }
+        endCapture(op);
+        diskFailed(why);
+        unlock(op);
+    }
+
+    /// A sync or a read of the local disk failed: nothing more is written to it (R11).
+    public void diskFailed(String why) {
+        if (failed) {
+            return;
+        }
+        failed = true;
+        fx.event("disk-failed", why);
+        for (Op op : waitForRoom) {
+            op.release();
+            fx.refused(op);
+        }
+        waitForRoom.clear();
+        sayHello();
+    }
+
+    /// A flush was done locally. Under protocol C it also waits for all that was written before it (R10).
+    ///
+    /// @return whether its reply may go now; if not, [PrimaryEffects#answered] follows with `owner`
+    public boolean flushed(Object owner) {
+        if (!bindsPeer() || committedNumber() >= last) {
+            return true;
+        }
+        waitForPeer.add(new Waiter(last, owner));
+        return false;
+    }
+
+    private boolean mustWaitForRoom(Op op) {
+        return config.blockOnCongestion
+                && !closed
+                && state == ReplicationState.ESTABLISHED
+                && (!waitForRoom.isEmpty() || !hasRoom(op));
+    }
+
+    private boolean hasRoom(Op op) {
+        if (!budget.take(op.bufferBytes(), bufferBytes + preimageBytes)) {
+            return bufferBytes == 0; // A piece larger than the budget goes when it is alone; keep() then closes.
+        }
+        budget.give(op.bufferBytes());
+        return true;
+    }
+
+    /// The piece has its lock. What it would overwrite of an unsent epoch block is captured first (R15).
+    private void prepare(Op op) {
+        op.preimages = List.of();
+        if (phase != Phase.SENDING) {
+            return;
+        }
+        long from = op.offsetBytes / BlockSet.BLOCK_BYTES;
+        long to = BlockSet.blocksOf(op.offsetBytes + op.lengthBytes);
+        if (!unsent.intersects(from, to)) {
+            return;
+        }
+        List<BlockRun> runs = new ArrayList<>();
+        long bytes = 0;
+        for (long b = unsent.next(from); b >= 0 && b < to; ) {
+            long end = Math.min(to, unsent.runEnd(b, RUN_BLOCKS));
+            runs.add(new BlockRun(b, (int) (end - b)));
+            bytes += (end - b) * BlockSet.BLOCK_BYTES;
+            b = unsent.next(end);
+        }
+        if (!budget.take(bytes, bufferBytes + preimageBytes)) {
+            extend("the buffer has no room for what a write overwrites before it was sent");
+            return;
+        }
+        preimageBytes += bytes;
+        for (BlockRun run : runs) {
+            unsent.removeRange(run.first(), run.end());
+        }
+        capturing += runs.size();
+        op.preimages = runs;
+        capturingOps.add(op);
+    }
+
+    private void endCapture(Op op) {
+        if (!op.preimages.isEmpty()) {
+            op.preimages = List.of();
+            capturingOps.remove(op);
+        }
+    }
+
+    private void keep(Op op) {
+        if (!closed) {
+            if (budget.take(op.bufferBytes(), bufferBytes + preimageBytes)) {
+                bufferBytes += op.bufferBytes();
+                buffer.add(op);
+                unsentOps.add(op);
+                fx.wakeSender();
+                return;
+            }
+            close();
+        }
+        markDirty(op.offsetBytes, op.lengthBytes);
+        op.release();
+    }
+
+    private void markDirty(long offsetBytes, long lengthBytes) {
+        if (dirty.isEmpty()) {
+            dirtySinceMillis = wallMillis;
+        }
+        if (Faults.M17) {
+            long from = BlockSet.blocksOf(offsetBytes);
+            dirty.addRange(from, Math.max(from, (offsetBytes + lengthBytes) / BlockSet.BLOCK_BYTES));
+            return;
+        }
+        dirty.addBytes(offsetBytes, lengthBytes);
+    }
+
+    private void close() {
+        closed = true;
+        closedAtNanos = nowNanos;
+        answerAll();
+        if (state == ReplicationState.ESTABLISHED) {
+            state = ReplicationState.AHEAD;
+            fx.event("ahead", "the send buffer is full: further writes are marked and sent as one epoch later");
+        }
+    }
+
+    private void unlock(Op op) {
+        lock.release(op);
+        if (phase == Phase.FREEZING) {
+            if (lock.heldCount() == 0) {
+                freeze();
+            }
+            return;
+        }
+        grant();
+    }
+
+    private void grant() {
+        for (Op op : lock.grantable()) {
+            if (failed) {
+                op.release();
+                lock.release(op);
+                fx.refused(op);
+            } else {
+                prepare(op);
+                fx.granted(op);
+            }
+        }
+    }
+
+    private boolean bindsPeer() {
+        return config.protocolC && state == ReplicationState.ESTABLISHED && !closed;
+    }
+
+    private void answerUpTo(long number) {
+        while (!waitForPeer.isEmpty() && waitForPeer.peek().number() <= number) {
+            fx.answered(waitForPeer.poll().owner());
+        }
+    }
+
+    /// The stream is no longer established: nobody waits for it (R10, "unprotected").
+    private void answerAll() {
+        answerUpTo(Long.MAX_VALUE);
+        admitWaiting();
+    }
+
+    private void admitWaiting() {
+        while (!waitForRoom.isEmpty() && (closed || state != ReplicationState.ESTABLISHED
+                || hasRoom(waitForRoom.getFirst()))) {
+            Op op = waitForRoom.removeFirst();
+            if (lock.acquire(op, phase != Phase.FREEZING)) {
+                prepare(op);
+                fx.granted(op);
+            }
+        }
+    }
+
+    // ---- the session ---------------------------------------------------------------------------------------------
+
+    /// A session with the peer is up. `stream` is the id of our data stream on it.
+    public void sessionUp(long session, int stream) {
+        sessionDown();
+        this.session = session;
+        this.stream = stream;
+        state = ReplicationState.HANDSHAKE;
+        refusal = "";
+        sayHello();
+    }
+
+    /// The session is gone; writes go on into the buffer (R9), and an unfinished epoch becomes dirty blocks again.
+    public void sessionDown() {
+        session = 0;
+        peer = null;
+        abandonEpoch();
+        for (ReadRun run : reading) {
+            run.stale = true;
+            putBack(run);
+        }
+        reading.removeIf(run -> run.purpose() != ReadRun.Purpose.EPOCH);
+        for (Bulk bulk : ready) {
+            putBack(bulk);
+        }
+        ready.clear();
+        readyBytes = 0;
+        for (Digests digests : comparing) {
+            putBack(digests);
+        }
+        comparing.clear();
+        for (SyncSent sent : syncInFlight) {
+            dirty.addRange(sent.run().first(), sent.run().end());
+        }
+        syncInFlight.clear();
+        state = ReplicationState.OFF;
+        answerAll();
+    }
+
+    /// What the peer says of this resource.
+    public void on(Frame.OfResource frame) {
+        switch (frame) {
+            case Frame.ResourceHello hello -> greeted(hello);
+            case Frame.Ack ack when isCurrent(ack.session()) -> acknowledged(ack);
+            case Frame.EpochReply reply when isCurrent(reply.session()) -> replied(reply);
+            case Frame.CompareReply reply when isCurrent(reply.session()) -> compared(reply);
+            case Frame.Refused refused -> refuse("the peer refuses: " + refused.reason());
+            case Frame.Ack _, Frame.EpochReply _, Frame.CompareReply _ -> {} // of an older session
+            case Frame.Offer _, Frame.OfferReply _, Frame.Withdraw _, Frame.StreamStart _ -> {}
+        }
+    }
+
+    private boolean isCurrent(long answered) {
+        return Faults.M26 ? session != 0 : answered == session && session != 0;
+    }
+
+    private void sayHello() {
+        if (session == 0) {
+            return;
+        }
+        DiskState disk = failed ? DiskState.FAILED : DiskState.UP_TO_DATE;
+        Position here = position();
+        fx.send(new Frame.ResourceHello(
+                config.resource, Role.PRIMARY.ordinal() + 1, disk.ordinal(), config.sizeBytes, here, here, 0, true, 0,
+                false, ancestry));
+    }
+
+    private void greeted(Frame.ResourceHello hello) {
+        boolean first = peer == null;
+        peer = hello;
+        if (!isUsable(DiskState.of(hello.diskState()))) {
+            refuse("the peer's disk has failed");
+            return;
+        }
+        if (!first || state != ReplicationState.HANDSHAKE) {
+            return;
+        }
+        if (hello.role() == Role.PRIMARY.ordinal() + 1) {
+            refuse("both sides are primary");
+            return;
+        }
+        if (hello.sizeBytes() < config.sizeBytes) {
+            refuse("the peer's copy has %d bytes, this device has %d".formatted(hello.sizeBytes(), config.sizeBytes));
+            return;
+        }
+        switch (Verdict.of(ancestry, position(), committed, hello)) {
+            case Verdict.Refuse(String why) -> {
+                fx.send(new Frame.Refused(config.resource, why));
+                refuse(why);
+            }
+            case Verdict.Fresh() -> startFresh();
+            case Verdict.InGeneration(long number) -> resume(number);
+            case Verdict.InPast() -> startBehind();
+            case Verdict.InPastUntracked(String why) -> {
+                suspect.addAll();
+                fx.event("compare", "every block is compared: " + why);
+                startBehind();
+            }
+        }
+    }
+
+    private static boolean isUsable(DiskState disk) {
+        return disk != DiskState.FAILED && disk != DiskState.DISKLESS;
+    }
+
+    private void refuse(String why) {
+        refusal = why;
+        state = ReplicationState.OFF;
+        fx.event("refused", why);
+        answerAll();
+    }
+
+    private void startFresh() {
+        long copy = peer.ancestry().generation();
+        forgetCommit();
+        bufferToDirty();
+        if (copy != peerCopy || !committed.isNone()) {
+            // Another copy than the one we were filling: it has nothing.
+            suspect.clear();
+            dirty.addAll();
+            untouched.clear();
+            if (peer.blank()) {
+                untouched.addAll();
+            }
+            peerCopy = copy;
+            committed = Position.NONE;
+            stored = Position.NONE;
+        }
+        startStream(Position.NONE);
+        cursor = 0;
+        bulkTotalBlocks = dirty.count() + suspect.count();
+        state = suspect.isEmpty() ? ReplicationState.FIRST_SYNC : ReplicationState.COMPARE;
+        fx.wakeReader();
+    }
+
+    private void startBehind() {
+        forgetCommit();
+        bufferToDirty();
+        committed = peer.committed();
+        stored = peer.committed();
+        startStream(committed);
+        cursor = 0;
+        bulkTotalBlocks = suspect.count();
+        state = suspect.isEmpty() ? ReplicationState.AHEAD : ReplicationState.COMPARE;
+        fx.wakeReader();
+        fx.wakeSender();
+    }
+
+    /// The peer stands in our generation: the stream goes on behind its position (R1).
+    private void resume(long number) {
+        if (commitSent && number >= epochPosition) {
+            epochCommitted();
+        } else {
+            forgetCommit();
+        }
+        if (!buffer.isEmpty() && number + 1 < buffer.peek().number) {
+            suspect.addAll();
+            fx.event("compare", "every block is compared: the peer lacks writes that it had stored");
+            startBehind();
+            return;
+        }
+        trim(number);
+        committed = new Position(generation, number);
+        stored = committed;
+        unsentOps.clear();
+        unsentOps.addAll(buffer);
+        if (!suspect.isEmpty()) {
+            bufferToDirty();
+        }
+        startStream(committed);
+        cursor = 0;
+        bulkTotalBlocks = suspect.count();
+        state = suspect.isEmpty()
+                ? closed ? ReplicationState.AHEAD : ReplicationState.ESTABLISHED
+                : ReplicationState.COMPARE;
+        fx.wakeReader();
+        fx.wakeSender();
+    }
+
+    /// A commit that was sent has not arrived: its blocks are dirty again, and what was buffered behind it.
+    private void forgetCommit() {
+        if (commitSent) {
+            bufferToDirty();
+            thaw();
+        }
+    }
+
+    private void startStream(Position from) {
+        syncSequence = 0;
+        lastHeartbeatNanos = nowNanos;
+        fx.send(new Frame.StreamStart(config.resource, session, stream, from));
+    }
+
+    private void bufferToDirty() {
+        for (Op op : buffer) {
+            if (dirty.isEmpty()) {
+                dirtySinceMillis = op.wallMillis;
+            }
+            markDirty(op.offsetBytes, op.lengthBytes);
+            drop(op);
+        }
+        buffer.clear();
+        unsentOps.clear();
+        if (!closed) {
+            closed = true;
+            closedAtNanos = nowNanos;
+        }
+    }
+
+    private void drop(Op op) {
+        bufferBytes -= op.bufferBytes();
+        budget.give(op.bufferBytes());
+        op.release();
+    }
+
+    private void trim(long number) {
+        while (!buffer.isEmpty() && buffer.peek().number <= number) {
+            Op op = buffer.poll();
+            if (!unsentOps.isEmpty() && unsentOps.peek() == op) {
+                unsentOps.poll();
+            }
+            drop(op);
+        }
+    }
+
+    private void acknowledged(Frame.Ack ack) {
+        while (!syncInFlight.isEmpty() && syncInFlight.peek().sequence() <= ack.synced()) {
+            SyncSent sent = syncInFlight.poll();
+            if (Faults.M3) {
+                dirty.removeRange(sent.run().first(), sent.run().end());
+            }
+        }
+        if (ack.stored().generation() == generation) {
+            if (ack.stored().number() > last) {
+                refuse("the peer acknowledges " + ack.stored() + ", we only got to " + position());
+                return;
+            }
+            stored = ack.stored();
+            trim(stored.number());
+        }
+        if (ack.committed().generation() == generation) {
+            committed = ack.committed();
+            peerCopy = 0;
+            if (commitSent && committed.number() >= epochPosition) {
+                epochCommitted();
+            }
+            answerUpTo(committed.number());
+        }
+        admitWaiting();
+        fx.wakeSender();
+        fx.wakeReader();
+    }
+
+    private void epochCommitted() {
+        commitSent = false;
+        frozen.clear();
+        unsent.clear();
+        epochsCommitted++;
+        fx.event("epoch-committed", "the copy has moved to " + new Position(generation, epochPosition));
+    }
+
+    // ---- catching up ---------------------------------------------------------------------------------------------
+
+    /// Time passes. Call at least ten times a second while a session is up.
+    public void tick(long nowNanos, long wallMillis) {
+        this.nowNanos = nowNanos;
+        this.wallMillis = Math.max(this.wallMillis, wallMillis);
+        if (phase == Phase.PAUSED && nowNanos - askedNanos >= ASK_AGAIN_NANOS) {
+            phase = Phase.ASKING;
+            askedNanos = 0;
+        }
+        if (session != 0) {
+            fx.wakeSender();
+        }
+    }
+
+    /// Whether the marked blocks should go as an epoch now: the buffer's old part is at the peer and the dwell is over.
+    private boolean epochIsDue() {
+        return state == ReplicationState.AHEAD
+                && phase == Phase.NONE
+                && closed
+                && !commitSent
+                && !failed
+                && (Faults.M8 || buffer.isEmpty())
+                && (nowNanos - closedAtNanos >= DWELL_NANOS || committed.generation() != generation);
+    }
+
+    private void replied(Frame.EpochReply reply) {
+        if (reply.epoch() != epoch || (phase != Phase.ASKING && phase != Phase.PAUSED)) {
+            return;
+        }
+        if (reply.missingBytes() > 0) {
+            if (missingBytes == 0) {
+                fx.event("paused", "the backup's journal lacks %d bytes for the catch-up".formatted(reply.missingBytes()));
+            }
+            missingBytes = reply.missingBytes();
+            phase = Phase.PAUSED;
+            state = ReplicationState.PAUSED;
+            askedNanos = nowNanos;
+            return;
+        }
+        missingBytes = 0;
+        granted = reply.grantedBlocks();
+        state = ReplicationState.SYNC_SOURCE;
+        if (epochSentBlocks + dirty.count() > granted) {
+            phase = Phase.ASKING;
+            askedNanos = 0;
+            fx.wakeSender();
+            return;
+        }
+        phase = Phase.FREEZING;
+        if (lock.heldCount() == 0) {
+            freeze();
+        }
+    }
+
+    /// No write is in flight: the epoch's position is the last number, and the buffer opens again behind it.
+    private void freeze() {
+        if (epochSentBlocks + dirty.count() > granted) {
+            phase = Phase.ASKING;
+            askedNanos = 0;
+            fx.wakeSender();
+        } else {
+            if (frozen.isEmpty() || dirtySinceMillis < frozenSinceMillis) {
+                frozenSinceMillis = dirtySinceMillis;
+            }
+            epochPosition = last;
+            frozen.addAll(dirty);
+            unsent.clear();
+            unsent.addAll(dirty);
+            bulkTotalBlocks = unsent.count();
+            dirty.clear();
+            closed = false;
+            cursor = 0;
+            phase = Phase.SENDING;
+            if (Faults.M2) {
+                frozen.clear();
+            }
+            fx.wakeReader();
+            fx.wakeSender();
+        }
+        grant();
+        admitWaiting();
+    }
+
+    /// The epoch cannot be finished as of S: it goes on to a later position with what is left and what changed (R15).
+    private void extend(String why) {
+        fx.event("epoch-extended", why);
+        dropUnsentEpoch();
+        bufferToDirty();
+        phase = Phase.ASKING;
+        askedNanos = 0;
+        fx.wakeSender();
+    }
+
+    /// The epoch will never be finished; its blocks are dirty again.
+    private void abandonEpoch() {
+        if (phase == Phase.NONE) {
+            return; // Nothing was frozen, or all was sent and the commit may have arrived: the handshake tells.
+        }
+        boolean freezing = phase == Phase.FREEZING;
+        if (phase == Phase.SENDING) {
+            dropUnsentEpoch();
+            bufferToDirty();
+        }
+        thaw();
+        if (freezing) {
+            grant();
+        }
+    }
+
+    private void dropUnsentEpoch() {
+        dirty.addAll(unsent);
+        unsent.clear();
+        for (Content content : preimages) {
+            dirty.addRange(content.run().first(), content.run().end());
+        }
+        preimages.clear();
+        for (Op op : capturingOps) {
+            for (BlockRun run : op.preimages) {
+                dirty.addRange(run.first(), run.end());
+            }
+            op.preimages = List.of(); // What is read for it now is dropped when it arrives.
+        }
+        capturingOps.clear();
+        capturing = 0;
+        for (ReadRun run : reading) {
+            if (run.purpose() == ReadRun.Purpose.EPOCH && !run.stale) {
+                run.stale = true;
+                dirty.addRange(run.blocks().first(), run.blocks().end());
+            }
+        }
+        for (Bulk bulk : ready) {
+            dirty.addRange(bulk.run().first(), bulk.run().end());
+        }
+        ready.clear();
+        readyBytes = 0;
+        budget.give(preimageBytes);
+        preimageBytes = 0;
+        dirtySinceMillis = Math.min(dirtySinceMillis, frozenSinceMillis);
+    }
+
+    private void thaw() {
+        if (!frozen.isEmpty()) {
+            dirtySinceMillis = dirty.isEmpty() ? frozenSinceMillis : Math.min(dirtySinceMillis, frozenSinceMillis);
+        }
+        dirty.addAll(frozen);
+        frozen.clear();
+        unsent.clear();
+        commitSent = false;
+        phase = Phase.NONE;
+        epochSentBlocks = 0;
+        missingBytes = 0;
+    }
+
+    // ---- bulk reading --------------------------------------------------------------------------------------------
+
+    /// The next blocks that somebody should read from the local disk, or null. Hand the result to [#readDone],
+    /// [#digestDone] or [#readFailed].
+    public ReadRun nextRead() {
+        if (session == 0 || failed || readyBytes >= READ_AHEAD_BYTES || reading.size() >= 4) {
+            return null;
+        }
+        return switch (state) {
+            case COMPARE -> readToCompare();
+            case FIRST_SYNC -> readToSync();
+            case SYNC_SOURCE -> phase == Phase.SENDING ? readForEpoch() : null;
+            case OFF, HANDSHAKE, ESTABLISHED, AHEAD, PAUSED -> null;
+        };
+    }
+
+    private ReadRun readToCompare() {
+        if (comparing.size() + reading.size() + ready.size() >= COMPARES_IN_FLIGHT) {
+            return null;
+        }
+        long b = suspect.next(0);
+        if (b < 0) {
+            return null;
+        }
+        long first = b / COMPARE_BLOCKS * COMPARE_BLOCKS;
+        long end = Math.min(first + COMPARE_BLOCKS, suspect.capacity());
+        suspect.removeRange(first, end);
+        return startRead(ReadRun.Purpose.COMPARE, new BlockRun(first, (int) (end - first)), null);
+    }
+
+    private ReadRun readToSync() {
+        long b = dirty.next(cursor);
+        if (b < 0) {
+            return null; // The pass is over; next() decides what follows when all of it is acknowledged.
+        }
+        BlockRun run = new BlockRun(b, (int) (dirty.runEnd(b, RUN_BLOCKS) - b));
+        // Out of the set before the read: a write that ends later puts its blocks back.
+        dirty.removeRange(run.first(), run.end());
+        cursor = run.end();
+        return startRead(ReadRun.Purpose.FIRST_SYNC, run, null);
+    }
+
+    private ReadRun readForEpoch() {
+        long b = unsent.next(cursor);
+        if (b < 0) {
+            b = unsent.next(0);
+        }
+        if (b < 0) {
+            return null;
+        }
+        BlockRun run = new BlockRun(b, (int) (unsent.runEnd(b, RUN_BLOCKS) - b));
+        Op reader = Op.zero(run.offsetBytes(), (long) run.count() * BlockSet.BLOCK_BYTES, false, null);
+        if (!lock.tryHold(reader)) {
+            return null; // A write that was admitted just now has captured some of them; its end wakes us.
+        }
+        unsent.removeRange(run.first(), run.end());
+        cursor = run.end();
+        return startRead(ReadRun.Purpose.EPOCH, run, reader);
+    }
+
+    private ReadRun startRead(ReadRun.Purpose purpose, BlockRun run, Op lockOp) {
+        ReadRun read = new ReadRun(purpose, run, lockOp);
+        reading.add(read);
+        return read;
+    }
+
+    /// The blocks were read; `data` null: they are all zero, or a hole.
+    public void readDone(ReadRun read, ByteBuffer data) {
+        endRead(read);
+        if (!read.stale) {
+            ready.add(new Content(read.blocks(), data, false));
+            readyBytes += data == null ? 0 : data.remaining();
+            fx.wakeSender();
+        }
+    }
+
+    /// The blocks were read to be compared: 32 bytes for each block, and one digest over these.
+    public void digestDone(ReadRun read, byte[] blockDigests, byte[] root) {
+        endRead(read);
+        if (!read.stale) {
+            ready.add(new Digests(read.blocks(), blockDigests, root));
+            fx.wakeSender();
+        }
+    }
+
+    public void readFailed(ReadRun read, String why) {
+        if (!read.stale) {
+            putBack(read);
+        }
+        endRead(read);
+        diskFailed(why);
+    }
+
+    private void endRead(ReadRun read) {
+        reading.remove(read);
+        if (read.lock != null) {
+            unlock(read.lock);
+        }
+        fx.wakeReader();
+    }
+
+    private void putBack(ReadRun read) {
+        switch (read.purpose()) {
+            case COMPARE -> suspect.addRange(read.blocks().first(), read.blocks().end());
+            case FIRST_SYNC, EPOCH -> dirty.addRange(read.blocks().first(), read.blocks().end());
+        }
+    }
+
+    private void putBack(Bulk bulk) {
+        switch (bulk) {
+            case Digests d -> suspect.addRange(d.run().first(), d.run().end());
+            case Content c -> dirty.addRange(c.run().first(), c.run().end());
+        }
+    }
+
+    private void compared(Frame.CompareReply reply) {
+        Digests mine = comparing.poll();
+        if (mine == null || mine.run().offsetBytes() != reply.offsetBytes()) {
+            refuse("the peer answered a comparison that was not asked");
+            return;
+        }
+        byte[] theirs = reply.blockDigests();
+        if (theirs.length != 0) {
+            if (theirs.length != mine.blockDigests().length) {
+                refuse("the peer compared %d bytes of digests, not %d".formatted(theirs.length, mine.blockDigests().length));
+                return;
+            }
+            if (dirty.isEmpty()) {
+                dirtySinceMillis = wallMillis;
+            }
+            for (int i = 0; i < mine.run().count(); i++) {
+                if (!java.util.Arrays.equals(theirs, i * 32, i * 32 + 32, mine.blockDigests(), i * 32, i * 32 + 32)) {
+                    dirty.add(mine.run().first() + i);
+                }
+            }
+        }
+        if (suspect.isEmpty() && comparing.isEmpty() && reading.isEmpty() && ready.isEmpty()) {
+            fx.event("compared", "%d blocks differ or were written meanwhile".formatted(dirty.count()));
+            cursor = 0;
+            if (peer.everCommitted()) {
+                state = ReplicationState.AHEAD;
+            } else {
+                state = ReplicationState.FIRST_SYNC;
+                bulkTotalBlocks = dirty.count();
+            }
+        }
+        fx.wakeReader();
+        fx.wakeSender();
+    }
+
+    // ---- what goes on the link -----------------------------------------------------------------------------------
+
+    /// The next frame of the data stream, or null when there is nothing to say now. The data of a write stays valid
+    /// until its acknowledgement, so it is encoded before the lock is given back.
+    public Frame.Data next() {
+        if (session == 0) {
+            return null;
+        }
+        return switch (state) {
+            case ESTABLISHED, AHEAD -> nextLive();
+            case COMPARE -> nextCompare();
+            case FIRST_SYNC -> nextSync();
+            case SYNC_SOURCE, PAUSED -> nextOfEpoch();
+            case OFF, HANDSHAKE -> null;
+        };
+    }
+
+    private Frame.Data nextLive() {
+        if (Faults.M8 && epochIsDue()) {
+            return beginEpoch();
+        }
+        Op op = unsentOps.poll();
+        if (op != null) {
+            return frameOf(op);
+        }
+        if (epochIsDue()) {
+            return beginEpoch();
+        }
+        if (!closed && nowNanos - lastHeartbeatNanos >= HEARTBEAT_NANOS) {
+            lastHeartbeatNanos = nowNanos;
+            return new Frame.Heartbeat(position(), wallMillis);
+        }
+        return null;
+    }
+
+    private Frame.Data frameOf(Op op) {
+        Position at = new Position(generation, op.number);
+        if (!op.isZero()) {
+            return new Frame.Write(0, at, op.wallMillis, op.offsetBytes, op.data().data());
+        }
+        long from = op.offsetBytes;
+        long to = from + op.lengthBytes;
+        if (Faults.M17) {
+            long inner = BlockSet.blocksOf(from) * BlockSet.BLOCK_BYTES;
+            to = Math.max(inner, to / BlockSet.BLOCK_BYTES * BlockSet.BLOCK_BYTES);
+            from = Math.min(inner, to);
+        }
+        return new Frame.Zero(0, at, op.wallMillis, from, to - from, op.punch);
+    }
+
+    private Frame.Data nextCompare() {
+        if (!(ready.peek() instanceof Digests digests)) {
+            return null;
+        }
+        ready.poll();
+        comparing.add(digests);
+        fx.wakeReader();
+        return new Frame.Compare(
+                0, digests.run().offsetBytes(), digests.run().lengthBytes(config.sizeBytes), digests.root());
+    }
+
+    private Frame.Data nextSync() {
+        while (ready.poll() instanceof Content content) {
+            BlockRun run = content.run();
+            fx.wakeReader();
+            if (content.data() == null && untouched.runEnd(run.first(), run.count()) == run.end()) {
+                continue; // It reads zero there already.
+            }
+            untouched.removeRange(run.first(), run.end());
+            long sequence = ++syncSequence;
+            if (!Faults.M2) {
+                syncInFlight.add(new SyncSent(sequence, run));
+            }
+            if (content.data() == null) {
+                return new Frame.SyncZero(0, sequence, run.offsetBytes(), run.lengthBytes(config.sizeBytes));
+            }
+            readyBytes -= content.data().remaining();
+            return new Frame.SyncBlocks(0, sequence, run.offsetBytes(), content.data());
+        }
+        if (reading.isEmpty() && dirty.next(cursor) < 0) {
+            // The pass is over. What is left becomes the first epoch when the journal holds it, else another pass (R19).
+            if (dirty.count() * Backup.EPOCH_BLOCK_BYTES <= peer.journalBytes() / 2) {
+                if (syncInFlight.isEmpty()) {
+                    state = ReplicationState.AHEAD;
+                    return nextLive();
+                }
+            } else {
+                cursor = 0;
+                bulkTotalBlocks = dirty.count();
+                fx.wakeReader();
+            }
+        }
+        return null;
+    }
+
+    private Frame.Data beginEpoch() {
+        epoch++;
+        epochSentBlocks = 0;
+        digest = new EpochDigest();
+        phase = Phase.ASKING;
+        state = ReplicationState.SYNC_SOURCE;
+        askedNanos = 0;
+        return askForRoom();
+    }
+
+    private Frame.Data askForRoom() {
+        askedNanos = Math.max(1, nowNanos);
+        // A quarter more than now: writes go on while the answer is on its way.
+        long blocks = epochSentBlocks + dirty.count() + dirty.count() / 4 + 16;
+        return new Frame.EpochBegin(epoch, Math.min(blocks, epochSentBlocks + dirty.capacity()));
+    }
+
+    private Frame.Data nextOfEpoch() {
+        if (phase == Phase.ASKING && askedNanos == 0) {
+            return askForRoom();
+        }
+        if (phase != Phase.SENDING) {
+            return null;
+        }
+        Content content = preimages.poll();
+        if (content != null) {
+            long bytes = (long) content.run().count() * BlockSet.BLOCK_BYTES;
+            preimageBytes -= bytes;
+            budget.give(bytes);
+            return epochFrame(content);
+        }
+        if (ready.poll() instanceof Content read) {
+            readyBytes -= read.data() == null ? 0 : read.data().remaining();
+            fx.wakeReader();
+            return epochFrame(read);
+        }
+        if (capturing == 0 && reading.isEmpty() && unsent.isEmpty()) {
+            return commit();
+        }
+        return null;
+    }
+
+    private Frame.Data epochFrame(Content content) {
+        BlockRun run = content.run();
+        epochSentBlocks += run.count();
+        int length = run.lengthBytes(config.sizeBytes);
+        if (content.data() == null) {
+            digest.zero(run.offsetBytes(), length);
+            return new Frame.EpochZero(0, epoch, run.offsetBytes(), length);
+        }
+        digest.blocks(run.offsetBytes(), content.data());
+        return new Frame.EpochBlocks(0, epoch, run.offsetBytes(), content.data());
+    }
+
+    private Frame.Data commit() {
+        phase = Phase.NONE;
+        commitSent = true;
+        state = closed ? ReplicationState.AHEAD : ReplicationState.ESTABLISHED;
+        fx.wakeSender();
+        return new Frame.EpochCommit(
+                epoch, new Position(generation, epochPosition), wallMillis, epochSentBlocks, digest.finish(), ancestry);
+    }
+
+    // ---- what it knows -------------------------------------------------------------------------------------------
+
+    /// The last number given out.
+    public Position position() {
+        return new Position(generation, last);
+    }
+
+    public ReplicationState state() {
+        return state;
+    }
+
+    /// Why the peer's copy is refused; empty when it is not.
+    public String refusal() {
+        return refusal;
+    }
+
+    public Position committed() {
+        return committed;
+    }
+
+    public Position stored() {
+        return stored;
+    }
+
+    public boolean isFailed() {
+        return failed;
+    }
+
+    /// Whether protocol C holds at this moment (R10).
+    public boolean isProtected() {
+        return bindsPeer();
+    }
+
+    private long committedNumber() {
+        return committed.generation() == generation ? committed.number() : -1;
+    }
+
+    /// A snapshot for the status page.
+    ///
+    /// @param behindBytes what a promotion of the peer would lose now, at most
+    /// @param oldestMillis wall time of the oldest write the peer has not committed; [Long#MAX_VALUE] when there is none
+    /// @param bulkTotalBlocks blocks of the present bulk work, sent or not
+    /// @param bulkLeftBlocks those of them that are not at the peer yet
+    public record Figures(
+            long bufferBytes,
+            boolean closed,
+            long dirtyBlocks,
+            long suspectBlocks,
+            long frozenBlocks,
+            long behindBytes,
+            long oldestMillis,
+            long bulkTotalBlocks,
+            long bulkLeftBlocks,
+            long missingBytes,
+            long epochsCommitted) {}
+
+    public Figures figures() {
+        long frozenLeft = frozen.count();
+        long inFlight = 0;
+        for (SyncSent sent : syncInFlight) {
+            inFlight += sent.run().count();
+        }
+        for (Bulk bulk : ready) {
+            inFlight += bulk.run().count();
+        }
+        for (ReadRun run : reading) {
+            inFlight += run.blocks().count();
+        }
+        long blocks = dirty.count() + suspect.count() + frozenLeft + (phase == Phase.SENDING ? 0 : inFlight);
+        long oldest = Long.MAX_VALUE;
+        if (!buffer.isEmpty()) {
+            oldest = buffer.peek().wallMillis;
+        }
+        if (!dirty.isEmpty() || !suspect.isEmpty()) {
+            oldest = Math.min(oldest, dirtySinceMillis);
+        }
+        if (!frozen.isEmpty()) {
+            oldest = Math.min(oldest, frozenSinceMillis);
+        }
+        long left = switch (state) {
+            case COMPARE -> suspect.count() + (long) comparing.size() * COMPARE_BLOCKS;
+            case FIRST_SYNC -> dirty.count() + inFlight;
+            case SYNC_SOURCE -> unsent.count() + inFlight;
+            case OFF, HANDSHAKE, ESTABLISHED, AHEAD, PAUSED -> blocks;
+        };
+        return new Figures(
+                bufferBytes + preimageBytes, closed, dirty.count(), suspect.count(), frozenLeft,
+                bufferBytes + blocks * BlockSet.BLOCK_BYTES, oldest, bulkTotalBlocks, left, missingBytes,
+                epochsCommitted);
+    }
+
+    /// Ends the resource's life here and says what must be kept: nothing is in flight any more, what the peer may lack is
+    /// in the two sets (R9: what is left in the buffer becomes bits).
+    ///
+    /// @throws IllegalStateException if a piece is still in flight or parked
+    public Attached detach() {
+        sessionDown();
+        if (lock.heldCount() + lock.waitingCount() + waitForRoom.size() > 0) {
+            throw new IllegalStateException("detached with requests in flight");
+        }
+        bufferToDirty();
+        thaw();
+        return new Attached(ancestry, committed, peerCopy, dirty, suspect);
+    }
+}

@@ -1,0 +1,34 @@
+package holdfast.replicator.state;
+
+/// Blocks of the local disk that somebody should read for the peer, see [Primary#nextRead].
+public final class ReadRun {
+    /// What the read is for.
+    public enum Purpose {
+        /// Copy to the peer's base; the content at any moment from now on will do.
+        FIRST_SYNC,
+        /// Copy as of the epoch's position: the blocks are locked against writes until the read is handed over.
+        EPOCH,
+        /// Digest only.
+        COMPARE
+    }
+
+    final Op lock;
+    /// Nobody waits for the result any more.
+    boolean stale;
+    private final Purpose purpose;
+    private final BlockRun blocks;
+
+    ReadRun(Purpose purpose, BlockRun blocks, Op lock) {
+        this.purpose = purpose;
+        this.blocks = blocks;
+        this.lock = lock;
+    }
+
+    public Purpose purpose() {
+        return purpose;
+    }
+
+    public BlockRun blocks() {
+        return blocks;
+    }
+}
