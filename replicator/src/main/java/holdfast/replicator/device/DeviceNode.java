@@ -1,0 +1,112 @@
+package holdfast.replicator.device;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+
+/// What a path leads to: one file or one block device, however many names it has.
+///
+/// @param path as the user wrote it
+/// @param isBlockDevice else it is a regular file
+/// @param device the number of the block device; for a file that of the filesystem it is in
+/// @param inode of the file, 0 for a block device
+public record DeviceNode(Path path, boolean isBlockDevice, long device, long inode) {
+    private static final Path SYS_BLOCK = Path.of("/sys/dev/block");
+    private static final int TYPE_MASK = 0170000;
+    private static final int TYPE_BLOCK = 0060000;
+    private static final int TYPE_FILE = 0100000;
+
+    /// Follows symbolic links.
+    ///
+    /// @throws DeviceException if there is nothing, or neither a file nor a block device
+    public static DeviceNode of(Path path) throws DeviceException {
+        Map<String, Object> stat;
+        try {
+            stat = Files.readAttributes(path, "unix:mode,dev,ino,rdev");
+        } catch (NoSuchFileException e) {
+            throw new DeviceException(Errno.ENOENT, path.toString(), e);
+        } catch (IOException e) {
+            throw new DeviceException(Errno.EACCES, path + " cannot be looked at", e);
+        }
+        return switch ((int) stat.get("mode") & TYPE_MASK) {
+            case TYPE_BLOCK -> new DeviceNode(path, true, (long) stat.get("rdev"), 0);
+            case TYPE_FILE ->
+                    new DeviceNode(path, false, (long) stat.get("dev"), (long) stat.get("ino"));
+            default ->
+                    throw new DeviceException(
+                            0, path + " is neither a regular file nor a block device");
+        };
+    }
+
+    /// The file that a loop device, or a partition of one, shows; otherwise the node itself. All
+    /// aliases of one content have one root.
+    DeviceNode root() throws DeviceException {
+        if (!isBlockDevice) {
+            return this;
+        }
+        for (Path place : List.of(Path.of("loop"), Path.of("..", "loop"))) {
+            Path backing = sys().resolve(place).resolve("backing_file");
+            if (Files.exists(backing)) {
+                String file = LinuxText.read(backing);
+                Path target = Path.of(file);
+                // A deleted file cannot be opened by another name; its loop device is all there is.
+                return Files.isRegularFile(target) ? of(target).root() : this;
+            }
+        }
+        return this;
+    }
+
+    /// Names the content for [DeviceLock]: equal for a file, its hard links, symbolic links, bind
+    /// mounts and loop devices.
+    String lockKey() throws DeviceException {
+        DeviceNode root = root();
+        return root.isBlockDevice
+                ? "dev-" + numbers(root.device).replace(':', '-')
+                : "file-%s-%d".formatted(numbers(root.device).replace(':', '-'), root.inode);
+    }
+
+    /// @throws DeviceException if it, a part of it or something built on it is mounted, swapped on
+    ///   or mapped; the message says what and where
+    void requireUnused() throws DeviceException {
+        String user = DeviceUse.of(this);
+        if (user != null) {
+            throw new DeviceException(Errno.EBUSY, path + " " + user);
+        }
+    }
+
+    /// Whether zeroing costs the device no transfer of data. Not the same as supporting discard,
+    /// after which it may read anything.
+    boolean zeroesWithoutWriting() {
+        for (Path queue : List.of(sys().resolve("queue"), sys().resolve("../queue"))) {
+            Path limit = queue.resolve("write_zeroes_max_bytes");
+            if (Files.exists(limit)) {
+                return !LinuxText.read(limit).equals("0");
+            }
+        }
+        return false;
+    }
+
+    /// Its directory in sysfs; `..` in it is the whole disk of a partition.
+    Path sys() {
+        Path link = SYS_BLOCK.resolve(numbers(device));
+        try {
+            return link.toRealPath();
+        } catch (IOException e) {
+            return link;
+        }
+    }
+
+    String numbers() {
+        return numbers(device);
+    }
+
+    /// Major and minor number as Linux prints them, from the encoding of `dev_t` in glibc.
+    static String numbers(long device) {
+        long major = device >>> 8 & 0xfff | device >>> 32 & ~0xfffL;
+        long minor = device & 0xff | device >>> 12 & ~0xffL & 0xffffffffL;
+        return major + ":" + minor;
+    }
+}
