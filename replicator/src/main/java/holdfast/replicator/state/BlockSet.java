@@ -1,5 +1,6 @@
 package holdfast.replicator.state;
 
+import java.nio.ByteBuffer;
 import java.util.Arrays;
 
 /// A set of 4 KiB blocks of one device, held in pages of 32,768 blocks (128 MiB of the device).
@@ -12,6 +13,10 @@ public final class BlockSet {
     private static final int PAGE_BITS = 15;
     private static final int PAGE_BLOCKS = 1 << PAGE_BITS;
     private static final int PAGE_WORDS = PAGE_BLOCKS / 64;
+
+    /// Bytes of one page's bits.
+    public static final int PAGE_BYTES = PAGE_WORDS * 8;
+
     private static final long[] FULL = new long[0];
 
     private final long blocks;
@@ -199,6 +204,45 @@ public final class BlockSet {
         }
         long hit = next(from);
         return hit >= 0 && hit < to;
+    }
+
+    /// Pages of the set, for whoever writes it to a file.
+    public int pageCount() {
+        return pages.length;
+    }
+
+    public boolean isPageClear(int page) {
+        return pages[page] == null;
+    }
+
+    public boolean isPageFull(int page) {
+        return pages[page] == FULL;
+    }
+
+    /// Puts the bits of a page that is neither clear nor full, [#PAGE_BYTES] of them.
+    public void copyPage(int page, ByteBuffer out) {
+        for (long word : pages[page]) {
+            out.putLong(word);
+        }
+    }
+
+    /// Adds all blocks of a page.
+    public void fillPage(int page) {
+        long first = (long) page << PAGE_BITS;
+        addRange(first, first + pageSize(page));
+    }
+
+    /// Adds the blocks whose bits the buffer holds, [#PAGE_BYTES] of them; bits behind the device's end are ignored.
+    public void loadPage(int page, ByteBuffer in) {
+        long first = (long) page << PAGE_BITS;
+        for (int w = 0; w < PAGE_WORDS; w++) {
+            for (long word = in.getLong(); word != 0; word &= word - 1) {
+                long block = first + w * 64L + Long.numberOfTrailingZeros(word);
+                if (block < blocks) {
+                    add(block);
+                }
+            }
+        }
     }
 
     private int pageSize(int p) {

@@ -1,0 +1,93 @@
+package holdfast.replicator.metadata;
+
+import holdfast.replicator.journal.AncestryCodec;
+import holdfast.replicator.state.Role;
+import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Position;
+import java.nio.ByteBuffer;
+import java.util.UUID;
+
+/// What one side durably knows of a resource, and its codec. It is kept in a file of two slots, which adds checksum and
+/// counter (docs/on-disk-format.md). Integers are big-endian.
+///
+/// | offset | bytes | field        | meaning                                                                      |
+/// |-------:|------:|--------------|------------------------------------------------------------------------------|
+/// |      0 |     4 | magic        | `0x48465342`, "HFSB"                                                         |
+/// |      4 |     1 | version      | [#VERSION]                                                                   |
+/// |      5 |     1 | role         | 1 primary, 2 secondary                                                       |
+/// |      6 |     2 | flags        | bit 0 clean, 1 ever committed, 2 blank, 3 detached                           |
+/// |      8 |    16 | resource     | id                                                                           |
+/// |     24 |     8 | sizeBytes    | of the device                                                                |
+/// |     32 |    16 | position     | primary: last position at a clean stop; secondary: what the base holds       |
+/// |     48 |    16 | acknowledged | primary: what the peer is known to have committed                            |
+/// |     64 |     8 | peerCopy     | primary: the peer's copy that a first sync is filling, else 0                |
+/// |     72 |     8 | watermark    | secondary: journal offset of the first record that the base does not hold    |
+/// |     80 |     8 | incarnation  | counts the openings                                                          |
+/// |     88 |     4 | ancestry     | its length in bytes; it follows                                              |
+///
+/// @param clean primary: stopped with nothing in flight, the bitmap file of this incarnation names what the peer lacks
+/// @param detached primary: the operator detached it; a start of the daemon does not attach it again
+public record Superblock(
+        UUID resource,
+        Role role,
+        long sizeBytes,
+        boolean clean,
+        boolean everCommitted,
+        boolean blank,
+        boolean detached,
+        Position position,
+        Position acknowledged,
+        long peerCopy,
+        long watermark,
+        long incarnation,
+        Ancestry ancestry) {
+    public static final int VERSION = 1;
+
+    private static final int MAGIC = 0x48465342;
+    private static final int HEADER_BYTES = 92;
+
+    /// Bytes that a slot must hold.
+    public static final int MAX_BYTES = HEADER_BYTES + Ancestry.MAX_ENTRIES * Ancestry.Entry.BYTES;
+
+    public ByteBuffer encode() {
+        ByteBuffer lineage = AncestryCodec.encode(ancestry);
+        ByteBuffer out = ByteBuffer.allocate(HEADER_BYTES + lineage.remaining());
+        out.putInt(MAGIC).put((byte) VERSION).put((byte) (role.ordinal() + 1));
+        out.putShort((short) ((clean ? 1 : 0) | (everCommitted ? 2 : 0) | (blank ? 4 : 0) | (detached ? 8 : 0)));
+        out.putLong(resource.getMostSignificantBits()).putLong(resource.getLeastSignificantBits());
+        out.putLong(sizeBytes);
+        position.write(out);
+        acknowledged.write(out);
+        out.putLong(peerCopy).putLong(watermark).putLong(incarnation).putInt(lineage.remaining());
+        return out.put(lineage).flip();
+    }
+
+    /// @throws IllegalArgumentException if the bytes are no superblock of a version known here; the caller names the file
+    public static Superblock decode(ByteBuffer in) {
+        if (in.remaining() < HEADER_BYTES || in.getInt() != MAGIC) {
+            throw new IllegalArgumentException("no superblock: its magic is missing");
+        }
+        int version = in.get();
+        int role = in.get() - 1;
+        int flags = in.getShort();
+        if (version != VERSION || role < 0 || role >= Role.values().length || (flags & ~15) != 0) {
+            throw new IllegalArgumentException(
+                    "superblock of version %d, role %d, flags %x; this program knows version %d"
+                            .formatted(version, role + 1, flags, VERSION));
+        }
+        UUID resource = new UUID(in.getLong(), in.getLong());
+        long sizeBytes = in.getLong();
+        Position position = Position.read(in);
+        Position acknowledged = Position.read(in);
+        long peerCopy = in.getLong();
+        long watermark = in.getLong();
+        long incarnation = in.getLong();
+        int lineage = in.getInt();
+        if (lineage != in.remaining()) {
+            throw new IllegalArgumentException("an ancestry of %d bytes, %d are there".formatted(lineage, in.remaining()));
+        }
+        return new Superblock(
+                resource, Role.values()[role], sizeBytes, (flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0,
+                (flags & 8) != 0, position, acknowledged, peerCopy, watermark, incarnation, AncestryCodec.decode(in));
+    }
+}
