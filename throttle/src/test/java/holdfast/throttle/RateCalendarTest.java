@@ -191,7 +191,7 @@ class RateCalendarTest {
                 "nonsense | is no calendar entry, should be like",
                 "Mon-Fry 08:00-18:00 link 1 Mbit/s | has the day \"Fry\"",
                 "08:00-18:00 upload 1 Mbit/s | limits \"upload\", should be \"link\" or"
-                    + " \"catch-up\"",
+                        + " \"catch-up\"",
                 "08:00-08:00 link 1 Mbit/s | a whole day is 00:00-24:00",
                 "08:00-25:00 link 1 Mbit/s | has the time \"25:00\"",
                 "24:00-06:00 link 1 Mbit/s | has the time \"24:00\"",

@@ -2,12 +2,14 @@ package holdfast.replicator.journal;
 
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
+
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
 
-/// An ancestry on disk: entries of [Ancestry.Entry#BYTES] bytes, oldest first, back to back, nothing else.
+/// An ancestry on disk: entries of [Ancestry.Entry#BYTES] bytes, oldest first, back to back,
+/// nothing else.
 ///
 /// | offset | bytes | field      | meaning                                  |
 /// |-------:|------:|------------|------------------------------------------|
@@ -27,7 +29,8 @@ public final class AncestryCodec {
             out.putLong(e.generation());
             e.parent().write(out);
             out.put((byte) (e.reason().ordinal() + 1));
-            out.putLong(e.author().getMostSignificantBits()).putLong(e.author().getLeastSignificantBits());
+            out.putLong(e.author().getMostSignificantBits())
+                    .putLong(e.author().getLeastSignificantBits());
             out.putLong(e.wallMillis());
         }
         return out.flip();
@@ -47,10 +50,12 @@ public final class AncestryCodec {
             Position parent = Position.read(in);
             int reason = in.get() - 1;
             if (reason < 0 || reason >= REASONS.length) {
-                throw new IllegalArgumentException("reason " + (reason + 1) + " of generation " + i);
+                throw new IllegalArgumentException(
+                        "reason " + (reason + 1) + " of generation " + i);
             }
             UUID author = new UUID(in.getLong(), in.getLong());
-            entries.add(new Ancestry.Entry(generation, parent, REASONS[reason], author, in.getLong()));
+            entries.add(
+                    new Ancestry.Entry(generation, parent, REASONS[reason], author, in.getLong()));
         }
         return new Ancestry(entries);
     }

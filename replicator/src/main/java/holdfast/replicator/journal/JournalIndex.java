@@ -4,15 +4,20 @@ import java.util.Map;
 import java.util.NavigableMap;
 import java.util.TreeMap;
 
-/// Where the newest content of each byte range lies that the journal holds above the base. Runs never overlap; a newer
-/// record cuts what it covers out of older runs.
+/// Where the newest content of each byte range lies that the journal holds above the base. Runs
+/// never overlap; a newer record cuts what it covers out of older runs.
 public final class JournalIndex {
     /// A run of device bytes.
     ///
     /// @param lengthBytes 1 or more
     /// @param dataAddress journal offset of the first byte; [#ZEROES] when the run reads zero
     /// @param recordAddress journal offset of the record it came with
-    public record Run(long offsetBytes, long lengthBytes, long dataAddress, long recordAddress, boolean punch) {
+    public record Run(
+            long offsetBytes,
+            long lengthBytes,
+            long dataAddress,
+            long recordAddress,
+            boolean punch) {
         public static final long ZEROES = -1;
 
         public long endBytes() {
@@ -87,7 +92,8 @@ public final class JournalIndex {
         return runs.values();
     }
 
-    /// The first run that ends behind `offsetBytes`, cut to begin there at the earliest; null when there is none.
+    /// The first run that ends behind `offsetBytes`, cut to begin there at the earliest; null when
+    /// there is none.
     public Run at(long offsetBytes) {
         Map.Entry<Long, Run> before = runs.floorEntry(offsetBytes);
         if (before != null && before.getValue().endBytes() > offsetBytes) {

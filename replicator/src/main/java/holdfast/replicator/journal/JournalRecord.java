@@ -1,12 +1,14 @@
 package holdfast.replicator.journal;
 
 import holdfast.tunnel.wire.Position;
+
 import java.nio.ByteBuffer;
 import java.util.UUID;
 import java.util.zip.CRC32C;
 
-/// The header of one journal record, and its codec: no I/O. The record's data follow it; the next record begins at the
-/// next multiple of 8 bytes. Integers are big-endian. docs/on-disk-format.md has the same table.
+/// The header of one journal record, and its codec: no I/O. The record's data follow it; the next
+/// record begins at the next multiple of 8 bytes. Integers are big-endian. docs/on-disk-format.md
+/// has the same table.
 ///
 /// | offset | bytes | field         | meaning                                                                   |
 /// |-------:|------:|---------------|---------------------------------------------------------------------------|
@@ -31,9 +33,9 @@ import java.util.zip.CRC32C;
 /// |    116 |     8 | reserved      | zero                                                                      |
 /// |    124 |     4 | headerCrc     | CRC-32C of bytes 0 to 123                                                 |
 ///
-/// `durableBefore` tells a torn tail from damage: a bad record may be dropped silently only if no later good record says
-/// that it had been durable (R25). `address` and `incarnation` keep a recycled segment's old records from being taken
-/// for new ones.
+/// `durableBefore` tells a torn tail from damage: a bad record may be dropped silently only if no
+/// later good record says that it had been durable (R25). `address` and `incarnation` keep a
+/// recycled segment's old records from being taken for new ones.
 public record JournalRecord(
         Kind kind,
         boolean punch,
@@ -52,6 +54,7 @@ public record JournalRecord(
         int dataCrc) {
     public static final int HEADER_BYTES = 128;
     public static final int VERSION = 1;
+
     /// Largest data of a record: one piece of a write, or one run of an epoch, or an ancestry.
     public static final int MAX_DATA_BYTES = 2 << 20;
 
@@ -95,7 +98,8 @@ public record JournalRecord(
     public boolean ofEpoch() {
         return kind == Kind.EPOCH_BEGIN
                 || kind == Kind.EPOCH_BLOCKS
-                || kind == Kind.EPOCH_ZERO || kind == Kind.EPOCH_COMMIT;
+                || kind == Kind.EPOCH_ZERO
+                || kind == Kind.EPOCH_COMMIT;
     }
 
     /// The header, ready to be written at [#address].
@@ -104,9 +108,17 @@ public record JournalRecord(
         out.putInt(MAGIC).put((byte) VERSION).put((byte) (kind.ordinal() + 1)).put((byte) 0);
         out.put((byte) (punch ? 1 : 0));
         out.putLong(resource.getMostSignificantBits()).putLong(resource.getLeastSignificantBits());
-        out.putLong(address).putLong(durableBefore).putLong(incarnation).putInt(volume).putInt(dataBytes);
+        out.putLong(address)
+                .putLong(durableBefore)
+                .putLong(incarnation)
+                .putInt(volume)
+                .putInt(dataBytes);
         position.write(out);
-        out.putLong(epoch).putLong(offsetBytes).putLong(lengthBytes).putLong(primaryMillis).putLong(receiptMillis);
+        out.putLong(epoch)
+                .putLong(offsetBytes)
+                .putLong(lengthBytes)
+                .putLong(primaryMillis)
+                .putLong(receiptMillis);
         out.putInt(dataCrc).putLong(0);
         CRC32C crc = new CRC32C();
         crc.update(out.array(), 0, 124);
@@ -130,29 +142,34 @@ public record JournalRecord(
         int version = in.get(at + 4);
         int kind = in.get(at + 5) - 1;
         int dataBytes = in.getInt(at + 52);
-        if (version != VERSION || in.get(at + 6) != 0 || (in.get(at + 7) & ~1) != 0 || in.getLong(at + 116) != 0) {
-            return new Found.Bad("version %d or a reserved field is not known here".formatted(version));
+        if (version != VERSION
+                || in.get(at + 6) != 0
+                || (in.get(at + 7) & ~1) != 0
+                || in.getLong(at + 116) != 0) {
+            return new Found.Bad(
+                    "version %d or a reserved field is not known here".formatted(version));
         }
         if (kind < 0 || kind >= KINDS.length || dataBytes < 0 || dataBytes > MAX_DATA_BYTES) {
             return new Found.Bad("kind %d with %d bytes".formatted(kind + 1, dataBytes));
         }
         ByteBuffer b = in.slice(at, HEADER_BYTES);
-        return new Found.Good(new JournalRecord(
-                KINDS[kind],
-                b.get(7) == 1,
-                new UUID(b.getLong(8), b.getLong(16)),
-                b.getLong(24),
-                b.getLong(32),
-                b.getLong(40),
-                b.getInt(48),
-                dataBytes,
-                Position.read(b.slice(56, Position.BYTES)),
-                b.getLong(72),
-                b.getLong(80),
-                b.getLong(88),
-                b.getLong(96),
-                b.getLong(104),
-                b.getInt(112)));
+        return new Found.Good(
+                new JournalRecord(
+                        KINDS[kind],
+                        b.get(7) == 1,
+                        new UUID(b.getLong(8), b.getLong(16)),
+                        b.getLong(24),
+                        b.getLong(32),
+                        b.getLong(40),
+                        b.getInt(48),
+                        dataBytes,
+                        Position.read(b.slice(56, Position.BYTES)),
+                        b.getLong(72),
+                        b.getLong(80),
+                        b.getLong(88),
+                        b.getLong(96),
+                        b.getLong(104),
+                        b.getInt(112)));
     }
 
     /// CRC-32C of what remains in the buffer, which does not move.

@@ -1,13 +1,15 @@
 package holdfast.replicator.journal;
 
 import holdfast.replicator.journal.JournalRecord.Found;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.UUID;
 
 /// Reads a journal from its watermark to its end, and tells a torn tail from damage (R25).
 public final class JournalScan {
-    /// Reads what a journal holds. Fewer bytes than asked for mean that nothing is stored behind them.
+    /// Reads what a journal holds. Fewer bytes than asked for mean that nothing is stored behind
+    /// them.
     @FunctionalInterface
     public interface Reader {
         int read(long address, ByteBuffer into) throws IOException;
@@ -23,7 +25,8 @@ public final class JournalScan {
     /// Where good records end.
     ///
     /// @param end journal offset where the next record goes
-    /// @param damage null for a clean or torn end; else what was found, and records behind it say that it was durable
+    /// @param damage null for a clean or torn end; else what was found, and records behind it say
+    ///   that it was durable
     public record End(long end, long lastIncarnation, String damage) {}
 
     private final UUID resource;
@@ -49,7 +52,8 @@ public final class JournalScan {
             if (found instanceof Found.Good(JournalRecord record)) {
                 ByteBuffer data = data(record);
                 if (data == null) {
-                    return new End(at, incarnation, damageBehind(at, "the data's checksum differs"));
+                    return new End(
+                            at, incarnation, damageBehind(at, "the data's checksum differs"));
                 }
                 incarnation = record.incarnation();
                 if (record.kind() == JournalRecord.Kind.PAD) {
@@ -94,10 +98,13 @@ public final class JournalScan {
         return JournalRecord.crcOf(data) == record.dataCrc() ? data : null;
     }
 
-    /// A bad record is damage, not a torn tail, when a good record behind it says that it had been durable.
+    /// A bad record is damage, not a torn tail, when a good record behind it says that it had been
+    /// durable.
     private String damageBehind(long bad, String why) throws IOException {
         long end = bad;
-        ByteBuffer chunk = ByteBuffer.allocate((int) Math.min(segmentBytes, 1 << 20) + JournalRecord.HEADER_BYTES);
+        ByteBuffer chunk =
+                ByteBuffer.allocate(
+                        (int) Math.min(segmentBytes, 1 << 20) + JournalRecord.HEADER_BYTES);
         while (true) {
             chunk.clear();
             int got = reader.read(end, chunk);

@@ -1,16 +1,18 @@
 package holdfast.replicator.metadata;
 
 import holdfast.replicator.state.BlockSet;
+
 import java.nio.ByteBuffer;
 import java.util.UUID;
 import java.util.function.Consumer;
 import java.util.zip.CRC32C;
 
-/// The blocks that the peer may lack, as they are kept over a clean stop: a header, then one page for each 32,768 blocks
-/// that are not all clear. Integers are big-endian (docs/on-disk-format.md).
+/// The blocks that the peer may lack, as they are kept over a clean stop: a header, then one page
+/// for each 32,768 blocks that are not all clear. Integers are big-endian (docs/on-disk-format.md).
 ///
-/// Header, 48 bytes: magic `0x4846424d` "HFBM", version, 3 zero bytes, resource id (16), incarnation of the superblock it
-/// belongs to (8), blocks of the device (8), pages that follow (4), CRC-32C of bytes 0 to 43.
+/// Header, 48 bytes: magic `0x4846424d` "HFBM", version, 3 zero bytes, resource id (16),
+/// incarnation of the superblock it belongs to (8), blocks of the device (8), pages that follow
+/// (4), CRC-32C of bytes 0 to 43.
 ///
 /// | offset | bytes | field | meaning                                                    |
 /// |-------:|------:|-------|------------------------------------------------------------|
@@ -29,10 +31,12 @@ public final class BitmapCodec {
 
     private BitmapCodec() {}
 
-    public static void encode(UUID resource, long incarnation, Sets sets, Consumer<ByteBuffer> out) {
+    public static void encode(
+            UUID resource, long incarnation, Sets sets, Consumer<ByteBuffer> out) {
         ByteBuffer header = ByteBuffer.allocate(HEADER_BYTES);
         header.putInt(MAGIC).putInt(1 << 24);
-        header.putLong(resource.getMostSignificantBits()).putLong(resource.getLeastSignificantBits());
+        header.putLong(resource.getMostSignificantBits())
+                .putLong(resource.getLeastSignificantBits());
         header.putLong(incarnation).putLong(sets.dirty().capacity());
         header.putInt(pagesOf(sets.dirty()) + pagesOf(sets.suspect()));
         out.accept(header.putInt(crc(header.duplicate().flip())).flip());
@@ -54,7 +58,8 @@ public final class BitmapCodec {
                 continue;
             }
             boolean full = set.isPageFull(p);
-            ByteBuffer page = ByteBuffer.allocate(PAGE_HEADER_BYTES + (full ? 0 : BlockSet.PAGE_BYTES));
+            ByteBuffer page =
+                    ByteBuffer.allocate(PAGE_HEADER_BYTES + (full ? 0 : BlockSet.PAGE_BYTES));
             page.put((byte) id).put((byte) (full ? 1 : 2)).putShort((short) 0).putInt(p).putInt(0);
             if (!full) {
                 set.copyPage(p, page);
@@ -65,14 +70,19 @@ public final class BitmapCodec {
 
     /// Reads what [#encode] wrote.
     ///
-    /// @throws IllegalArgumentException if it is not whole, or belongs to another resource, device or incarnation
+    /// @throws IllegalArgumentException if it is not whole, or belongs to another resource, device
+    ///   or incarnation
     public static Sets decode(UUID resource, long incarnation, long blocks, ByteBuffer in) {
         require(in.remaining() >= HEADER_BYTES, "it ends within its header");
         ByteBuffer header = in.slice(in.position(), HEADER_BYTES - 4);
         int pages = in.getInt(in.position() + 40);
         require(in.getInt(in.position() + 44) == crc(header), "its header's checksum differs");
-        require(header.getInt(0) == MAGIC && header.getInt(4) == 1 << 24, "it is no bitmap of version 1");
-        require(new UUID(header.getLong(8), header.getLong(16)).equals(resource), "it belongs to another resource");
+        require(
+                header.getInt(0) == MAGIC && header.getInt(4) == 1 << 24,
+                "it is no bitmap of version 1");
+        require(
+                new UUID(header.getLong(8), header.getLong(16)).equals(resource),
+                "it belongs to another resource");
         require(header.getLong(24) == incarnation, "it belongs to another run of this resource");
         require(header.getLong(32) == blocks, "it is for a device of another size");
         in.position(in.position() + HEADER_BYTES);
@@ -86,7 +96,9 @@ public final class BitmapCodec {
             require(page.getInt(8) == pageCrc(page), "the checksum of page " + i + " differs");
             int number = page.getInt(4);
             BlockSet set = page.get(0) == 1 ? sets.dirty() : sets.suspect();
-            require(number >= 0 && number < set.pageCount(), "page " + number + " lies outside the device");
+            require(
+                    number >= 0 && number < set.pageCount(),
+                    "page " + number + " lies outside the device");
             if (full) {
                 set.fillPage(number);
             } else {

@@ -4,11 +4,12 @@ import holdfast.replicator.journal.AncestryCodec;
 import holdfast.replicator.state.Role;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
+
 import java.nio.ByteBuffer;
 import java.util.UUID;
 
-/// What one side durably knows of a resource, and its codec. It is kept in a file of two slots, which adds checksum and
-/// counter (docs/on-disk-format.md). Integers are big-endian.
+/// What one side durably knows of a resource, and its codec. It is kept in a file of two slots,
+/// which adds checksum and counter (docs/on-disk-format.md). Integers are big-endian.
 ///
 /// | offset | bytes | field        | meaning                                                                      |
 /// |-------:|------:|--------------|------------------------------------------------------------------------------|
@@ -25,8 +26,10 @@ import java.util.UUID;
 /// |     80 |     8 | incarnation  | counts the openings                                                          |
 /// |     88 |     4 | ancestry     | its length in bytes; it follows                                              |
 ///
-/// @param clean primary: stopped with nothing in flight, the bitmap file of this incarnation names what the peer lacks
-/// @param detached primary: the operator detached it; a start of the daemon does not attach it again
+/// @param clean primary: stopped with nothing in flight, the bitmap file of this incarnation names
+///   what the peer lacks
+/// @param detached primary: the operator detached it; a start of the daemon does not attach it
+///   again
 public record Superblock(
         UUID resource,
         Role role,
@@ -53,7 +56,12 @@ public record Superblock(
         ByteBuffer lineage = AncestryCodec.encode(ancestry);
         ByteBuffer out = ByteBuffer.allocate(HEADER_BYTES + lineage.remaining());
         out.putInt(MAGIC).put((byte) VERSION).put((byte) (role.ordinal() + 1));
-        out.putShort((short) ((clean ? 1 : 0) | (everCommitted ? 2 : 0) | (blank ? 4 : 0) | (detached ? 8 : 0)));
+        out.putShort(
+                (short)
+                        ((clean ? 1 : 0)
+                                | (everCommitted ? 2 : 0)
+                                | (blank ? 4 : 0)
+                                | (detached ? 8 : 0)));
         out.putLong(resource.getMostSignificantBits()).putLong(resource.getLeastSignificantBits());
         out.putLong(sizeBytes);
         position.write(out);
@@ -62,7 +70,8 @@ public record Superblock(
         return out.put(lineage).flip();
     }
 
-    /// @throws IllegalArgumentException if the bytes are no superblock of a version known here; the caller names the file
+    /// @throws IllegalArgumentException if the bytes are no superblock of a version known here; the
+    ///   caller names the file
     public static Superblock decode(ByteBuffer in) {
         if (in.remaining() < HEADER_BYTES || in.getInt() != MAGIC) {
             throw new IllegalArgumentException("no superblock: its magic is missing");
@@ -84,10 +93,22 @@ public record Superblock(
         long incarnation = in.getLong();
         int lineage = in.getInt();
         if (lineage != in.remaining()) {
-            throw new IllegalArgumentException("an ancestry of %d bytes, %d are there".formatted(lineage, in.remaining()));
+            throw new IllegalArgumentException(
+                    "an ancestry of %d bytes, %d are there".formatted(lineage, in.remaining()));
         }
         return new Superblock(
-                resource, Role.values()[role], sizeBytes, (flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0,
-                (flags & 8) != 0, position, acknowledged, peerCopy, watermark, incarnation, AncestryCodec.decode(in));
+                resource,
+                Role.values()[role],
+                sizeBytes,
+                (flags & 1) != 0,
+                (flags & 2) != 0,
+                (flags & 4) != 0,
+                (flags & 8) != 0,
+                position,
+                acknowledged,
+                peerCopy,
+                watermark,
+                incarnation,
+                AncestryCodec.decode(in));
     }
 }

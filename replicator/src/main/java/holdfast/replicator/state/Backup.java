@@ -8,6 +8,7 @@ import holdfast.replicator.journal.JournalScan;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
@@ -15,8 +16,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
 
-/// Decides, at the backup of one resource, what is journaled, acknowledged, committed and rolled forward, and never acts:
-/// no thread, clock, file or socket. One caller at a time; effects are carried out in order.
+/// Decides, at the backup of one resource, what is journaled, acknowledged, committed and rolled
+/// forward, and never acts: no thread, clock, file or socket. One caller at a time; effects are
+/// carried out in order.
 ///
 /// ```
 ///  frame ─► append to the journal ─► durable: into the index, acknowledged ─► rolled into the base ─► segments freed
@@ -32,11 +34,17 @@ public final class Backup {
     /// @param rollBytes journal use from which on records are rolled into the base
     /// @param blank the base reads zero wherever nothing was written
     public record Config(
-            UUID resource, long sizeBytes, long journalBytes, long segmentBytes, long rollBytes, boolean blank) {
+            UUID resource,
+            long sizeBytes,
+            long journalBytes,
+            long segmentBytes,
+            long rollBytes,
+            boolean blank) {
         public Config {
             if (journalBytes % segmentBytes != 0 || journalBytes < 2 * segmentBytes) {
                 throw new IllegalArgumentException(
-                        "a journal of %d bytes in segments of %d".formatted(journalBytes, segmentBytes));
+                        "a journal of %d bytes in segments of %d"
+                                .formatted(journalBytes, segmentBytes));
             }
         }
     }
@@ -46,17 +54,20 @@ public final class Backup {
     /// @param watermark journal offset of the first record that the base does not hold
     /// @param position the image that the base holds together with nothing
     /// @param everCommitted false during a first sync: the base alone is no image of anything
-    public record Base(long watermark, Position position, boolean everCommitted, Ancestry ancestry) {}
+    public record Base(
+            long watermark, Position position, boolean everCommitted, Ancestry ancestry) {}
 
-    /// The committed image at one moment: what the index does not hold is read from the base. It stays right until
-    /// [#closeView].
-    public record View(long id, Position position, long completeMillis, JournalIndex index, long watermark) {}
+    /// The committed image at one moment: what the index does not hold is read from the base. It
+    /// stays right until [#closeView].
+    public record View(
+            long id, Position position, long completeMillis, JournalIndex index, long watermark) {}
 
-    /// Records that should go into the base: write every run of the index, sync the base, make [#reached] durable in the
-    /// superblock, then call [Backup#rolled].
+    /// Records that should go into the base: write every run of the index, sync the base, make
+    /// [#reached] durable in the superblock, then call [Backup#rolled].
     public record Roll(JournalIndex index, Base reached) {}
 
-    private record Pending(long endAddress, JournalRecord record, ByteBuffer data, Frame.Heartbeat heartbeat) {}
+    private record Pending(
+            long endAddress, JournalRecord record, ByteBuffer data, Frame.Heartbeat heartbeat) {}
 
     private record Arrived(Frame.Data frame, long creditBytes) {}
 
@@ -125,10 +136,13 @@ public final class Backup {
     /// @return null, or what is damaged: then nothing may be appended (R25)
     public String recover(JournalScan.Reader reader) throws IOException {
         JournalScan scan = new JournalScan(config.resource, config.segmentBytes, reader);
-        JournalScan.End found = scan.run(base.watermark(), (record, data) -> {
-            apply(record, data);
-            appliedEnd = record.address() + record.totalBytes();
-        });
+        JournalScan.End found =
+                scan.run(
+                        base.watermark(),
+                        (record, data) -> {
+                            apply(record, data);
+                            appliedEnd = record.address() + record.totalBytes();
+                        });
         end = found.end();
         appliedEnd = end;
         durableEnd = end;
@@ -141,10 +155,11 @@ public final class Backup {
         return found.damage();
     }
 
-    // ---- the session ---------------------------------------------------------------------------------------------
+    // ---- the session
+    // ---------------------------------------------------------------------------------------------
 
-    /// A session with the peer is up. The greeting waits until everything that was appended is durable, so that what it
-    /// reports is what the journal holds.
+    /// A session with the peer is up. The greeting waits until everything that was appended is
+    /// durable, so that what it reports is what the journal holds.
     public void sessionUp() {
         sessionDown();
         sessionUp = true;
@@ -167,9 +182,19 @@ public final class Backup {
             helloDue = false;
             // Nothing is in flight, so what is appended is what is committed.
             appended = committed;
-            fx.send(new Frame.ResourceHello(
-                    config.resource, Role.SECONDARY.ordinal() + 1, diskState().ordinal(), config.sizeBytes, committed,
-                    committed, openEpoch, everCommitted, config.journalBytes, config.blank, ancestry));
+            fx.send(
+                    new Frame.ResourceHello(
+                            config.resource,
+                            Role.SECONDARY.ordinal() + 1,
+                            diskState().ordinal(),
+                            config.sizeBytes,
+                            committed,
+                            committed,
+                            openEpoch,
+                            everCommitted,
+                            config.journalBytes,
+                            config.blank,
+                            ancestry));
         }
     }
 
@@ -192,7 +217,11 @@ public final class Backup {
                     fx.event("no-primary", "both sides are secondary");
                 }
             }
-            case Frame.Ack _, Frame.EpochReply _, Frame.CompareReply _, Frame.Offer _, Frame.OfferReply _,
+            case Frame.Ack _,
+                    Frame.EpochReply _,
+                    Frame.CompareReply _,
+                    Frame.Offer _,
+                    Frame.OfferReply _,
                     Frame.Withdraw _ -> {}
         }
     }
@@ -202,7 +231,9 @@ public final class Backup {
             return;
         }
         if (!start.from().equals(everCommitted ? committed : Position.NONE)) {
-            refuse("the peer's stream begins at %s, this copy stands at %s".formatted(start.from(), committed));
+            refuse(
+                    "the peer's stream begins at %s, this copy stands at %s"
+                            .formatted(start.from(), committed));
             return;
         }
         refusal = "";
@@ -219,7 +250,8 @@ public final class Backup {
         abandonEpoch();
     }
 
-    // ---- the data stream -----------------------------------------------------------------------------------------
+    // ---- the data stream
+    // -----------------------------------------------------------------------------------------
 
     /// The next frame of the data stream; `creditBytes` are given back when it was taken in.
     public void on(Frame.Data frame, long creditBytes, long wallMillis) {
@@ -237,7 +269,10 @@ public final class Backup {
             if (!take(next.frame())) {
                 if (!holding) {
                     holding = true;
-                    fx.event("journal-full", "the journal is full: nothing more is taken in until records are rolled forward");
+                    fx.event(
+                            "journal-full",
+                            "the journal is full: nothing more is taken in until records are rolled"
+                                + " forward");
                 }
                 fx.wakeRoller();
                 return;
@@ -251,21 +286,42 @@ public final class Backup {
     /// @return false if there is no room for it now
     private boolean take(Frame.Data frame) {
         return switch (frame) {
-            case Frame.Write w -> takeLive(
-                    Kind.WRITE, w.position(), w.offsetBytes(), w.data().remaining(), w.wallMillis(), false, w.data());
-            case Frame.Zero z -> takeLive(
-                    Kind.ZERO, z.position(), z.offsetBytes(), z.lengthBytes(), z.wallMillis(), z.punch(), null);
+            case Frame.Write w ->
+                    takeLive(
+                            Kind.WRITE,
+                            w.position(),
+                            w.offsetBytes(),
+                            w.data().remaining(),
+                            w.wallMillis(),
+                            false,
+                            w.data());
+            case Frame.Zero z ->
+                    takeLive(
+                            Kind.ZERO,
+                            z.position(),
+                            z.offsetBytes(),
+                            z.lengthBytes(),
+                            z.wallMillis(),
+                            z.punch(),
+                            null);
             case Frame.Heartbeat h -> {
                 pending.add(new Pending(end, null, null, h));
                 settle();
                 yield true;
             }
             case Frame.EpochBegin b -> takeBegin(b);
-            case Frame.EpochBlocks b -> takeStaged(
-                    Kind.EPOCH_BLOCKS, b.epoch(), b.offsetBytes(), b.data().remaining(), b.data());
-            case Frame.EpochZero z -> takeStaged(Kind.EPOCH_ZERO, z.epoch(), z.offsetBytes(), z.lengthBytes(), null);
+            case Frame.EpochBlocks b ->
+                    takeStaged(
+                            Kind.EPOCH_BLOCKS,
+                            b.epoch(),
+                            b.offsetBytes(),
+                            b.data().remaining(),
+                            b.data());
+            case Frame.EpochZero z ->
+                    takeStaged(Kind.EPOCH_ZERO, z.epoch(), z.offsetBytes(), z.lengthBytes(), null);
             case Frame.EpochCommit c -> takeCommit(c);
-            case Frame.SyncBlocks s -> takeSync(s.sequence(), s.offsetBytes(), s.data().remaining(), s.data());
+            case Frame.SyncBlocks s ->
+                    takeSync(s.sequence(), s.offsetBytes(), s.data().remaining(), s.data());
             case Frame.SyncZero s -> takeSync(s.sequence(), s.offsetBytes(), s.lengthBytes(), null);
             case Frame.Compare c -> {
                 if (isInside(c.offsetBytes(), c.lengthBytes())) {
@@ -280,12 +336,20 @@ public final class Backup {
         if (offsetBytes >= 0 && lengthBytes >= 0 && offsetBytes <= config.sizeBytes - lengthBytes) {
             return true;
         }
-        refuse("a range of %d bytes at %d lies outside the copy of %d".formatted(lengthBytes, offsetBytes, config.sizeBytes));
+        refuse(
+                "a range of %d bytes at %d lies outside the copy of %d"
+                        .formatted(lengthBytes, offsetBytes, config.sizeBytes));
         return false;
     }
 
     private boolean takeLive(
-            Kind kind, Position at, long offset, long length, long primaryMillis, boolean punch, ByteBuffer data) {
+            Kind kind,
+            Position at,
+            long offset,
+            long length,
+            long primaryMillis,
+            boolean punch,
+            ByteBuffer data) {
         if (!everCommitted && openCommit() == null) {
             refuse("a write before the first point");
             return true;
@@ -326,7 +390,9 @@ public final class Backup {
         long commitBytes = JournalRecord.totalBytes(Ancestry.MAX_ENTRIES * Ancestry.Entry.BYTES);
         // A run that does not fit a segment's rest leaves a gap of at most one run in each segment.
         long need = Math.max(0, begin.blocks() * EPOCH_BLOCK_BYTES - stagedBytes) + commitBytes;
-        need += (need / config.segmentBytes + 2) * JournalRecord.totalBytes(Primary.RUN_BLOCKS * BlockSet.BLOCK_BYTES);
+        need +=
+                (need / config.segmentBytes + 2)
+                        * JournalRecord.totalBytes(Primary.RUN_BLOCKS * BlockSet.BLOCK_BYTES);
         long room = config.journalBytes - (end - freed);
         if (need > room) {
             fx.send(new Frame.EpochReply(config.resource, session, begin.epoch(), 0, need - room));
@@ -338,7 +404,8 @@ public final class Backup {
                 return false;
             }
             openEpoch = begin.epoch();
-            openEpochAddress = append(Kind.EPOCH_BEGIN, false, Position.NONE, begin.epoch(), 0, 0, 0, null);
+            openEpochAddress =
+                    append(Kind.EPOCH_BEGIN, false, Position.NONE, begin.epoch(), 0, 0, 0, null);
             digest = new EpochDigest();
             epochBlocks = 0;
         }
@@ -377,8 +444,11 @@ public final class Backup {
             refuse("a commit of epoch " + commit.epoch() + " while " + openEpoch + " is open");
             return true;
         }
-        if (commit.blocks() != epochBlocks || !java.util.Arrays.equals(commit.digest(), digest.finish())) {
-            refuse("epoch %d arrived with %d blocks and another digest than was sent".formatted(openEpoch, epochBlocks));
+        if (commit.blocks() != epochBlocks
+                || !java.util.Arrays.equals(commit.digest(), digest.finish())) {
+            refuse(
+                    "epoch %d arrived with %d blocks and another digest than was sent"
+                            .formatted(openEpoch, epochBlocks));
             return true;
         }
         if (commit.ancestry().generation() != commit.position().generation()) {
@@ -386,7 +456,13 @@ public final class Backup {
             return true;
         }
         append(
-                Kind.EPOCH_COMMIT, false, commit.position(), openEpoch, epochBlocks, 0, commit.wallMillis(),
+                Kind.EPOCH_COMMIT,
+                false,
+                commit.position(),
+                openEpoch,
+                epochBlocks,
+                0,
+                commit.wallMillis(),
                 AncestryCodec.encode(commit.ancestry()));
         appended = commit.position();
         openEpoch = 0;
@@ -403,20 +479,28 @@ public final class Backup {
         return true;
     }
 
-    // ---- the journal ---------------------------------------------------------------------------------------------
+    // ---- the journal
+    // ---------------------------------------------------------------------------------------------
 
     private boolean hasRoom(long bytes, long keptFree) {
         return end + bytesToAppend(bytes) - freed + keptFree <= config.journalBytes;
     }
 
-    /// What an append of this size takes, the rest of the segment included when it does not fit there.
+    /// What an append of this size takes, the rest of the segment included when it does not fit
+    /// there.
     private long bytesToAppend(long bytes) {
         long left = config.segmentBytes - end % config.segmentBytes;
         return bytes <= left ? bytes : left + bytes;
     }
 
     private long append(
-            Kind kind, boolean punch, Position at, long epoch, long offset, long length, long primaryMillis,
+            Kind kind,
+            boolean punch,
+            Position at,
+            long epoch,
+            long offset,
+            long length,
+            long primaryMillis,
             ByteBuffer data) {
         int dataBytes = data == null ? 0 : data.remaining();
         long left = config.segmentBytes - end % config.segmentBytes;
@@ -426,21 +510,51 @@ public final class Backup {
             }
             end += left;
         }
-        JournalRecord record = record(
-                kind, punch, at, epoch, offset, length, primaryMillis, dataBytes,
-                data == null ? 0 : JournalRecord.crcOf(data));
+        JournalRecord record =
+                record(
+                        kind,
+                        punch,
+                        at,
+                        epoch,
+                        offset,
+                        length,
+                        primaryMillis,
+                        dataBytes,
+                        data == null ? 0 : JournalRecord.crcOf(data));
         write(record, data);
         end += record.totalBytes();
-        pending.add(new Pending(end, record, kind == Kind.EPOCH_COMMIT ? data.duplicate() : null, null));
+        pending.add(
+                new Pending(
+                        end, record, kind == Kind.EPOCH_COMMIT ? data.duplicate() : null, null));
         return record.address();
     }
 
     private JournalRecord record(
-            Kind kind, boolean punch, Position at, long epoch, long offset, long length, long primaryMillis,
-            int dataBytes, int crc) {
+            Kind kind,
+            boolean punch,
+            Position at,
+            long epoch,
+            long offset,
+            long length,
+            long primaryMillis,
+            int dataBytes,
+            int crc) {
         return new JournalRecord(
-                kind, punch, config.resource, end, durableEnd, incarnation, 0, dataBytes, at, epoch, offset, length,
-                primaryMillis, wallMillis, crc);
+                kind,
+                punch,
+                config.resource,
+                end,
+                durableEnd,
+                incarnation,
+                0,
+                dataBytes,
+                at,
+                epoch,
+                offset,
+                length,
+                primaryMillis,
+                wallMillis,
+                crc);
     }
 
     private void write(JournalRecord record, ByteBuffer data) {
@@ -482,7 +596,8 @@ public final class Backup {
         }
     }
 
-    /// Takes a durable record into what a promotion would yield; the same for a live record and for recovery.
+    /// Takes a durable record into what a promotion would yield; the same for a live record and for
+    /// recovery.
     private void apply(JournalRecord r, ByteBuffer data) {
         long dataAddress = r.address() + JournalRecord.HEADER_BYTES;
         switch (r.kind()) {
@@ -518,7 +633,9 @@ public final class Backup {
 
     private static void put(JournalIndex into, JournalRecord r, long dataAddress) {
         if (r.lengthBytes() > 0) {
-            into.put(new JournalIndex.Run(r.offsetBytes(), r.lengthBytes(), dataAddress, r.address(), r.punch()));
+            into.put(
+                    new JournalIndex.Run(
+                            r.offsetBytes(), r.lengthBytes(), dataAddress, r.address(), r.punch()));
         }
     }
 
@@ -531,10 +648,18 @@ public final class Backup {
     }
 
     /// The answer to [BackupEffects#digest]: 32 bytes for each block, and one digest over these.
-    public void digested(long session, long offsetBytes, int lengthBytes, byte[] asked, byte[] blockDigests, byte[] root) {
+    public void digested(
+            long session,
+            long offsetBytes,
+            int lengthBytes,
+            byte[] asked,
+            byte[] blockDigests,
+            byte[] root) {
         if (session == this.session) {
             byte[] answer = java.util.Arrays.equals(asked, root) ? new byte[0] : blockDigests;
-            fx.send(new Frame.CompareReply(config.resource, session, offsetBytes, lengthBytes, answer));
+            fx.send(
+                    new Frame.CompareReply(
+                            config.resource, session, offsetBytes, lengthBytes, answer));
         }
     }
 
@@ -545,15 +670,26 @@ public final class Backup {
             fx.event("disk-failed", why);
             if (sessionUp) {
                 helloDue = false;
-                fx.send(new Frame.ResourceHello(
-                        config.resource, Role.SECONDARY.ordinal() + 1, diskState().ordinal(), config.sizeBytes,
-                        committed, committed, 0, everCommitted, config.journalBytes, config.blank, ancestry));
+                fx.send(
+                        new Frame.ResourceHello(
+                                config.resource,
+                                Role.SECONDARY.ordinal() + 1,
+                                diskState().ordinal(),
+                                config.sizeBytes,
+                                committed,
+                                committed,
+                                0,
+                                everCommitted,
+                                config.journalBytes,
+                                config.blank,
+                                ancestry));
             }
             session = 0;
         }
     }
 
-    // ---- roll-forward and views ----------------------------------------------------------------------------------
+    // ---- roll-forward and views
+    // ----------------------------------------------------------------------------------
 
     private boolean rollIsDue() {
         return everCommitted
@@ -573,7 +709,12 @@ public final class Backup {
     ///
     /// @param settle also when the journal has room enough
     public Roll startRoll(boolean settle) {
-        boolean possible = everCommitted && !rolling && !failed && views.isEmpty() && rollTarget() > base.watermark();
+        boolean possible =
+                everCommitted
+                        && !rolling
+                        && !failed
+                        && views.isEmpty()
+                        && rollTarget() > base.watermark();
         if (!possible || !(settle || wantsRoom() || rollIsDue())) {
             return null;
         }
@@ -630,7 +771,8 @@ public final class Backup {
         }
     }
 
-    // ---- what it knows -------------------------------------------------------------------------------------------
+    // ---- what it knows
+    // -------------------------------------------------------------------------------------------
 
     public DiskState diskState() {
         if (failed) {

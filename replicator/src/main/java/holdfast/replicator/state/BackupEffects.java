@@ -1,6 +1,7 @@
 package holdfast.replicator.state;
 
 import holdfast.tunnel.wire.Frame;
+
 import java.nio.ByteBuffer;
 
 /// What [Backup] asks of the world, to be carried out in the order of the calls.
@@ -8,11 +9,12 @@ public interface BackupEffects {
     /// Sends on the control stream of the present session.
     void send(Frame.OfResource frame);
 
-    /// Appends to the journal; `data` null for none. When it is on stable storage, with everything before it:
-    /// [Backup#durable].
+    /// Appends to the journal; `data` null for none. When it is on stable storage, with everything
+    /// before it: [Backup#durable].
     void append(long address, ByteBuffer header, ByteBuffer data);
 
-    /// First sync: writes to the base; `data` null: zeroes. After a sync of the base: [Backup#baseDurable].
+    /// First sync: writes to the base; `data` null: zeroes. After a sync of the base:
+    /// [Backup#baseDurable].
     void writeBase(long sequence, long offsetBytes, long lengthBytes, ByteBuffer data);
 
     /// Reads the range as the committed image has it and answers with [Backup#digested].

@@ -5,8 +5,8 @@ import java.util.Arrays;
 
 /// A set of 4 KiB blocks of one device, held in pages of 32,768 blocks (128 MiB of the device).
 ///
-/// A page that is wholly clear or wholly set takes no memory, so an all-dirty 64 TiB device costs 4 MiB and a clean one
-/// the same. Not thread-safe: the owner of the resource's lock owns it.
+/// A page that is wholly clear or wholly set takes no memory, so an all-dirty 64 TiB device costs 4
+/// MiB and a clean one the same. Not thread-safe: the owner of the resource's lock owns it.
 public final class BlockSet {
     public static final int BLOCK_BYTES = 4096;
 
@@ -187,7 +187,8 @@ public final class BlockSet {
         return -1;
     }
 
-    /// The end (exclusive) of the run of set blocks that begins at `from`, at most `limit` blocks on.
+    /// The end (exclusive) of the run of set blocks that begins at `from`, at most `limit` blocks
+    /// on.
     public long runEnd(long from, long limit) {
         long end = Math.min(blocks, from + limit);
         long at = from;
@@ -232,7 +233,8 @@ public final class BlockSet {
         addRange(first, first + pageSize(page));
     }
 
-    /// Adds the blocks whose bits the buffer holds, [#PAGE_BYTES] of them; bits behind the device's end are ignored.
+    /// Adds the blocks whose bits the buffer holds, [#PAGE_BYTES] of them; bits behind the device's
+    /// end are ignored.
     public void loadPage(int page, ByteBuffer in) {
         long first = (long) page << PAGE_BITS;
         for (int w = 0; w < PAGE_WORDS; w++) {

@@ -1,7 +1,7 @@
 package holdfast.replicator.state;
 
-/// Memory for what the peer does not have yet: one budget for the daemon, with a guaranteed minimum for each resource
-/// (R9). The daemon's is shared between the threads of all resources.
+/// Memory for what the peer does not have yet: one budget for the daemon, with a guaranteed minimum
+/// for each resource (R9). The daemon's is shared between the threads of all resources.
 public interface Budget {
     /// Takes `bytes`, or nothing and says no. `used` is what the asking resource holds already.
     boolean take(long bytes, long used);

@@ -4,8 +4,9 @@ import java.nio.ByteBuffer;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 
-/// SHA-256 over an epoch as it travels: for each frame its offset and length, then its data (zero runs have none). Both
-/// sides feed it in the order of the stream and compare at the commit (docs/protocol.md, EpochCommit).
+/// SHA-256 over an epoch as it travels: for each frame its offset and length, then its data (zero
+/// runs have none). Both sides feed it in the order of the stream and compare at the commit
+/// (docs/protocol.md, EpochCommit).
 final class EpochDigest {
     private final MessageDigest sha;
 
@@ -23,7 +24,12 @@ final class EpochDigest {
     }
 
     void zero(long offsetBytes, long lengthBytes) {
-        sha.update(ByteBuffer.allocate(17).putLong(offsetBytes).putLong(lengthBytes).put((byte) 0).flip());
+        sha.update(
+                ByteBuffer.allocate(17)
+                        .putLong(offsetBytes)
+                        .putLong(lengthBytes)
+                        .put((byte) 0)
+                        .flip());
     }
 
     byte[] finish() {

@@ -2,8 +2,9 @@ package holdfast.replicator.state;
 
 import java.util.Arrays;
 
-/// Deliberate mistakes for test builds, to prove that the tests see them (correctness page, mutants). All are off unless
-/// the system property `holdfast.mutants` lists them; a daemon refuses to start with it.
+/// Deliberate mistakes for test builds, to prove that the tests see them (correctness page,
+/// mutants). All are off unless the system property `holdfast.mutants` lists them; a daemon refuses
+/// to start with it.
 public final class Faults {
     /// Acknowledges before the journal is synced.
     public static final boolean M1 = on("M1");

@@ -4,10 +4,12 @@ import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
 
-/// Lets no two overlapping requests be in flight at once, so that the disk, the numbering and the peer see them in one
-/// order (R5). First come, first served: a request also waits for an earlier one that waits itself.
+/// Lets no two overlapping requests be in flight at once, so that the disk, the numbering and the
+/// peer see them in one order (R5). First come, first served: a request also waits for an earlier
+/// one that waits itself.
 ///
-/// Few requests are in flight at a time (each connection writes inline), so plain lists beat a tree.
+/// Few requests are in flight at a time (each connection writes inline), so plain lists beat a
+/// tree.
 final class IntervalLock {
     private final List<Op> held = new ArrayList<>();
     private final List<Op> waiting = new ArrayList<>();

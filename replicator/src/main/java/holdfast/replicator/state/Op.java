@@ -2,8 +2,8 @@ package holdfast.replicator.state;
 
 import java.util.List;
 
-/// One piece of an application's write, trim or write-zeroes on its way through the sequencer (R6: at most 1 MiB of
-/// payload or 64 extents; each piece has its number and is atomic).
+/// One piece of an application's write, trim or write-zeroes on its way through the sequencer (R6:
+/// at most 1 MiB of payload or 64 extents; each piece has its number and is atomic).
 public final class Op {
     /// Largest payload of a piece.
     public static final int MAX_DATA_BYTES = 1 << 20;
@@ -78,7 +78,8 @@ public final class Op {
         return owner;
     }
 
-    /// The blocks whose present content must be read and handed to [Primary#preimage] before this piece is written.
+    /// The blocks whose present content must be read and handed to [Primary#preimage] before this
+    /// piece is written.
     public List<BlockRun> preimages() {
         return preimages;
     }

@@ -3,14 +3,16 @@ package holdfast.replicator.state;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
+
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
 
-/// Decides, at the primary of one resource, what happens to each write and what goes to the peer, and never acts: no
-/// thread, clock, file or socket. The daemon calls it under the resource's lock, the simulator from its one thread.
+/// Decides, at the primary of one resource, what happens to each write and what goes to the peer,
+/// and never acts: no thread, clock, file or socket. The daemon calls it under the resource's lock,
+/// the simulator from its one thread.
 ///
 /// ```
 ///  admit ─► (park) ─► GO ─► disk write ─► written: number ─┬─► send buffer ─► next() ─► the link
@@ -18,7 +20,8 @@ import java.util.UUID;
 ///  dirty blocks ─► EpochBegin, reply ─► freeze at S ─► nextRead(), preimages ─► next() ─► EpochCommit ─► stream goes on
 /// ```
 ///
-/// The peer moves from image(k) to image(S) by one commit record and never through a mixture (R14-R18).
+/// The peer moves from image(k) to image(S) by one commit record and never through a mixture
+/// (R14-R18).
 public final class Primary {
     /// Largest run that is read and sent as one frame.
     static final int RUN_BLOCKS = 32;
@@ -44,7 +47,8 @@ public final class Primary {
     ///
     /// @param protocolC replies wait for the peer's journal while the stream is established
     /// @param blockOnCongestion a full buffer makes writers wait instead of closing it
-    public record Config(UUID resource, long sizeBytes, boolean protocolC, boolean blockOnCongestion) {}
+    public record Config(
+            UUID resource, long sizeBytes, boolean protocolC, boolean blockOnCongestion) {}
 
     /// What the resource knew when it was attached, from its superblock and bitmap.
     ///
@@ -54,7 +58,11 @@ public final class Primary {
     /// @param dirty blocks that the peer may lack
     /// @param suspect blocks of which nobody knows: they are compared first
     public record Attached(
-            Ancestry ancestry, Position acknowledged, long peerCopy, BlockSet dirty, BlockSet suspect) {}
+            Ancestry ancestry,
+            Position acknowledged,
+            long peerCopy,
+            BlockSet dirty,
+            BlockSet suspect) {}
 
     /// What happens to a request at the door.
     public enum Admission {
@@ -67,7 +75,8 @@ public final class Primary {
     }
 
     private enum Phase {
-        /// No epoch is being made; one that was sent may still wait for its commit to be acknowledged.
+        /// No epoch is being made; one that was sent may still wait for its commit to be
+        /// acknowledged.
         NONE,
         /// Asked the backup for room.
         ASKING,
@@ -115,13 +124,18 @@ public final class Primary {
     // What the peer may lack, beyond the buffer.
     private final BlockSet dirty;
     private final BlockSet suspect;
+
     /// Blocks of the epoch, sent or not, until its commit is acknowledged (R15).
     private final BlockSet frozen;
+
     /// Blocks of the epoch that are neither sent nor read nor being captured.
     private final BlockSet unsent;
+
     private final ArrayDeque<SyncSent> syncInFlight = new ArrayDeque<>();
+
     /// Blocks of a blank copy that were never sent anything: zeroes need not be sent for them.
     private final BlockSet untouched;
+
     private long dirtySinceMillis;
     private long frozenSinceMillis;
 
@@ -178,7 +192,8 @@ public final class Primary {
         this.untouched = new BlockSet(blocks);
     }
 
-    // ---- the local path ------------------------------------------------------------------------------------------
+    // ---- the local path
+    // ------------------------------------------------------------------------------------------
 
     /// A piece of a request arrives.
     public Admission admit(Op op) {
@@ -196,7 +211,8 @@ public final class Primary {
         return Admission.GO;
     }
 
-    /// One of the runs that [Op#preimages] names was read, before the write. `data` null: it reads zero.
+    /// One of the runs that [Op#preimages] names was read, before the write. `data` null: it reads
+    /// zero.
     public void preimage(Op op, BlockRun run, ByteBuffer data) {
         if (op.preimages.isEmpty()) {
             return; // The epoch was extended meanwhile: the run is dirty again.
@@ -208,7 +224,8 @@ public final class Primary {
 
     /// The local write has succeeded: the piece gets its number (R5).
     ///
-    /// @return whether its reply may go now; if not, [PrimaryEffects#answered] follows with the op's owner
+    /// @return whether its reply may go now; if not, [PrimaryEffects#answered] follows with the
+    ///   op's owner
     public boolean written(Op op, long wallMillis) {
         this.wallMillis = Math.max(this.wallMillis, wallMillis);
         op.number = ++last;
@@ -223,7 +240,8 @@ public final class Primary {
         return now;
     }
 
-    /// The local write failed or was partial: no number, its blocks are marked, the disk is FAILED (R5).
+    /// The local write failed or was partial: no number, its blocks are marked, the disk is FAILED
+    /// (R5).
     public void failed(Op op, String why) {
         markDirty(op.offsetBytes, op.lengthBytes);
         op.release();
@@ -250,7 +268,8 @@ public final class Primary {
         sayHello();
     }
 
-    /// A flush was done locally. Under protocol C it also waits for all that was written before it (R10).
+    /// A flush was done locally. Under protocol C it also waits for all that was written before it
+    /// (R10).
     ///
     /// @return whether its reply may go now; if not, [PrimaryEffects#answered] follows with `owner`
     public boolean flushed(Object owner) {
@@ -270,13 +289,16 @@ public final class Primary {
 
     private boolean hasRoom(Op op) {
         if (!budget.take(op.bufferBytes(), bufferBytes + preimageBytes)) {
-            return bufferBytes == 0; // A piece larger than the budget goes when it is alone; keep() then closes.
+            return bufferBytes
+                    == 0; // A piece larger than the budget goes when it is alone; keep() then
+                          // closes.
         }
         budget.give(op.bufferBytes());
         return true;
     }
 
-    /// The piece has its lock. What it would overwrite of an unsent epoch block is captured first (R15).
+    /// The piece has its lock. What it would overwrite of an unsent epoch block is captured first
+    /// (R15).
     private void prepare(Op op) {
         op.preimages = List.of();
         if (phase != Phase.SENDING) {
@@ -336,7 +358,8 @@ public final class Primary {
         }
         if (Faults.M17) {
             long from = BlockSet.blocksOf(offsetBytes);
-            dirty.addRange(from, Math.max(from, (offsetBytes + lengthBytes) / BlockSet.BLOCK_BYTES));
+            dirty.addRange(
+                    from, Math.max(from, (offsetBytes + lengthBytes) / BlockSet.BLOCK_BYTES));
             return;
         }
         dirty.addBytes(offsetBytes, lengthBytes);
@@ -348,7 +371,10 @@ public final class Primary {
         answerAll();
         if (state == ReplicationState.ESTABLISHED) {
             state = ReplicationState.AHEAD;
-            fx.event("ahead", "the send buffer is full: further writes are marked and sent as one epoch later");
+            fx.event(
+                    "ahead",
+                    "the send buffer is full: further writes are marked and sent as one epoch"
+                        + " later");
         }
     }
 
@@ -393,8 +419,10 @@ public final class Primary {
     }
 
     private void admitWaiting() {
-        while (!waitForRoom.isEmpty() && (closed || state != ReplicationState.ESTABLISHED
-                || hasRoom(waitForRoom.getFirst()))) {
+        while (!waitForRoom.isEmpty()
+                && (closed
+                        || state != ReplicationState.ESTABLISHED
+                        || hasRoom(waitForRoom.getFirst()))) {
             Op op = waitForRoom.removeFirst();
             if (lock.acquire(op, phase != Phase.FREEZING)) {
                 prepare(op);
@@ -403,7 +431,8 @@ public final class Primary {
         }
     }
 
-    // ---- the session ---------------------------------------------------------------------------------------------
+    // ---- the session
+    // ---------------------------------------------------------------------------------------------
 
     /// A session with the peer is up. `stream` is the id of our data stream on it.
     public void sessionUp(long session, int stream) {
@@ -415,7 +444,8 @@ public final class Primary {
         sayHello();
     }
 
-    /// The session is gone; writes go on into the buffer (R9), and an unfinished epoch becomes dirty blocks again.
+    /// The session is gone; writes go on into the buffer (R9), and an unfinished epoch becomes
+    /// dirty blocks again.
     public void sessionDown() {
         session = 0;
         peer = null;
@@ -465,9 +495,19 @@ public final class Primary {
         }
         DiskState disk = failed ? DiskState.FAILED : DiskState.UP_TO_DATE;
         Position here = position();
-        fx.send(new Frame.ResourceHello(
-                config.resource, Role.PRIMARY.ordinal() + 1, disk.ordinal(), config.sizeBytes, here, here, 0, true, 0,
-                false, ancestry));
+        fx.send(
+                new Frame.ResourceHello(
+                        config.resource,
+                        Role.PRIMARY.ordinal() + 1,
+                        disk.ordinal(),
+                        config.sizeBytes,
+                        here,
+                        here,
+                        0,
+                        true,
+                        0,
+                        false,
+                        ancestry));
     }
 
     private void greeted(Frame.ResourceHello hello) {
@@ -485,7 +525,9 @@ public final class Primary {
             return;
         }
         if (hello.sizeBytes() < config.sizeBytes) {
-            refuse("the peer's copy has %d bytes, this device has %d".formatted(hello.sizeBytes(), config.sizeBytes));
+            refuse(
+                    "the peer's copy has %d bytes, this device has %d"
+                            .formatted(hello.sizeBytes(), config.sizeBytes));
             return;
         }
         switch (Verdict.of(ancestry, position(), committed, hello)) {
@@ -560,7 +602,8 @@ public final class Primary {
         }
         if (!buffer.isEmpty() && number + 1 < buffer.peek().number) {
             suspect.addAll();
-            fx.event("compare", "every block is compared: the peer lacks writes that it had stored");
+            fx.event(
+                    "compare", "every block is compared: the peer lacks writes that it had stored");
             startBehind();
             return;
         }
@@ -575,14 +618,16 @@ public final class Primary {
         startStream(committed);
         cursor = 0;
         bulkTotalBlocks = suspect.count();
-        state = suspect.isEmpty()
-                ? closed ? ReplicationState.AHEAD : ReplicationState.ESTABLISHED
-                : ReplicationState.COMPARE;
+        state =
+                suspect.isEmpty()
+                        ? closed ? ReplicationState.AHEAD : ReplicationState.ESTABLISHED
+                        : ReplicationState.COMPARE;
         fx.wakeReader();
         fx.wakeSender();
     }
 
-    /// A commit that was sent has not arrived: its blocks are dirty again, and what was buffered behind it.
+    /// A commit that was sent has not arrived: its blocks are dirty again, and what was buffered
+    /// behind it.
     private void forgetCommit() {
         if (commitSent) {
             bufferToDirty();
@@ -661,10 +706,13 @@ public final class Primary {
         frozen.clear();
         unsent.clear();
         epochsCommitted++;
-        fx.event("epoch-committed", "the copy has moved to " + new Position(generation, epochPosition));
+        fx.event(
+                "epoch-committed",
+                "the copy has moved to " + new Position(generation, epochPosition));
     }
 
-    // ---- catching up ---------------------------------------------------------------------------------------------
+    // ---- catching up
+    // ---------------------------------------------------------------------------------------------
 
     /// Time passes. Call at least ten times a second while a session is up.
     public void tick(long nowNanos, long wallMillis) {
@@ -679,7 +727,8 @@ public final class Primary {
         }
     }
 
-    /// Whether the marked blocks should go as an epoch now: the buffer's old part is at the peer and the dwell is over.
+    /// Whether the marked blocks should go as an epoch now: the buffer's old part is at the peer
+    /// and the dwell is over.
     private boolean epochIsDue() {
         return state == ReplicationState.AHEAD
                 && phase == Phase.NONE
@@ -687,7 +736,8 @@ public final class Primary {
                 && !commitSent
                 && !failed
                 && (Faults.M8 || buffer.isEmpty())
-                && (nowNanos - closedAtNanos >= DWELL_NANOS || committed.generation() != generation);
+                && (nowNanos - closedAtNanos >= DWELL_NANOS
+                        || committed.generation() != generation);
     }
 
     private void replied(Frame.EpochReply reply) {
@@ -696,7 +746,10 @@ public final class Primary {
         }
         if (reply.missingBytes() > 0) {
             if (missingBytes == 0) {
-                fx.event("paused", "the backup's journal lacks %d bytes for the catch-up".formatted(reply.missingBytes()));
+                fx.event(
+                        "paused",
+                        "the backup's journal lacks %d bytes for the catch-up"
+                                .formatted(reply.missingBytes()));
             }
             missingBytes = reply.missingBytes();
             phase = Phase.PAUSED;
@@ -719,7 +772,8 @@ public final class Primary {
         }
     }
 
-    /// No write is in flight: the epoch's position is the last number, and the buffer opens again behind it.
+    /// No write is in flight: the epoch's position is the last number, and the buffer opens again
+    /// behind it.
     private void freeze() {
         if (epochSentBlocks + dirty.count() > granted) {
             phase = Phase.ASKING;
@@ -748,7 +802,8 @@ public final class Primary {
         admitWaiting();
     }
 
-    /// The epoch cannot be finished as of S: it goes on to a later position with what is left and what changed (R15).
+    /// The epoch cannot be finished as of S: it goes on to a later position with what is left and
+    /// what changed (R15).
     private void extend(String why) {
         fx.event("epoch-extended", why);
         dropUnsentEpoch();
@@ -761,7 +816,8 @@ public final class Primary {
     /// The epoch will never be finished; its blocks are dirty again.
     private void abandonEpoch() {
         if (phase == Phase.NONE) {
-            return; // Nothing was frozen, or all was sent and the commit may have arrived: the handshake tells.
+            return; // Nothing was frozen, or all was sent and the commit may have arrived: the
+                    // handshake tells.
         }
         boolean freezing = phase == Phase.FREEZING;
         if (phase == Phase.SENDING) {
@@ -807,7 +863,10 @@ public final class Primary {
 
     private void thaw() {
         if (!frozen.isEmpty()) {
-            dirtySinceMillis = dirty.isEmpty() ? frozenSinceMillis : Math.min(dirtySinceMillis, frozenSinceMillis);
+            dirtySinceMillis =
+                    dirty.isEmpty()
+                            ? frozenSinceMillis
+                            : Math.min(dirtySinceMillis, frozenSinceMillis);
         }
         dirty.addAll(frozen);
         frozen.clear();
@@ -818,10 +877,11 @@ public final class Primary {
         missingBytes = 0;
     }
 
-    // ---- bulk reading --------------------------------------------------------------------------------------------
+    // ---- bulk reading
+    // --------------------------------------------------------------------------------------------
 
-    /// The next blocks that somebody should read from the local disk, or null. Hand the result to [#readDone],
-    /// [#digestDone] or [#readFailed].
+    /// The next blocks that somebody should read from the local disk, or null. Hand the result to
+    /// [#readDone], [#digestDone] or [#readFailed].
     public ReadRun nextRead() {
         if (session == 0 || failed || readyBytes >= READ_AHEAD_BYTES || reading.size() >= 4) {
             return null;
@@ -851,7 +911,8 @@ public final class Primary {
     private ReadRun readToSync() {
         long b = dirty.next(cursor);
         if (b < 0) {
-            return null; // The pass is over; next() decides what follows when all of it is acknowledged.
+            return null; // The pass is over; next() decides what follows when all of it is
+                         // acknowledged.
         }
         BlockRun run = new BlockRun(b, (int) (dirty.runEnd(b, RUN_BLOCKS) - b));
         // Out of the set before the read: a write that ends later puts its blocks back.
@@ -869,9 +930,11 @@ public final class Primary {
             return null;
         }
         BlockRun run = new BlockRun(b, (int) (unsent.runEnd(b, RUN_BLOCKS) - b));
-        Op reader = Op.zero(run.offsetBytes(), (long) run.count() * BlockSet.BLOCK_BYTES, false, null);
+        Op reader =
+                Op.zero(run.offsetBytes(), (long) run.count() * BlockSet.BLOCK_BYTES, false, null);
         if (!lock.tryHold(reader)) {
-            return null; // A write that was admitted just now has captured some of them; its end wakes us.
+            return null; // A write that was admitted just now has captured some of them; its end
+                         // wakes us.
         }
         unsent.removeRange(run.first(), run.end());
         cursor = run.end();
@@ -942,20 +1005,25 @@ public final class Primary {
         byte[] theirs = reply.blockDigests();
         if (theirs.length != 0) {
             if (theirs.length != mine.blockDigests().length) {
-                refuse("the peer compared %d bytes of digests, not %d".formatted(theirs.length, mine.blockDigests().length));
+                refuse(
+                        "the peer compared %d bytes of digests, not %d"
+                                .formatted(theirs.length, mine.blockDigests().length));
                 return;
             }
             if (dirty.isEmpty()) {
                 dirtySinceMillis = wallMillis;
             }
             for (int i = 0; i < mine.run().count(); i++) {
-                if (!java.util.Arrays.equals(theirs, i * 32, i * 32 + 32, mine.blockDigests(), i * 32, i * 32 + 32)) {
+                if (!java.util.Arrays.equals(
+                        theirs, i * 32, i * 32 + 32, mine.blockDigests(), i * 32, i * 32 + 32)) {
                     dirty.add(mine.run().first() + i);
                 }
             }
         }
         if (suspect.isEmpty() && comparing.isEmpty() && reading.isEmpty() && ready.isEmpty()) {
-            fx.event("compared", "%d blocks differ or were written meanwhile".formatted(dirty.count()));
+            fx.event(
+                    "compared",
+                    "%d blocks differ or were written meanwhile".formatted(dirty.count()));
             cursor = 0;
             if (peer.everCommitted()) {
                 state = ReplicationState.AHEAD;
@@ -968,10 +1036,11 @@ public final class Primary {
         fx.wakeSender();
     }
 
-    // ---- what goes on the link -----------------------------------------------------------------------------------
+    // ---- what goes on the link
+    // -----------------------------------------------------------------------------------
 
-    /// The next frame of the data stream, or null when there is nothing to say now. The data of a write stays valid
-    /// until its acknowledgement, so it is encoded before the lock is given back.
+    /// The next frame of the data stream, or null when there is nothing to say now. The data of a
+    /// write stays valid until its acknowledgement, so it is encoded before the lock is given back.
     public Frame.Data next() {
         if (session == 0) {
             return null;
@@ -1026,7 +1095,10 @@ public final class Primary {
         comparing.add(digests);
         fx.wakeReader();
         return new Frame.Compare(
-                0, digests.run().offsetBytes(), digests.run().lengthBytes(config.sizeBytes), digests.root());
+                0,
+                digests.run().offsetBytes(),
+                digests.run().lengthBytes(config.sizeBytes),
+                digests.root());
     }
 
     private Frame.Data nextSync() {
@@ -1042,13 +1114,15 @@ public final class Primary {
                 syncInFlight.add(new SyncSent(sequence, run));
             }
             if (content.data() == null) {
-                return new Frame.SyncZero(0, sequence, run.offsetBytes(), run.lengthBytes(config.sizeBytes));
+                return new Frame.SyncZero(
+                        0, sequence, run.offsetBytes(), run.lengthBytes(config.sizeBytes));
             }
             readyBytes -= content.data().remaining();
             return new Frame.SyncBlocks(0, sequence, run.offsetBytes(), content.data());
         }
         if (reading.isEmpty() && dirty.next(cursor) < 0) {
-            // The pass is over. What is left becomes the first epoch when the journal holds it, else another pass (R19).
+            // The pass is over. What is left becomes the first epoch when the journal holds it,
+            // else another pass (R19).
             if (dirty.count() * Backup.EPOCH_BLOCK_BYTES <= peer.journalBytes() / 2) {
                 if (syncInFlight.isEmpty()) {
                     state = ReplicationState.AHEAD;
@@ -1123,10 +1197,16 @@ public final class Primary {
         state = closed ? ReplicationState.AHEAD : ReplicationState.ESTABLISHED;
         fx.wakeSender();
         return new Frame.EpochCommit(
-                epoch, new Position(generation, epochPosition), wallMillis, epochSentBlocks, digest.finish(), ancestry);
+                epoch,
+                new Position(generation, epochPosition),
+                wallMillis,
+                epochSentBlocks,
+                digest.finish(),
+                ancestry);
     }
 
-    // ---- what it knows -------------------------------------------------------------------------------------------
+    // ---- what it knows
+    // -------------------------------------------------------------------------------------------
 
     /// The last number given out.
     public Position position() {
@@ -1166,7 +1246,8 @@ public final class Primary {
     /// A snapshot for the status page.
     ///
     /// @param behindBytes what a promotion of the peer would lose now, at most
-    /// @param oldestMillis wall time of the oldest write the peer has not committed; [Long#MAX_VALUE] when there is none
+    /// @param oldestMillis wall time of the oldest write the peer has not committed;
+    ///   [Long#MAX_VALUE] when there is none
     /// @param bulkTotalBlocks blocks of the present bulk work, sent or not
     /// @param bulkLeftBlocks those of them that are not at the peer yet
     public record Figures(
@@ -1194,7 +1275,11 @@ public final class Primary {
         for (ReadRun run : reading) {
             inFlight += run.blocks().count();
         }
-        long blocks = dirty.count() + suspect.count() + frozenLeft + (phase == Phase.SENDING ? 0 : inFlight);
+        long blocks =
+                dirty.count()
+                        + suspect.count()
+                        + frozenLeft
+                        + (phase == Phase.SENDING ? 0 : inFlight);
         long oldest = Long.MAX_VALUE;
         if (!buffer.isEmpty()) {
             oldest = buffer.peek().wallMillis;
@@ -1205,20 +1290,29 @@ public final class Primary {
         if (!frozen.isEmpty()) {
             oldest = Math.min(oldest, frozenSinceMillis);
         }
-        long left = switch (state) {
-            case COMPARE -> suspect.count() + (long) comparing.size() * COMPARE_BLOCKS;
-            case FIRST_SYNC -> dirty.count() + inFlight;
-            case SYNC_SOURCE -> unsent.count() + inFlight;
-            case OFF, HANDSHAKE, ESTABLISHED, AHEAD, PAUSED -> blocks;
-        };
+        long left =
+                switch (state) {
+                    case COMPARE -> suspect.count() + (long) comparing.size() * COMPARE_BLOCKS;
+                    case FIRST_SYNC -> dirty.count() + inFlight;
+                    case SYNC_SOURCE -> unsent.count() + inFlight;
+                    case OFF, HANDSHAKE, ESTABLISHED, AHEAD, PAUSED -> blocks;
+                };
         return new Figures(
-                bufferBytes + preimageBytes, closed, dirty.count(), suspect.count(), frozenLeft,
-                bufferBytes + blocks * BlockSet.BLOCK_BYTES, oldest, bulkTotalBlocks, left, missingBytes,
+                bufferBytes + preimageBytes,
+                closed,
+                dirty.count(),
+                suspect.count(),
+                frozenLeft,
+                bufferBytes + blocks * BlockSet.BLOCK_BYTES,
+                oldest,
+                bulkTotalBlocks,
+                left,
+                missingBytes,
                 epochsCommitted);
     }
 
-    /// Ends the resource's life here and says what must be kept: nothing is in flight any more, what the peer may lack is
-    /// in the two sets (R9: what is left in the buffer becomes bits).
+    /// Ends the resource's life here and says what must be kept: nothing is in flight any more,
+    /// what the peer may lack is in the two sets (R9: what is left in the buffer becomes bits).
     ///
     /// @throws IllegalStateException if a piece is still in flight or parked
     public Attached detach() {

@@ -2,7 +2,8 @@ package holdfast.replicator.state;
 
 import holdfast.tunnel.wire.Frame;
 
-/// What [Primary] asks of the world. Called under the resource's lock: none of these may block, wait or call back.
+/// What [Primary] asks of the world. Called under the resource's lock: none of these may block,
+/// wait or call back.
 public interface PrimaryEffects {
     /// Sends on the control stream of the present session.
     void send(Frame.OfResource frame);

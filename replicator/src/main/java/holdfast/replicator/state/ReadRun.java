@@ -6,15 +6,18 @@ public final class ReadRun {
     public enum Purpose {
         /// Copy to the peer's base; the content at any moment from now on will do.
         FIRST_SYNC,
-        /// Copy as of the epoch's position: the blocks are locked against writes until the read is handed over.
+        /// Copy as of the epoch's position: the blocks are locked against writes until the read is
+        /// handed over.
         EPOCH,
         /// Digest only.
         COMPARE
     }
 
     final Op lock;
+
     /// Nobody waits for the result any more.
     boolean stale;
+
     private final Purpose purpose;
     private final BlockRun blocks;
 

@@ -4,20 +4,21 @@ import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
-/// What a primary concludes from its own history and the peer's report (R1-R3): a pure function of evidence, never of a
-/// label. A verdict never clears a block.
+/// What a primary concludes from its own history and the peer's report (R1-R3): a pure function of
+/// evidence, never of a label. A verdict never clears a block.
 sealed interface Verdict {
     /// The peer's copy never had a committed point: a first sync (R19).
     record Fresh() implements Verdict {}
 
-    /// The peer stands in our generation at this number; the stream or the dirty blocks bring it on.
+    /// The peer stands in our generation at this number; the stream or the dirty blocks bring it
+    /// on.
     record InGeneration(long number) implements Verdict {}
 
     /// The peer stands in our past and our dirty blocks name all that it may lack.
     record InPast() implements Verdict {}
 
-    /// The peer stands in our past, but older than it once acknowledged, or before a crash of ours: only a comparison
-    /// tells what it lacks.
+    /// The peer stands in our past, but older than it once acknowledged, or before a crash of ours:
+    /// only a comparison tells what it lacks.
     record InPastUntracked(String why) implements Verdict {}
 
     /// The copies must not be joined without an order.
@@ -26,7 +27,8 @@ sealed interface Verdict {
     /// @param mine ends with the generation we are in
     /// @param last our last position
     /// @param acknowledged what the peer is known to have committed; [Position#NONE] when nothing
-    static Verdict of(Ancestry mine, Position last, Position acknowledged, Frame.ResourceHello peer) {
+    static Verdict of(
+            Ancestry mine, Position last, Position acknowledged, Frame.ResourceHello peer) {
         if (!peer.everCommitted()) {
             return new Fresh();
         }
@@ -37,15 +39,17 @@ sealed interface Verdict {
                     ? new Refuse("the peer has gone on from our history by itself: it was promoted")
                     : new Refuse("the two copies have no common history");
         }
-        boolean rolledBack = acknowledged.generation() == theirs.generation()
-                ? theirs.number() < acknowledged.number()
-                : indexOf(mine, acknowledged.generation()) > at;
+        boolean rolledBack =
+                acknowledged.generation() == theirs.generation()
+                        ? theirs.number() < acknowledged.number()
+                        : indexOf(mine, acknowledged.generation()) > at;
         if (theirs.generation() == last.generation()) {
             if (theirs.number() > last.number()) {
                 return new Refuse("the peer holds " + theirs + ", we only got to " + last);
             }
             return rolledBack
-                    ? new InPastUntracked("the peer acknowledged " + acknowledged + " and now reports " + theirs)
+                    ? new InPastUntracked(
+                            "the peer acknowledged " + acknowledged + " and now reports " + theirs)
                     : new InGeneration(theirs.number());
         }
         for (int i = at + 1; i < mine.entries().size(); i++) {
@@ -54,11 +58,16 @@ sealed interface Verdict {
                 return new InPastUntracked("this host stopped without a clean end after " + theirs);
             }
             if (i == at + 1 && theirs.number() > next.parent().number()) {
-                return new Refuse("the histories forked at " + next.parent() + ", the peer went on to " + theirs);
+                return new Refuse(
+                        "the histories forked at "
+                                + next.parent()
+                                + ", the peer went on to "
+                                + theirs);
             }
         }
         return rolledBack
-                ? new InPastUntracked("the peer acknowledged " + acknowledged + " and now reports " + theirs)
+                ? new InPastUntracked(
+                        "the peer acknowledged " + acknowledged + " and now reports " + theirs)
                 : new InPast();
     }
 
