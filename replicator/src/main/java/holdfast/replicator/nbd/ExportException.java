@@ -1,0 +1,23 @@
+package holdfast.replicator.nbd;
+
+/// An export could not do what was asked. The client gets the number, the log the message.
+public final class ExportException extends Exception {
+    private static final long serialVersionUID = 1L;
+
+    private final int errno;
+
+    /// @param errno one of [Errno], or any Linux error number, see [Errno#toWire]
+    public ExportException(int errno, String message) {
+        super(message);
+        this.errno = errno;
+    }
+
+    public ExportException(int errno, String message, Throwable cause) {
+        super(message, cause);
+        this.errno = errno;
+    }
+
+    public int errno() {
+        return errno;
+    }
+}
