@@ -105,6 +105,6 @@ public final class BulkPacer implements AutoCloseable {
 
     private static RateLimiter limiter(Rate rate) {
         return RateLimiter.create(
-                rate.isUnlimited() ? Rate.MAX_BYTES_PER_SECOND : rate.bytesPerSecond());
+                (double) (rate.isUnlimited() ? Rate.MAX_BYTES_PER_SECOND : rate.bytesPerSecond()));
     }
 }

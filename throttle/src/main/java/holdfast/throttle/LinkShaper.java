@@ -69,7 +69,7 @@ public final class LinkShaper {
 
     private void apply() {
         Rates wanted = limits;
-        if (wanted != applied) {
+        if (!wanted.equals(applied)) {
             link.setRate(wanted.link());
             background.setRate(wanted.catchUp());
             applied = wanted;
