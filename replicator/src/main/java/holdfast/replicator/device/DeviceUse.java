@@ -22,16 +22,13 @@ final class DeviceUse {
         if (!node.isBlockDevice()) {
             return loop(node);
         }
-        String use = device(node.sys(), node.path().toString(), "");
+        String use = device(node.sys(), "");
         if (use != null) {
             return use;
         }
         for (Path partition : partitions(node.sys())) {
-            use =
-                    device(
-                            partition,
-                            "/dev/" + partition.getFileName(),
-                            "has the partition " + partition.getFileName() + ", which ");
+            use = device(partition, "has the partition " + partition.getFileName() + ", which ");
+
             if (use != null) {
                 return use;
             }
@@ -39,7 +36,7 @@ final class DeviceUse {
         return null;
     }
 
-    private static String device(Path sys, String path, String prefix) {
+    private static String device(Path sys, String prefix) {
         String numbers = LinuxText.read(sys.resolve("dev"));
         for (String line : LinuxText.lines(MOUNTS)) {
             // mountinfo: id parent major:minor root mountpoint options… - type source superoptions
@@ -94,7 +91,7 @@ final class DeviceUse {
             Path source = Path.of(LinuxText.read(backing));
             if (Files.isRegularFile(source) && sameFile(DeviceNode.of(source), file)) {
                 String name = "/dev/" + disk.getFileName();
-                String use = device(disk, name, "is attached to " + name + ", which ");
+                String use = device(disk, "is attached to " + name + ", which ");
                 return use != null
                         ? use
                         : "is attached to %s; losetup -d %s lets it go".formatted(name, name);

@@ -734,6 +734,7 @@ final class Connection implements Runnable {
         }
 
         @Override
+        @SuppressWarnings("ReferenceEquality") // a thread is itself alone
         public void done(int errno) {
             if (!ANSWERED.compareAndSet(this, false, true)) {
                 throw new IllegalStateException("this request was answered before");

@@ -28,6 +28,8 @@ public final class Payload {
     private final Arena arena;
     private final int sizeClass;
     private final ByteBuffer data;
+
+    @SuppressWarnings("UnusedVariable") // read through REFERENCES
     private volatile int references;
 
     /// @param pool null, like `arena`, for memory that the garbage collector takes care of

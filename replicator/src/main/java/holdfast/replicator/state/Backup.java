@@ -272,7 +272,7 @@ public final class Backup {
                     fx.event(
                             "journal-full",
                             "the journal is full: nothing more is taken in until records are rolled"
-                                + " forward");
+                                    + " forward");
                 }
                 fx.wakeRoller();
                 return;

@@ -7,6 +7,7 @@ import java.util.Arrays;
 ///
 /// A page that is wholly clear or wholly set takes no memory, so an all-dirty 64 TiB device costs 4
 /// MiB and a clean one the same. Not thread-safe: the owner of the resource's lock owns it.
+@SuppressWarnings("ReferenceEquality") // FULL is one array, known by its identity.
 public final class BlockSet {
     public static final int BLOCK_BYTES = 4096;
 

@@ -291,7 +291,7 @@ public final class Primary {
         if (!budget.take(op.bufferBytes(), bufferBytes + preimageBytes)) {
             return bufferBytes
                     == 0; // A piece larger than the budget goes when it is alone; keep() then
-                          // closes.
+            // closes.
         }
         budget.give(op.bufferBytes());
         return true;
@@ -374,7 +374,7 @@ public final class Primary {
             fx.event(
                     "ahead",
                     "the send buffer is full: further writes are marked and sent as one epoch"
-                        + " later");
+                            + " later");
         }
     }
 
@@ -817,7 +817,7 @@ public final class Primary {
     private void abandonEpoch() {
         if (phase == Phase.NONE) {
             return; // Nothing was frozen, or all was sent and the commit may have arrived: the
-                    // handshake tells.
+            // handshake tells.
         }
         boolean freezing = phase == Phase.FREEZING;
         if (phase == Phase.SENDING) {
@@ -912,7 +912,7 @@ public final class Primary {
         long b = dirty.next(cursor);
         if (b < 0) {
             return null; // The pass is over; next() decides what follows when all of it is
-                         // acknowledged.
+            // acknowledged.
         }
         BlockRun run = new BlockRun(b, (int) (dirty.runEnd(b, RUN_BLOCKS) - b));
         // Out of the set before the read: a write that ends later puts its blocks back.
@@ -934,7 +934,7 @@ public final class Primary {
                 Op.zero(run.offsetBytes(), (long) run.count() * BlockSet.BLOCK_BYTES, false, null);
         if (!lock.tryHold(reader)) {
             return null; // A write that was admitted just now has captured some of them; its end
-                         // wakes us.
+            // wakes us.
         }
         unsent.removeRange(run.first(), run.end());
         cursor = run.end();
