@@ -1,0 +1,106 @@
+package holdfast.replicator.config;
+
+import holdfast.throttle.Rate;
+import holdfast.throttle.RateCalendar;
+import holdfast.throttle.Rates;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.ZoneId;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+
+/// What `node.toml` says. The meaning of each key stands in `docs/settings.md`.
+///
+/// @param name what this node is called in the files of the resources
+/// @param dial where the peer listens; at most one of `dial` and `listen` is set
+/// @param calendarLines checked, see [RateCalendar]
+/// @param sendBuffer one budget for all resources (R9)
+public record NodeSettings(
+        String name,
+        Path stateDir,
+        Optional<Address> dial,
+        Optional<Address> listen,
+        Rate rate,
+        Rate catchUp,
+        List<String> calendarLines,
+        ZoneId timeZone,
+        Duration keepalive,
+        Optional<Path> storagePath,
+        Optional<Size> storageMax,
+        Optional<Address> nbdListen,
+        Optional<Address> metricsListen,
+        Size sendBuffer) {
+    /// Reads a whole `node.toml`.
+    ///
+    /// @param origin its path, for the report
+    public static NodeSettings parse(String text, String origin) throws ConfigException {
+        SettingsText toml = SettingsText.read(text, origin, Schema.NODE);
+        NodeSettings settings = from(toml);
+        if (!toml.problems().isEmpty()) {
+            throw new ConfigException(toml.problems());
+        }
+        return settings;
+    }
+
+    /// What `toml` says where it is right; problems between keys are reported to it.
+    static NodeSettings from(SettingsText toml) {
+        if (toml.isGiven(Schema.DIAL) && toml.isGiven(Schema.LISTEN)) {
+            toml.report(
+                    Schema.LISTEN.path(),
+                    "link.dial and link.listen are both set: the host that can be reached listens,"
+                        + " the other one dials");
+        }
+        if (toml.isGiven(Schema.STORAGE_MAX) && !toml.isGiven(Schema.STORAGE_PATH)) {
+            toml.report(
+                    Schema.STORAGE_MAX.path(),
+                    "storage.max is set without storage.path, which it would limit");
+        }
+        List<String> calendar = toml.getList(Schema.CALENDAR);
+        if (calendar.size() > RateCalendar.MAX_ENTRIES) {
+            toml.report(
+                    Schema.CALENDAR.path(),
+                    "link.calendar has %d entries, should have at most %d"
+                            .formatted(calendar.size(), RateCalendar.MAX_ENTRIES));
+        }
+        return new NodeSettings(
+                toml.get(Schema.NODE_NAME).or(() -> hostName(toml)).orElse("invalid"),
+                toml.get(Schema.STATE_DIR).orElseThrow(),
+                toml.get(Schema.DIAL),
+                toml.get(Schema.LISTEN),
+                toml.get(Schema.RATE).orElseThrow(),
+                toml.get(Schema.CATCH_UP).orElseThrow(),
+                calendar,
+                toml.get(Schema.TIME_ZONE).orElseThrow(),
+                toml.get(Schema.KEEPALIVE).orElseThrow(),
+                toml.get(Schema.STORAGE_PATH),
+                toml.get(Schema.STORAGE_MAX),
+                toml.get(Schema.NBD_LISTEN),
+                toml.get(Schema.METRICS_LISTEN),
+                toml.get(Schema.SEND_BUFFER).orElseThrow());
+    }
+
+    /// When which rates are in force.
+    public RateCalendar calendar() {
+        return RateCalendar.of(new Rates(rate, catchUp), calendarLines, timeZone);
+    }
+
+    private static Optional<String> hostName(SettingsText toml) {
+        if (toml.isGiven(Schema.NODE_NAME)) {
+            return Optional.empty(); // it is wrong, and said to be
+        }
+        try {
+            // Without a look-up, which could wait for a name server.
+            String host = Files.readString(Path.of("/proc/sys/kernel/hostname")).strip();
+            return Optional.of(Type.name(host.split("\\.", 2)[0].toLowerCase(Locale.ROOT)));
+        } catch (IOException | IllegalArgumentException e) {
+            toml.report(
+                    List.of(),
+                    "the host name makes no node name (" + e.getMessage() + "): set node.name");
+            return Optional.empty();
+        }
+    }
+}

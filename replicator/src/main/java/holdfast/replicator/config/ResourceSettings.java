@@ -1,0 +1,149 @@
+package holdfast.replicator.config;
+
+import org.tomlj.Toml;
+
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
+
+/// What the file of one resource says; the same text on both hosts. The meaning of each key stands
+/// in `docs/settings.md`.
+///
+/// @param disks by the name of the node; one or two
+public record ResourceSettings(
+        Protocol protocol,
+        OnCongestion onCongestion,
+        Compression compression,
+        Size journalSize,
+        SortedMap<String, Path> disks) {
+    /// How many nodes have a copy.
+    static final int MAX_NODES = 2;
+
+    /// When a write is answered. B is accepted and served as C (R10).
+    public enum Protocol {
+        A,
+        B,
+        C;
+
+        /// Whether a write waits for the peer's journal.
+        public boolean waitsForPeer() {
+            return this != A;
+        }
+    }
+
+    /// What happens to writes when the send buffer is full.
+    public enum OnCongestion {
+        PULL_AHEAD,
+        BLOCK
+    }
+
+    /// How the stream is compressed.
+    public enum Compression {
+        STREAM,
+        FRAME,
+        OFF
+    }
+
+    public ResourceSettings {
+        if (protocol.waitsForPeer() && onCongestion == OnCongestion.PULL_AHEAD) {
+            throw new IllegalArgumentException("protocol " + protocol + " with pull-ahead");
+        }
+        disks = Collections.unmodifiableSortedMap(new TreeMap<>(disks));
+    }
+
+    /// What `add` proposes: every default, and the disks.
+    public static ResourceSettings ofDisks(Map<String, Path> disks) {
+        return from(SettingsText.read("", "defaults", Schema.RESOURCE), new TreeMap<>(disks));
+    }
+
+    /// Reads the text of a resource's file, from disk or from the peer.
+    ///
+    /// @param origin its path, or whom it came from, for the report
+    public static ResourceSettings parse(String text, String origin) throws ConfigException {
+        SettingsText toml = SettingsText.read(text, origin, Schema.RESOURCE);
+        ResourceSettings settings = from(toml);
+        if (!toml.problems().isEmpty()) {
+            throw new ConfigException(toml.problems());
+        }
+        return settings;
+    }
+
+    /// What `toml` says where it is right; problems between keys are reported to it.
+    static ResourceSettings from(SettingsText toml) {
+        var disks = new TreeMap<String, Path>();
+        for (String node : toml.tablesIn("on")) {
+            if (!Type.NAME.matcher(node).matches()) {
+                toml.report(
+                        List.of("on", node),
+                        "node \"%s\" should be %s".formatted(node, Type.NAME_RULE));
+            }
+            toml.get(Schema.DISK, List.of("on", node, "disk"))
+                    .ifPresent(disk -> disks.put(node, disk));
+        }
+        if (toml.tablesIn("on").size() > MAX_NODES) {
+            toml.report(
+                    List.of("on"),
+                    "disks of %d nodes, a resource has %d"
+                            .formatted(toml.tablesIn("on").size(), MAX_NODES));
+        }
+        boolean isDiskGiven =
+                toml.tablesIn("on").stream()
+                        .anyMatch(node -> toml.isGiven(List.of("on", node, "disk")));
+        if (!isDiskGiven && toml.isWellFormed()) {
+            toml.report(
+                    List.of(),
+                    "no disk is named, should have at least [on.NODE] with disk = \"/dev/...\"");
+        }
+        return from(toml, disks);
+    }
+
+    private static ResourceSettings from(SettingsText toml, SortedMap<String, Path> disks) {
+        Protocol protocol = toml.get(Schema.PROTOCOL).orElseThrow();
+        OnCongestion onCongestion = toml.get(Schema.ON_CONGESTION).orElseThrow();
+        if (protocol.waitsForPeer() && onCongestion == OnCongestion.PULL_AHEAD) {
+            if (toml.isGiven(Schema.ON_CONGESTION)) {
+                toml.report(
+                        Schema.ON_CONGESTION.path(),
+                        "on-congestion is \"pull-ahead\" with protocol %s, which waits for the peer: should be \"block\", or protocol \"A\""
+                                .formatted(protocol));
+            }
+            onCongestion = OnCongestion.BLOCK;
+        }
+        return new ResourceSettings(
+                protocol,
+                onCongestion,
+                toml.get(Schema.COMPRESSION).orElseThrow(),
+                toml.get(Schema.JOURNAL_SIZE).orElseThrow(),
+                disks);
+    }
+
+    /// The disk at that node; empty when it is a file under that node's storage.
+    public Optional<Path> diskAt(String node) {
+        return Optional.ofNullable(disks.get(node));
+    }
+
+    /// The text of a file that says this; [#parse] reads it back as an equal value.
+    public String render() {
+        var text = new StringBuilder();
+        text.append("protocol = \"").append(protocol).append("\"\n");
+        if (!protocol.waitsForPeer() && onCongestion != OnCongestion.PULL_AHEAD) {
+            text.append("on-congestion = \"").append(Type.choiceName(onCongestion)).append("\"\n");
+        }
+        if (compression != Compression.STREAM) {
+            text.append("compression = \"").append(Type.choiceName(compression)).append("\"\n");
+        }
+        text.append("journal = { size = \"").append(journalSize).append("\" }\n");
+        disks.forEach(
+                (node, disk) ->
+                        text.append("\n[on.")
+                                .append(node)
+                                .append("]\ndisk = \"")
+                                .append(Toml.tomlEscape(disk.toString()))
+                                .append("\"\n"));
+        return text.toString();
+    }
+}

@@ -1,0 +1,155 @@
+package holdfast.replicator.config;
+
+import holdfast.throttle.Rate;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.ZoneId;
+import java.util.List;
+
+/// All keys there are. The loader, the examples in `conf.d/` and `docs/settings.md` follow this
+/// list, and tests see that they do. A key stands here only when something uses it.
+final class Schema {
+    static final Key<String> NODE_NAME =
+            Key.of(
+                    "node.name",
+                    Type.NODE_NAME,
+                    "",
+                    "What this node is called in `[on.NODE]`; without it the host name up to its"
+                        + " first dot.");
+    static final Key<Path> STATE_DIR =
+            Key.of(
+                    "node.state-dir",
+                    Type.PATH,
+                    "\"/var/lib/holdfast\"",
+                    "Identity, metadata and audit log; never on a filesystem that a resource"
+                        + " carries.");
+    static final Key<Address> DIAL =
+            Key.of(
+                    "link.dial",
+                    Type.ADDRESS,
+                    "",
+                    "Where the peer listens. The host that cannot be reached dials.");
+    static final Key<Address> LISTEN =
+            Key.of(
+                    "link.listen",
+                    Type.ADDRESS,
+                    "",
+                    "Where to listen for the peer. Set `dial` or `listen`, not both.");
+    static final Key<Rate> RATE =
+            Key.of(
+                    "link.rate",
+                    Type.RATE,
+                    "\"unlimited\"",
+                    "How fast this node may send, all bytes on the wire counted.");
+    static final Key<Rate> CATCH_UP =
+            Key.of(
+                    "link.catch-up",
+                    Type.RATE,
+                    "\"unlimited\"",
+                    "How much of it first sync and catch-up may take together.");
+    static final Key<String> CALENDAR =
+            Key.of(
+                    "link.calendar",
+                    Type.CALENDAR,
+                    "[]",
+                    "Other rates at other times. Where entries overlap the later one wins;"
+                        + " `22:00-06:00` goes over midnight.");
+    static final Key<ZoneId> TIME_ZONE =
+            Key.of("link.time-zone", Type.ZONE, "\"system\"", "The clock that `calendar` means.");
+    static final Key<Duration> KEEPALIVE =
+            Key.of(
+                    "link.keepalive",
+                    Type.duration("1s", "10min"),
+                    "\"10s\"",
+                    "How long the link may be silent before the peer is asked.");
+    static final Key<Path> STORAGE_PATH =
+            Key.of(
+                    "storage.path",
+                    Type.PATH,
+                    "",
+                    "Directory for copies that have no `disk` of their own, and for journals.");
+    static final Key<Size> STORAGE_MAX =
+            Key.of(
+                    "storage.max",
+                    Type.size("1 MiB", "1024 TiB"),
+                    "",
+                    "How much of it may be used; without it, all.");
+    static final Key<Address> NBD_LISTEN =
+            Key.of(
+                    "nbd.listen",
+                    Type.ADDRESS,
+                    "",
+                    "NBD over TCP beside the Unix sockets. Whoever can connect can read and write:"
+                        + " NBD asks for no name here.");
+    static final Key<Address> METRICS_LISTEN =
+            Key.of(
+                    "metrics.listen",
+                    Type.LOOPBACK,
+                    "",
+                    "Metrics over HTTP, for this host alone; without it, none.");
+    static final Key<Size> SEND_BUFFER =
+            Key.of(
+                    "buffer.send",
+                    Type.size("1 MiB", "1 TiB"),
+                    "\"256 MiB\"",
+                    "Memory for writes that the peer does not have yet, all resources together.");
+
+    static final List<Key<?>> NODE =
+            List.of(
+                    NODE_NAME,
+                    STATE_DIR,
+                    DIAL,
+                    LISTEN,
+                    RATE,
+                    CATCH_UP,
+                    CALENDAR,
+                    TIME_ZONE,
+                    KEEPALIVE,
+                    STORAGE_PATH,
+                    STORAGE_MAX,
+                    NBD_LISTEN,
+                    METRICS_LISTEN,
+                    SEND_BUFFER);
+
+    static final Key<ResourceSettings.Protocol> PROTOCOL =
+            Key.of(
+                    "protocol",
+                    Type.choice(ResourceSettings.Protocol.class),
+                    "\"A\"",
+                    "When a write is answered: A when it is on the local disk, C when the peer's"
+                        + " journal has it too. B is served as C.");
+    static final Key<ResourceSettings.OnCongestion> ON_CONGESTION =
+            Key.of(
+                    "on-congestion",
+                    Type.choice(ResourceSettings.OnCongestion.class),
+                    "\"pull-ahead\"",
+                    "When the send buffer is full: note the changed blocks and catch up later, or"
+                        + " make writers wait. With B and C always `block`.");
+    static final Key<ResourceSettings.Compression> COMPRESSION =
+            Key.of(
+                    "compression",
+                    Type.choice(ResourceSettings.Compression.class),
+                    "\"stream\"",
+                    "zstd over the whole stream, over each frame alone, or none. The last two hide"
+                        + " how alike new data is to old.");
+    static final Key<Size> JOURNAL_SIZE =
+            Key.of(
+                    "journal.size",
+                    Type.size("16 MiB", "64 TiB"),
+                    "\"4 GiB\"",
+                    "Space for the journal of this resource, taken when it is created; it bounds"
+                        + " how far back points reach.");
+    static final Key<Path> DISK =
+            Key.of(
+                    "on.NODE.disk",
+                    Type.PATH,
+                    "",
+                    "Device or file on that node. At least one node has one; for the other it may"
+                        + " be left out: a file under its storage.");
+
+    static final List<Key<?>> RESOURCE =
+            List.of(PROTOCOL, ON_CONGESTION, COMPRESSION, JOURNAL_SIZE, DISK);
+
+    private Schema() {}
+}
