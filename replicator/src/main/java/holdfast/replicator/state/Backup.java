@@ -32,14 +32,33 @@ public final class Backup {
     /// @param sizeBytes of the copy
     /// @param journalBytes most that the journal may take, a whole number of segments
     /// @param rollBytes journal use from which on records are rolled into the base
-    /// @param blank the base reads zero wherever nothing was written
+    /// @param blank the base reads zero everywhere
+    /// @param runBlocks largest run of an epoch that the peer sends
     public record Config(
             UUID resource,
             long sizeBytes,
             long journalBytes,
             long segmentBytes,
             long rollBytes,
-            boolean blank) {
+            boolean blank,
+            int runBlocks) {
+        public Config(
+                UUID resource,
+                long sizeBytes,
+                long journalBytes,
+                long segmentBytes,
+                long rollBytes,
+                boolean blank) {
+            this(
+                    resource,
+                    sizeBytes,
+                    journalBytes,
+                    segmentBytes,
+                    rollBytes,
+                    blank,
+                    Limits.DEFAULT.runBlocks());
+        }
+
         public Config {
             if (journalBytes % segmentBytes != 0 || journalBytes < 2 * segmentBytes) {
                 throw new IllegalArgumentException(
@@ -76,6 +95,7 @@ public final class Backup {
     private final long incarnation;
     private boolean failed;
     private long wallMillis;
+    private boolean blank;
 
     // What is durable and would be promoted.
     private Base base;
@@ -122,6 +142,7 @@ public final class Backup {
         this.config = config;
         this.fx = fx;
         this.incarnation = incarnation;
+        this.blank = config.blank;
         this.base = base;
         this.ancestry = base.ancestry();
         this.committed = base.position();
@@ -193,7 +214,7 @@ public final class Backup {
                             openEpoch,
                             everCommitted,
                             config.journalBytes,
-                            config.blank,
+                            blank,
                             ancestry));
         }
     }
@@ -392,7 +413,7 @@ public final class Backup {
         long need = Math.max(0, begin.blocks() * EPOCH_BLOCK_BYTES - stagedBytes) + commitBytes;
         need +=
                 (need / config.segmentBytes + 2)
-                        * JournalRecord.totalBytes(Primary.RUN_BLOCKS * BlockSet.BLOCK_BYTES);
+                        * JournalRecord.totalBytes(config.runBlocks * BlockSet.BLOCK_BYTES);
         long room = config.journalBytes - (end - freed);
         if (need > room) {
             fx.send(new Frame.EpochReply(config.resource, session, begin.epoch(), 0, need - room));
@@ -474,7 +495,8 @@ public final class Backup {
         if (everCommitted) {
             refuse("a first sync into a copy that has points already");
         } else if (isInside(offset, length)) {
-            fx.writeBase(sequence, offset, length, data);
+            blank = false;
+            fx.writeBase(session, sequence, offset, length, data);
         }
         return true;
     }
@@ -639,9 +661,10 @@ public final class Backup {
         }
     }
 
-    /// First-sync frames up to this one are durable in the base.
-    public void baseDurable(long sequence) {
-        if (session != 0 && sequence > synced) {
+    /// First-sync frames of `session` up to this one are durable in the base. Those of an older
+    /// session say nothing: each counts from 1.
+    public void baseDurable(long session, long sequence) {
+        if (session != 0 && session == this.session && sequence > synced) {
             synced = sequence;
             acknowledge();
         }
@@ -681,7 +704,7 @@ public final class Backup {
                                 0,
                                 everCommitted,
                                 config.journalBytes,
-                                config.blank,
+                                blank,
                                 ancestry));
             }
             session = 0;
@@ -798,6 +821,12 @@ public final class Backup {
 
     public Base base() {
         return base;
+    }
+
+    /// What of the committed image lies in the journal; the rest is in the base. It changes with
+    /// the next call of anything here; to read at leisure, open a view.
+    public JournalIndex committedIndex() {
+        return index;
     }
 
     /// Wall time of the primary until which the copy is complete; 0 when unknown.

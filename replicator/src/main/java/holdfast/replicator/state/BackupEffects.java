@@ -14,10 +14,16 @@ public interface BackupEffects {
     void append(long address, ByteBuffer header, ByteBuffer data);
 
     /// First sync: writes to the base; `data` null: zeroes. After a sync of the base:
-    /// [Backup#baseDurable].
-    void writeBase(long sequence, long offsetBytes, long lengthBytes, ByteBuffer data);
+    /// [Backup#baseDurable] with the same `session`. Before the first such write to a blank base it
+    /// must be durable that it is blank no longer: a primary that comes again and forgot this copy
+    /// would not send it zeroes.
+    void writeBase(
+            long session, long sequence, long offsetBytes, long lengthBytes, ByteBuffer data);
 
-    /// Reads the range as the committed image has it and answers with [Backup#digested].
+    /// Reads the range as the committed image has it ([Backup#committedIndex] over the base) and
+    /// answers with [Backup#digested]. While there is no point yet ([Backup#everCommitted]) the
+    /// base is synced before the answer: a block that is found equal is not sent again, and the
+    /// first commit rests on it.
     void digest(long session, long offsetBytes, int lengthBytes, byte[] root);
 
     /// The receiver of the data stream can take this many more bytes.

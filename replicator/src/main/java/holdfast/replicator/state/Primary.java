@@ -23,32 +23,20 @@ import java.util.UUID;
 /// The peer moves from image(k) to image(S) by one commit record and never through a mixture
 /// (R14-R18).
 public final class Primary {
-    /// Largest run that is read and sent as one frame.
-    static final int RUN_BLOCKS = 32;
-
-    /// Blocks of one comparison: one extent of 4 MiB.
-    static final int COMPARE_BLOCKS = 1024;
-
-    /// Bulk data that may be read ahead of the link.
-    static final long READ_AHEAD_BYTES = 1 << 20;
-
-    /// Comparisons that may be unanswered at a time.
-    static final int COMPARES_IN_FLIGHT = 8;
-
-    /// How long the buffer stays closed at least, so that congestion cannot flap.
-    static final long DWELL_NANOS = 1_000_000_000L;
-
-    static final long HEARTBEAT_NANOS = 1_000_000_000L;
-
-    /// After a `pause` the backup is asked again this often.
-    static final long ASK_AGAIN_NANOS = 2_000_000_000L;
-
     /// What does not change while the resource is attached.
     ///
     /// @param protocolC replies wait for the peer's journal while the stream is established
     /// @param blockOnCongestion a full buffer makes writers wait instead of closing it
     public record Config(
-            UUID resource, long sizeBytes, boolean protocolC, boolean blockOnCongestion) {}
+            UUID resource,
+            long sizeBytes,
+            boolean protocolC,
+            boolean blockOnCongestion,
+            Limits limits) {
+        public Config(UUID resource, long sizeBytes, boolean protocolC, boolean blockOnCongestion) {
+            this(resource, sizeBytes, protocolC, blockOnCongestion, Limits.DEFAULT);
+        }
+    }
 
     /// What the resource knew when it was attached, from its superblock and bitmap.
     ///
@@ -102,6 +90,7 @@ public final class Primary {
     private record Waiter(long number, Object owner) {}
 
     private final Config config;
+    private final Limits limits;
     private final PrimaryEffects fx;
     private final Budget budget;
     private final Ancestry ancestry;
@@ -177,6 +166,7 @@ public final class Primary {
 
     public Primary(Config config, Attached attached, Budget budget, PrimaryEffects fx) {
         this.config = config;
+        this.limits = config.limits();
         this.fx = fx;
         this.budget = budget;
         this.ancestry = attached.ancestry();
@@ -312,7 +302,7 @@ public final class Primary {
         List<BlockRun> runs = new ArrayList<>();
         long bytes = 0;
         for (long b = unsent.next(from); b >= 0 && b < to; ) {
-            long end = Math.min(to, unsent.runEnd(b, RUN_BLOCKS));
+            long end = Math.min(to, unsent.runEnd(b, limits.runBlocks()));
             runs.add(new BlockRun(b, (int) (end - b)));
             bytes += (end - b) * BlockSet.BLOCK_BYTES;
             b = unsent.next(end);
@@ -718,7 +708,7 @@ public final class Primary {
     public void tick(long nowNanos, long wallMillis) {
         this.nowNanos = nowNanos;
         this.wallMillis = Math.max(this.wallMillis, wallMillis);
-        if (phase == Phase.PAUSED && nowNanos - askedNanos >= ASK_AGAIN_NANOS) {
+        if (phase == Phase.PAUSED && nowNanos - askedNanos >= limits.askAgainNanos()) {
             phase = Phase.ASKING;
             askedNanos = 0;
         }
@@ -736,7 +726,7 @@ public final class Primary {
                 && !commitSent
                 && !failed
                 && (Faults.M8 || buffer.isEmpty())
-                && (nowNanos - closedAtNanos >= DWELL_NANOS
+                && (nowNanos - closedAtNanos >= limits.dwellNanos()
                         || committed.generation() != generation);
     }
 
@@ -883,7 +873,10 @@ public final class Primary {
     /// The next blocks that somebody should read from the local disk, or null. Hand the result to
     /// [#readDone], [#digestDone] or [#readFailed].
     public ReadRun nextRead() {
-        if (session == 0 || failed || readyBytes >= READ_AHEAD_BYTES || reading.size() >= 4) {
+        if (session == 0
+                || failed
+                || readyBytes >= limits.readAheadBytes()
+                || reading.size() >= 4) {
             return null;
         }
         return switch (state) {
@@ -895,15 +888,15 @@ public final class Primary {
     }
 
     private ReadRun readToCompare() {
-        if (comparing.size() + reading.size() + ready.size() >= COMPARES_IN_FLIGHT) {
+        if (comparing.size() + reading.size() + ready.size() >= limits.comparesInFlight()) {
             return null;
         }
         long b = suspect.next(0);
         if (b < 0) {
             return null;
         }
-        long first = b / COMPARE_BLOCKS * COMPARE_BLOCKS;
-        long end = Math.min(first + COMPARE_BLOCKS, suspect.capacity());
+        long first = b / limits.compareBlocks() * limits.compareBlocks();
+        long end = Math.min(first + limits.compareBlocks(), suspect.capacity());
         suspect.removeRange(first, end);
         return startRead(ReadRun.Purpose.COMPARE, new BlockRun(first, (int) (end - first)), null);
     }
@@ -914,7 +907,7 @@ public final class Primary {
             return null; // The pass is over; next() decides what follows when all of it is
             // acknowledged.
         }
-        BlockRun run = new BlockRun(b, (int) (dirty.runEnd(b, RUN_BLOCKS) - b));
+        BlockRun run = new BlockRun(b, (int) (dirty.runEnd(b, limits.runBlocks()) - b));
         // Out of the set before the read: a write that ends later puts its blocks back.
         dirty.removeRange(run.first(), run.end());
         cursor = run.end();
@@ -929,7 +922,7 @@ public final class Primary {
         if (b < 0) {
             return null;
         }
-        BlockRun run = new BlockRun(b, (int) (unsent.runEnd(b, RUN_BLOCKS) - b));
+        BlockRun run = new BlockRun(b, (int) (unsent.runEnd(b, limits.runBlocks()) - b));
         Op reader =
                 Op.zero(run.offsetBytes(), (long) run.count() * BlockSet.BLOCK_BYTES, false, null);
         if (!lock.tryHold(reader)) {
@@ -1065,7 +1058,7 @@ public final class Primary {
         if (epochIsDue()) {
             return beginEpoch();
         }
-        if (!closed && nowNanos - lastHeartbeatNanos >= HEARTBEAT_NANOS) {
+        if (!closed && nowNanos - lastHeartbeatNanos >= limits.heartbeatNanos()) {
             lastHeartbeatNanos = nowNanos;
             return new Frame.Heartbeat(position(), wallMillis);
         }
@@ -1292,7 +1285,8 @@ public final class Primary {
         }
         long left =
                 switch (state) {
-                    case COMPARE -> suspect.count() + (long) comparing.size() * COMPARE_BLOCKS;
+                    case COMPARE ->
+                            suspect.count() + (long) comparing.size() * limits.compareBlocks();
                     case FIRST_SYNC -> dirty.count() + inFlight;
                     case SYNC_SOURCE -> unsent.count() + inFlight;
                     case OFF, HANDSHAKE, ESTABLISHED, AHEAD, PAUSED -> blocks;
