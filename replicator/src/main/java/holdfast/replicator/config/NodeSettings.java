@@ -52,7 +52,7 @@ public record NodeSettings(
             toml.report(
                     Schema.LISTEN.path(),
                     "link.dial and link.listen are both set: the host that can be reached listens,"
-                        + " the other one dials");
+                            + " the other one dials");
         }
         if (toml.isGiven(Schema.STORAGE_MAX) && !toml.isGiven(Schema.STORAGE_PATH)) {
             toml.report(

@@ -16,14 +16,14 @@ final class Schema {
                     Type.NODE_NAME,
                     "",
                     "What this node is called in `[on.NODE]`; without it the host name up to its"
-                        + " first dot.");
+                            + " first dot.");
     static final Key<Path> STATE_DIR =
             Key.of(
                     "node.state-dir",
                     Type.PATH,
                     "\"/var/lib/holdfast\"",
                     "Identity, metadata and audit log; never on a filesystem that a resource"
-                        + " carries.");
+                            + " carries.");
     static final Key<Address> DIAL =
             Key.of(
                     "link.dial",
@@ -54,7 +54,7 @@ final class Schema {
                     Type.CALENDAR,
                     "[]",
                     "Other rates at other times. Where entries overlap the later one wins;"
-                        + " `22:00-06:00` goes over midnight.");
+                            + " `22:00-06:00` goes over midnight.");
     static final Key<ZoneId> TIME_ZONE =
             Key.of("link.time-zone", Type.ZONE, "\"system\"", "The clock that `calendar` means.");
     static final Key<Duration> KEEPALIVE =
@@ -81,7 +81,7 @@ final class Schema {
                     Type.ADDRESS,
                     "",
                     "NBD over TCP beside the Unix sockets. Whoever can connect can read and write:"
-                        + " NBD asks for no name here.");
+                            + " NBD asks for no name here.");
     static final Key<Address> METRICS_LISTEN =
             Key.of(
                     "metrics.listen",
@@ -118,35 +118,35 @@ final class Schema {
                     Type.choice(ResourceSettings.Protocol.class),
                     "\"A\"",
                     "When a write is answered: A when it is on the local disk, C when the peer's"
-                        + " journal has it too. B is served as C.");
+                            + " journal has it too. B is served as C.");
     static final Key<ResourceSettings.OnCongestion> ON_CONGESTION =
             Key.of(
                     "on-congestion",
                     Type.choice(ResourceSettings.OnCongestion.class),
                     "\"pull-ahead\"",
                     "When the send buffer is full: note the changed blocks and catch up later, or"
-                        + " make writers wait. With B and C always `block`.");
+                            + " make writers wait. With B and C always `block`.");
     static final Key<ResourceSettings.Compression> COMPRESSION =
             Key.of(
                     "compression",
                     Type.choice(ResourceSettings.Compression.class),
                     "\"stream\"",
                     "zstd over the whole stream, over each frame alone, or none. The last two hide"
-                        + " how alike new data is to old.");
+                            + " how alike new data is to old.");
     static final Key<Size> JOURNAL_SIZE =
             Key.of(
                     "journal.size",
                     Type.size("16 MiB", "64 TiB"),
                     "\"4 GiB\"",
                     "Space for the journal of this resource, taken when it is created; it bounds"
-                        + " how far back points reach.");
+                            + " how far back points reach.");
     static final Key<Path> DISK =
             Key.of(
                     "on.NODE.disk",
                     Type.PATH,
                     "",
                     "Device or file on that node. At least one node has one; for the other it may"
-                        + " be left out: a file under its storage.");
+                            + " be left out: a file under its storage.");
 
     static final List<Key<?>> RESOURCE =
             List.of(PROTOCOL, ON_CONGESTION, COMPRESSION, JOURNAL_SIZE, DISK);

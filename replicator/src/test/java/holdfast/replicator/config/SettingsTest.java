@@ -133,35 +133,35 @@ class SettingsTest {
             quoteCharacter = '`',
             value = {
                 "[link];rate = \"1 Mbit/s\";rate = \"2 Mbit/s\" | n:3:1: rate previously defined at"
-                    + " line 2, column 1",
+                        + " line 2, column 1",
                 "[link];[node];[link] | n:3:1: link previously defined at line 1, column 1",
                 "link = 3 | n:1:1: link is the number 3, should be a table: [link]",
                 "[link];rate = 18 | n:2:1: link.rate is the number 18, should be a quoted text like"
-                    + " \"18 Mbit/s\"",
+                        + " \"18 Mbit/s\"",
                 "[link];rate = true | link.rate is true, should be a quoted text",
                 "[link];rate = \"1 kbit/s\" | link.rate: rate is 1 kbit/s, should be at least 64"
-                    + " kbit/s",
+                        + " kbit/s",
                 "[link];keepalive = \"10\" | link.keepalive: \"10\" is no duration, should be like"
-                    + " \"30s\"",
+                        + " \"30s\"",
                 "[link];keepalive = \"1h\" | link.keepalive is \"1h\", should be 1s to 10min",
                 "[link];listen = \"7788\" | link.listen: \"7788\" is no address, should be like",
                 "[link];listen = \"host:77880\" | link.listen: port is 77880, should be 1 to 65535",
                 "[link];time-zone = \"Mars/Base\" | link.time-zone is \"Mars/Base\", which is no"
-                    + " time zone",
+                        + " time zone",
                 "[link];calendar = \"x\" | link.calendar is a text, should be a list: [",
                 "[link];calendar = [;\"08:00-18:00 link 1 Mbit/s\",;\"x\"] | n:4:1: link.calendar:"
-                    + " \"x\" is no calendar entry",
+                        + " \"x\" is no calendar entry",
                 "[link];calendar = [1] | link.calendar has the number 1, should have quoted texts",
                 "[link];dial = \"a:1\";listen = \"b:1\" | n:3:1: link.dial and link.listen are both"
-                    + " set",
+                        + " set",
                 "[storage];max = \"5 GiB\" | n:2:1: storage.max is set without storage.path",
                 "[storage];path = \"srv\" | storage.path is \"srv\", should be an absolute path",
                 "[storage];path = \"/srv\";max = \"5 gib\" | size \"5 gib\" has the unknown unit"
-                    + " \"gib\", did you mean \"GiB\"?",
+                        + " \"gib\", did you mean \"GiB\"?",
                 "[metrics];listen = \"0.0.0.0:9180\" | should be like \"127.0.0.1:9180\"",
                 "[buffer];send = \"1 KiB\" | buffer.send is 1 KiB, should be 1 MiB to 1 TiB",
                 "[node];name = \"My Server\" | node.name is \"My Server\", should be 1 to 63 of"
-                    + " a-z",
+                        + " a-z",
                 "[node];state-dir = \"/a\\u0000b\" | node.state-dir: contains a control character",
                 "rate = \"1 Mbit/s\" | n:1:1: unknown key rate, did you mean \"link.rate\"?",
                 "[lnk] | unknown table [lnk], did you mean \"link\"?",
@@ -184,25 +184,25 @@ class SettingsTest {
                 "protocol = \"A\" | r: no disk is named, should have at least [on.NODE]",
                 "[on.server] | r: no disk is named",
                 "protocol = \"C\";on-congestion = \"pull-ahead\";[on.a];disk = \"/x\" | r:2:1:"
-                    + " on-congestion is \"pull-ahead\" with protocol C",
+                        + " on-congestion is \"pull-ahead\" with protocol C",
                 "protocol = \"B\";on-congestion = \"pull-ahead\";[on.a];disk = \"/x\" | r:2:1:"
-                    + " on-congestion is \"pull-ahead\" with protocol B",
+                        + " on-congestion is \"pull-ahead\" with protocol B",
                 "on-congestion = \"wait\";[on.a];disk = \"/x\" | on-congestion is \"wait\", should"
-                    + " be one of pull-ahead, block",
+                        + " be one of pull-ahead, block",
                 "compression = \"zstd\";[on.a];disk = \"/x\" | compression is \"zstd\", should be"
-                    + " one of stream, frame, off",
+                        + " one of stream, frame, off",
                 "journal = \"4 GiB\";[on.a];disk = \"/x\" | journal is a text, should be a table:"
-                    + " [journal]",
+                        + " [journal]",
                 "journal = { size = \"1 MiB\" };[on.a];disk = \"/x\" | journal.size is 1 MiB,"
-                    + " should be 16 MiB to 64 TiB",
+                        + " should be 16 MiB to 64 TiB",
                 "journal = { retention = \"24h\" };[on.a];disk = \"/x\" | unknown key"
-                    + " journal.retention, known here: size",
+                        + " journal.retention, known here: size",
                 "[on.a];disk = \"/x\";[on.b];[on.c] | disks of 3 nodes, a resource has 2",
                 "[on.Server];disk = \"/x\" | node \"Server\" should be 1 to 63 of a-z",
                 "[on.a];disc = \"/x\";disk = \"/x\" | r:2:1: unknown key on.a.disc, did you mean"
-                    + " \"disk\"?",
+                        + " \"disk\"?",
                 "[on.a];disk = \"vg0/home\" | on.a.disk is \"vg0/home\", should be an absolute"
-                    + " path",
+                        + " path",
                 "[on];disk = \"/x\" | on.disk is a text, should be a table"
             })
     void aResourceFileThatIsWrongSaysWhereAndWhatWouldBeRight(String text, String message) {
@@ -220,7 +220,7 @@ class SettingsTest {
         resource("mail", "[on.server]\ndisk = \"/dev/vg0/../vg0/home\"\n");
         assertProblem(
                 "mail.toml:2:1: disk /dev/vg0/home at server is that of the resource \"home\""
-                    + " already");
+                        + " already");
     }
 
     @Test
