@@ -1,0 +1,220 @@
+package holdfast.replicator.control;
+
+import holdfast.replicator.status.StatusReport;
+
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Consumer;
+
+/// Everything a daemon can be asked for. The daemon implements it, [ControlServer] offers it as
+/// HTTP and JSON on a Unix socket, and [ControlClient] is the same interface at the other end.
+///
+/// Methods are called from many threads at once and may block. Each refuses with a
+/// [ProblemException], whose problem has the exit code that the command ends with. A change has
+/// happened, durably, when its method has returned.
+public interface ControlApi {
+
+    StatusReport status() throws ProblemException;
+
+    /// Makes a one-time token for a peer that is to join.
+    InviteReply invite(InviteRequest request) throws ProblemException;
+
+    /// Redeems a token; both sides have pinned each other when it returns.
+    JoinReply join(JoinRequest request) throws ProblemException;
+
+    PeersReply peers() throws ProblemException;
+
+    /// Names the directory in which this node keeps copies and journals.
+    StorageReply storage(StorageRequest request) throws ProblemException;
+
+    /// Makes a resource of a device here and a copy of it at the peer; with `dryRun` only says what
+    /// it would do.
+    AddReply add(AddRequest request) throws ProblemException;
+
+    /// Exports the resource, and connects the kernel's device where there is one.
+    AttachReply attach(NameRequest request) throws ProblemException;
+
+    Done detach(NameRequest request) throws ProblemException;
+
+    /// Opens the copy as a read-only export of its own; replication goes on.
+    OpenReply open(OpenRequest request) throws ProblemException;
+
+    Done closeView(CloseRequest request) throws ProblemException;
+
+    /// Forgets a resource. With `dryRun` only says what would be lost and what `confirm` has to be.
+    RemoveReply remove(RemoveRequest request) throws ProblemException;
+
+    /// Reads the settings files again and applies what changed; with `dryRun` only says it.
+    AdjustReply adjust(AdjustRequest request) throws ProblemException;
+
+    /// Lets replication connect: of one resource, or of the whole link when none is named.
+    Done connect(LinkRequest request) throws ProblemException;
+
+    /// Stops it until [#connect], also over restarts.
+    Done disconnect(LinkRequest request) throws ProblemException;
+
+    /// Gives the events after `since` to `sink` in order, and with `follow` goes on with those that
+    /// happen, until the thread is interrupted or the sink throws. [EventLog#stream] does it.
+    void events(EventsRequest request, EventSink sink)
+            throws ProblemException, InterruptedException;
+
+    /// Waits until the copy has what the resource holds now; see [Waiting].
+    ///
+    /// @param progress told about twice a second
+    /// @return the last state, which is not [WaitState#WAITING]
+    default WaitStatus waitFor(WaitRequest request, Consumer<WaitStatus> progress)
+            throws ProblemException, InterruptedException {
+        return Waiting.on(this, request, progress);
+    }
+
+    /// Stops the daemon cleanly soon after it has returned.
+    Done shutdown() throws ProblemException;
+
+    record NameRequest(String name) {}
+
+    /// What was done, a sentence in each line.
+    record Done(List<String> lines) {
+        public static Done of(String... lines) {
+            return new Done(List.of(lines));
+        }
+    }
+
+    /// @param address `host:port` at which the peer reaches this node; absent: the one of the
+    ///   settings
+    /// @param validMinutes of the token, 30 unless told
+    record InviteRequest(Optional<String> address, Optional<Integer> validMinutes) {}
+
+    /// @param token one line to paste, it holds a secret
+    /// @param pin SHA-256 of this node's public key, to compare by eye
+    record InviteReply(String token, Instant expires, String address, String pin) {}
+
+    record JoinRequest(String token) {}
+
+    record JoinReply(String peer, String peerPin, String address) {}
+
+    record PeersReply(List<Peer> peers) {}
+
+    /// @param address dialled, absent where this side listens
+    record Peer(String name, String id, String pin, Optional<String> address, String connection) {}
+
+    record StorageRequest(String path, Optional<Long> maxBytes) {}
+
+    record StorageReply(String path, long freeBytes, Optional<Long> maxBytes) {}
+
+    /// @param disk absolute path of the device or file here, which holds the data
+    /// @param peerDisk at the peer; absent: a new file under its storage
+    /// @param protocol A, B or C; absent: A
+    /// @param journalBytes for each side; absent: proposed
+    /// @param confirm `host/resource@GENERATION` where something would be overwritten
+    record AddRequest(
+            String name,
+            String disk,
+            Optional<String> peerDisk,
+            Optional<String> protocol,
+            Optional<Long> journalBytes,
+            boolean dryRun,
+            Optional<String> confirm) {}
+
+    /// @param done false: only a preview
+    /// @param host where the data is
+    /// @param signature what the disk holds, like `ext4, label home, UUID 8c…`
+    /// @param peerSignature what would be overwritten at the peer
+    /// @param firstSyncSeconds estimate at the rate in force
+    /// @param fstabLine to mount the exported device instead of the disk
+    /// @param notes sentences the operator should read
+    /// @param confirm what has to be typed or given, absent when nothing is lost
+    record AddReply(
+            boolean done,
+            String name,
+            String host,
+            String disk,
+            long sizeBytes,
+            Optional<String> signature,
+            String peer,
+            String peerDisk,
+            Optional<String> peerSignature,
+            long journalBytes,
+            Optional<Double> firstSyncSeconds,
+            Optional<String> fstabLine,
+            List<String> notes,
+            Optional<String> confirm) {}
+
+    /// @param device of the kernel, absent where it has no nbd
+    record AttachReply(
+            String name, String uri, String socket, Optional<String> device, List<String> notes) {}
+
+    /// @param at a point like `latest`; absent: the same
+    record OpenRequest(String name, Optional<String> at) {}
+
+    record OpenReply(String name, StatusReport.View view, long sizeBytes) {}
+
+    record CloseRequest(String id) {}
+
+    /// @param keepCopy leave the copy at the backup as a plain image
+    /// @param confirm `host/resource@GENERATION` as the dry run gave it
+    record RemoveRequest(String name, boolean keepCopy, boolean dryRun, Optional<String> confirm) {}
+
+    /// @param effects what is (or would be) gone and what stays, a sentence in each
+    record RemoveReply(
+            boolean done, String name, String host, List<String> effects, String confirm) {}
+
+    record AdjustRequest(boolean dryRun) {}
+
+    /// @param problems of the files, each with file, line and column; nothing is applied when there
+    ///   is one
+    record AdjustReply(boolean applied, List<Change> changes, List<String> problems) {}
+
+    /// @param from absent: the key was not there
+    /// @param to absent: it is there no more
+    record Change(String file, String key, Optional<String> from, Optional<String> to) {}
+
+    /// @param name of a resource; absent: the link to the peer
+    record LinkRequest(Optional<String> name) {}
+
+    /// @param since number of the last event that is already known, 0 for none
+    record EventsRequest(long since, boolean follow) {}
+
+    /// @param number dense from 1 since the daemon started
+    /// @param kind a word like `link-up`, stable for scripts
+    /// @param text a sentence
+    record Event(
+            long number,
+            Instant time,
+            String host,
+            Optional<String> resource,
+            String kind,
+            String text) {}
+
+    /// Takes events; throws unchecked to end the stream.
+    @FunctionalInterface
+    interface EventSink {
+        void event(Event event);
+
+        /// Nothing has happened for a few seconds; a sink to a socket finds out here that its
+        /// reader is gone.
+        default void idle() {}
+    }
+
+    /// @param acked return when the backup's journal has it; otherwise when the copy that can be
+    ///   opened does
+    /// @param timeoutSeconds absent: no limit
+    record WaitRequest(String name, boolean acked, Optional<Double> timeoutSeconds) {}
+
+    enum WaitState {
+        WAITING,
+        DONE,
+        TIMED_OUT
+    }
+
+    /// @param target position that was the newest when the wait began
+    /// @param sentence of the resource, as in status
+    record WaitStatus(
+            WaitState state,
+            String target,
+            String stored,
+            String committed,
+            StatusReport.Behind behind,
+            Optional<StatusReport.Progress> progress,
+            String sentence) {}
+}

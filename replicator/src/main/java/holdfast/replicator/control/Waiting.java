@@ -1,0 +1,123 @@
+package holdfast.replicator.control;
+
+import holdfast.replicator.status.StatusReport;
+
+import java.time.Duration;
+import java.util.Optional;
+import java.util.function.Consumer;
+
+/// Decides when `wait` is over: when the copy has everything the resource held as the wait began.
+/// Later writes do not prolong it.
+///
+/// With `acked` the backup's journal has to have it ("stored"), otherwise the copy that can be
+/// opened ("committed"). A generation that begins meanwhile starts the wait over at its newest
+/// position. At the backup, which cannot know what the server wrote, it waits for a copy and an
+/// established stream.
+final class Waiting {
+    private static final Duration STEP = Duration.ofMillis(250);
+
+    private final ControlApi.WaitRequest request;
+    private String target = "none";
+
+    Waiting(ControlApi.WaitRequest request) {
+        this.request = request;
+    }
+
+    /// Asks `api` for its status until the wait is over.
+    static ControlApi.WaitStatus on(
+            ControlApi api,
+            ControlApi.WaitRequest request,
+            Consumer<ControlApi.WaitStatus> progress)
+            throws ProblemException, InterruptedException {
+        var waiting = new Waiting(request);
+        long start = System.nanoTime();
+        while (true) {
+            double waited = (System.nanoTime() - start) / 1e9;
+            ControlApi.WaitStatus now = waiting.next(api.status(), waited);
+            if (now.state() != ControlApi.WaitState.WAITING) {
+                return now;
+            }
+            progress.accept(now);
+            Thread.sleep(STEP);
+        }
+    }
+
+    /// @throws ProblemException when there is no such resource
+    ControlApi.WaitStatus next(StatusReport report, double waitedSeconds) throws ProblemException {
+        int index = indexOf(report);
+        StatusReport.Resource r = report.resources().get(index);
+        if (!sameGeneration(target, r.position())) {
+            target = r.position();
+        }
+        boolean done = isDone(r);
+        boolean late = request.timeoutSeconds().filter(limit -> waitedSeconds >= limit).isPresent();
+        ControlApi.WaitState state =
+                done
+                        ? ControlApi.WaitState.DONE
+                        : late ? ControlApi.WaitState.TIMED_OUT : ControlApi.WaitState.WAITING;
+        return new ControlApi.WaitStatus(
+                state,
+                target,
+                r.stored(),
+                r.committed(),
+                r.behind(),
+                r.progress(),
+                report.sentences().size() > index ? report.sentences().get(index) : "");
+    }
+
+    private int indexOf(StatusReport report) throws ProblemException {
+        for (int i = 0; i < report.resources().size(); i++) {
+            if (report.resources().get(i).name().equals(request.name())) {
+                return i;
+            }
+        }
+        throw new ProblemException(
+                Problem.of(
+                                ExitCode.REFUSED,
+                                report.node().name(),
+                                "there is no resource " + request.name())
+                        .withEvidence(
+                                report.resources().isEmpty()
+                                        ? "it has no resource at all"
+                                        : "it has "
+                                                + String.join(
+                                                        ", ",
+                                                        report.resources().stream()
+                                                                .map(StatusReport.Resource::name)
+                                                                .toList()))
+                        .withNext("holdfast status"));
+    }
+
+    private boolean isDone(StatusReport.Resource r) {
+        if (!r.isPrimary()) {
+            return r.hasCopy() && r.isConnected() && r.replication().equals("ESTABLISHED");
+        }
+        return reaches(request.acked() ? r.stored() : r.committed(), target)
+                && (request.acked() || r.hasCopy());
+    }
+
+    /// Whether `position` lies in the generation of `target` and not before it. `none` reaches
+    /// nothing: a resource without a position has not begun.
+    private static boolean reaches(String position, String target) {
+        return !target.equals("none")
+                && sameGeneration(position, target)
+                && number(position).orElse(-1L) >= number(target).orElse(Long.MAX_VALUE);
+    }
+
+    private static boolean sameGeneration(String a, String b) {
+        return generation(a).equals(generation(b));
+    }
+
+    private static String generation(String position) {
+        int slash = position.indexOf('/');
+        return slash < 0 ? "" : position.substring(0, slash);
+    }
+
+    private static Optional<Long> number(String position) {
+        try {
+            return Optional.of(Long.parseLong(position.substring(position.indexOf('/') + 1)));
+        } catch (NumberFormatException _) {
+            return Optional.empty();
+        }
+    }
+}

@@ -1,0 +1,169 @@
+package holdfast.replicator.status;
+
+import java.time.Duration;
+import java.time.Instant;
+import java.time.ZoneId;
+import java.util.List;
+import java.util.Optional;
+
+/// The sentence that `status` begins with: for each resource, what would be lost, or what can be
+/// opened, in words that need no knowledge of the product. Each side has its own.
+///
+/// | side   | situation                          | sentence                                                              |
+/// |--------|------------------------------------|-----------------------------------------------------------------------|
+/// | both   | no second copy                     | home runs at backup. There is no second copy.                         |
+/// | server | first sync                         | home has no copy yet: 41 % sent, about 19 h left.                     |
+/// | server | nothing is missing                 | If this server vanished now you would lose nothing of home.           |
+/// | server | something is                       | If this server vanished now you would lose 14 s (812 KiB) of home.    |
+/// | backup | there is a copy                    | The copy of 12:03:07 can be opened.                                   |
+/// | backup | first sync                         | home has no copy yet: 41 % received, about 19 h left.                 |
+///
+/// A second sentence follows when a person may have to do something: the peer is away, the buffer
+/// is full, the disk failed.
+final class Sentences {
+    /// A peer that is away for less is being reconnected to and is no news.
+    private static final Duration AWAY_IS_NEWS = Duration.ofSeconds(15);
+
+    private final StatusReport.Node node;
+    private final Optional<StatusReport.Link> link;
+    private final ZoneId zone;
+
+    Sentences(StatusReport.Node node, Optional<StatusReport.Link> link, ZoneId zone) {
+        this.node = node;
+        this.link = link;
+        this.zone = zone;
+    }
+
+    List<String> of(List<StatusReport.Resource> resources) {
+        if (resources.isEmpty()) {
+            return List.of(nothingYet());
+        }
+        boolean several = resources.size() > 1;
+        return resources.stream().map(r -> of(r, several)).toList();
+    }
+
+    private String nothingYet() {
+        if (link.isEmpty()) {
+            return "Nothing is replicated yet, and %s has no peer. Next: holdfast invite --address HOST:PORT at the side that can be reached."
+                    .formatted(node.name());
+        }
+        return "Nothing is replicated yet. Next: holdfast add NAME DEVICE, typed where the data"
+                   + " is.";
+    }
+
+    private String of(StatusReport.Resource r, boolean several) {
+        if (r.peer().isEmpty()) {
+            return "%s runs at %s. There is no second copy.".formatted(r.name(), node.name())
+                    + trouble(r);
+        }
+        return (r.isPrimary() ? atServer(r) : atBackup(r, several)) + trouble(r);
+    }
+
+    private String atServer(StatusReport.Resource r) {
+        if (!r.hasCopy()) {
+            return firstSync(r, "sent");
+        }
+        var behind = r.behind();
+        boolean nothing = behind.operations() == 0 && behind.bytes() == 0;
+        if (nothing) {
+            return "If this server vanished now you would lose nothing of %s.".formatted(r.name())
+                    + away(r);
+        }
+        // Without the moment only the amount can be told; an age that is not known is not made up.
+        String loss =
+                r.replicatedUntil()
+                        .map(until -> "%s (%s)".formatted(age(until), Words.bytes(behind.bytes())))
+                        .orElseGet(() -> Words.bytes(behind.bytes()));
+        return "If this server vanished now you would lose %s of %s.".formatted(loss, r.name())
+                + catchUp(r)
+                + away(r);
+    }
+
+    private String atBackup(StatusReport.Resource r, boolean several) {
+        if (!r.hasCopy()) {
+            return firstSync(r, "received");
+        }
+        String time = Words.moment(r.copyTime().orElseThrow(), node.now(), zone);
+        String copy =
+                several
+                        ? "The copy of %s of %s can be opened.".formatted(r.name(), time)
+                        : "The copy of %s can be opened.".formatted(time);
+        return copy
+                + r.progress()
+                        .map(
+                                p ->
+                                        " A newer one is on its way: %d %%%s."
+                                                .formatted(p.percent(), left(p)))
+                        .orElse("")
+                + away(r);
+    }
+
+    private String firstSync(StatusReport.Resource r, String verb) {
+        String peer = r.peer().orElseThrow();
+        String start = "%s has no copy yet: ".formatted(r.name());
+        var progress = r.progress();
+        if (r.connection().equals("STANDALONE")) {
+            return start
+                    + "%s was told not to connect. Next: holdfast connect %s."
+                            .formatted(node.name(), r.name());
+        }
+        if (!r.isConnected()) {
+            String soFar = progress.map(p -> p.percent() + " % " + verb + ", ").orElse("");
+            return start
+                    + soFar
+                    + "waiting for %s%s."
+                            .formatted(
+                                    peer, awayFor().map(s -> " (away for " + s + ")").orElse(""));
+        }
+        return start
+                + progress.map(p -> "%d %% %s%s.".formatted(p.percent(), verb, left(p)))
+                        .orElse("the first sync is about to begin.");
+    }
+
+    private static String catchUp(StatusReport.Resource r) {
+        if (r.replication().equals("PAUSED")) {
+            return " The catch-up waits: the backup's journal lacks room.";
+        }
+        String full =
+                r.sendBuffer().filter(StatusReport.SendBuffer::closed).isPresent()
+                                && r.progress().isEmpty()
+                        ? " The send buffer is full; changed blocks are marked and follow later."
+                        : "";
+        return r.progress()
+                .map(p -> " Catching up: %d %%%s.".formatted(p.percent(), left(p)))
+                .orElse(full);
+    }
+
+    private static String left(StatusReport.Progress p) {
+        return p.secondsLeft().map(s -> ", about %s left".formatted(Words.span(s))).orElse("");
+    }
+
+    private String away(StatusReport.Resource r) {
+        String peer = r.peer().orElseThrow();
+        if (r.connection().equals("STANDALONE")) {
+            return " %s is not connected to %s because it was told so. Next: holdfast connect %s."
+                    .formatted(node.name(), peer, r.name());
+        }
+        if (r.isConnected()) {
+            return "";
+        }
+        return awayFor().map(s -> " %s has been away for %s.".formatted(peer, s)).orElse("");
+    }
+
+    private Optional<String> awayFor() {
+        return link.filter(l -> !l.isConnected())
+                .map(l -> Duration.between(l.lastContact().orElse(l.since()), node.now()))
+                .filter(d -> d.compareTo(AWAY_IS_NEWS) >= 0)
+                .map(Words::span);
+    }
+
+    private static String trouble(StatusReport.Resource r) {
+        return r.trouble()
+                .map(t -> " " + Character.toUpperCase(t.charAt(0)) + t.substring(1) + ".")
+                .orElse("");
+    }
+
+    private String age(Instant until) {
+        return Words.span(Duration.between(until, node.now()));
+    }
+}

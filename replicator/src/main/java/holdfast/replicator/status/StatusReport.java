@@ -1,0 +1,239 @@
+package holdfast.replicator.status;
+
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
+
+/// What one daemon knows about itself, its link and its resources at one moment. `status`, `status
+/// --json`, the control socket and the Prometheus text all show this and nothing else.
+///
+/// States are the words of the field in upper case, as in `holdfast.replicator.state`. Positions
+/// are written as `3fa901/1234` (generation and number), or `none`.
+///
+/// @param sentences what matters most, one for each resource, in words ([Sentences])
+/// @param settingsDiffer files whose content is not what `adjust` accepted last, as paths
+public record StatusReport(
+        List<String> sentences,
+        Node node,
+        Optional<Link> link,
+        List<Resource> resources,
+        List<String> settingsDiffer) {
+
+    /// A report whose sentences are made from its facts, so that the two cannot disagree.
+    ///
+    /// @param zone in which the times of day in the sentences are
+    public static StatusReport of(
+            Node node,
+            Optional<Link> link,
+            List<Resource> resources,
+            List<String> settingsDiffer,
+            java.time.ZoneId zone) {
+        var sentences = new Sentences(node, link, zone).of(resources);
+        return new StatusReport(sentences, node, link, resources, settingsDiffer);
+    }
+
+    /// The resource of that name.
+    public Optional<Resource> resource(String name) {
+        return resources.stream().filter(r -> r.name().equals(name)).findFirst();
+    }
+
+    /// @param id of the node, as in its identity
+    /// @param pin SHA-256 of the public key in hexadecimal
+    /// @param now moment of this report by the node's clock
+    /// @param sendBudgetBytes of the daemon, all resources together (R9)
+    public record Node(
+            String name,
+            String id,
+            String pin,
+            String version,
+            long pid,
+            Instant started,
+            Instant now,
+            long sendBudgetBytes) {}
+
+    /// @param peer name of the peer's node
+    /// @param connection STANDALONE, CONNECTING or CONNECTED
+    /// @param mode LISTEN or DIAL
+    /// @param address listened on or dialled
+    /// @param since when the connection state began
+    /// @param lastContact when the peer was last heard of
+    /// @param roundTripMillis of the last heartbeat
+    /// @param trouble why the last attempt failed
+    /// @param nextAttempt of dialling
+    /// @param sentWireBytes since the daemon started, after compression and encryption
+    /// @param sentRawBytes the same before compression
+    public record Link(
+            String peer,
+            String connection,
+            String mode,
+            String address,
+            Instant since,
+            Optional<Instant> lastContact,
+            Optional<Double> roundTripMillis,
+            Optional<String> trouble,
+            Optional<Instant> nextAttempt,
+            long sentWireBytes,
+            long sentRawBytes,
+            long receivedWireBytes,
+            long receivedRawBytes,
+            Rate rate) {
+        public boolean isConnected() {
+            return connection.equals("CONNECTED");
+        }
+    }
+
+    /// The rates in force on the wire, and when they change. An absent rate is unlimited.
+    ///
+    /// @param nextChange by the calendar; the two `next` rates hold from then on
+    public record Rate(
+            Optional<Long> bytesPerSecond,
+            Optional<Long> catchUpBytesPerSecond,
+            Optional<Instant> nextChange,
+            Optional<Long> nextBytesPerSecond,
+            Optional<Long> nextCatchUpBytesPerSecond) {
+        public static final Rate UNLIMITED =
+                new Rate(
+                        Optional.empty(),
+                        Optional.empty(),
+                        Optional.empty(),
+                        Optional.empty(),
+                        Optional.empty());
+    }
+
+    /// One resource as this node sees it.
+    ///
+    /// @param id UUID of the resource
+    /// @param role PRIMARY or SECONDARY
+    /// @param peer name of the peer's node, absent when there is no second copy
+    /// @param peerRole role of the peer as it said last
+    /// @param connection of the link as far as this resource uses it: STANDALONE, CONNECTING or
+    ///   CONNECTED
+    /// @param disk state of the disk here
+    /// @param peerDisk state of the peer's disk, as far as known
+    /// @param replication OFF, HANDSHAKE, ESTABLISHED, FIRST_SYNC, COMPARE, AHEAD, SYNC_SOURCE,
+    ///   SYNC_TARGET, BEHIND, PAUSED
+    /// @param path of the backing device or file here
+    /// @param stored what is durable in the backup's journal
+    /// @param committed what a promotion of the backup would yield
+    /// @param behind what the committed copy lacks
+    /// @param copyTime the moment the committed copy shows, by the primary's clock; absent: no copy
+    ///   yet
+    /// @param replicatedUntil everything written before this moment is in the copy; only the
+    ///   primary knows it while connected. It is never later than the truth
+    /// @param trouble cause of a state that is not as it should be, in words
+    public record Resource(
+            String name,
+            String id,
+            String role,
+            Optional<String> peer,
+            Optional<String> peerRole,
+            String connection,
+            String disk,
+            Optional<String> peerDisk,
+            String replication,
+            String protocol,
+            String path,
+            long sizeBytes,
+            Optional<Export> export,
+            String position,
+            String stored,
+            String committed,
+            Behind behind,
+            Optional<Instant> copyTime,
+            Optional<Instant> replicatedUntil,
+            Optional<Progress> progress,
+            Traffic traffic,
+            Optional<SendBuffer> sendBuffer,
+            Optional<Journal> journal,
+            List<View> views,
+            Optional<String> trouble) {
+        public boolean isPrimary() {
+            return role.equals("PRIMARY");
+        }
+
+        public boolean isConnected() {
+            return connection.equals("CONNECTED");
+        }
+
+        /// Whether the backup holds a whole copy, however old.
+        public boolean hasCopy() {
+            return copyTime.isPresent();
+        }
+    }
+
+    /// The NBD export of an attached resource.
+    ///
+    /// @param uri like `nbd+unix:///home?socket=/run/holdfast/home.nbd`
+    /// @param device the kernel's device, when one is connected
+    /// @param clients connected now
+    public record Export(String uri, String socket, Optional<String> device, int clients) {}
+
+    /// What the committed copy lacks, never less than it truly lacks. Bytes of blocks written many
+    /// times count once where only a bitmap knows them.
+    public record Behind(long operations, long bytes) {
+        public static final Behind NOTHING = new Behind(0, 0);
+    }
+
+    /// A bulk transfer under way, in bytes of the device.
+    ///
+    /// @param kind FIRST_SYNC, CATCH_UP or COMPARE
+    /// @param bytesPerSecond over the last half minute
+    /// @param secondsLeft absent while it cannot be said
+    public record Progress(
+            String kind,
+            long doneBytes,
+            long totalBytes,
+            double bytesPerSecond,
+            Optional<Double> secondsLeft) {
+        /// Whole percent, rounded down: 100 only when all is done.
+        public int percent() {
+            return totalBytes <= 0
+                    ? 100
+                    : (int) (100.0 * Math.min(doneBytes, totalBytes) / totalBytes);
+        }
+    }
+
+    /// Bytes of this resource sent and received on the link since the daemon started.
+    ///
+    /// @param ratio wire by raw, both directions; absent before anything moved
+    public record Traffic(
+            long sentWireBytes,
+            long sentRawBytes,
+            long receivedWireBytes,
+            long receivedRawBytes,
+            Optional<Double> ratio) {
+        public static Traffic of(long sentWire, long sentRaw, long receivedWire, long receivedRaw) {
+            long raw = sentRaw + receivedRaw;
+            Optional<Double> ratio =
+                    raw == 0
+                            ? Optional.empty()
+                            : Optional.of(
+                                    Math.round(1000.0 * (sentWire + receivedWire) / raw) / 1000.0);
+            return new Traffic(sentWire, sentRaw, receivedWire, receivedRaw, ratio);
+        }
+    }
+
+    /// The writes kept for the peer (R9).
+    ///
+    /// @param closed it was full: later writes only mark blocks
+    /// @param secondsUntilFull at the present rates; absent when it is not filling
+    public record SendBuffer(
+            long usedBytes, long sizeBytes, boolean closed, Optional<Double> secondsUntilFull) {}
+
+    /// @param oldest time of the oldest record that is still there
+    /// @param missingBytes above 0 when an epoch waits for room (R17)
+    public record Journal(
+            String path,
+            long usedBytes,
+            long sizeBytes,
+            Optional<Instant> oldest,
+            long missingBytes) {}
+
+    /// An open view.
+    ///
+    /// @param id for `close`
+    /// @param point position it shows
+    /// @param pointTime moment it shows, by the primary's clock
+    public record View(
+            String id, String point, Instant pointTime, String uri, String socket, int clients) {}
+}

@@ -1,0 +1,103 @@
+package holdfast.replicator.status;
+
+import java.time.Duration;
+import java.time.Instant;
+import java.time.ZoneId;
+import java.time.format.DateTimeFormatter;
+import java.util.Locale;
+
+/// Sizes, spans and moments as people read them. What tells a loss or an age is rounded up, so that
+/// nothing is reported younger or smaller than it is.
+public final class Words {
+    private static final DateTimeFormatter TIME =
+            DateTimeFormatter.ofPattern("HH:mm:ss", Locale.ROOT);
+    private static final DateTimeFormatter DAY_AND_TIME =
+            DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm:ss", Locale.ROOT);
+    private static final String[] UNITS = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+
+    private Words() {}
+
+    /// Like `812 KiB` or `1.4 GiB`: three digits at most, rounded up.
+    public static String bytes(long bytes) {
+        int unit = 0;
+        double value = bytes;
+        while (unit < UNITS.length - 1
+                && (value >= 1024 || (unit > 0 && Math.ceil(value) >= 1024))) {
+            value /= 1024;
+            unit++;
+        }
+        boolean fraction = unit > 0 && value < 10 && Math.ceil(value * 10) < 100;
+        double up = fraction ? Math.ceil(value * 10) / 10 : Math.ceil(value);
+        return fraction && up != Math.rint(up)
+                ? String.format(Locale.ROOT, "%.1f %s", up, UNITS[unit])
+                : "%d %s".formatted((long) up, UNITS[unit]);
+    }
+
+    /// Like `2.3 MB/s`: decimal as links are sold, not rounded in anyone's favour.
+    public static String rate(double bytesPerSecond) {
+        String[] units = {"B/s", "kB/s", "MB/s", "GB/s"};
+        int unit = 0;
+        double value = Math.max(0, bytesPerSecond);
+        while (unit < units.length - 1 && value >= 999.5) {
+            value /= 1000;
+            unit++;
+        }
+        return unit > 0 && value < 9.95
+                ? String.format(Locale.ROOT, "%.1f %s", value, units[unit])
+                : "%d %s".formatted(Math.round(value), units[unit]);
+    }
+
+    /// Like `18 Mbit/s`: a limit as the settings write it.
+    public static String bitRate(long bytesPerSecond) {
+        String[] units = {"bit/s", "kbit/s", "Mbit/s", "Gbit/s"};
+        int unit = 0;
+        double value = 8.0 * bytesPerSecond;
+        while (unit < units.length - 1 && value >= 1000) {
+            value /= 1000;
+            unit++;
+        }
+        String digits = String.format(Locale.ROOT, "%.2f", value);
+        return digits.replaceAll("\\.?0+$", "") + " " + units[unit];
+    }
+
+    /// Like `14 s`, `12 min`, `19 h` or `3 days`, rounded up; two units below three of the larger
+    /// one would be precision nobody needs.
+    public static String span(double seconds) {
+        long s = (long) Math.ceil(Math.max(0, seconds));
+        if (s < 120) {
+            return s + " s";
+        }
+        if (s <= 120 * 60) {
+            return Math.ceilDiv(s, 60) + " min";
+        }
+        if (s <= 48 * 3600) {
+            return Math.ceilDiv(s, 3600) + " h";
+        }
+        return Math.ceilDiv(s, 86_400) + " days";
+    }
+
+    public static String span(Duration duration) {
+        return span(duration.toMillis() / 1000.0);
+    }
+
+    /// The time of day, with the date in front when it is not today's; rounded down to the second.
+    public static String moment(Instant moment, Instant now, ZoneId zone) {
+        var at = moment.atZone(zone);
+        return at.toLocalDate().equals(now.atZone(zone).toLocalDate())
+                ? at.format(TIME)
+                : at.format(DAY_AND_TIME);
+    }
+
+    /// A state as DRBD writes it: `UP_TO_DATE` is `UpToDate`.
+    public static String state(String state) {
+        var out = new StringBuilder();
+        for (String part : state.split("_")) {
+            if (part.equals("STANDALONE")) {
+                out.append("StandAlone");
+            } else if (!part.isEmpty()) {
+                out.append(part.charAt(0)).append(part.substring(1).toLowerCase(Locale.ROOT));
+            }
+        }
+        return out.toString();
+    }
+}

@@ -1,0 +1,115 @@
+package holdfast.replicator.control;
+
+import holdfast.replicator.status.Samples;
+import holdfast.replicator.status.StatusReport;
+
+import java.time.Clock;
+import java.time.ZoneOffset;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/// A daemon that remembers what it was asked and answers from what the test put into it.
+class FakeDaemon implements ControlApi {
+    final List<Record> asked = new ArrayList<>();
+    final EventLog events = new EventLog("server", Clock.systemUTC());
+    volatile StatusReport.Resource resource = Samples.resource("home", "PRIMARY").build();
+
+    @Override
+    public StatusReport status() {
+        return StatusReport.of(
+                Samples.node("server"),
+                Optional.of(Samples.link("backup", "CONNECTED", 0)),
+                List.of(resource),
+                List.of(),
+                ZoneOffset.UTC);
+    }
+
+    @Override
+    public InviteReply invite(InviteRequest request) {
+        asked.add(request);
+        return new InviteReply(
+                "hf1:secret", Samples.NOW, request.address().orElse("localhost:7788"), "ab12");
+    }
+
+    @Override
+    public JoinReply join(JoinRequest request) {
+        asked.add(request);
+        return new JoinReply("backup", "cd34", "localhost:7788");
+    }
+
+    @Override
+    public PeersReply peers() {
+        return new PeersReply(List.of());
+    }
+
+    @Override
+    public StorageReply storage(StorageRequest request) {
+        asked.add(request);
+        return new StorageReply(request.path(), 1 << 30, request.maxBytes());
+    }
+
+    @Override
+    public AddReply add(AddRequest request) throws ProblemException {
+        throw new ProblemException(
+                Problem.of(
+                                ExitCode.REFUSED,
+                                "server",
+                                request.disk() + " is in use, nothing changed")
+                        .withRole("PRIMARY")
+                        .withEvidence("mounted at /home")
+                        .withNext("umount /home"));
+    }
+
+    @Override
+    public AttachReply attach(NameRequest request) {
+        throw new IllegalStateException("a bug");
+    }
+
+    @Override
+    public Done detach(NameRequest request) {
+        asked.add(request);
+        return Done.of("home is detached");
+    }
+
+    @Override
+    public OpenReply open(OpenRequest request) {
+        throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public Done closeView(CloseRequest request) {
+        return Done.of("closed");
+    }
+
+    @Override
+    public RemoveReply remove(RemoveRequest request) {
+        return new RemoveReply(
+                false, request.name(), "server", List.of("the journal"), "server/home@3fa901");
+    }
+
+    @Override
+    public AdjustReply adjust(AdjustRequest request) {
+        return new AdjustReply(!request.dryRun(), List.of(), List.of());
+    }
+
+    @Override
+    public Done connect(LinkRequest request) {
+        return Done.of("connecting");
+    }
+
+    @Override
+    public Done disconnect(LinkRequest request) {
+        return Done.of("disconnected");
+    }
+
+    @Override
+    public void events(EventsRequest request, EventSink sink) throws InterruptedException {
+        events.stream(request, sink);
+    }
+
+    @Override
+    public Done shutdown() {
+        return Done.of("stopping");
+    }
+}

@@ -1,0 +1,183 @@
+package holdfast.replicator.status;
+
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
+
+/// Reports for tests: each method one situation, changed a little by its arguments.
+public final class Samples {
+    public static final Instant NOW = Instant.parse("2026-11-20T12:03:21Z");
+
+    private Samples() {}
+
+    public static StatusReport.Node node(String name) {
+        return new StatusReport.Node(
+                name, "b7d4", "ab12", "0.1.0", 4711, NOW.minusSeconds(3600), NOW, 256L << 20);
+    }
+
+    public static StatusReport.Link link(String peer, String connection, long awaySeconds) {
+        return new StatusReport.Link(
+                peer,
+                connection,
+                "DIAL",
+                "backup.example.net:7788",
+                NOW.minusSeconds(900),
+                Optional.of(NOW.minusSeconds(awaySeconds)),
+                Optional.of(31.4),
+                Optional.of("connection refused"),
+                Optional.of(NOW.plusSeconds(4)),
+                2_000_000,
+                5_000_000,
+                1000,
+                2000,
+                new StatusReport.Rate(
+                        Optional.of(2_250_000L),
+                        Optional.of(250_000L),
+                        Optional.of(NOW.plusSeconds(3600)),
+                        Optional.empty(),
+                        Optional.of(2_250_000L)));
+    }
+
+    /// A resource that replicates and lacks nothing.
+    public static Builder resource(String name, String role) {
+        return new Builder(name, role);
+    }
+
+    public static final class Builder {
+        private final String name;
+        private final String role;
+        private Optional<String> peer;
+        private String connection = "CONNECTED";
+        private String replication = "ESTABLISHED";
+        private StatusReport.Behind behind = StatusReport.Behind.NOTHING;
+        private Optional<Instant> copyTime = Optional.of(NOW.minusSeconds(14));
+        private Optional<Instant> until = Optional.of(NOW);
+        private Optional<StatusReport.Progress> progress = Optional.empty();
+        private String position = "3fa901/1234";
+        private String stored = "3fa901/1234";
+        private String committed = "3fa901/1234";
+        private boolean closed;
+        private Optional<String> trouble = Optional.empty();
+
+        private Builder(String name, String role) {
+            this.name = name;
+            this.role = role;
+            this.peer = Optional.of(role.equals("PRIMARY") ? "backup" : "server");
+        }
+
+        public Builder alone() {
+            peer = Optional.empty();
+            return this;
+        }
+
+        public Builder connection(String state) {
+            connection = state;
+            return this;
+        }
+
+        public Builder replication(String state) {
+            replication = state;
+            return this;
+        }
+
+        public Builder behind(long operations, long bytes, long seconds) {
+            behind = new StatusReport.Behind(operations, bytes);
+            until = Optional.of(NOW.minusSeconds(seconds));
+            return this;
+        }
+
+        public Builder noCopy() {
+            copyTime = Optional.empty();
+            until = Optional.empty();
+            return this;
+        }
+
+        public Builder copyTime(Instant moment) {
+            copyTime = Optional.of(moment);
+            return this;
+        }
+
+        public Builder positions(String newest, String durable, String visible) {
+            position = newest;
+            stored = durable;
+            committed = visible;
+            return this;
+        }
+
+        public Builder progress(String kind, long done, long total, double secondsLeft) {
+            progress =
+                    Optional.of(
+                            new StatusReport.Progress(
+                                    kind, done, total, 2_000_000, Optional.of(secondsLeft)));
+            return this;
+        }
+
+        public Builder closed() {
+            closed = true;
+            return this;
+        }
+
+        public Builder trouble(String text) {
+            trouble = Optional.of(text);
+            return this;
+        }
+
+        public StatusReport.Resource build() {
+            boolean primary = role.equals("PRIMARY");
+            return new StatusReport.Resource(
+                    name,
+                    "6e0c",
+                    role,
+                    peer,
+                    peer.map(_ -> primary ? "SECONDARY" : "PRIMARY"),
+                    connection,
+                    "UP_TO_DATE",
+                    peer.map(_ -> "UP_TO_DATE"),
+                    replication,
+                    "A",
+                    "/dev/vg0/" + name,
+                    10L << 30,
+                    primary
+                            ? Optional.of(
+                                    new StatusReport.Export(
+                                            "nbd+unix:///"
+                                                    + name
+                                                    + "?socket=/run/holdfast/"
+                                                    + name
+                                                    + ".nbd",
+                                            "/run/holdfast/" + name + ".nbd",
+                                            Optional.empty(),
+                                            1))
+                            : Optional.empty(),
+                    position,
+                    stored,
+                    committed,
+                    behind,
+                    copyTime,
+                    until,
+                    progress,
+                    StatusReport.Traffic.of(2_000_000, 5_000_000, 1000, 2000),
+                    Optional.of(
+                            new StatusReport.SendBuffer(
+                                    1 << 20, 64 << 20, closed, Optional.of(90.0))),
+                    Optional.of(
+                            new StatusReport.Journal(
+                                    "/var/lib/holdfast/home/journal",
+                                    3L << 30,
+                                    40L << 30,
+                                    Optional.of(NOW.minusSeconds(86_400)),
+                                    0)),
+                    primary
+                            ? List.of()
+                            : List.of(
+                                    new StatusReport.View(
+                                            "v1",
+                                            committed,
+                                            NOW.minusSeconds(14),
+                                            "nbd+unix:///home@latest?socket=/run/holdfast/v1.nbd",
+                                            "/run/holdfast/v1.nbd",
+                                            0)),
+                    trouble);
+        }
+    }
+}

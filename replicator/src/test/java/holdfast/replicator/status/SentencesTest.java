@@ -1,0 +1,168 @@
+package holdfast.replicator.status;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+import java.time.Instant;
+import java.time.ZoneOffset;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+class SentencesTest {
+    private static final long GIB = 1L << 30;
+
+    static Stream<Arguments> situations() {
+        return Stream.of(
+                server("If this server vanished now you would lose nothing of home.", primary()),
+                server(
+                        "If this server vanished now you would lose 14 s (812 KiB) of home.",
+                        primary().behind(203, 812 << 10, 14)),
+                server(
+                        "home has no copy yet: 41 % sent, about 19 h left.",
+                        primary()
+                                .noCopy()
+                                .replication("FIRST_SYNC")
+                                .progress("FIRST_SYNC", 41 * GIB, 100 * GIB, 68_000)),
+                server(
+                        "home has no copy yet: the first sync is about to begin.",
+                        primary().noCopy()),
+                serverAway(
+                        "home has no copy yet: 41 % sent, waiting for backup (away for 12 min).",
+                        primary()
+                                .noCopy()
+                                .connection("CONNECTING")
+                                .progress("FIRST_SYNC", 41 * GIB, 100 * GIB, 0)),
+                server(
+                        "home has no copy yet: server was told not to connect. Next: holdfast"
+                            + " connect home.",
+                        primary().noCopy().connection("STANDALONE")),
+                server(
+                        "If this server vanished now you would lose 3 min (6.1 MiB) of home."
+                            + " Catching up: 50 %, about 40 s left.",
+                        primary()
+                                .behind(90, 6_320_000, 150)
+                                .replication("SYNC_SOURCE")
+                                .progress("CATCH_UP", GIB, 2 * GIB, 40)),
+                server(
+                        "If this server vanished now you would lose 20 s (64 MiB) of home. The send"
+                            + " buffer is full; changed blocks are marked and follow later.",
+                        primary().behind(9000, 64 << 20, 20).replication("AHEAD").closed()),
+                server(
+                        "If this server vanished now you would lose 20 s (64 MiB) of home. The"
+                            + " catch-up waits: the backup's journal lacks room.",
+                        primary().behind(9000, 64 << 20, 20).replication("PAUSED")),
+                serverAway(
+                        "If this server vanished now you would lose 12 min (1 MiB) of home. backup"
+                            + " has been away for 12 min.",
+                        primary().connection("CONNECTING").behind(256, 1 << 20, 710)),
+                serverAway(
+                        "If this server vanished now you would lose nothing of home. backup has"
+                            + " been away for 12 min.",
+                        primary().connection("CONNECTING")),
+                server(
+                        "If this server vanished now you would lose nothing of home. server is not"
+                            + " connected to backup because it was told so. Next: holdfast connect"
+                            + " home.",
+                        primary().connection("STANDALONE")),
+                server(
+                        "If this server vanished now you would lose nothing of home. The disk"
+                            + " failed: EIO at byte 4096.",
+                        primary().trouble("the disk failed: EIO at byte 4096")),
+                Arguments.of(
+                        "home runs at backup. There is no second copy.",
+                        "backup",
+                        Optional.empty(),
+                        primary().alone()),
+                backup("The copy of 12:03:07 can be opened.", secondary()),
+                backup(
+                        "The copy of 2026-11-18 23:59:59 can be opened.",
+                        secondary().copyTime(Instant.parse("2026-11-18T23:59:59Z"))),
+                backup(
+                        "home has no copy yet: 41 % received, about 19 h left.",
+                        secondary().noCopy().progress("FIRST_SYNC", 41 * GIB, 100 * GIB, 68_000)),
+                backup(
+                        "The copy of 12:03:07 can be opened. A newer one is on its way: 99 %, about"
+                            + " 1 s left.",
+                        secondary()
+                                .replication("SYNC_TARGET")
+                                .progress("CATCH_UP", GIB - 1, GIB, 0.3)),
+                Arguments.of(
+                        "The copy of 12:03:07 can be opened. server has been away for 12 min.",
+                        "backup",
+                        Optional.of(Samples.link("server", "CONNECTING", 720)),
+                        secondary().connection("CONNECTING")));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("situations")
+    void eachSituationHasItsSentence(
+            String sentence,
+            String host,
+            Optional<StatusReport.Link> link,
+            Samples.Builder resource) {
+        var sentences = new Sentences(Samples.node(host), link, ZoneOffset.UTC);
+        assertEquals(List.of(sentence), sentences.of(List.of(resource.build())));
+    }
+
+    @org.junit.jupiter.api.Test
+    void severalCopiesAreNamed() {
+        var sentences = new Sentences(Samples.node("backup"), Optional.empty(), ZoneOffset.UTC);
+        assertEquals(
+                List.of(
+                        "The copy of a of 12:03:07 can be opened.",
+                        "The copy of b of 12:03:07 can be opened."),
+                sentences.of(
+                        List.of(
+                                Samples.resource("a", "SECONDARY").build(),
+                                Samples.resource("b", "SECONDARY").build())));
+    }
+
+    @org.junit.jupiter.api.Test
+    void aNodeWithoutAnythingSaysWhatToTypeNext() {
+        assertEquals(
+                List.of(
+                        "Nothing is replicated yet, and server has no peer. Next: holdfast invite"
+                            + " --address HOST:PORT at the side that can be reached."),
+                new Sentences(Samples.node("server"), Optional.empty(), ZoneOffset.UTC)
+                        .of(List.of()));
+        assertEquals(
+                List.of(
+                        "Nothing is replicated yet. Next: holdfast add NAME DEVICE, typed where the"
+                            + " data is."),
+                new Sentences(
+                                Samples.node("server"),
+                                Optional.of(Samples.link("backup", "CONNECTED", 0)),
+                                ZoneOffset.UTC)
+                        .of(List.of()));
+    }
+
+    private static Samples.Builder primary() {
+        return Samples.resource("home", "PRIMARY");
+    }
+
+    private static Samples.Builder secondary() {
+        return Samples.resource("home", "SECONDARY");
+    }
+
+    private static Arguments server(String sentence, Samples.Builder resource) {
+        return Arguments.of(
+                sentence, "server", Optional.of(Samples.link("backup", "CONNECTED", 0)), resource);
+    }
+
+    private static Arguments serverAway(String sentence, Samples.Builder resource) {
+        return Arguments.of(
+                sentence,
+                "server",
+                Optional.of(Samples.link("backup", "CONNECTING", 720)),
+                resource);
+    }
+
+    private static Arguments backup(String sentence, Samples.Builder resource) {
+        return Arguments.of(
+                sentence, "backup", Optional.of(Samples.link("server", "CONNECTED", 0)), resource);
+    }
+}
