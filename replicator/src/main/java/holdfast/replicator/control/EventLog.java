@@ -71,8 +71,9 @@ public final class EventLog {
     private List<ControlApi.Event> await(long seen, boolean mayWait) throws InterruptedException {
         lock.lockInterruptibly();
         try {
-            if (mayWait && last <= seen) {
-                appended.await(IDLE_SECONDS, TimeUnit.SECONDS);
+            long left = mayWait ? TimeUnit.SECONDS.toNanos(IDLE_SECONDS) : 0;
+            while (last <= seen && left > 0) {
+                left = appended.awaitNanos(left);
             }
             var next = new ArrayList<ControlApi.Event>();
             for (ControlApi.Event event : events) {
