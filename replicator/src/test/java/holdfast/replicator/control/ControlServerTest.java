@@ -276,21 +276,10 @@ class ControlServerTest {
         assertEquals(404, statusOf("GET /etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n"));
         assertEquals(404, statusOf("GET /v1/../v1/status HTTP/1.1\r\nHost: x\r\n\r\n"));
         assertEquals(400, statusOf("GET /v1/events?since=-1 HTTP/1.1\r\nHost: x\r\n\r\n"));
-        assertEquals(
-                501,
-                statusOf(
-                        "POST /v1/detach HTTP/1.1\r\n"
-                            + "Host: x\r\n"
-                            + "Transfer-Encoding: chunked\r\n\r\n"));
+        assertEquals(501, statusOf(detach("Transfer-Encoding: chunked")));
         assertEquals(413, statusOf(post(99_999_999, "")));
-        assertEquals(
-                413,
-                statusOf(
-                        "POST /v1/detach HTTP/1.1\r\n"
-                            + "Host: x\r\n"
-                            + "Content-Length: 99999999999999\r\n\r\n"));
-        assertEquals(
-                400, statusOf("POST /v1/detach HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\n"));
+        assertEquals(413, statusOf(detach("Content-Length: 99999999999999")));
+        assertEquals(400, statusOf(detach("Content-Length: +1")));
         assertEquals(400, statusOf(post(2, "{]")));
         assertEquals(400, statusOf(post("{\"name\":\"home\",\"force\":true}")));
         assertEquals(400, statusOf(post("{\"name\":\"home\",\"name\":\"other\"}")));
@@ -389,6 +378,10 @@ class ControlServerTest {
         String answer = new String(curl.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertEquals("{\"lines\":[\"home is detached\"]}\n", answer);
         assertFalse(daemon.asked.isEmpty());
+    }
+
+    private static String detach(String field) {
+        return "POST /v1/detach HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n".formatted(field);
     }
 
     private static String fields(int count, int length) {
