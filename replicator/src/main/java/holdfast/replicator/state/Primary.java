@@ -230,16 +230,24 @@ public final class Primary {
         return now;
     }
 
-    /// The local write failed or was partial: no number, its blocks are marked, the disk is FAILED
-    /// (R5).
-    public void failed(Op op, String why) {
+    /// The local write failed or was partial: no number, its blocks are marked (R5).
+    ///
+    /// @param fatal the disk is FAILED; false when it only had no space, which giving space heals
+    public void failed(Op op, String why, boolean fatal) {
         markDirty(op.offsetBytes, op.lengthBytes);
         op.release();
         if (!op.preimages.isEmpty() && phase == Phase.SENDING) {
             extend("a write failed whose old content the epoch wanted");
         }
         endCapture(op);
-        diskFailed(why);
+        if (fatal) {
+            diskFailed(why);
+        } else {
+            fx.event("no-space", why);
+            if (!closed) {
+                close(); // What it wrote in part has no number: only an epoch can bring it.
+            }
+        }
         unlock(op);
     }
 
@@ -884,6 +892,22 @@ public final class Primary {
             case FIRST_SYNC -> readToSync();
             case SYNC_SOURCE -> phase == Phase.SENDING ? readForEpoch() : null;
             case OFF, HANDSHAKE, ESTABLISHED, AHEAD, PAUSED -> null;
+        };
+    }
+
+    /// Whether [#nextRead] would have something; may say yes too often.
+    public boolean wantsRead() {
+        if (session == 0 || failed || readyBytes >= READ_AHEAD_BYTES || reading.size() >= 4) {
+            return false;
+        }
+        return switch (state) {
+            case COMPARE ->
+                    !suspect.isEmpty()
+                            && comparing.size() + reading.size() + ready.size()
+                                    < COMPARES_IN_FLIGHT;
+            case FIRST_SYNC -> dirty.next(cursor) >= 0;
+            case SYNC_SOURCE -> phase == Phase.SENDING && !unsent.isEmpty();
+            case OFF, HANDSHAKE, ESTABLISHED, AHEAD, PAUSED -> false;
         };
     }
 

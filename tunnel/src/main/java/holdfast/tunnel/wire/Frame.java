@@ -62,10 +62,23 @@ public sealed interface Frame {
     // ---- resources: setting up ------------------------------------------------------------------
 
     /// Asks the peer to keep a copy of a resource. `settings` is the text of its settings file.
-    record Offer(UUID resource, String name, long sizeBytes, String settings, String confirm)
+    ///
+    /// @param dryRun only say what would be used and what it holds
+    /// @param confirm what the operator typed where something would be overwritten, else empty
+    record Offer(
+            UUID resource,
+            String name,
+            long sizeBytes,
+            String settings,
+            boolean dryRun,
+            String confirm)
             implements OfResource {}
 
-    record OfferReply(UUID resource, boolean accepted, String reason) implements OfResource {}
+    /// @param disk what the peer uses for the copy
+    /// @param holds what that holds now and would be overwritten; empty for nothing
+    /// @param reason why it was not accepted, else empty
+    record OfferReply(UUID resource, boolean accepted, String disk, String holds, String reason)
+            implements OfResource {}
 
     /// The resource is taken away at the sender; `keepCopy` false asks the peer to delete its copy
     /// as well.

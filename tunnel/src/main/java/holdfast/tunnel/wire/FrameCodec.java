@@ -117,8 +117,9 @@ public final class FrameCodec {
                     case Join f -> 4 + f.secret().length + 16 + text(f.nodeName());
                     case Joined f -> 1 + 16 + text(f.nodeName()) + text(f.reason());
                     case Offer f ->
-                            16 + text(f.name()) + 8 + text(f.settings()) + text(f.confirm());
-                    case OfferReply f -> 16 + 1 + text(f.reason());
+                            16 + text(f.name()) + 8 + text(f.settings()) + 1 + text(f.confirm());
+                    case OfferReply f ->
+                            16 + 1 + text(f.disk()) + text(f.holds()) + text(f.reason());
                     case Withdraw _ -> 16 + 1;
                     case ResourceHello f ->
                             16
@@ -193,11 +194,14 @@ public final class FrameCodec {
                 put(out, f.name(), MAX_NAME_BYTES);
                 out.putLong(f.sizeBytes());
                 put(out, f.settings(), MAX_SETTINGS_BYTES);
+                put(out, f.dryRun());
                 put(out, f.confirm(), MAX_REASON_BYTES);
             }
             case OfferReply f -> {
                 put(out, f.resource());
                 put(out, f.accepted());
+                put(out, f.disk(), MAX_REASON_BYTES);
+                put(out, f.holds(), MAX_REASON_BYTES);
                 put(out, f.reason(), MAX_REASON_BYTES);
             }
             case Withdraw f -> {
@@ -360,8 +364,15 @@ public final class FrameCodec {
                                 text(MAX_NAME_BYTES),
                                 count("size"),
                                 text(MAX_SETTINGS_BYTES),
+                                flag(),
                                 text(MAX_REASON_BYTES));
-                case 10 -> new OfferReply(uuid(), flag(), text(MAX_REASON_BYTES));
+                case 10 ->
+                        new OfferReply(
+                                uuid(),
+                                flag(),
+                                text(MAX_REASON_BYTES),
+                                text(MAX_REASON_BYTES),
+                                text(MAX_REASON_BYTES));
                 case 11 -> new Withdraw(uuid(), flag());
                 case 12 ->
                         new ResourceHello(

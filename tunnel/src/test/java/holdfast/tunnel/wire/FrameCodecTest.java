@@ -177,7 +177,12 @@ class FrameCodecTest {
         assertSame(commit, FrameCodec.decode(Samples.encoded(commit)));
         var offer =
                 new Frame.Offer(
-                        UUID.randomUUID(), "n", 1, "x".repeat(FrameCodec.MAX_SETTINGS_BYTES), "");
+                        UUID.randomUUID(),
+                        "n",
+                        1,
+                        "x".repeat(FrameCodec.MAX_SETTINGS_BYTES),
+                        false,
+                        "");
         assertSame(offer, FrameCodec.decode(Samples.encoded(offer)));
     }
 

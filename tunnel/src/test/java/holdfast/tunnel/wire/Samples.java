@@ -39,8 +39,13 @@ final class Samples {
                     new Frame.Join(bytes(32, 3), NODE, "backup"),
                     new Frame.Joined(true, NODE, "server", ""),
                     new Frame.Offer(
-                            RESOURCE, "home", 1L << 40, "protocol = \"A\"\n", "backup/home"),
-                    new Frame.OfferReply(RESOURCE, false, "no room: 40 GiB free, größer nötig"),
+                            RESOURCE, "home", 1L << 40, "protocol = \"A\"\n", true, "backup/home"),
+                    new Frame.OfferReply(
+                            RESOURCE,
+                            false,
+                            "/dev/vg1/home",
+                            "ext4",
+                            "no room: 40 GiB free, größer nötig"),
                     new Frame.Withdraw(RESOURCE, true),
                     new Frame.ResourceHello(
                             RESOURCE, 2, 5, 1L << 40, COMMITTED, STORED, 12, true, 40L << 30, false,
