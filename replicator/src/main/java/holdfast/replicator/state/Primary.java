@@ -897,14 +897,17 @@ public final class Primary {
 
     /// Whether [#nextRead] would have something; may say yes too often.
     public boolean wantsRead() {
-        if (session == 0 || failed || readyBytes >= READ_AHEAD_BYTES || reading.size() >= 4) {
+        if (session == 0
+                || failed
+                || readyBytes >= limits.readAheadBytes()
+                || reading.size() >= 4) {
             return false;
         }
         return switch (state) {
             case COMPARE ->
                     !suspect.isEmpty()
                             && comparing.size() + reading.size() + ready.size()
-                                    < COMPARES_IN_FLIGHT;
+                                    < limits.comparesInFlight();
             case FIRST_SYNC -> dirty.next(cursor) >= 0;
             case SYNC_SOURCE -> phase == Phase.SENDING && !unsent.isEmpty();
             case OFF, HANDSHAKE, ESTABLISHED, AHEAD, PAUSED -> false;

@@ -48,7 +48,7 @@ final class Sentences {
                     .formatted(node.name());
         }
         return "Nothing is replicated yet. Next: holdfast add NAME DEVICE, typed where the data"
-                   + " is.";
+                + " is.";
     }
 
     private String of(StatusReport.Resource r, boolean several) {

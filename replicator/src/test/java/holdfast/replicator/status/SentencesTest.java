@@ -38,39 +38,39 @@ class SentencesTest {
                                 .progress("FIRST_SYNC", 41 * GIB, 100 * GIB, 0)),
                 server(
                         "home has no copy yet: server was told not to connect. Next: holdfast"
-                            + " connect home.",
+                                + " connect home.",
                         primary().noCopy().connection("STANDALONE")),
                 server(
                         "If this server vanished now you would lose 3 min (6.1 MiB) of home."
-                            + " Catching up: 50 %, about 40 s left.",
+                                + " Catching up: 50 %, about 40 s left.",
                         primary()
                                 .behind(90, 6_320_000, 150)
                                 .replication("SYNC_SOURCE")
                                 .progress("CATCH_UP", GIB, 2 * GIB, 40)),
                 server(
                         "If this server vanished now you would lose 20 s (64 MiB) of home. The send"
-                            + " buffer is full; changed blocks are marked and follow later.",
+                                + " buffer is full; changed blocks are marked and follow later.",
                         primary().behind(9000, 64 << 20, 20).replication("AHEAD").closed()),
                 server(
                         "If this server vanished now you would lose 20 s (64 MiB) of home. The"
-                            + " catch-up waits: the backup's journal lacks room.",
+                                + " catch-up waits: the backup's journal lacks room.",
                         primary().behind(9000, 64 << 20, 20).replication("PAUSED")),
                 serverAway(
                         "If this server vanished now you would lose 12 min (1 MiB) of home. backup"
-                            + " has been away for 12 min.",
+                                + " has been away for 12 min.",
                         primary().connection("CONNECTING").behind(256, 1 << 20, 710)),
                 serverAway(
                         "If this server vanished now you would lose nothing of home. backup has"
-                            + " been away for 12 min.",
+                                + " been away for 12 min.",
                         primary().connection("CONNECTING")),
                 server(
                         "If this server vanished now you would lose nothing of home. server is not"
-                            + " connected to backup because it was told so. Next: holdfast connect"
-                            + " home.",
+                                + " connected to backup because it was told so. Next: holdfast connect"
+                                + " home.",
                         primary().connection("STANDALONE")),
                 server(
                         "If this server vanished now you would lose nothing of home. The disk"
-                            + " failed: EIO at byte 4096.",
+                                + " failed: EIO at byte 4096.",
                         primary().trouble("the disk failed: EIO at byte 4096")),
                 Arguments.of(
                         "home runs at backup. There is no second copy.",
@@ -86,7 +86,7 @@ class SentencesTest {
                         secondary().noCopy().progress("FIRST_SYNC", 41 * GIB, 100 * GIB, 68_000)),
                 backup(
                         "The copy of 12:03:07 can be opened. A newer one is on its way: 99 %, about"
-                            + " 1 s left.",
+                                + " 1 s left.",
                         secondary()
                                 .replication("SYNC_TARGET")
                                 .progress("CATCH_UP", GIB - 1, GIB, 0.3)),
@@ -126,13 +126,13 @@ class SentencesTest {
         assertEquals(
                 List.of(
                         "Nothing is replicated yet, and server has no peer. Next: holdfast invite"
-                            + " --address HOST:PORT at the side that can be reached."),
+                                + " --address HOST:PORT at the side that can be reached."),
                 new Sentences(Samples.node("server"), Optional.empty(), ZoneOffset.UTC)
                         .of(List.of()));
         assertEquals(
                 List.of(
                         "Nothing is replicated yet. Next: holdfast add NAME DEVICE, typed where the"
-                            + " data is."),
+                                + " data is."),
                 new Sentences(
                                 Samples.node("server"),
                                 Optional.of(Samples.link("backup", "CONNECTED", 0)),
