@@ -29,7 +29,7 @@ class BulkPacerTest {
             }
             double seconds = (System.nanoTime() - begin) / 1e9;
             assertTrue(seconds > 0.97, "40 MiB in " + seconds + " s");
-            assertTrue(seconds < 1.5, "40 MiB in " + seconds + " s");
+            assertTrue(seconds < 3, "40 MiB in " + seconds + " s");
         }
     }
 

@@ -159,21 +159,29 @@ class TokenBucketTest {
         assertEquals(1.0, packets * ((128L << 10) + 28) / (seconds * rate.bytesPerSecond()), 0.001);
     }
 
-    /// The same on the clock of this machine, with its late timers.
+    /// The same on the clock of this machine, with its late timers. Other work may stop the loop
+    /// for longer than the burst makes up for, so the best of three counts below the rate, and all
+    /// above.
     @Test
-    void aRealLoopKeepsToTheRate() {
-        Rate rate = Rate.parse("200 Mbit/s");
-        var real = new TokenBucket(rate, TokenBucket.DEFAULT_BURST, NanoClock.system());
-        real.reserve(rate.bytesIn(TokenBucket.DEFAULT_BURST)); // the burst is not what is measured
+    void aRealLoopMeetsTheRateWithinThreePercent() {
+        double best = 0;
+        for (int run = 0; run < 3 && best < 0.97; run++) {
+            double ratio = realRatio(Rate.parse("200 Mbit/s"), (128 << 10) + 28);
+            assertTrue(ratio < 1.03, "came out at " + ratio);
+            best = Math.max(best, ratio);
+        }
+        assertTrue(best > 0.97, "came out at " + best);
+    }
+
+    private static double realRatio(Rate rate, int packetBytes) {
+        var bucket = new TokenBucket(rate, TokenBucket.DEFAULT_BURST, NanoClock.system());
+        bucket.reserve(rate.bytesIn(TokenBucket.DEFAULT_BURST)); // the burst is not measured
         long begin = System.nanoTime();
         long sent = 0;
         while (System.nanoTime() - begin < 2 * SECOND) {
-            LockSupport.parkNanos(real.reserve((128 << 10) + 28));
-            sent += (128 << 10) + 28;
+            LockSupport.parkNanos(bucket.reserve(packetBytes));
+            sent += packetBytes;
         }
-        double ratio = sent / (rate.bytesPerSecond() * ((System.nanoTime() - begin) / 1e9));
-        // Never faster; slower only if this machine stood still for longer than the burst.
-        assertTrue(ratio < 1.03, "came out at " + ratio);
-        assertTrue(ratio > 0.80, "came out at " + ratio);
+        return sent / (rate.bytesPerSecond() * ((System.nanoTime() - begin) / 1e9));
     }
 }

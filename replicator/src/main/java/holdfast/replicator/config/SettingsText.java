@@ -21,6 +21,9 @@ final class SettingsText {
     /// The text may come over the link; no settings are near that long.
     static final int MAX_CHARS = 64 << 10;
 
+    /// A text that is no settings at all has a problem in each line.
+    static final int MAX_PROBLEMS = 100;
+
     private final String origin;
     private final List<Key<?>> schema;
     private final TomlParseResult toml;
@@ -97,12 +100,21 @@ final class SettingsText {
         problems.add(new Problem(origin, position.line(), position.column(), message));
     }
 
-    /// All that was reported, in the order of the text.
+    /// All that was reported, in the order of the text; of very many, the first ones.
     List<Problem> problems() {
-        return problems.stream()
-                .sorted(Comparator.comparingInt(Problem::line).thenComparingInt(Problem::column))
-                .distinct()
-                .toList();
+        List<Problem> all =
+                problems.stream()
+                        .sorted(
+                                Comparator.comparingInt(Problem::line)
+                                        .thenComparingInt(Problem::column))
+                        .distinct()
+                        .toList();
+        if (all.size() <= MAX_PROBLEMS) {
+            return all;
+        }
+        var first = new ArrayList<>(all.subList(0, MAX_PROBLEMS));
+        first.add(new Problem(origin, 0, 0, (all.size() - MAX_PROBLEMS) + " more problems"));
+        return first;
     }
 
     private void read(TomlTable table, List<String> at) {

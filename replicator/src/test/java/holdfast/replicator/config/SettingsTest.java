@@ -23,9 +23,13 @@ import java.time.Instant;
 import java.time.ZoneId;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Random;
+import java.util.TreeMap;
 
 class SettingsTest {
     private static final String HOME = "[on.server]\ndisk = \"/dev/vg0/home\"\n";
+
+    private static final String NOISE = "\"'[]{}=.,#\n\\ a1\u0000\uD800";
 
     @TempDir Path etc;
 
@@ -280,6 +284,49 @@ class SettingsTest {
     }
 
     @Test
+    void aReportHasALimit() {
+        String text = "[link]\n" + "x = 1\n".repeat(5000);
+        var e = assertThrows(ConfigException.class, () -> NodeSettings.parse(text, "n"));
+        assertEquals(SettingsText.MAX_PROBLEMS + 1, e.problems().size());
+        assertTrue(e.getMessage().endsWith("n: 4900 more problems"), e.getMessage());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"x = [", "x = {a=", "a."})
+    void nestingHasALimit(String open) {
+        String text = open.repeat(5000);
+        assertThrows(ConfigException.class, () -> ResourceSettings.parse(text, "peer"));
+    }
+
+    /// A text from the peer may be anything; it is settings or it is refused, and nothing else.
+    @Test
+    void whateverTheTextItIsReadOrRefused() throws Exception {
+        String example = Files.readString(Path.of("../conf.d/resource.toml")).replace("#", "");
+        for (int seed = 0; seed < 1000; seed++) {
+            var random = new Random(seed);
+            var text = new StringBuilder(example.substring(example.indexOf("protocol")));
+            for (int i = random.nextInt(8); i >= 0; i--) {
+                int at = random.nextInt(text.length());
+                switch (random.nextInt(3)) {
+                    case 0 -> text.setCharAt(at, NOISE.charAt(random.nextInt(NOISE.length())));
+                    case 1 -> text.delete(at, Math.min(text.length(), at + random.nextInt(40)));
+                    default ->
+                            text.insert(at, text.substring(at, Math.min(text.length(), at + 30)));
+                }
+            }
+            try {
+                ResourceSettings settings = ResourceSettings.parse(text.toString(), "peer");
+                assertEquals(
+                        settings, ResourceSettings.parse(settings.render(), "r"), "seed " + seed);
+            } catch (ConfigException e) {
+                assertTrue(!e.problems().isEmpty(), "seed " + seed);
+            } catch (RuntimeException | Error e) {
+                throw new AssertionError("seed " + seed + ": " + text, e);
+            }
+        }
+    }
+
+    @Test
     void whatIsRenderedReadsBackAsTheSame() throws Exception {
         for (Protocol protocol : Protocol.values()) {
             for (OnCongestion onCongestion : OnCongestion.values()) {
@@ -288,7 +335,7 @@ class SettingsTest {
                         continue;
                     }
                     var disks =
-                            new java.util.TreeMap<>(
+                            new TreeMap<>(
                                     Map.of("a", Path.of("/x \"y\" \\z"), "b", Path.of("/dev/ü")));
                     var settings =
                             new ResourceSettings(
