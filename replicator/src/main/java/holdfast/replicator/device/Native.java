@@ -259,6 +259,51 @@ final class Native {
         }
     }
 
+    /// rename(2)
+    static int rename(String from, String to) {
+        final class Bound {
+            static final MethodHandle RENAME = bind("rename", JAVA_INT, takes(ADDRESS, ADDRESS));
+        }
+        try (var arena = Arena.ofConfined()) {
+            MemorySegment state = state();
+            int result =
+                    (int)
+                            Bound.RENAME.invokeExact(
+                                    state, arena.allocateFrom(from), arena.allocateFrom(to));
+            return (int) resultOrErrno(result, state);
+        } catch (Throwable e) {
+            throw broken(e);
+        }
+    }
+
+    /// unlink(2)
+    static int unlink(String path) {
+        final class Bound {
+            static final MethodHandle UNLINK = bind("unlink", JAVA_INT, takes(ADDRESS));
+        }
+        try (var arena = Arena.ofConfined()) {
+            MemorySegment state = state();
+            int result = (int) Bound.UNLINK.invokeExact(state, arena.allocateFrom(path));
+            return (int) resultOrErrno(result, state);
+        } catch (Throwable e) {
+            throw broken(e);
+        }
+    }
+
+    /// mkdir(2)
+    static int mkdir(String path, int mode) {
+        final class Bound {
+            static final MethodHandle MKDIR = bind("mkdir", JAVA_INT, takes(ADDRESS, JAVA_INT));
+        }
+        try (var arena = Arena.ofConfined()) {
+            MemorySegment state = state();
+            int result = (int) Bound.MKDIR.invokeExact(state, arena.allocateFrom(path), mode);
+            return (int) resultOrErrno(result, state);
+        } catch (Throwable e) {
+            throw broken(e);
+        }
+    }
+
     /// flock(2)
     static int flock(int fd, int operation) {
         final class Bound {

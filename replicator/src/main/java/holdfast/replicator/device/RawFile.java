@@ -51,8 +51,35 @@ final class RawFile implements AutoCloseable {
         }
     }
 
+    static void rename(String from, String to) throws DeviceException {
+        int result = Native.rename(from, to);
+        if (result < 0) {
+            throw new DeviceException(-result, from + " cannot be renamed to " + to);
+        }
+    }
+
+    static void delete(String path) throws DeviceException {
+        int result = Native.unlink(path);
+        if (result < 0 && result != -Errno.ENOENT) {
+            throw new DeviceException(-result, path + " cannot be deleted");
+        }
+    }
+
     String name() {
         return name;
+    }
+
+    /// As [#read], or false when this was closed meanwhile; for whoever can open it anew.
+    boolean tryRead(long offsetBytes, ByteBuffer into) throws DeviceException {
+        if (!tryEnter()) {
+            return false;
+        }
+        try {
+            read(offsetBytes, into);
+            return true;
+        } finally {
+            leave();
+        }
     }
 
     /// Fills `into` or throws.
@@ -285,10 +312,17 @@ final class RawFile implements AutoCloseable {
     }
 
     private void enter() {
-        if ((users.incrementAndGet() & CLOSED) != 0) {
-            leave();
+        if (!tryEnter()) {
             throw new IllegalStateException(name + " is closed");
         }
+    }
+
+    private boolean tryEnter() {
+        if ((users.incrementAndGet() & CLOSED) != 0) {
+            leave();
+            return false;
+        }
+        return true;
     }
 
     private void leave() {

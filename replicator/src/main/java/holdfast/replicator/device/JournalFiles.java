@@ -1,0 +1,475 @@
+package holdfast.replicator.device;
+
+import holdfast.replicator.metadata.CorruptFormatException;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.stream.Stream;
+
+/// Where one journal lies: a row of bytes with 64-bit offsets that never wrap, cut into segment
+/// files of equal size. What the bytes mean is not known here.
+///
+/// ```
+/// offset   0                         n·s       (n+1)·s     (n+2)·s
+///          │ freed                    │ segment n │ n+1       │          s = segmentBytes
+///                                       firstOffset             endOffset      spare-…: taken, not in use
+/// ```
+///
+/// A segment takes all its space before it is used, and a freed one becomes a spare with its old
+/// bytes in it, so what stands beyond the last write means nothing; records tell by their address.
+///
+/// Threads: one writer ([#write], [#sync], [#prepare]), any number of readers, and [#free] from any
+/// one thread. Nobody may read below what was freed; such a read finds nothing.
+public final class JournalFiles implements AutoCloseable {
+    /// Readers' open segments; a view walks in few places at once.
+    private static final int OPEN_FOR_READING = 16;
+
+    private static final String SPARE = "spare-";
+    private static final String UNFINISHED = ".tmp";
+
+    private final Path directory;
+    private final long segmentBytes;
+    private final long maxBytes;
+
+    /// Guards the names in the directory: `segments`, `spares`, `namesChanged`, and every create,
+    /// rename and delete. Held over those calls but never while data is written or synced.
+    private final ReentrantLock names = new ReentrantLock();
+
+    private final TreeSet<Long> segments = new TreeSet<>();
+    private final ArrayDeque<Path> spares = new ArrayDeque<>();
+    private long nextSpare;
+    private boolean namesChanged;
+
+    /// Guards itself; nothing is read under it.
+    private final LinkedHashMap<Long, RawFile> reading = new LinkedHashMap<>(16, 0.75f, true);
+
+    /// The writer's: segments written since the last sync, and the newest.
+    private final TreeMap<Long, RawFile> writing = new TreeMap<>();
+
+    private DeviceException syncFailure;
+
+    private JournalFiles(Path directory, long segmentBytes, long maxBytes) {
+        this.directory = directory;
+        this.segmentBytes = segmentBytes;
+        this.maxBytes = maxBytes;
+    }
+
+    /// Opens a journal, or an empty one in a directory that has none, which is made if need be.
+    ///
+    /// @param segmentBytes size of a segment file, the same for the life of the journal
+    /// @param maxBytes most that segments and spares take together
+    /// @param neededFrom the oldest offset that is still needed: segments wholly below go
+    /// @throws CorruptFormatException if a segment is missing in between or has another size
+    public static JournalFiles open(
+            Path directory, long segmentBytes, long maxBytes, long neededFrom)
+            throws DeviceException, CorruptFormatException {
+        if (segmentBytes < 4096 || segmentBytes % 4096 != 0 || maxBytes < 2 * segmentBytes) {
+            throw new IllegalArgumentException(
+                    "a journal of %d bytes in segments of %d".formatted(maxBytes, segmentBytes));
+        }
+        var files = new JournalFiles(directory.toAbsolutePath(), segmentBytes, maxBytes);
+        files.makeDirectory();
+        files.findSegments();
+        files.free(neededFrom);
+        files.requireWhole(neededFrom / segmentBytes);
+        return files;
+    }
+
+    private void makeDirectory() throws DeviceException {
+        if (Files.isDirectory(directory)) {
+            return;
+        }
+        int result = Native.mkdir(directory.toString(), 0700);
+        if (result < 0) {
+            throw new DeviceException(-result, directory + " cannot be made");
+        }
+        RawFile.syncDirectory(directory.getParent().toString());
+    }
+
+    private void findSegments() throws DeviceException {
+        List<Path> found;
+        try (Stream<Path> entries = Files.list(directory)) {
+            found = entries.sorted().toList();
+        } catch (IOException e) {
+            throw new DeviceException(Errno.EIO, directory + " cannot be listed", e);
+        }
+        for (Path path : found) {
+            String name = path.getFileName().toString();
+            if (name.endsWith(UNFINISHED)) {
+                RawFile.delete(path.toString());
+            } else if (name.startsWith(SPARE)) {
+                // Numbered anew from 0 on, so an old name must not stand in the way.
+                takeInSpare(path);
+            } else if (name.matches("[0-9a-f]{16}")) {
+                segments.add(Long.parseUnsignedLong(name, 16));
+            }
+        }
+    }
+
+    private void takeInSpare(Path path) throws DeviceException {
+        if (path.toFile().length() == segmentBytes) {
+            spares.add(path);
+            String number = path.getFileName().toString().substring(SPARE.length());
+            nextSpare = Math.max(nextSpare, Long.parseUnsignedLong(number, 16) + 1);
+        } else {
+            RawFile.delete(path.toString());
+        }
+    }
+
+    private void requireWhole(long firstNeeded) throws CorruptFormatException {
+        if (segments.isEmpty()) {
+            return;
+        }
+        for (long number = Math.min(firstNeeded, segments.first());
+                number <= segments.last();
+                number++) {
+            long size = segments.contains(number) ? segment(number).toFile().length() : 0;
+            if (size != segmentBytes) {
+                throw new CorruptFormatException(
+                        segment(number).toString(),
+                        0,
+                        "a segment of %d bytes".formatted(segmentBytes),
+                        segments.contains(number) ? size + " bytes" : "no file");
+            }
+        }
+    }
+
+    /// Where the first segment begins; [#endOffset] when there is none.
+    public long firstOffset() {
+        names.lock();
+        try {
+            return segments.isEmpty() ? 0 : segments.first() * segmentBytes;
+        } finally {
+            names.unlock();
+        }
+    }
+
+    /// Where the last segment ends, 0 when there is none. What is written ends before it.
+    public long endOffset() {
+        names.lock();
+        try {
+            return segments.isEmpty() ? 0 : (segments.last() + 1) * segmentBytes;
+        } finally {
+            names.unlock();
+        }
+    }
+
+    /// Bytes of the filesystem that are taken, spares included.
+    public long takenBytes() {
+        names.lock();
+        try {
+            return (segments.size() + spares.size()) * segmentBytes;
+        } finally {
+            names.unlock();
+        }
+    }
+
+    public long segmentBytes() {
+        return segmentBytes;
+    }
+
+    /// Writes all parts, one after the other. Not durable before [#sync].
+    ///
+    /// The range lies in one segment; the first write into a segment makes it. Segments come in
+    /// order, none is left out.
+    ///
+    /// @throws DeviceException out of space ([DeviceException#isOutOfSpace]): nothing has changed
+    ///   and the same call may be made again later; any other error: the journal has a hole, stop
+    public void write(long atOffset, ByteBuffer... parts) throws DeviceException {
+        requireSynced();
+        long length = 0;
+        for (ByteBuffer part : parts) {
+            length += part.remaining();
+        }
+        long number = atOffset / segmentBytes;
+        long inSegment = atOffset % segmentBytes;
+        if (atOffset < 0 || inSegment + length > segmentBytes) {
+            throw new IllegalArgumentException(
+                    "%d bytes at %d cross the end of a segment".formatted(length, atOffset));
+        }
+        RawFile file = writing.get(number);
+        if (file == null) {
+            file = openForWriting(number);
+            writing.put(number, file);
+        }
+        file.write(inSegment, parts);
+    }
+
+    private RawFile openForWriting(long number) throws DeviceException {
+        names.lock();
+        try {
+            if (!segments.contains(number)) {
+                if (!segments.isEmpty() && number != segments.last() + 1) {
+                    throw new IllegalArgumentException(
+                            "segment %d after %d".formatted(number, segments.last()));
+                }
+                if (spares.isEmpty()) {
+                    makeSpare();
+                }
+                RawFile.rename(spares.getFirst().toString(), segment(number).toString());
+                spares.removeFirst();
+                segments.add(number);
+                namesChanged = true;
+            }
+            return RawFile.open(segment(number).toString(), Native.O_RDWR, 0);
+        } finally {
+            names.unlock();
+        }
+    }
+
+    /// Takes space for one segment more. Nothing half-made stays when it fails.
+    private void makeSpare() throws DeviceException {
+        if ((segments.size() + spares.size() + 1) * segmentBytes > maxBytes) {
+            throw new DeviceException(
+                    Errno.EDQUOT, "the journal %s has its %d bytes".formatted(directory, maxBytes));
+        }
+        Path spare = spare(nextSpare);
+        String unfinished = spare + UNFINISHED;
+        try (RawFile file =
+                RawFile.open(unfinished, Native.O_RDWR | Native.O_CREAT | Native.O_EXCL, 0600)) {
+            if (!file.fallocate(0, 0, segmentBytes)) {
+                file.writeZeroes(0, segmentBytes);
+            }
+            file.sync();
+            RawFile.rename(unfinished, spare.toString());
+        } catch (DeviceException e) {
+            Native.unlink(unfinished);
+            throw new DeviceException(
+                    e.errno(),
+                    "no room for a journal segment of %d bytes in %s"
+                            .formatted(segmentBytes, directory),
+                    e);
+        }
+        nextSpare++;
+        spares.addLast(spare);
+        namesChanged = true;
+    }
+
+    /// Makes one spare if there is none and the journal may still grow, so that the next segment
+    /// costs the writer a rename. For when nothing waits; a full disk is no error yet.
+    public void prepare() {
+        names.lock();
+        try {
+            if (spares.isEmpty() && (segments.size() + 1) * segmentBytes <= maxBytes) {
+                makeSpare();
+            }
+        } catch (DeviceException e) {
+            // The write that needs the segment meets the same error and reports it.
+        } finally {
+            names.unlock();
+        }
+    }
+
+    /// Takes space for `bytes` in all, segments in use included, so that no write within them meets
+    /// a full disk. Space taken stays so until [#close], whatever is freed.
+    ///
+    /// @throws DeviceException if it does not fit; what was taken so far stays taken
+    public void reserve(long bytes) throws DeviceException {
+        if (bytes > maxBytes) {
+            throw new IllegalArgumentException(bytes + " of at most " + maxBytes);
+        }
+        names.lock();
+        try {
+            while ((segments.size() + spares.size()) * segmentBytes < bytes) {
+                makeSpare();
+            }
+            syncNames();
+        } finally {
+            names.unlock();
+        }
+    }
+
+    /// Makes durable whatever was written before, and the names of new segments.
+    ///
+    /// A failure is final (R11 has the reason): every later write and sync throws it too. Nothing
+    /// written since the last sync may be acknowledged, ever; open it anew and look what is there.
+    public void sync() throws DeviceException {
+        requireSynced();
+        try {
+            names.lock();
+            try {
+                syncNames();
+            } finally {
+                names.unlock();
+            }
+            for (RawFile file : writing.values()) {
+                file.sync();
+            }
+        } catch (DeviceException e) {
+            syncFailure = e;
+            throw e;
+        }
+        while (writing.size() > 1) {
+            writing.pollFirstEntry().getValue().close();
+        }
+    }
+
+    private void syncNames() throws DeviceException {
+        if (namesChanged) {
+            RawFile.syncDirectory(directory.toString());
+            namesChanged = false;
+        }
+    }
+
+    private void requireSynced() throws DeviceException {
+        if (syncFailure != null) {
+            throw new DeviceException(
+                    syncFailure.errno(),
+                    "the journal %s takes no more since it could not be made durable"
+                            .formatted(directory),
+                    syncFailure);
+        }
+    }
+
+    /// Reads what the segments hold from this offset on, over their borders, until `into` is full
+    /// or the segments end.
+    ///
+    /// @return bytes read; fewer than asked for when there is no segment further on
+    public int read(long atOffset, ByteBuffer into) throws DeviceException {
+        int asked = into.remaining();
+        int limit = into.limit();
+        try {
+            long at = atOffset;
+            while (into.position() < limit) {
+                long inSegment = at % segmentBytes;
+                long now = Math.min(limit - into.position(), segmentBytes - inSegment);
+                into.limit(into.position() + (int) now);
+                if (!read(at / segmentBytes, inSegment, into)) {
+                    break;
+                }
+                at += now;
+            }
+        } finally {
+            into.limit(limit);
+        }
+        return asked - into.remaining();
+    }
+
+    private boolean read(long number, long inSegment, ByteBuffer into) throws DeviceException {
+        while (true) {
+            RawFile file = openForReading(number);
+            if (file == null) {
+                return false;
+            }
+            // False: it was pushed out of the open ones at this very moment.
+            if (file.tryRead(inSegment, into)) {
+                return true;
+            }
+        }
+    }
+
+    private RawFile openForReading(long number) throws DeviceException {
+        synchronized (reading) {
+            RawFile open = reading.get(number);
+            if (open != null) {
+                return open;
+            }
+        }
+        names.lock();
+        try {
+            // With the names held, so that free() cannot rename it in between.
+            if (!segments.contains(number)) {
+                return null;
+            }
+            RawFile opened = RawFile.open(segment(number).toString(), Native.O_RDONLY, 0);
+            synchronized (reading) {
+                RawFile other = reading.put(number, opened);
+                if (other != null) {
+                    other.close();
+                }
+                if (reading.size() > OPEN_FOR_READING) {
+                    var oldest = reading.entrySet().iterator();
+                    oldest.next().getValue().close();
+                    oldest.remove();
+                }
+            }
+            return opened;
+        } finally {
+            names.unlock();
+        }
+    }
+
+    /// Nothing below this offset is needed any more: segments that lie wholly below it become
+    /// spares. The newest segment stays. Nobody reads there now or later.
+    public void free(long beforeOffset) throws DeviceException {
+        long keep = beforeOffset / segmentBytes;
+        names.lock();
+        try {
+            boolean freed = false;
+            while (segments.size() > 1 && segments.first() < keep) {
+                long number = segments.first();
+                synchronized (reading) {
+                    RawFile open = reading.remove(number);
+                    if (open != null) {
+                        open.close();
+                    }
+                }
+                if ((segments.size() + spares.size()) * segmentBytes > maxBytes) {
+                    RawFile.delete(segment(number).toString());
+                } else {
+                    Path spare = spare(nextSpare++);
+                    RawFile.rename(segment(number).toString(), spare.toString());
+                    spares.addLast(spare);
+                }
+                segments.remove(number);
+                namesChanged = true;
+                freed = true;
+            }
+            if (freed) {
+                // Before the space is counted as free: a segment must not come back after a crash
+                // while
+                // later ones are gone.
+                syncNames();
+            }
+        } finally {
+            names.unlock();
+        }
+    }
+
+    /// Deletes spares until the files take no more than this, for when the journal is given less
+    /// space.
+    public void trim(long bytes) throws DeviceException {
+        names.lock();
+        try {
+            while (!spares.isEmpty() && takenBytes() > bytes) {
+                RawFile.delete(spares.getLast().toString());
+                spares.removeLast();
+                namesChanged = true;
+            }
+            syncNames();
+        } finally {
+            names.unlock();
+        }
+    }
+
+    private Path segment(long number) {
+        return directory.resolve("%016x".formatted(number));
+    }
+
+    private Path spare(long number) {
+        return directory.resolve(SPARE + "%016x".formatted(number));
+    }
+
+    /// By the writer, when no reader is left. Does not sync.
+    @Override
+    public void close() {
+        writing.values().forEach(RawFile::close);
+        writing.clear();
+        synchronized (reading) {
+            for (Map.Entry<Long, RawFile> open : new ArrayList<>(reading.entrySet())) {
+                open.getValue().close();
+            }
+            reading.clear();
+        }
+    }
+}

@@ -1,0 +1,241 @@
+package holdfast.replicator.device;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+
+class CommitterTest {
+    private static final int SEGMENT = 1 << 20;
+
+    @TempDir Path directory;
+
+    /// Remembers what it was told; may be made to hold the committer up.
+    private static final class Ear implements Committer.Listener {
+        final BlockingQueue<Object> heard = new LinkedBlockingQueue<>();
+        final CountDownLatch gate;
+
+        Ear(int closedGates) {
+            gate = new CountDownLatch(closedGates);
+        }
+
+        @Override
+        public void durable(long endOffset) {
+            heard.add(endOffset);
+            try {
+                gate.await();
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        }
+
+        @Override
+        public void failed(DeviceException cause) {
+            heard.add(cause);
+        }
+
+        Object next() throws InterruptedException {
+            Object next = heard.poll(20, TimeUnit.SECONDS);
+            assertNotNull(next, "nothing was heard");
+            return next;
+        }
+
+        void awaitDurable(long endOffset) throws InterruptedException {
+            long last = 0;
+            while (last < endOffset) {
+                long now = (Long) next();
+                assertTrue(now > last, now + " after " + last);
+                last = now;
+            }
+            assertEquals(endOffset, last);
+        }
+    }
+
+    private JournalFiles files(String name) throws Exception {
+        return JournalFiles.open(directory.resolve(name), SEGMENT, 16 * SEGMENT, 0);
+    }
+
+    private static ByteBuffer block() {
+        return ByteBuffer.allocateDirect(4096);
+    }
+
+    @Test
+    void whatIsAppendedBecomesDurableInOrder() throws Exception {
+        var ear = new Ear(0);
+        try (var files = files("a");
+                var committer = new Committer("test");
+                var writer = committer.register(files, 64 << 20, ear)) {
+            for (int i = 0; i < 600; i++) {
+                assertTrue(writer.append(i * 4096L, block()));
+            }
+            ear.awaitDurable(600 * 4096L);
+            assertEquals(0, writer.queuedBytes());
+        }
+    }
+
+    @Test
+    void aFullQueueTakesNothingMoreUntilSomethingIsDurable() throws Exception {
+        var ear = new Ear(1);
+        try (var files = files("a");
+                var committer = new Committer("test");
+                var writer = committer.register(files, 3 * 4096, ear)) {
+            assertTrue(writer.append(0, block()));
+            // The committer now stands in the listener, so nothing more becomes durable.
+            assertEquals(4096L, ear.next());
+            for (int i = 1; i <= 3; i++) {
+                assertTrue(writer.append(i * 4096L, block()));
+            }
+            assertFalse(writer.append(4 * 4096L, block()));
+            assertEquals(3 * 4096, writer.queuedBytes());
+            ear.gate.countDown();
+            assertEquals(4 * 4096L, ear.next());
+            assertTrue(writer.append(4 * 4096L, block()));
+            assertEquals(5 * 4096L, ear.next());
+        }
+    }
+
+    @Test
+    void aResourceThatFailsHarmsNoOther() throws Exception {
+        var bad = new Ear(0);
+        var good = new Ear(0);
+        try (var badFiles = JournalFiles.open(directory.resolve("bad"), 4096, 8192, 0);
+                var goodFiles = files("good");
+                var committer = new Committer("test");
+                var badWriter = committer.register(badFiles, 1 << 20, bad);
+                var goodWriter = committer.register(goodFiles, 1 << 20, good)) {
+            badWriter.append(0, block());
+            assertEquals(4096L, bad.next());
+            badWriter.append(4096, block());
+            assertEquals(8192L, bad.next());
+            badWriter.append(8192, block());
+            var cause = (DeviceException) bad.next();
+            assertTrue(cause.isOutOfSpace(), cause.getMessage());
+            assertFalse(badWriter.append(8192, block()));
+            goodWriter.append(0, block());
+            good.awaitDurable(4096);
+            assertTrue(bad.heard.isEmpty());
+        }
+    }
+
+    @Test
+    void aListenerWithABugHarmsNoOther() throws Exception {
+        var good = new Ear(0);
+        var failed = new CountDownLatch(1);
+        try (var badFiles = files("bad");
+                var goodFiles = files("good");
+                var committer = new Committer("test");
+                var badWriter =
+                        committer.register(
+                                badFiles,
+                                1 << 20,
+                                new Committer.Listener() {
+                                    @Override
+                                    public void durable(long endOffset) {
+                                        throw new IllegalStateException("a bug");
+                                    }
+
+                                    @Override
+                                    public void failed(DeviceException cause) {
+                                        failed.countDown();
+                                    }
+                                });
+                var goodWriter = committer.register(goodFiles, 1 << 20, good)) {
+            badWriter.append(0, block());
+            assertTrue(failed.await(20, TimeUnit.SECONDS));
+            goodWriter.append(0, block());
+            good.awaitDurable(4096);
+        }
+    }
+
+    @Test
+    void aLongQueueDelaysTheOthersByOneShareOnly() throws Exception {
+        var hold = new Ear(1);
+        List<String> order = new ArrayList<>();
+        var done = new CountDownLatch(1);
+        long longBytes = 4L * Committer.SHARE_BYTES;
+        try (var holdFiles = files("hold");
+                var longFiles = files("long");
+                var shortFiles = files("short");
+                var committer = new Committer("test");
+                var holdWriter = committer.register(holdFiles, 1 << 20, hold);
+                var longWriter =
+                        committer.register(
+                                longFiles, longBytes, listener("long", order, longBytes, done));
+                var shortWriter =
+                        committer.register(
+                                shortFiles, 1 << 20, listener("short", order, -1, done))) {
+            holdWriter.append(0, block());
+            hold.next();
+            for (long at = 0; at < longBytes; at += SEGMENT) {
+                assertTrue(longWriter.append(at, ByteBuffer.allocateDirect(SEGMENT)));
+            }
+            shortWriter.append(0, block());
+            hold.gate.countDown();
+            assertTrue(done.await(20, TimeUnit.SECONDS));
+            assertEquals(List.of("long", "short", "long", "long", "long"), order);
+        }
+    }
+
+    private static Committer.Listener listener(
+            String name, List<String> order, long lastOffset, CountDownLatch done) {
+        return new Committer.Listener() {
+            @Override
+            public void durable(long endOffset) {
+                order.add(name);
+                if (endOffset == lastOffset) {
+                    done.countDown();
+                }
+            }
+
+            @Override
+            public void failed(DeviceException cause) {
+                order.add(cause.getMessage());
+                done.countDown();
+            }
+        };
+    }
+
+    @Test
+    void closingTheCommitterMakesDurableWhatIsQueued() throws Exception {
+        var ear = new Ear(0);
+        try (var files = files("a")) {
+            var committer = new Committer("test");
+            var writer = committer.register(files, 64 << 20, ear);
+            for (int i = 0; i < 200; i++) {
+                writer.append(i * 4096L, block());
+            }
+            committer.close();
+            ear.awaitDurable(200 * 4096L);
+            writer.close();
+        }
+    }
+
+    @Test
+    void aClosedWriterIsNotCalledAnyMore() throws Exception {
+        var ear = new Ear(0);
+        try (var files = files("a");
+                var committer = new Committer("test")) {
+            var writer = committer.register(files, 64 << 20, ear);
+            for (int i = 0; i < 200; i++) {
+                writer.append(i * 4096L, block());
+            }
+            writer.close();
+            int heard = ear.heard.size();
+            assertFalse(writer.append(0, block()));
+            committer.close();
+            assertEquals(heard, ear.heard.size());
+        }
+    }
+}
