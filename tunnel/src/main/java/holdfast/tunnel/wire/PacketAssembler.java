@@ -14,11 +14,17 @@ public final class PacketAssembler {
 
     private final Sink sink;
     private final ByteBuffer header = ByteBuffer.allocate(PacketCodec.HEADER_BYTES);
+    private int maxPayloadBytes = PacketCodec.MAX_PAYLOAD_BYTES;
     private Packet.Header current;
     private ByteBuffer payload;
 
     public PacketAssembler(Sink sink) {
         this.sink = sink;
+    }
+
+    /// The longest payload that later packets may have, for as long as the peer need not send more.
+    public void limit(int payloadBytes) {
+        maxPayloadBytes = Math.min(payloadBytes, PacketCodec.MAX_PAYLOAD_BYTES);
     }
 
     /// Takes all that is left in `chunk`; the sink is called for each packet that it ends.
@@ -28,6 +34,11 @@ public final class PacketAssembler {
                 move(chunk, header);
                 if (!header.hasRemaining()) {
                     current = PacketCodec.readHeader(header.flip());
+                    FrameCodec.require(
+                            Math.max(current.payloadBytes(), current.rawBytes()) <= maxPayloadBytes,
+                            "packet of %d bytes where at most %d may be",
+                            current.payloadBytes(),
+                            maxPayloadBytes);
                     payload = ByteBuffer.allocate(current.payloadBytes());
                 }
             } else {

@@ -2,6 +2,7 @@ package holdfast.tunnel.wire;
 
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.TreeMap;
 
 /// Decides which stream sends next: the most urgent class first, fair by weight among the streams
@@ -105,12 +106,16 @@ public final class StreamScheduler {
     }
 
     /// The stream whose turn it is, empty when none can send.
-    public OptionalInt next() {
+    ///
+    /// @param held classes that may not send now, whatever their streams have
+    public OptionalInt next(Set<TrafficClass> held) {
         var best = new Stream[CLASSES.length];
         for (Stream s : streams.values()) {
             int c = s.trafficClass.ordinal();
             // Ascending ids, so that of two equal clocks the lower id wins.
-            if (s.canSend() && (best[c] == null || s.clock < best[c].clock)) {
+            if (s.canSend()
+                    && !held.contains(s.trafficClass)
+                    && (best[c] == null || s.clock < best[c].clock)) {
                 best[c] = s;
             }
         }

@@ -8,6 +8,7 @@ import org.junit.jupiter.api.Test;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.Set;
 
 class StreamSchedulerTest {
     private static final int BATCH = 64 << 10;
@@ -20,13 +21,13 @@ class StreamSchedulerTest {
         add(2, TrafficClass.LIVE, 1);
         scheduler.add(0, TrafficClass.CONTROL, 1, false);
         scheduler.ready(0, true, TrafficClass.CONTROL);
-        assertEquals(OptionalInt.of(0), scheduler.next());
+        assertEquals(OptionalInt.of(0), scheduler.next(Set.of()));
         scheduler.ready(0, false, TrafficClass.CONTROL);
-        assertEquals(OptionalInt.of(2), scheduler.next());
+        assertEquals(OptionalInt.of(2), scheduler.next(Set.of()));
         scheduler.ready(2, false, TrafficClass.LIVE);
-        assertEquals(OptionalInt.of(1), scheduler.next());
+        assertEquals(OptionalInt.of(1), scheduler.next(Set.of()));
         scheduler.ready(1, false, TrafficClass.VERIFY);
-        assertEquals(OptionalInt.empty(), scheduler.next());
+        assertEquals(OptionalInt.empty(), scheduler.next(Set.of()));
     }
 
     @Test
@@ -116,7 +117,7 @@ class StreamSchedulerTest {
         scheduler.remove(1);
         scheduler.credit(1, 10);
         scheduler.sent(1, 10);
-        assertEquals(OptionalInt.empty(), scheduler.next());
+        assertEquals(OptionalInt.empty(), scheduler.next(Set.of()));
     }
 
     private void add(int stream, TrafficClass trafficClass, int weight) {
@@ -126,7 +127,7 @@ class StreamSchedulerTest {
     }
 
     private int step() {
-        int next = scheduler.next().orElseThrow();
+        int next = scheduler.next(Set.of()).orElseThrow();
         scheduler.sent(next, BATCH);
         return next;
     }

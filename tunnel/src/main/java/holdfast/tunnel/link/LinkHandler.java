@@ -1,0 +1,24 @@
+package holdfast.tunnel.link;
+
+import holdfast.tunnel.wire.Frame;
+
+/// What happens on an endpoint's sessions. All calls come from the endpoint's one event loop, one
+/// after the other: they must not block, touch a disk or wait for a lock that is held over anything
+/// slow.
+///
+/// For one session the order is [#connected], any number of [#received], [#disconnected]; and of
+/// one peer no session is connected before the one before it is disconnected.
+public interface LinkHandler {
+    /// Both sides have agreed. Streams may be added and frames sent from now on.
+    void connected(LinkSession session);
+
+    /// Nothing more is received from the session, and nothing that is sent on it arrives for
+    /// certain.
+    ///
+    /// @param reason for the operator
+    void disconnected(LinkSession session, String reason);
+
+    /// @param stream 0 for control frames; those of the session itself (ping, credit, ...) are not
+    ///   handed on
+    void received(LinkSession session, int stream, Frame frame);
+}

@@ -1,0 +1,37 @@
+package holdfast.tunnel.link;
+
+import holdfast.tunnel.wire.TrafficClass;
+
+import java.util.concurrent.atomic.AtomicLong;
+
+/// One stream that this side sends. The pump owns it but for the two letter boxes by which others
+/// reach it.
+final class Outgoing {
+    final int id;
+    final StreamSource source;
+    final int weight;
+    final Compressor compressor;
+
+    /// Credit that has come since the pump last looked.
+    final AtomicLong creditInbox = new AtomicLong();
+
+    /// Whether the source may have something: set by whoever wakes, cleared by the pump before it
+    /// asks.
+    volatile boolean woken = true;
+
+    /// Written by the pump, read by anyone.
+    volatile LinkStats.Traffic sent = LinkStats.NOTHING;
+
+    volatile long creditBytes;
+
+    Outgoing(int id, StreamSource source, int weight, Compressor compressor) {
+        this.id = id;
+        this.source = source;
+        this.weight = weight;
+        this.compressor = compressor;
+    }
+
+    TrafficClass trafficClass() {
+        return source.trafficClass();
+    }
+}

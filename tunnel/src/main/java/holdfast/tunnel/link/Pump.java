@@ -1,0 +1,256 @@
+package holdfast.tunnel.link;
+
+import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.FrameCodec;
+import holdfast.tunnel.wire.Packet;
+import holdfast.tunnel.wire.Packet.Encoding;
+import holdfast.tunnel.wire.PacketCodec;
+import holdfast.tunnel.wire.StreamScheduler;
+import holdfast.tunnel.wire.TrafficClass;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.channel.Channel;
+
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.OptionalInt;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.locks.LockSupport;
+
+/// Sends what a session has to send, on a thread of its own: asks the scheduler whose turn it is,
+/// that stream's source for frames, makes one packet of them and hands it to the channel. It does
+/// so only while the channel is writable and the limiter allows, so that the choice is made as late
+/// as it can be; it waits nowhere else, and never to fill a packet.
+final class Pump implements Runnable {
+    /// A batch takes frames until it has this much; the frame that crosses it is still taken.
+    private static final int BATCH_BYTES = (int) StreamScheduler.QUANTUM_BYTES;
+
+    /// An answer of the limiter is believed for this long, so that a rate that was changed takes
+    /// effect.
+    private static final long MAX_WAIT_NANOS = 100_000_000;
+
+    /// What TLS 1.3 adds to each record of up to 16 KiB: header, content type, tag.
+    private static final int TLS_RECORD_BYTES = 22;
+
+    private static final TrafficClass[] CLASSES = TrafficClass.values();
+
+    private final LinkSession session;
+    private final Channel channel;
+    private final WireLimiter limiter;
+    private final StreamScheduler scheduler = new StreamScheduler();
+    private final List<Outgoing> streams = new ArrayList<>();
+
+    /// Additions and removals, in order, for this thread to carry out.
+    private final Queue<Runnable> changes = new ConcurrentLinkedQueue<>();
+
+    private final Thread thread;
+    private volatile boolean signalled;
+    private volatile boolean allWoken;
+    private volatile boolean stopped;
+
+    /// Written by the pump, read by anyone.
+    private volatile LinkStats.Traffic sent = LinkStats.NOTHING;
+
+    Pump(LinkSession session, Channel channel, WireLimiter limiter, String name) {
+        this.session = session;
+        this.channel = channel;
+        this.limiter = limiter;
+        this.thread = Thread.ofPlatform().daemon().name(name).unstarted(this);
+    }
+
+    void start() {
+        thread.start();
+    }
+
+    /// The thread ends soon; a source may still be asked once.
+    void stop() {
+        stopped = true;
+        signal();
+    }
+
+    void add(Outgoing stream) {
+        changes.add(
+                () -> {
+                    scheduler.add(stream.id, stream.trafficClass(), stream.weight, stream.id != 0);
+                    streams.add(stream);
+                });
+        signal();
+    }
+
+    void remove(Outgoing stream) {
+        changes.add(
+                () -> {
+                    scheduler.remove(stream.id);
+                    streams.remove(stream);
+                    stream.compressor.close();
+                });
+        signal();
+    }
+
+    LinkStats.Traffic sent() {
+        return sent;
+    }
+
+    void wakeAll() {
+        allWoken = true;
+        signal();
+    }
+
+    /// Cheap when the pump is at work anyway: one volatile read.
+    void signal() {
+        if (!signalled) {
+            signalled = true;
+            LockSupport.unpark(thread);
+        }
+    }
+
+    @Override
+    public void run() {
+        try {
+            while (!stopped) {
+                // Cleared before the state is read: whoever changes it later sets it again, and we
+                // do not park.
+                signalled = false;
+                long waitNanos = step();
+                if (waitNanos > 0 && !signalled && !stopped) {
+                    LockSupport.parkNanos(this, waitNanos);
+                }
+            }
+        } catch (RuntimeException | Error e) {
+            session.failed("sending failed: " + e, e);
+        } finally {
+            stopped = true;
+            for (Runnable change = changes.poll(); change != null; change = changes.poll()) {
+                change.run();
+            }
+            streams.forEach(s -> s.compressor.close());
+        }
+    }
+
+    /// Sends one packet, if any may be sent.
+    ///
+    /// @return how long there is nothing to do unless somebody signals, 0 to go on at once
+    private long step() {
+        collect();
+        if (!channel.isWritable()) {
+            return Long.MAX_VALUE;
+        }
+        var held = EnumSet.noneOf(TrafficClass.class);
+        long waitNanos = Long.MAX_VALUE;
+        synchronized (limiter) {
+            for (TrafficClass c : CLASSES) {
+                long wait = c == TrafficClass.CONTROL ? 0 : limiter.waitNanos(c);
+                if (wait > 0) {
+                    held.add(c);
+                    waitNanos = Math.min(waitNanos, Math.min(wait, MAX_WAIT_NANOS));
+                }
+            }
+        }
+        OptionalInt next = scheduler.next(held);
+        if (next.isEmpty()) {
+            return waitNanos;
+        }
+        for (Outgoing stream : streams) {
+            if (stream.id == next.getAsInt()) {
+                send(stream);
+                break;
+            }
+        }
+        return 0;
+    }
+
+    private void collect() {
+        for (Runnable change = changes.poll(); change != null; change = changes.poll()) {
+            change.run();
+        }
+        boolean all = allWoken;
+        if (all) {
+            allWoken = false;
+        }
+        for (Outgoing stream : streams) {
+            if (stream.creditInbox.get() != 0) {
+                scheduler.credit(stream.id, stream.creditInbox.getAndSet(0));
+                stream.creditBytes = scheduler.creditBytes(stream.id);
+            }
+            if (all || stream.woken) {
+                stream.woken = false;
+                scheduler.ready(stream.id, true, stream.trafficClass());
+            }
+        }
+    }
+
+    private void send(Outgoing stream) {
+        TrafficClass trafficClass = stream.trafficClass();
+        var frames = new ArrayList<Frame>();
+        int rawBytes = 0;
+        boolean drained = false;
+        while (rawBytes < BATCH_BYTES && !drained) {
+            Frame frame = stream.source.next(BATCH_BYTES - rawBytes);
+            if (frame == null) {
+                drained = true;
+            } else {
+                frames.add(frame);
+                rawBytes += FrameCodec.sizeOf(frame);
+            }
+        }
+        if (!frames.isEmpty()) {
+            ByteBuf packet = packet(stream, frames, rawBytes);
+            int wireBytes = packet.readableBytes();
+            scheduler.sent(stream.id, rawBytes);
+            stream.creditBytes = scheduler.creditBytes(stream.id);
+            stream.sent = stream.sent.plus(rawBytes, wireBytes);
+            sent = sent.plus(rawBytes, wireBytes);
+            synchronized (limiter) {
+                limiter.spend(
+                        wireBytes + (long) TLS_RECORD_BYTES * (1 + (wireBytes >> 14)),
+                        trafficClass);
+            }
+            channel.writeAndFlush(packet);
+        }
+        scheduler.ready(stream.id, !drained, stream.trafficClass());
+    }
+
+    /// One packet in a buffer that the channel releases.
+    private ByteBuf packet(Outgoing stream, List<Frame> frames, int rawBytes) {
+        int header = PacketCodec.HEADER_BYTES;
+        ByteBuf raw = channel.alloc().directBuffer(header + rawBytes, header + rawBytes);
+        ByteBuf packed = null;
+        try {
+            ByteBuffer bytes = raw.nioBuffer(0, header + rawBytes);
+            bytes.position(header);
+            for (Frame frame : frames) {
+                FrameCodec.encode(frame, bytes);
+            }
+            int rawCrc = PacketCodec.crc(bytes, header, rawBytes);
+            if (stream.compressor.wanted()) {
+                int room = header + Compressor.bound(rawBytes);
+                packed = channel.alloc().directBuffer(room, room);
+                ByteBuffer out = packed.nioBuffer(0, room).position(header);
+                Encoding how = stream.compressor.compress(bytes.flip().position(header), out);
+                if (how != Encoding.RAW) {
+                    int wireBytes = out.position() - header;
+                    out.rewind();
+                    PacketCodec.writeHeader(
+                            new Packet.Header(how, stream.id, wireBytes, rawBytes, rawCrc), out);
+                    packed.writerIndex(header + wireBytes);
+                    ByteBuf result = packed;
+                    packed = null;
+                    return result;
+                }
+            }
+            bytes.clear();
+            PacketCodec.writeHeader(
+                    new Packet.Header(Encoding.RAW, stream.id, rawBytes, rawBytes, rawCrc), bytes);
+            raw.writerIndex(header + rawBytes);
+            return raw.retain();
+        } finally {
+            raw.release();
+            if (packed != null) {
+                packed.release();
+            }
+        }
+    }
+}
