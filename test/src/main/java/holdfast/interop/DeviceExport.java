@@ -8,6 +8,7 @@ import holdfast.replicator.nbd.ExportException;
 import holdfast.replicator.nbd.Extent;
 import holdfast.replicator.nbd.Payload;
 import holdfast.replicator.nbd.Reply;
+
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
@@ -109,7 +110,8 @@ public final class DeviceExport implements Export {
                     extents.add(Extent.hole(data - at));
                     at = data;
                 } else {
-                    // A hole that begins here now was punched this moment; data is always safe to say.
+                    // A hole that begins here now was punched this moment; data is always safe to
+                    // say.
                     long hole = Math.min(end, Math.max(at + 1, device.nextHole(at)));
                     extents.add(Extent.data(hole - at));
                     at = hole;

@@ -5,6 +5,7 @@ import holdfast.replicator.nbd.Exports;
 import holdfast.replicator.nbd.NbdLimits;
 import holdfast.replicator.nbd.NbdServer;
 import holdfast.replicator.nbd.PayloadPool;
+
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;

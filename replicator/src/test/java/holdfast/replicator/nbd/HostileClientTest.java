@@ -3,21 +3,25 @@ package holdfast.replicator.nbd;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import holdfast.replicator.nbd.RawClient.OptionReply;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
-/// Clients that break the rules, by mistake or on purpose. None may harm another one; each test ends with a
-/// client that keeps them. Commands are numbers here: 0 READ, 1 WRITE, 2 DISC, 3 FLUSH, 4 TRIM, 5 CACHE,
-/// 6 WRITE_ZEROES, 7 BLOCK_STATUS.
+/// Clients that break the rules, by mistake or on purpose. None may harm another one; each test
+/// ends with a client that keeps them. Commands are numbers here: 0 READ, 1 WRITE, 2 DISC, 3 FLUSH,
+/// 4 TRIM, 5 CACHE, 6 WRITE_ZEROES, 7 BLOCK_STATUS.
 @Timeout(20)
 class HostileClientTest {
     private static final int EPERM = 1;
@@ -126,7 +130,9 @@ class HostileClientTest {
     void lengthsThatLieInAContextQueryAreInvalid() throws IOException {
         byte[] good = RawClient.contexts("disk", "base:allocation");
         try (RawClient client = fixture.connect().greet(3)) {
-            assertEquals(OptionReply.ERR_INVALID, client.option(10, good).type()); // No structured replies yet.
+            assertEquals(
+                    OptionReply.ERR_INVALID,
+                    client.option(10, good).type()); // No structured replies yet.
             assertEquals(OptionReply.ACK, client.option(8, new byte[0]).type());
             for (int cut = 0; cut < good.length; cut++) {
                 byte[] bad = Arrays.copyOf(good, cut);
@@ -171,7 +177,7 @@ class HostileClientTest {
     @Test
     void unknownExportNameCloses() throws IOException {
         try (RawClient client = fixture.connect().greet(3)) {
-            client.putOption(1, "nobody".getBytes()).send();
+            client.putOption(1, "nobody".getBytes(UTF_8)).send();
             assertTrue(client.closedByServer());
         }
     }
@@ -180,7 +186,7 @@ class HostileClientTest {
     void exportNameAfterExtendedHeadersCloses() throws IOException {
         try (RawClient client = fixture.connect().greet(3)) {
             assertEquals(OptionReply.ACK, client.option(11, new byte[0]).type());
-            client.putOption(1, "disk".getBytes()).send();
+            client.putOption(1, "disk".getBytes(UTF_8)).send();
             assertTrue(client.closedByServer());
         }
     }
@@ -237,8 +243,18 @@ class HostileClientTest {
     @Test
     void rangesThatEndBehindTheExportOrWrapAreRefused() throws IOException {
         long[][] ranges = {
-            {SIZE, 1}, {SIZE - 1, 2}, {0, SIZE + 1}, {-1, 1}, {-1, 2}, {-4096, 4096}, {Long.MIN_VALUE, 4096},
-            {Long.MAX_VALUE, 4096}, {Long.MAX_VALUE, -1}, {1, -1}, {0, -1}, {-4096, 8192},
+            {SIZE, 1},
+            {SIZE - 1, 2},
+            {0, SIZE + 1},
+            {-1, 1},
+            {-1, 2},
+            {-4096, 4096},
+            {Long.MIN_VALUE, 4096},
+            {Long.MAX_VALUE, 4096},
+            {Long.MAX_VALUE, -1},
+            {1, -1},
+            {0, -1},
+            {-4096, 8192},
         };
         try (RawClient client = fixture.open("disk")) {
             for (long[] range : ranges) {
@@ -247,7 +263,9 @@ class HostileClientTest {
                 }
                 assertEquals(ENOSPC, client.request(0, 6, range[0], (int) range[1]));
                 if (range[1] > 0 && range[1] <= 8192) {
-                    client.putRequest(0, 1, 9, range[0], (int) range[1]).out.write(new byte[(int) range[1]]);
+                    client.putRequest(0, 1, 9, range[0], (int) range[1])
+                            .out
+                            .write(new byte[(int) range[1]]);
                     client.send();
                     assertEquals(ENOSPC, client.simpleReply(9));
                 }
@@ -388,7 +406,9 @@ class HostileClientTest {
         try (RawClient client = fixture.open("disk")) {
             client.putRequest(0, 1, 1, 4096, 4096).out.write(new byte[4096]);
             client.putRequest(0, 2, 2, 0, 0);
-            client.putRequest(0, 1, 3, 8192, 16).out.write(new byte[16]); // Nothing counts after it.
+            client.putRequest(0, 1, 3, 8192, 16)
+                    .out
+                    .write(new byte[16]); // Nothing counts after it.
             client.send();
             assertEquals(0, client.simpleReply(1));
             assertTrue(client.closedByServer());
@@ -419,8 +439,14 @@ class HostileClientTest {
                     int command = random.nextInt(9);
                     int length = random.nextInt(5) == 0 ? random.nextInt() : random.nextInt(5000);
                     long offset = random.nextInt(5) == 0 ? random.nextLong() : random.nextInt(SIZE);
-                    client.putRequest(random.nextInt(4) == 0 ? random.nextInt(64) : 0, command, i, offset, length);
-                    client.out.write(new byte[command == 1 && length > 0 ? Math.min(length, 5000) : 0]);
+                    client.putRequest(
+                            random.nextInt(4) == 0 ? random.nextInt(64) : 0,
+                            command,
+                            i,
+                            offset,
+                            length);
+                    client.out.write(
+                            new byte[command == 1 && length > 0 ? Math.min(length, 5000) : 0]);
                 }
                 sendToWhoeverListens(client);
             }

@@ -134,12 +134,18 @@ final class MemoryExport implements Export {
     public void writeZeroes(
             long offsetBytes, long lengthBytes, boolean noHole, boolean fua, Reply reply) {
         String flags = (noHole ? " no-hole" : "") + (fua ? " fua" : "");
-        change("zero " + offsetBytes + "+" + lengthBytes + flags, reply, () -> zero(offsetBytes, lengthBytes));
+        change(
+                "zero " + offsetBytes + "+" + lengthBytes + flags,
+                reply,
+                () -> zero(offsetBytes, lengthBytes));
     }
 
     @Override
     public void trim(long offsetBytes, long lengthBytes, boolean fua, Reply reply) {
-        change("trim " + offsetBytes + "+" + lengthBytes, reply, () -> zero(offsetBytes, lengthBytes));
+        change(
+                "trim " + offsetBytes + "+" + lengthBytes,
+                reply,
+                () -> zero(offsetBytes, lengthBytes));
     }
 
     @Override

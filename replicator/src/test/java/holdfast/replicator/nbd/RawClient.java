@@ -12,8 +12,8 @@ import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
-/// A client that sends exactly what a test tells it to, with the protocol's numbers written out anew: it
-/// must not share a mistake with the server.
+/// A client that sends exactly what a test tells it to, with the protocol's numbers written out
+/// anew: it must not share a mistake with the server.
 final class RawClient implements AutoCloseable {
     final SocketChannel channel;
     final DataInputStream in;
@@ -132,7 +132,8 @@ final class RawClient implements AutoCloseable {
         }
     }
 
-    RawClient putRequest(int flags, int command, long cookie, long offset, int length) throws IOException {
+    RawClient putRequest(int flags, int command, long cookie, long offset, int length)
+            throws IOException {
         out.writeInt(0x25609513);
         out.writeShort(flags);
         out.writeShort(command);
@@ -142,7 +143,8 @@ final class RawClient implements AutoCloseable {
         return this;
     }
 
-    RawClient putExtended(int flags, int command, long cookie, long offset, long length) throws IOException {
+    RawClient putExtended(int flags, int command, long cookie, long offset, long length)
+            throws IOException {
         out.writeInt(0x21e41c71);
         out.writeShort(flags);
         out.writeShort(command);

@@ -16,13 +16,7 @@ final class ServerFixture implements AutoCloseable {
     /// Short, so that tests can wait for them.
     static final NbdLimits SMALL =
             new NbdLimits(
-                    64,
-                    8,
-                    Duration.ofMillis(400),
-                    Duration.ofMillis(400),
-                    64,
-                    8 << 20,
-                    8 << 20);
+                    64, 8, Duration.ofMillis(400), Duration.ofMillis(400), 64, 8 << 20, 8 << 20);
 
     final MemoryExport disk = new MemoryExport("disk", SIZE_BYTES);
     final MemoryExport other = new MemoryExport("other", SIZE_BYTES);
@@ -49,7 +43,8 @@ final class ServerFixture implements AutoCloseable {
         return client;
     }
 
-    /// Shows that a client that keeps the rules is served: handshake, write, read, flush, disconnect.
+    /// Shows that a client that keeps the rules is served: handshake, write, read, flush,
+    /// disconnect.
     void assertServesOthers() throws IOException {
         try (RawClient good = open("other")) {
             byte[] data = new byte[4096];

@@ -1,0 +1,70 @@
+package holdfast.replicator.nbd;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.api.Test;
+
+import java.nio.ByteBuffer;
+
+class PayloadPoolTest {
+    private final PayloadPool pool = new PayloadPool(1 << 20);
+
+    @Test
+    void everyLengthFitsAndStartsOnAPage() {
+        int[] lengths = {
+            0, 1, 4095, 4096, 4097, 65536, 65536 + 4096, 65536 + 4097, 1 << 20, (32 << 20) + 4096
+        };
+        for (int length : lengths) {
+            Payload payload = pool.acquire(length);
+            assertEquals(0, payload.data().position());
+            assertEquals(length, payload.data().limit());
+            assertEquals(0, payload.data().alignmentOffset(0, 4096));
+            assertTrue(
+                    payload.data().capacity() <= Math.max(4096, 2 * length + 4096),
+                    "wasteful for " + length);
+            payload.release();
+        }
+        assertThrows(IllegalArgumentException.class, () -> pool.acquire((32 << 20) + 4097));
+        assertEquals(0, pool.usedBytes());
+    }
+
+    @Test
+    void whatIsReleasedIsUsedAgainUpToTheLimit() {
+        Payload first = pool.acquire(4096);
+        first.data().position(100);
+        first.release();
+        assertEquals(4096, pool.idleBytes());
+        Payload again = pool.acquire(10);
+        assertSame(first, again);
+        assertEquals(0, again.data().position());
+        assertEquals(10, again.data().limit());
+        again.release();
+        pool.acquire(4 << 20).release();
+        assertEquals(4096, pool.idleBytes());
+        assertEquals(0, pool.usedBytes());
+    }
+
+    @Test
+    void lastReleaseGivesItBackAndOneMoreIsABug() {
+        Payload payload = pool.acquire(4096);
+        payload.retain();
+        payload.release();
+        assertEquals(4096, pool.usedBytes());
+        payload.release();
+        assertEquals(0, pool.usedBytes());
+        assertThrows(IllegalStateException.class, payload::release);
+        assertThrows(IllegalStateException.class, payload::retain);
+    }
+
+    @Test
+    void viewsAreIndependentOfTheOwnersPosition() {
+        Payload payload = Payload.of(ByteBuffer.wrap(new byte[] {1, 2, 3}));
+        payload.data().position(3);
+        assertEquals(3, payload.view().remaining());
+        assertTrue(payload.view().isReadOnly());
+        payload.release();
+    }
+}
