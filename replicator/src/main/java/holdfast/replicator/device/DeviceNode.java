@@ -59,7 +59,7 @@ public record DeviceNode(Path path, boolean isBlockDevice, long device, long ino
         return this;
     }
 
-    /// Names the content for [DeviceLock]: equal for a file, its hard links, symbolic links, bind
+    /// Names the content for [OwnedLock]: equal for a file, its hard links, symbolic links, bind
     /// mounts and loop devices.
     String lockKey() throws DeviceException {
         DeviceNode root = root();

@@ -8,7 +8,7 @@ import java.util.Objects;
 /// which everyone who touches it opens it (R12).
 ///
 /// A block device is opened exclusively, so nobody mounts it, swaps on it or builds a mapping over
-/// it while it is held. For a file the kernel has nothing like that; [DeviceLock] keeps our own
+/// it while it is held. For a file the kernel has nothing like that; [OwnedLock] keeps our own
 /// daemons apart, and a file that a loop device uses is refused.
 public final class FileBlockDevice implements BlockDevice {
     private static final int FILE_BLOCK_BYTES = 512;
@@ -72,6 +72,9 @@ public final class FileBlockDevice implements BlockDevice {
             if (writing && node.isBlockDevice() && file.isReadOnlyDevice()) {
                 throw new DeviceException(Errno.EROFS, path + " takes no writes");
             }
+            if (writing && !node.isBlockDevice()) {
+                lock(file);
+            }
             return new FileBlockDevice(file, node);
         } catch (DeviceException | RuntimeException e) {
             file.close();
@@ -84,6 +87,7 @@ public final class FileBlockDevice implements BlockDevice {
         RawFile file =
                 RawFile.open(path.toString(), Native.O_RDWR | Native.O_CREAT | Native.O_EXCL, 0600);
         try {
+            lock(file);
             file.truncate(sizeBytes);
             file.sync();
             RawFile.syncDirectory(path.toAbsolutePath().getParent().toString());
@@ -92,6 +96,16 @@ public final class FileBlockDevice implements BlockDevice {
             file.close();
             path.toFile().delete();
             throw e;
+        }
+    }
+
+    /// A file has no exclusive opening; this at least keeps out daemons that share no lock
+    /// directory, and programs that are as polite. Not for a block device, where udev takes the
+    /// same lock to look at it.
+    private static void lock(RawFile file) throws DeviceException {
+        if (!file.tryLock()) {
+            throw new DeviceException(
+                    Errno.EBUSY, file.name() + " is open for writing somewhere else");
         }
     }
 
