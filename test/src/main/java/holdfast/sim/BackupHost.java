@@ -1,0 +1,660 @@
+package holdfast.sim;
+
+import holdfast.replicator.journal.JournalIndex;
+import holdfast.replicator.journal.JournalRecord;
+import holdfast.replicator.journal.JournalRecord.Found;
+import holdfast.replicator.journal.JournalRecord.Kind;
+import holdfast.replicator.state.Backup;
+import holdfast.replicator.state.BackupEffects;
+import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.FrameCodec;
+import holdfast.tunnel.wire.Position;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.Iterator;
+import java.util.List;
+import java.util.SplittableRandom;
+
+/// The backup's machine: [Backup] with a base, a journal and a superblock on simulated disks. It does what the daemon's
+/// shell does, one small step at a time, so that a crash may fall between any two.
+final class BackupHost implements BackupEffects {
+    /// Work on the base, done strictly in the order it was asked for.
+    private sealed interface BaseWork {
+        record Write(long session, long sequence, long offset, int length, byte[] data) implements BaseWork {}
+
+        record Digest(long session, long offset, int length, byte[] asked) implements BaseWork {}
+    }
+
+    private final Simulation sim;
+    private final Scenario scenario;
+    private final SplittableRandom random;
+    private final SimDisk base;
+    private final SimDisk journal;
+
+    // The superblock: each change of it is atomic.
+    private Backup.Base durableBase;
+    private boolean durableBlank;
+    private long incarnation;
+
+    /// Counts starts, so that what an earlier life had asked for comes to nothing.
+    private int life;
+    private Backup backup;
+    private boolean up;
+    private long appendedEnd;
+    private long freed;
+    private boolean journalSyncing;
+    private long durableEnd;
+    private final ArrayDeque<BaseWork> baseWork = new ArrayDeque<>();
+    private boolean baseBusy;
+    private long syncSession;
+    private long syncSequence;
+    private int unsyncedBaseWrites;
+    private boolean rollAsked;
+    private boolean settleAsked;
+    private Iterator<JournalIndex.Run> rollRuns;
+    private boolean rolling;
+    private long frozenUntil;
+    private SimLink link;
+
+    // For the checks.
+    private Position acknowledged = Position.NONE;
+    private final BitSet fresh = new BitSet();
+    private final BitSet staged = new BitSet();
+    private Position checkedAt = Position.NONE;
+    private long seenEpoch;
+
+    BackupHost(Simulation sim, Scenario scenario, SplittableRandom random, Backup.Base first) {
+        this.sim = sim;
+        this.scenario = scenario;
+        this.random = random;
+        base = new SimDisk(scenario.deviceBytes());
+        journal = new SimDisk((int) scenario.journalBytes());
+        durableBase = first;
+        durableBlank = scenario.blank();
+        if (!durableBlank) {
+            byte[] junk = Tags.content(-1, 0, scenario.deviceBytes() / 512 * 512);
+            base.write(0, junk.length, junk);
+            base.syncNow();
+        }
+    }
+
+    // ---- life ----------------------------------------------------------------------------------------------------
+
+    void start() {
+        // What a killed daemon had written and not synced must not be taken for durable.
+        journal.syncNow();
+        base.syncNow();
+        incarnation++;
+        life++;
+        backup = open(durableBase, durableBlank, incarnation, this, journal, durableBase);
+        up = true;
+        freed = durableBase.watermark() / scenario.segmentBytes() * scenario.segmentBytes();
+        appendedEnd = 0;
+        durableEnd = 0;
+        fresh.set(0, (scenario.deviceBytes() + 4095) / 4096);
+        sim.check("backup started");
+        keepRolling(life);
+    }
+
+    /// The shell also looks by itself now and then whether there is something to roll.
+    private void keepRolling(int of) {
+        sim.agenda().in(
+                500_000_000L,
+                () -> {
+                    if (of == life && up) {
+                        wakeRoller();
+                        keepRolling(of);
+                    }
+                });
+    }
+
+    private Backup open(
+            Backup.Base from, boolean blank, long incarnation, BackupEffects fx, SimDisk journal, Backup.Base known) {
+        Backup opened =
+                new Backup(
+                        new Backup.Config(
+                                Simulation.RESOURCE,
+                                scenario.deviceBytes(),
+                                scenario.journalBytes(),
+                                scenario.segmentBytes(),
+                                scenario.rollBytes(),
+                                blank,
+                                scenario.limits().runBlocks()),
+                        from,
+                        incarnation,
+                        fx);
+        try {
+            String damage = opened.recover((address, into) -> read(journal, known, address, into));
+            if (damage != null) {
+                throw new Violation("PFX", "the journal is taken for damaged: " + damage);
+            }
+        } catch (IOException e) {
+            throw new IllegalStateException(e);
+        }
+        return opened;
+    }
+
+    private int read(SimDisk journal, Backup.Base known, long address, ByteBuffer into) {
+        long from = known.watermark() / scenario.segmentBytes() * scenario.segmentBytes();
+        long left = from + scenario.journalBytes() - address;
+        int total = (int) Math.min(into.remaining(), Math.max(0, left));
+        int done = 0;
+        while (done < total) {
+            int at = (int) ((address + done) % scenario.journalBytes());
+            int part = Math.min(total - done, journal.size() - at);
+            into.put(journal.now(), at, part);
+            done += part;
+        }
+        return total;
+    }
+
+    /// @param power whether the power is cut; else the process alone is killed and the kernel keeps what was written
+    void crash(boolean power) {
+        if (!up) {
+            return;
+        }
+        sim.reached(power ? Rare.BACKUP_POWER_CUT : Rare.BACKUP_KILLED);
+        if (backup.openEpoch() != 0) {
+            sim.reached(Rare.BACKUP_CRASH_WITH_OPEN_EPOCH);
+        }
+        if (!backup.everCommitted() && !durableBlank) {
+            sim.reached(Rare.BACKUP_CRASH_IN_FIRST_SYNC);
+        }
+        if (rolling) {
+            sim.reached(Rare.BACKUP_CRASH_MID_ROLL);
+        }
+        if (power) {
+            int fate = Math.min(scenario.cutFate(), 2);
+            journal.powerCut(random, fate);
+            base.powerCut(random, fate);
+        }
+        long had = appendedEnd;
+        up = false;
+        life++;
+        link = null;
+        backup = null;
+        journalSyncing = false;
+        baseWork.clear();
+        baseBusy = false;
+        unsyncedBaseWrites = 0;
+        rolling = false;
+        rollRuns = null;
+        rollAsked = false;
+        sim.closeViews();
+        if (power && had > durableEnd) {
+            sim.reached(Rare.TORN_TAIL_DROPPED);
+        }
+    }
+
+    boolean isUp() {
+        return up;
+    }
+
+    Backup backup() {
+        return backup;
+    }
+
+    private void later(long nanos, Runnable task) {
+        int of = life;
+        long frozen = Math.max(0, frozenUntil - sim.agenda().nowNanos());
+        sim.agenda().in(nanos + frozen, () -> {
+            if (of == life) {
+                task.run();
+            }
+        });
+    }
+
+    private long diskTime() {
+        return random.nextLong(scenario.backupDiskNanos()) + 1000;
+    }
+
+    void freezeUntil(long nanos) {
+        frozenUntil = Math.max(frozenUntil, nanos);
+        sim.reached(Rare.BACKUP_DISK_FROZEN);
+    }
+
+    // ---- the session ---------------------------------------------------------------------------------------------
+
+    void sessionUp(SimLink link) {
+        this.link = link;
+        backup.sessionUp();
+    }
+
+    /// @param of only if this is still the session
+    void sessionDown(SimLink of) {
+        if (up && link == of) {
+            link = null;
+            backup.sessionDown();
+        }
+    }
+
+    void received(SimLink of, List<Frame> frames) {
+        if (of != link) {
+            return;
+        }
+        for (Frame frame : frames) {
+            if (!up || of != link) {
+                return;
+            }
+            sim.note("backup < " + frame.getClass().getSimpleName(), FrameCodec.sizeOf(frame), backup.openEpoch());
+            switch (frame) {
+                case Frame.Data data -> {
+                    mark(data);
+                    backup.on(data, FrameCodec.sizeOf(frame), sim.wallMillis());
+                    sim.check("frame");
+                }
+                case Frame.OfResource control -> backup.on(control);
+                case Frame.Control other -> throw new IllegalStateException("sent by nobody: " + other);
+            }
+        }
+    }
+
+    private void mark(Frame.Data frame) {
+        switch (frame) {
+            case Frame.Write w -> mark(fresh, w.offsetBytes(), w.data().remaining());
+            case Frame.Zero z -> mark(fresh, z.offsetBytes(), z.lengthBytes());
+            case Frame.EpochBegin b -> {
+                if (b.epoch() != seenEpoch) {
+                    staged.clear();
+                }
+                seenEpoch = b.epoch();
+            }
+            case Frame.EpochBlocks b -> {
+                mark(staged, b.offsetBytes(), b.data().remaining());
+                mark(fresh, b.offsetBytes(), b.data().remaining());
+            }
+            case Frame.EpochZero z -> {
+                mark(staged, z.offsetBytes(), z.lengthBytes());
+                mark(fresh, z.offsetBytes(), z.lengthBytes());
+            }
+            case Frame.Heartbeat _, Frame.EpochCommit _, Frame.SyncBlocks _, Frame.SyncZero _, Frame.Compare _ -> {}
+        }
+    }
+
+    private static void mark(BitSet set, long offset, long length) {
+        set.set((int) (offset / 4096), (int) ((offset + length + 4095) / 4096));
+    }
+
+    @Override
+    public void send(Frame.OfResource frame) {
+        if (frame instanceof Frame.Ack ack) {
+            Position committed = backup.committed();
+            if (!ack.committed().isNone() && sim.truth().isBefore(committed, ack.committed())) {
+                throw new Violation("LOW", "acknowledges " + ack.committed() + ", would yield " + committed);
+            }
+            if (sim.truth().isBefore(acknowledged, ack.committed())) {
+                acknowledged = ack.committed();
+            }
+        }
+        if (frame instanceof Frame.Refused refused) {
+            sim.refused("backup", refused.reason());
+        }
+        sim.note("backup > " + frame.getClass().getSimpleName(), backup.committed().number(), 0);
+        if (link != null) {
+            sim.sentByBackup(frame);
+            link.toPrimary().send(0, List.of(frame));
+        }
+    }
+
+    @Override
+    public void grant(long bytes) {
+        if (link != null) {
+            link.toPrimary().send(0, List.of(new Frame.Credit(1, bytes)));
+        }
+    }
+
+    @Override
+    public void event(String kind, String text) {
+        sim.event("backup", kind, text);
+        if (kind.equals("journal-full")) {
+            sim.reached(Rare.JOURNAL_FULL);
+        }
+    }
+
+    // ---- the journal ---------------------------------------------------------------------------------------------
+
+    @Override
+    public void append(long address, ByteBuffer header, ByteBuffer data) {
+        int length = header.remaining() + (data == null ? 0 : data.remaining());
+        if (address + length > freed + scenario.journalBytes()) {
+            throw new Violation("BND", "the journal's record at %d overwrites what is needed".formatted(address));
+        }
+        if (JournalRecord.decode(header) instanceof Found.Good(JournalRecord record) && record.kind() == Kind.PAD) {
+            sim.reached(Rare.JOURNAL_PAD);
+        }
+        if (address >= scenario.journalBytes()) {
+            sim.reached(Rare.JOURNAL_WRAPPED);
+        }
+        long at = address % scenario.journalBytes();
+        journal.write(at, header);
+        if (data != null) {
+            journal.write(at + JournalRecord.HEADER_BYTES, data);
+        }
+        appendedEnd = address + JournalRecord.totalBytes(data == null ? 0 : data.remaining());
+        syncJournal();
+    }
+
+    private void syncJournal() {
+        if (journalSyncing || appendedEnd <= durableEnd) {
+            return;
+        }
+        journalSyncing = true;
+        later(
+                random.nextLong(300_000),
+                () -> {
+                    long mark = journal.sync();
+                    long upTo = appendedEnd;
+                    later(
+                            diskTime(),
+                            () -> {
+                                journal.synced(mark);
+                                durableEnd = upTo;
+                                journalSyncing = false;
+                                sim.cloneAndCrash();
+                                backup.durable(upTo);
+                                sim.check("durable");
+                                sim.cloneAndCrash();
+                                syncJournal();
+                            });
+                });
+    }
+
+    @Override
+    public void free(long beforeAddress) {
+        freed = beforeAddress;
+    }
+
+    // ---- the base ------------------------------------------------------------------------------------------------
+
+    @Override
+    public void writeBase(long session, long sequence, long offsetBytes, long lengthBytes, ByteBuffer data) {
+        durableBlank = false;
+        byte[] bytes = null;
+        if (data != null) {
+            bytes = new byte[data.remaining()];
+            data.get(data.position(), bytes);
+        }
+        baseWork.add(new BaseWork.Write(session, sequence, offsetBytes, (int) lengthBytes, bytes));
+        workOnBase();
+    }
+
+    @Override
+    public void digest(long session, long offsetBytes, int lengthBytes, byte[] root) {
+        baseWork.add(new BaseWork.Digest(session, offsetBytes, lengthBytes, root));
+        workOnBase();
+    }
+
+    private void workOnBase() {
+        if (baseBusy) {
+            return;
+        }
+        if (unsyncedBaseWrites > 0 && (baseWork.isEmpty() || unsyncedBaseWrites > 8)) {
+            syncBase(this::workOnBase);
+            return;
+        }
+        BaseWork next = baseWork.poll();
+        if (next == null) {
+            return;
+        }
+        baseBusy = true;
+        later(diskTime() / 4, () -> work(next));
+    }
+
+    private void work(BaseWork next) {
+        baseBusy = false;
+        switch (next) {
+            case BaseWork.Write w -> {
+                base.write(w.offset, w.length, w.data);
+                syncSession = w.session;
+                syncSequence = w.sequence;
+                unsyncedBaseWrites++;
+                workOnBase();
+            }
+            case BaseWork.Digest d -> {
+                if (backup.everCommitted() || unsyncedBaseWrites == 0) {
+                    answer(d);
+                    workOnBase();
+                } else {
+                    syncBase(
+                            () -> {
+                                answer(d);
+                                workOnBase();
+                            });
+                }
+            }
+        }
+    }
+
+    private void answer(BaseWork.Digest d) {
+        byte[] range = new byte[d.length];
+        readCommitted(backup.committedIndex(), base, journal, d.offset, range);
+        byte[] blockDigests = Digests.ofBlocks(range);
+        backup.digested(d.session, d.offset, d.length, d.asked, blockDigests, Digests.root(blockDigests));
+    }
+
+    private void syncBase(Runnable then) {
+        baseBusy = true;
+        long mark = base.sync();
+        long session = syncSession;
+        long sequence = syncSequence;
+        unsyncedBaseWrites = 0;
+        later(
+                diskTime(),
+                () -> {
+                    base.synced(mark);
+                    baseBusy = false;
+                    backup.baseDurable(session, sequence);
+                    then.run();
+                });
+    }
+
+    static void readCommitted(JournalIndex index, SimDisk base, SimDisk journal, long offset, byte[] into) {
+        System.arraycopy(base.now(), (int) offset, into, 0, into.length);
+        long end = offset + into.length;
+        for (long at = offset; at < end; ) {
+            JournalIndex.Run run = index.at(at);
+            if (run == null || run.offsetBytes() >= end) {
+                return;
+            }
+            int to = (int) (run.offsetBytes() - offset);
+            int length = (int) (Math.min(run.endBytes(), end) - run.offsetBytes());
+            if (run.isZero()) {
+                Arrays.fill(into, to, to + length, (byte) 0);
+            } else {
+                System.arraycopy(journal.now(), (int) (run.dataAddress() % journal.size()), into, to, length);
+            }
+            at = run.endBytes();
+        }
+    }
+
+    // ---- rolling forward -----------------------------------------------------------------------------------------
+
+    @Override
+    public void wakeRoller() {
+        if (!rollAsked) {
+            rollAsked = true;
+            later(random.nextLong(1_000_000), () -> {
+                rollAsked = false;
+                startRoll();
+            });
+        }
+    }
+
+    void settle() {
+        if (up) {
+            settleAsked = true;
+            wakeRoller();
+        }
+    }
+
+    private void startRoll() {
+        if (rolling) {
+            return;
+        }
+        Backup.Roll roll = backup.startRoll(settleAsked);
+        settleAsked = false;
+        if (roll == null) {
+            return;
+        }
+        sim.note("roll", roll.reached().watermark(), roll.reached().position().number());
+        rolling = true;
+        rollRuns = roll.index().all().iterator();
+        rollStep(roll);
+    }
+
+    private void rollStep(Backup.Roll roll) {
+        int steps = 1 + random.nextInt(8);
+        for (int i = 0; i < steps && rollRuns.hasNext(); i++) {
+            JournalIndex.Run run = rollRuns.next();
+            byte[] data = null;
+            if (!run.isZero()) {
+                int at = (int) (run.dataAddress() % journal.size());
+                data = Arrays.copyOfRange(journal.now(), at, at + (int) run.lengthBytes());
+            }
+            base.write(run.offsetBytes(), (int) run.lengthBytes(), data);
+            mark(fresh, run.offsetBytes(), run.lengthBytes());
+        }
+        sim.check("roll step");
+        if (rollRuns.hasNext()) {
+            later(diskTime(), () -> rollStep(roll));
+            return;
+        }
+        long mark = base.sync();
+        later(diskTime(), () -> {
+            base.synced(mark);
+            sim.cloneAndCrash();
+            later(diskTime(), () -> {
+                durableBase = roll.reached();
+                later(random.nextLong(100_000), () -> {
+                    rolling = false;
+                    sim.reached(Rare.ROLLED);
+                    backup.rolled(roll);
+                    sim.check("rolled");
+                    sim.cloneAndCrash();
+                });
+            });
+        });
+    }
+
+    boolean isRolling() {
+        return rolling;
+    }
+
+    // ---- the checks ----------------------------------------------------------------------------------------------
+
+    /// PFX and LOW on what may have changed since the last check.
+    void check(String where) {
+        if (backup == null || !backup.everCommitted()) {
+            return;
+        }
+        Position committed = backup.committed();
+        if (sim.truth().isBefore(committed, acknowledged)) {
+            throw new Violation("LOW", where + ": " + acknowledged + " was acknowledged, would yield " + committed);
+        }
+        if (!committed.equals(checkedAt)) {
+            fresh.or(staged);
+            sim.truth().moveBackup(committed, fresh);
+            checkedAt = committed;
+        }
+        byte[] expected = sim.truth().backupImage();
+        for (int block = fresh.nextSetBit(0); block >= 0; ) {
+            int endBlock = fresh.nextClearBit(block);
+            int from = block * 4096;
+            byte[] found = new byte[Math.min(endBlock * 4096, scenario.deviceBytes()) - from];
+            readCommitted(backup.committedIndex(), base, journal, from, found);
+            sim.countCheckedBlocks(endBlock - block);
+            if (!Arrays.equals(found, 0, found.length, expected, from, from + found.length)) {
+                throw new Violation("PFX", where + ": the copy at " + committed + " is not that image: "
+                        + SimDisk.describe(Arrays.copyOfRange(expected, from, from + found.length), found, 8)
+                        + " in the blocks from " + block);
+            }
+            block = fresh.nextSetBit(endBlock);
+        }
+        fresh.clear();
+    }
+
+    void checkAll(String where) {
+        fresh.set(0, (scenario.deviceBytes() + 4095) / 4096);
+        check(where);
+    }
+
+    /// PFX and LOW as if the power were cut now: on a copy, which is thrown away.
+    void checkCrashedClone(SplittableRandom own) {
+        if (!up) {
+            return;
+        }
+        SimDisk baseCopy = base.copy();
+        SimDisk journalCopy = journal.copy();
+        int fate = own.nextInt(4);
+        baseCopy.powerCut(own, fate);
+        journalCopy.powerCut(own, fate);
+        Backup clone = open(durableBase, false, incarnation + 1, new NoEffects(), journalCopy, durableBase);
+        if (!clone.everCommitted()) {
+            if (!acknowledged.isNone()) {
+                throw new Violation("LOW", "after a power cut nothing is left of " + acknowledged);
+            }
+            return;
+        }
+        if (sim.truth().isBefore(clone.committed(), acknowledged)) {
+            throw new Violation("LOW", "after a power cut %s is left, %s was acknowledged"
+                    .formatted(clone.committed(), acknowledged));
+        }
+        byte[] expected = sim.truth().imageAt(clone.committed());
+        byte[] found = new byte[scenario.deviceBytes()];
+        readCommitted(clone.committedIndex(), baseCopy, journalCopy, 0, found);
+        sim.countCheckedBlocks((found.length + 4095) / 4096);
+        if (!Arrays.equals(expected, found)) {
+            throw new Violation("PFX", "after a power cut the copy at " + clone.committed() + " is not that image: "
+                    + SimDisk.describe(expected, found, 8));
+        }
+    }
+
+    /// PIT: a view reads as the point it was opened at.
+    void checkView(Backup.View view) {
+        byte[] found = new byte[scenario.deviceBytes()];
+        readCommitted(view.index(), base, journal, 0, found);
+        byte[] expected = sim.truth().imageAt(view.position());
+        if (!Arrays.equals(expected, found)) {
+            throw new Violation("PIT", "the view of " + view.position() + " is not that image: "
+                    + SimDisk.describe(expected, found, 8));
+        }
+    }
+
+    boolean isSettled() {
+        return up && durableBase.position().equals(backup.committed()) && !rolling;
+    }
+
+    byte[] baseImage() {
+        return base.now();
+    }
+
+    private static final class NoEffects implements BackupEffects {
+        @Override
+        public void send(Frame.OfResource frame) {}
+
+        @Override
+        public void append(long address, ByteBuffer header, ByteBuffer data) {}
+
+        @Override
+        public void writeBase(long session, long sequence, long offsetBytes, long lengthBytes, ByteBuffer data) {}
+
+        @Override
+        public void digest(long session, long offsetBytes, int lengthBytes, byte[] root) {}
+
+        @Override
+        public void grant(long bytes) {}
+
+        @Override
+        public void wakeRoller() {}
+
+        @Override
+        public void free(long beforeAddress) {}
+
+        @Override
+        public void event(String kind, String text) {}
+    }
+}

@@ -1,0 +1,690 @@
+package holdfast.sim;
+
+import holdfast.replicator.state.BlockRun;
+import holdfast.replicator.state.BlockSet;
+import holdfast.replicator.state.Budget;
+import holdfast.replicator.state.Held;
+import holdfast.replicator.state.Op;
+import holdfast.replicator.state.Primary;
+import holdfast.replicator.state.PrimaryEffects;
+import holdfast.replicator.state.ReadRun;
+import holdfast.replicator.state.ReplicationState;
+import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.FrameCodec;
+import holdfast.tunnel.wire.Position;
+import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.UUID;
+
+/// The primary's machine: [Primary] with a disk and a superblock, doing what the daemon's shell does, one small step at a
+/// time, so that a crash may fall between any two.
+final class PrimaryHost implements PrimaryEffects {
+    private static final UUID NODE = new UUID(1, 1);
+
+    /// One request of the application.
+    private static final class Request {
+        private final long id;
+        private final Op op;
+        private final byte[] data;
+        private final boolean sync;
+        private boolean synced;
+        private boolean held;
+
+        private Request(long id, Op op, byte[] data, boolean sync) {
+            this.id = id;
+            this.op = op;
+            this.data = data;
+            this.sync = sync;
+        }
+    }
+
+    /// An op does not know its request before it is made.
+    private static final class Owner {
+        private Request request;
+    }
+
+    private final Simulation sim;
+    private final Scenario scenario;
+    private final SplittableRandom random;
+    private final SimDisk disk;
+    private final Budget budget;
+
+    // The superblock; each change of it is atomic.
+    private Ancestry durableAncestry = Ancestry.EMPTY;
+    private Position durableAcknowledged = Position.NONE;
+    private long durablePeerCopy;
+    private Primary.Attached durableClean;
+    private Position durableEnd = Position.NONE;
+
+    private int life;
+    private Primary primary;
+    private boolean up;
+    private boolean stopping;
+    private SimLink link;
+    private long credit;
+    private boolean pumpDue;
+    private boolean readDue;
+    private int reading;
+    private int outstanding;
+    /// Pieces that are between the door and their number.
+    private int inFlight;
+    private final List<Request> onTheirWay = new ArrayList<>();
+    private final ArrayDeque<Frame> sentSinceUp = new ArrayDeque<>();
+    private long slowUntil;
+    private boolean failNextWrite;
+    private boolean diskFailed;
+    private boolean inSessionDown;
+    private boolean inHello;
+    private boolean greeted;
+
+    PrimaryHost(Simulation sim, Scenario scenario, SplittableRandom random) {
+        this.sim = sim;
+        this.scenario = scenario;
+        this.random = random;
+        disk = new SimDisk(scenario.deviceBytes());
+        budget = Budget.of(scenario.budgetBytes());
+        if (scenario.startsFilled()) {
+            int half = scenario.deviceBytes() / 2 / 512 * 512;
+            disk.write(0, half, Tags.content(-2, 0, half));
+            disk.syncNow();
+        }
+        // Before its first attach nothing is known of any peer, so every block may be missing there.
+        BlockSet dirty = new BlockSet(BlockSet.blocksOf(scenario.deviceBytes()));
+        durableClean =
+                new Primary.Attached(
+                        Ancestry.EMPTY, Position.NONE, 0, dirty, new BlockSet(dirty.capacity()));
+    }
+
+    // ---- life ----------------------------------------------------------------------------------------------------
+
+    void start() {
+        life++;
+        Ancestry.Reason reason =
+                durableAncestry.entries().isEmpty()
+                        ? Ancestry.Reason.CREATE
+                        : durableClean != null ? Ancestry.Reason.ATTACH : Ancestry.Reason.CRASH;
+        Position parent =
+                switch (reason) {
+                    case CREATE -> Position.NONE;
+                    case ATTACH -> durableEnd;
+                    default -> durableAcknowledged.generation() == durableAncestry.generation()
+                            ? durableAcknowledged
+                            : new Position(durableAncestry.generation(), 0);
+                };
+        long generation = random.nextLong() | 1;
+        durableAncestry =
+                durableAncestry.plus(
+                        new Ancestry.Entry(generation, parent, reason, NODE, sim.wallMillis()));
+        Primary.Attached attached;
+        if (reason == Ancestry.Reason.CRASH) {
+            BlockSet suspect = new BlockSet(BlockSet.blocksOf(scenario.deviceBytes()));
+            suspect.addAll();
+            attached =
+                    new Primary.Attached(
+                            durableAncestry,
+                            durableAcknowledged,
+                            durablePeerCopy,
+                            new BlockSet(suspect.capacity()),
+                            suspect);
+        } else {
+            attached =
+                    new Primary.Attached(
+                            durableAncestry,
+                            durableAcknowledged,
+                            durablePeerCopy,
+                            durableClean.dirty(),
+                            durableClean.suspect());
+        }
+        durableClean = null;
+        sim.truth().begin(generation, disk.now());
+        primary =
+                new Primary(
+                        new Primary.Config(
+                                Simulation.RESOURCE,
+                                scenario.deviceBytes(),
+                                scenario.protocolC(),
+                                scenario.blockOnCongestion(),
+                                scenario.limits()),
+                        attached,
+                        budget,
+                        this);
+        up = true;
+        stopping = false;
+        outstanding = 0;
+        inFlight = 0;
+        reading = 0;
+        tick(life);
+        persistNowAndThen(life);
+        sim.note("primary starts: " + reason, generation, 0);
+    }
+
+    /// @param power whether the power is cut; else the process alone is killed and the kernel keeps what was written
+    void crash(boolean power) {
+        if (!up) {
+            return;
+        }
+        sim.reached(power ? Rare.PRIMARY_POWER_CUT : Rare.PRIMARY_KILLED);
+        if (primary.figures().frozenBlocks() > 0) {
+            sim.reached(Rare.PRIMARY_CRASH_MID_EPOCH);
+        }
+        for (Request request : onTheirWay) {
+            if (random.nextBoolean()) {
+                disk.writePart(
+                        random, request.op.offsetBytes(), (int) request.op.lengthBytes(), request.data);
+            }
+        }
+        byte[] before = disk.now().clone();
+        if (power) {
+            disk.powerCut(random, Math.min(scenario.cutFate(), 2));
+        }
+        if (!Arrays.equals(before, disk.now())) {
+            sim.reached(Rare.PRIMARY_CRASH_LOST_WRITES);
+        }
+        gone();
+    }
+
+    private void gone() {
+        up = false;
+        life++;
+        primary = null;
+        link = null;
+        onTheirWay.clear();
+        pumpDue = false;
+        readDue = false;
+        sim.primaryGone(outstanding);
+        outstanding = 0;
+    }
+
+    /// Stops without losing anything: drains, detaches, syncs, and stores what the peer may lack.
+    void stop(Runnable then) {
+        if (!up || stopping || diskFailed) {
+            return;
+        }
+        stopping = true;
+        drain(0, then);
+    }
+
+    private void drain(int rounds, Runnable then) {
+        if (inFlight > 0 || reading > 0) {
+            if (rounds == 20) {
+                sessionDown(link);
+            }
+            later(20_000_000L, () -> drain(rounds + 1, then));
+            return;
+        }
+        sessionDown(link);
+        later(
+                0,
+                () -> {
+                    if (inFlight > 0 || reading > 0) {
+                        drain(rounds + 1, then);
+                        return;
+                    }
+                    Position end = primary.position();
+                    Primary.Attached kept = primary.detach();
+                    if (!Arrays.equals(disk.now(), sim.truth().image())) {
+                        throw new Violation(
+                                "LOC",
+                                "the disk is not the image of its writes in order: "
+                                        + SimDisk.describe(sim.truth().image(), disk.now(), 8));
+                    }
+                    long mark = disk.sync();
+                    later(
+                            diskTime(),
+                            () -> {
+                                disk.synced(mark);
+                                durableAcknowledged = kept.acknowledged();
+                                durablePeerCopy = kept.peerCopy();
+                                durableEnd = end;
+                                durableClean = kept;
+                                sim.reached(Rare.PRIMARY_RESTARTED_CLEANLY);
+                                gone();
+                                then.run();
+                            });
+                });
+    }
+
+    boolean isUp() {
+        return up;
+    }
+
+    boolean isStopping() {
+        return stopping;
+    }
+
+    Primary primary() {
+        return primary;
+    }
+
+    boolean isDiskFailed() {
+        return diskFailed;
+    }
+
+    int outstanding() {
+        return outstanding;
+    }
+
+    byte[] image() {
+        return disk.now();
+    }
+
+    private void later(long nanos, Runnable task) {
+        int of = life;
+        sim.agenda().in(nanos, () -> {
+            if (of == life) {
+                task.run();
+            }
+        });
+    }
+
+    private long diskTime() {
+        long slow = slowUntil > sim.agenda().nowNanos() ? 50 : 1;
+        return (random.nextLong(scenario.localDiskNanos()) + 1000) * slow;
+    }
+
+    void slowUntil(long nanos) {
+        slowUntil = nanos;
+    }
+
+    void failNextWrite() {
+        failNextWrite = true;
+    }
+
+    private void tick(int of) {
+        sim.agenda().in(100_000_000L, () -> {
+            if (of == life) {
+                primary.tick(sim.agenda().nowNanos(), sim.wallMillis());
+                sim.checkBudget(primary.figures().bufferBytes());
+                tick(of);
+            }
+        });
+    }
+
+    private void persistNowAndThen(int of) {
+        sim.agenda().in(random.nextLong(2_000_000_000L), () -> {
+            if (of == life) {
+                durableAcknowledged = primary.committed();
+                durablePeerCopy = primary.peerCopy();
+                persistNowAndThen(of);
+            }
+        });
+    }
+
+    // ---- the application -----------------------------------------------------------------------------------------
+
+    /// @param data null for zeroes
+    void submit(long id, long offset, int length, byte[] data, boolean punch, boolean sync) {
+        outstanding++;
+        inFlight++;
+        Owner owner = new Owner();
+        Op op =
+                data == null
+                        ? Op.zero(offset, length, punch, owner)
+                        : Op.write(offset, length, Held.of(ByteBuffer.wrap(data)), owner);
+        Request request = new Request(id, op, data, sync);
+        owner.request = request;
+        sim.note("submit", id, offset);
+        ReplicationState state = primary.state();
+        long frozen = primary.figures().frozenBlocks();
+        switch (primary.admit(op)) {
+            case GO -> later(0, () -> begin(request));
+            case PARKED -> {
+                sim.note("parked", id, 0);
+                if (state == ReplicationState.SYNC_SOURCE && frozen == 0) {
+                    sim.reached(Rare.WRITE_PARKED_WHILE_FREEZING);
+                } else {
+                    sim.reached(Rare.WRITE_PARKED_BY_OVERLAP);
+                }
+                if (scenario.blockOnCongestion() && state == ReplicationState.ESTABLISHED) {
+                    sim.reached(Rare.WRITE_WAITS_FOR_ROOM);
+                }
+            }
+            case REFUSED -> {
+                inFlight--;
+                outstanding--;
+            }
+        }
+    }
+
+    void flush(long id) {
+        outstanding++;
+        sim.note("flush", id, 0);
+        Owner owner = new Owner();
+        owner.request = new Request(id, null, null, false);
+        long mark = disk.sync();
+        later(
+                diskTime(),
+                () -> {
+                    disk.synced(mark);
+                    if (primary.flushed(owner)) {
+                        reply(owner.request);
+                    } else {
+                        sim.reached(Rare.FLUSH_WAITED_FOR_PEER);
+                    }
+                });
+    }
+
+    @Override
+    public void granted(Op op) {
+        Request request = ((Owner) op.owner()).request;
+        later(0, () -> begin(request));
+    }
+
+    @Override
+    public void refused(Op op) {
+        inFlight--;
+        outstanding--;
+    }
+
+    private void begin(Request request) {
+        List<BlockRun> wanted = request.op.preimages();
+        if (wanted.isEmpty()) {
+            write(request);
+            return;
+        }
+        sim.reached(Rare.PREIMAGE_CAPTURED);
+        readPreimages(request, wanted, 0);
+    }
+
+    private void readPreimages(Request request, List<BlockRun> wanted, int next) {
+        if (next == wanted.size()) {
+            write(request);
+            return;
+        }
+        BlockRun run = wanted.get(next);
+        later(
+                diskTime(),
+                () -> {
+                    ByteBuffer data = read(run);
+                    if (request.op.preimages().isEmpty()) {
+                        sim.reached(Rare.PREIMAGE_DROPPED);
+                    }
+                    primary.preimage(request.op, run, data);
+                    readPreimages(request, wanted, next + 1);
+                });
+    }
+
+    /// Null when all of it is zero.
+    private ByteBuffer read(BlockRun run) {
+        int from = (int) run.offsetBytes();
+        byte[] bytes = Arrays.copyOfRange(disk.now(), from, from + run.lengthBytes(scenario.deviceBytes()));
+        for (byte b : bytes) {
+            if (b != 0) {
+                return ByteBuffer.wrap(bytes).asReadOnlyBuffer();
+            }
+        }
+        return null;
+    }
+
+    private void write(Request request) {
+        onTheirWay.add(request);
+        boolean fails = failNextWrite;
+        failNextWrite = false;
+        later(
+                diskTime(),
+                () -> {
+                    onTheirWay.remove(request);
+                    Op op = request.op;
+                    if (fails) {
+                        disk.writePart(random, op.offsetBytes(), (int) op.lengthBytes(), request.data);
+                        diskFailed = true;
+                        sim.reached(Rare.DISK_FAILED);
+                    } else {
+                        disk.write(op.offsetBytes(), (int) op.lengthBytes(), request.data);
+                    }
+                    later(
+                            diskTime() / 2,
+                            () -> {
+                                if (fails) {
+                                    inFlight--;
+                                    outstanding--;
+                                    primary.failed(op, "an injected error");
+                                } else {
+                                    written(request);
+                                }
+                            });
+                });
+    }
+
+    private void written(Request request) {
+        inFlight--;
+        Op op = request.op;
+        boolean now = primary.written(op, sim.wallMillis());
+        sim.truth().numbered(op.number(), new Truth.Change(op.offsetBytes(), (int) op.lengthBytes(), request.data));
+        sim.note("written", request.id, op.number());
+        request.held = !now;
+        if (!now) {
+            sim.reached(Rare.REPLY_HELD_FOR_PEER);
+        }
+        if (request.sync) {
+            long mark = disk.sync();
+            later(
+                    diskTime(),
+                    () -> {
+                        disk.synced(mark);
+                        request.synced = true;
+                        if (!request.held) {
+                            reply(request);
+                        }
+                    });
+        } else if (now) {
+            reply(request);
+        }
+    }
+
+    @Override
+    public void answered(Object waiter) {
+        Request request = ((Owner) waiter).request;
+        request.held = false;
+        if (inSessionDown) {
+            sim.reached(Rare.REPLY_RELEASED_BY_LINK_LOSS);
+        }
+        // C: what is answered while the stream is established is in the peer's journal.
+        if (primary.isProtected() && request.op != null) {
+            sim.checkProtected(new Position(primary.position().generation(), request.op.number()));
+        }
+        if (!request.sync || request.synced) {
+            reply(request);
+        }
+    }
+
+    private void reply(Request request) {
+        outstanding--;
+        sim.note("reply", request.id, 0);
+        sim.replied();
+    }
+
+    // ---- the session ---------------------------------------------------------------------------------------------
+
+    void sessionUp(SimLink link) {
+        if (primary.state() == ReplicationState.FIRST_SYNC && this.link != null) {
+            sim.reached(Rare.FIRST_SYNC_INTERRUPTED);
+        }
+        this.link = link;
+        credit = scenario.windowBytes();
+        greeted = false;
+        sentSinceUp.clear();
+        noteInterrupted();
+        inSessionDown = true;
+        primary.sessionUp(link.session(), 1);
+        inSessionDown = false;
+    }
+
+    /// @param of only if this is still the session
+    void sessionDown(SimLink of) {
+        if (up && of != null && link == of) {
+            noteInterrupted();
+            link = null;
+            inSessionDown = true;
+            primary.sessionDown();
+            inSessionDown = false;
+        }
+    }
+
+    private void noteInterrupted() {
+        switch (primary.state()) {
+            case FIRST_SYNC -> sim.reached(Rare.FIRST_SYNC_INTERRUPTED);
+            case COMPARE -> sim.reached(Rare.COMPARE_INTERRUPTED);
+            case SYNC_SOURCE -> {
+                if (primary.figures().frozenBlocks() > 0) {
+                    sim.reached(Rare.CUT_MID_EPOCH);
+                }
+            }
+            default -> {}
+        }
+    }
+
+    void received(SimLink of, List<Frame> frames) {
+        for (Frame frame : frames) {
+            if (of != link || !up) {
+                return;
+            }
+            switch (frame) {
+                case Frame.Credit c -> {
+                    credit += c.bytes();
+                    wakeSender();
+                }
+                case Frame.OfResource control -> {
+                    sim.note("primary < " + frame.getClass().getSimpleName(), FrameCodec.sizeOf(frame), 0);
+                    inHello = control instanceof Frame.ResourceHello;
+                    primary.on(control);
+                    if (inHello && !greeted) {
+                        greeted = true;
+                        greeted();
+                    }
+                    inHello = false;
+                    sim.check("answer");
+                }
+                default -> throw new IllegalStateException("sent by nobody: " + frame);
+            }
+        }
+    }
+
+    private void greeted() {
+        switch (primary.state()) {
+            case ESTABLISHED -> {
+                sim.reached(Rare.RESUMED_BY_POSITION);
+                if (primary.figures().bufferBytes() > 0) {
+                    sim.reached(Rare.RESUMED_WITH_UNSENT_WRITES);
+                }
+            }
+            case COMPARE -> sim.reached(Rare.COMPARE_STARTED);
+            default -> {}
+        }
+    }
+
+    /// A frame of an older session, late.
+    void receivedLate(Frame.OfResource frame) {
+        if (up && link != null) {
+            sim.note("primary < late " + frame.getClass().getSimpleName(), 0, 0);
+            sim.reached(Rare.LATE_FRAME_OF_OLD_SESSION);
+            primary.on(frame);
+            sim.check("late answer");
+        }
+    }
+
+    @Override
+    public void send(Frame.OfResource frame) {
+        if (frame instanceof Frame.Refused refused) {
+            sim.refused("primary", refused.reason());
+        }
+        sim.note("primary > " + frame.getClass().getSimpleName(), 0, 0);
+        if (link != null) {
+            link.toBackup().send(0, List.of(frame));
+        }
+    }
+
+    @Override
+    public void wakeSender() {
+        if (!pumpDue) {
+            pumpDue = true;
+            later(random.nextLong(20_000), this::pump);
+        }
+    }
+
+    private void pump() {
+        pumpDue = false;
+        while (link != null && credit > 0 && link.toBackup().hasRoom()) {
+            List<Frame> batch = new ArrayList<>();
+            int most = 1 + random.nextInt(4);
+            for (int i = 0; i < most && credit > 0; i++) {
+                Frame.Data frame = primary.next();
+                if (frame == null) {
+                    break;
+                }
+                sim.note("primary > " + frame.getClass().getSimpleName(), FrameCodec.sizeOf(frame), credit);
+                credit -= FrameCodec.sizeOf(frame);
+                batch.add(frame);
+            }
+            if (batch.isEmpty()) {
+                return;
+            }
+            link.toBackup().send(1, batch);
+        }
+    }
+
+    @Override
+    public void wakeReader() {
+        if (!readDue) {
+            readDue = true;
+            later(random.nextLong(20_000), this::readSome);
+        }
+    }
+
+    private void readSome() {
+        readDue = false;
+        for (ReadRun run = primary.nextRead(); run != null; run = primary.nextRead()) {
+            ReadRun wanted = run;
+            reading++;
+            later(
+                    diskTime(),
+                    () -> {
+                        // What was read may be old when it is handed over.
+                        ByteBuffer data = read(wanted.blocks());
+                        later(diskTime() / 2, () -> handOver(wanted, data));
+                    });
+        }
+    }
+
+    private void handOver(ReadRun run, ByteBuffer data) {
+        reading--;
+        if (run.purpose() == ReadRun.Purpose.COMPARE) {
+            byte[] bytes = new byte[run.blocks().lengthBytes(scenario.deviceBytes())];
+            if (data != null) {
+                data.get(data.position(), bytes);
+            }
+            byte[] blockDigests = Digests.ofBlocks(bytes);
+            primary.digestDone(run, blockDigests, Digests.root(blockDigests));
+        } else {
+            primary.readDone(run, data);
+        }
+    }
+
+    @Override
+    public void event(String kind, String text) {
+        sim.event("primary", kind, text);
+        switch (kind) {
+            case "epoch-extended" -> sim.reached(Rare.EPOCH_EXTENDED);
+            case "ahead" -> sim.reached(Rare.BUFFER_CLOSED);
+            case "paused" -> sim.reached(Rare.PAUSED_FOR_ROOM);
+            case "refused" -> sim.refused("primary", text);
+            case "compared" -> {
+                if (!text.startsWith("0 ")) {
+                    sim.reached(Rare.COMPARE_FOUND_DIFFERENCE);
+                }
+            }
+            case "epoch-committed" -> {
+                sim.reached(Rare.EPOCH_COMMITTED);
+                if (inHello) {
+                    sim.reached(Rare.COMMIT_ARRIVED_ACK_LOST);
+                }
+            }
+            default -> {}
+        }
+    }
+}

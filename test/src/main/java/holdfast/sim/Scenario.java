@@ -1,0 +1,136 @@
+package holdfast.sim;
+
+import holdfast.replicator.state.Limits;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+
+/// What one seed plays: sizes, speeds, which kinds of fault, and when they strike. A random part of the kinds is on in
+/// each, and sizes go to their extremes, so that rare meetings are not drowned by the usual ones.
+record Scenario(
+        int deviceBytes,
+        boolean protocolC,
+        boolean blockOnCongestion,
+        long budgetBytes,
+        long journalBytes,
+        long segmentBytes,
+        long rollBytes,
+        Limits limits,
+        int operations,
+        int queueDepth,
+        int writeBytesMax,
+        int hotBlocks,
+        int zeroesPercent,
+        int flushPercent,
+        int unalignedPercent,
+        long workNanos,
+        long windowBytes,
+        long linkBytesPerSecond,
+        long linkDelayNanos,
+        int chunkBytesMax,
+        long localDiskNanos,
+        long backupDiskNanos,
+        boolean blank,
+        boolean startsFilled,
+        int cutFate,
+        List<Strike> strikes) {
+    enum Fault {
+        CUT,
+        CUT_AT_BYTE,
+        STALL_DOWN,
+        STALL_UP,
+        SLOW_LINK,
+        BACKUP_POWER_CUT,
+        BACKUP_KILL,
+        PRIMARY_RESTART,
+        PRIMARY_POWER_CUT,
+        PRIMARY_KILL,
+        FREEZE_BACKUP_DISK,
+        SLOW_LOCAL_DISK,
+        VIEW,
+        ROLL,
+        LOCAL_EIO
+    }
+
+    /// A fault at a moment; `amount` from 0 to 1 says how hard.
+    record Strike(long nanos, Fault fault, double amount, long subSeed) {}
+
+    static Scenario of(long seed) {
+        SplittableRandom r = Seeds.stream(seed, "scenario");
+        int blocks = pick(r, 16, 24, 48, 64, 64, 96, 128, 192, 256);
+        int device = blocks * 4096 - (r.nextInt(3) == 0 ? r.nextInt(1, 8) * 512 : 0);
+        int runBlocks = pick(r, 1, 2, 4, 4, 8);
+        long segment = pick(r, 64, 64, 128, 256) * 1024L;
+        long least = Math.max(768 * 1024L, 3 * segment + device * 7L / 4);
+        long journal = (least + segment - 1) / segment * segment;
+        if (r.nextInt(3) == 0) {
+            journal *= 2;
+        }
+        Limits limits =
+                new Limits(
+                        runBlocks,
+                        pick(r, 1, 4, 16, 64),
+                        pick(r, 1, 2, 8),
+                        pick(r, 4096, 16384, 65536),
+                        pick(r, 1, 200, 1000) * 1_000_000L,
+                        pick(r, 100, 1000) * 1_000_000L,
+                        pick(r, 200, 2000) * 1_000_000L);
+        boolean protocolC = r.nextInt(3) == 0;
+        int operations = r.nextInt(200, 420);
+        long work = r.nextLong(10, 40) * 1_000_000_000L;
+        List<Fault> kinds = new ArrayList<>();
+        for (Fault fault : Fault.values()) {
+            int percent =
+                    switch (fault) {
+                        case LOCAL_EIO -> 4;
+                        case CUT, CUT_AT_BYTE -> 65;
+                        case ROLL, VIEW -> 50;
+                        default -> 40;
+                    };
+            if (r.nextInt(100) < percent) {
+                kinds.add(fault);
+            }
+        }
+        if (kinds.isEmpty() || kinds.getFirst() == Fault.LOCAL_EIO) {
+            kinds.addFirst(Fault.CUT);
+        }
+        List<Strike> strikes = new ArrayList<>();
+        int count = r.nextInt(5, 16);
+        for (int i = 0; i < count; i++) {
+            Fault fault = kinds.get(r.nextInt(kinds.size()));
+            long at = r.nextInt(4) == 0 ? r.nextLong(work / 10) : r.nextLong(work);
+            strikes.add(new Strike(at, fault, r.nextDouble(), r.nextLong()));
+        }
+        return new Scenario(
+                device,
+                protocolC,
+                r.nextInt(4) == 0,
+                pick(r, 12, 24, 64, 256, 1024) * 1024L,
+                journal,
+                segment,
+                journal / pick(r, 8, 4, 2),
+                limits,
+                operations,
+                pick(r, 1, 2, 4, 8, 16),
+                pick(r, 4096, 8192, 16384, 32768),
+                pick(r, 4, 16, blocks, blocks),
+                pick(r, 0, 10, 10, 40),
+                pick(r, 0, 5, 20),
+                pick(r, 0, 20, 60),
+                work,
+                pick(r, 16, 64, 256) * 1024L,
+                pick(r, 60, 200, 1000, 20000) * 1000L,
+                pick(r, 1, 10, 60) * 1_000_000L,
+                pick(r, 700, 3000, 20000, 200000),
+                pick(r, 20, 200, 2000) * 1000L,
+                pick(r, 50, 1000, 10000) * 1000L,
+                r.nextBoolean(),
+                r.nextBoolean(),
+                r.nextInt(4),
+                List.copyOf(strikes));
+    }
+
+    private static int pick(SplittableRandom r, int... of) {
+        return of[r.nextInt(of.length)];
+    }
+}

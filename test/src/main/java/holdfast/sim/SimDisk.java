@@ -1,0 +1,168 @@
+package holdfast.sim;
+
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.SplittableRandom;
+
+/// A disk that keeps its word and no more: reads see every write at once, a sync makes durable what had ended before it
+/// was asked for, and a power cut loses, keeps or tears each other write by 512-byte sectors, independently.
+final class SimDisk {
+    static final int SECTOR = 512;
+
+    /// A write that took effect and is not durable; `data` null: zeroes.
+    private record Written(long offset, int length, byte[] data) {}
+
+    private final byte[] now;
+    private final byte[] safe;
+    private final ArrayList<Written> pending = new ArrayList<>();
+    /// Writes that were made durable, so that a mark taken earlier still counts.
+    private long settled;
+
+    SimDisk(int bytes) {
+        now = new byte[bytes];
+        safe = new byte[bytes];
+    }
+
+    private SimDisk(SimDisk from) {
+        now = from.now.clone();
+        safe = from.safe.clone();
+        pending.addAll(from.pending);
+        settled = from.settled;
+    }
+
+    SimDisk copy() {
+        return new SimDisk(this);
+    }
+
+    /// What reads see; not to be changed.
+    byte[] now() {
+        return now;
+    }
+
+    int size() {
+        return now.length;
+    }
+
+    /// Takes effect at once. `data` belongs to the disk from here on; null: zeroes.
+    void write(long offset, int length, byte[] data) {
+        put(now, offset, length, data);
+        pending.add(new Written(offset, length, data));
+    }
+
+    void write(long offset, ByteBuffer data) {
+        byte[] bytes = new byte[data.remaining()];
+        data.get(data.position(), bytes);
+        write(offset, bytes.length, bytes);
+    }
+
+    /// Begins a sync: hand the answer to [#synced] when it has ended.
+    long sync() {
+        return settled + pending.size();
+    }
+
+    void synced(long mark) {
+        int ended = (int) (mark - settled);
+        if (ended <= 0) {
+            return;
+        }
+        for (Written w : pending.subList(0, ended)) {
+            put(safe, w.offset, w.length, w.data);
+        }
+        pending.subList(0, ended).clear();
+        settled += ended;
+    }
+
+    void syncNow() {
+        synced(sync());
+    }
+
+    /// The power is cut. `fate` 0: all that was not synced is lost, 1: all is kept, else each write has its own fate.
+    void powerCut(SplittableRandom random, int fate) {
+        for (Written w : pending) {
+            int own = fate < 2 ? fate : random.nextInt(4);
+            switch (own) {
+                case 0 -> {}
+                case 1 -> put(safe, w.offset, w.length, w.data);
+                default -> tear(w, random);
+            }
+        }
+        settled += pending.size();
+        pending.clear();
+        System.arraycopy(safe, 0, now, 0, now.length);
+    }
+
+    private void tear(Written w, SplittableRandom random) {
+        int way = random.nextInt(3);
+        int sectors = (w.length + SECTOR - 1) / SECTOR;
+        int edge = random.nextInt(sectors + 1);
+        // The disk's sectors, not the write's: a journal record may begin in the middle of one.
+        for (long at = w.offset; at < w.offset + w.length; ) {
+            long end = Math.min((at / SECTOR + 1) * SECTOR, w.offset + w.length);
+            int sector = (int) ((at - w.offset) / SECTOR);
+            boolean kept =
+                    switch (way) {
+                        case 0 -> sector < edge;
+                        case 1 -> sector >= edge;
+                        default -> random.nextBoolean();
+                    };
+            if (kept) {
+                int from = (int) (at - w.offset);
+                if (w.data == null) {
+                    Arrays.fill(safe, (int) at, (int) end, (byte) 0);
+                } else {
+                    System.arraycopy(w.data, from, safe, (int) at, (int) (end - at));
+                }
+            }
+            at = end;
+        }
+    }
+
+    /// Part of a write that failed or was on its way when the power was cut.
+    void writePart(SplittableRandom random, long offset, int length, byte[] data) {
+        int sectors = length / SECTOR;
+        int kept = random.nextInt(sectors + 1);
+        if (kept > 0) {
+            byte[] part = data == null ? null : Arrays.copyOf(data, kept * SECTOR);
+            write(offset, kept * SECTOR, part);
+        }
+    }
+
+    private static void put(byte[] into, long offset, int length, byte[] data) {
+        if (data == null) {
+            Arrays.fill(into, (int) offset, (int) offset + length, (byte) 0);
+        } else {
+            System.arraycopy(data, 0, into, (int) offset, length);
+        }
+    }
+
+    /// Bytes of the sectors in which two images differ.
+    static long differingBytes(byte[] a, byte[] b) {
+        long differ = 0;
+        int at = 0;
+        while (at < a.length) {
+            int hit = Arrays.mismatch(a, at, a.length, b, at, b.length);
+            if (hit < 0) {
+                break;
+            }
+            int sector = (at + hit) / SECTOR * SECTOR;
+            int end = Math.min(sector + SECTOR, a.length);
+            differ += end - sector;
+            at = end;
+        }
+        return differ;
+    }
+
+    static List<String> describe(byte[] expected, byte[] found, int limit) {
+        List<String> lines = new ArrayList<>();
+        for (int at = 0; at < expected.length && lines.size() < limit; at += SECTOR) {
+            int end = Math.min(at + SECTOR, expected.length);
+            if (!Arrays.equals(expected, at, end, found, at, end)) {
+                lines.add("block %d sector %d: expected operation %d, found %d".formatted(
+                        at / 4096, at % 4096 / SECTOR, Tags.operationOf(expected, at), Tags.operationOf(found, at)));
+            }
+        }
+        return lines;
+    }
+}

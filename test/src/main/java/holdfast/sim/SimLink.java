@@ -1,0 +1,174 @@
+package holdfast.sim;
+
+import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.Packet;
+import holdfast.tunnel.wire.PacketAssembler;
+import holdfast.tunnel.wire.PacketCodec;
+import holdfast.tunnel.wire.ProtocolException;
+import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.function.BiConsumer;
+
+/// One connection: an ordered stream of bytes each way, cut into any pieces, late, stalled, and cut off at any byte. What
+/// travels are the bytes of the real codec, put together again by the real assembler.
+final class SimLink {
+    /// Bytes of one direction on their way.
+    final class Pipe {
+        private final ArrayDeque<ByteBuffer> bytes = new ArrayDeque<>();
+        private final PacketAssembler assembler;
+        private final BiConsumer<Integer, List<Frame>> receiver;
+        private final Runnable drained;
+        private long queued;
+        private boolean open;
+        private boolean delivering;
+        private long stalledUntil;
+        private long bytesUntilCut = Long.MAX_VALUE;
+
+        private Pipe(BiConsumer<Integer, List<Frame>> receiver, Runnable drained) {
+            this.receiver = receiver;
+            this.drained = drained;
+            assembler = new PacketAssembler(this::packet);
+        }
+
+        private void packet(Packet packet) throws ProtocolException {
+            receiver.accept(packet.header().stream(), PacketCodec.frames(packet.header(), packet.payload()));
+        }
+
+        void send(int stream, List<Frame> frames) {
+            if (cut) {
+                return; // The sender has not noticed yet.
+            }
+            ByteBuffer packet = PacketCodec.encodeRaw(stream, frames);
+            queued += packet.remaining();
+            bytes.add(packet);
+            deliverLater();
+        }
+
+        boolean hasRoom() {
+            return queued < socketBytes;
+        }
+
+        /// The receiver has taken its end of the connection.
+        void open() {
+            open = true;
+            deliverLater();
+        }
+
+        void stallUntil(long nanos) {
+            stalledUntil = Math.max(stalledUntil, nanos);
+        }
+
+        void cutAfter(long count) {
+            bytesUntilCut = count;
+        }
+
+        private void deliverLater() {
+            if (open && !delivering && !bytes.isEmpty()) {
+                delivering = true;
+                int chunk = 1 + (random.nextInt(4) == 0 ? random.nextInt(40) : random.nextInt(chunkBytesMax));
+                chunk = (int) Math.min(chunk, queued);
+                long delay = delayNanos / 4 + chunk * 1_000_000_000L / bytesPerSecond;
+                int take = chunk;
+                agenda.in(Math.max(delay, stalledUntil - agenda.nowNanos()), () -> deliver(take));
+            }
+        }
+
+        private void deliver(int chunk) {
+            delivering = false;
+            if (cut) {
+                return;
+            }
+            if (stalledUntil > agenda.nowNanos()) {
+                deliverLater();
+                return;
+            }
+            long left = Math.min(chunk, bytesUntilCut);
+            bytesUntilCut -= bytesUntilCut == Long.MAX_VALUE ? 0 : left;
+            try {
+                while (left > 0 && !bytes.isEmpty() && !cut) {
+                    ByteBuffer head = bytes.peek();
+                    int part = (int) Math.min(left, head.remaining());
+                    ByteBuffer piece = head.slice(head.position(), part);
+                    head.position(head.position() + part);
+                    if (!head.hasRemaining()) {
+                        bytes.poll();
+                    }
+                    left -= part;
+                    queued -= part;
+                    assembler.accept(piece);
+                }
+            } catch (ProtocolException e) {
+                throw new Violation("WIRE", e);
+            }
+            if (bytesUntilCut == 0 && !cut) {
+                onCut.run();
+                return;
+            }
+            drained.run();
+            deliverLater();
+        }
+    }
+
+    private final Agenda agenda;
+    private final SplittableRandom random;
+    private final int chunkBytesMax;
+    private final long delayNanos;
+    private final long socketBytes = 48 * 1024;
+    private final Runnable onCut;
+    private long bytesPerSecond;
+    private boolean cut;
+    private final long session;
+    private final Pipe toBackup;
+    private final Pipe toPrimary;
+
+    SimLink(
+            Agenda agenda,
+            SplittableRandom random,
+            Scenario scenario,
+            long session,
+            BiConsumer<Integer, List<Frame>> backup,
+            BiConsumer<Integer, List<Frame>> primary,
+            Runnable primaryDrained,
+            Runnable onCut) {
+        this.agenda = agenda;
+        this.random = random;
+        this.chunkBytesMax = scenario.chunkBytesMax();
+        this.delayNanos = scenario.linkDelayNanos();
+        this.bytesPerSecond = scenario.linkBytesPerSecond();
+        this.session = session;
+        this.onCut = onCut;
+        toBackup = new Pipe(backup, primaryDrained);
+        toPrimary = new Pipe(primary, () -> {});
+    }
+
+    long session() {
+        return session;
+    }
+
+    Pipe toBackup() {
+        return toBackup;
+    }
+
+    Pipe toPrimary() {
+        return toPrimary;
+    }
+
+    boolean isCut() {
+        return cut;
+    }
+
+    /// @return whether the cut went through the middle of a packet
+    boolean cut() {
+        cut = true;
+        boolean inside = !toBackup.assembler.isBetweenPackets() || !toPrimary.assembler.isBetweenPackets();
+        toBackup.bytes.clear();
+        toPrimary.bytes.clear();
+        return inside;
+    }
+
+    void speed(long bytesPerSecond) {
+        this.bytesPerSecond = bytesPerSecond;
+    }
+}

@@ -1,0 +1,572 @@
+package holdfast.sim;
+
+import holdfast.replicator.state.Backup;
+import holdfast.replicator.state.Primary;
+import holdfast.replicator.state.ReplicationState;
+import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.Position;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.UUID;
+
+/// One history: two machines, their disks and the link between them on one thread and one virtual clock, all of it from
+/// one seed. First faults strike while an application writes; then all is healed and the copies must become equal.
+///
+/// Checked at every step that can change it: the copy is exactly image(k) of its position (PFX) and holds what was
+/// acknowledged (LOW); docs/simulator.md lists the rest.
+final class Simulation {
+    static final UUID RESOURCE = new UUID(0x686f6c64L, 0x66617374L);
+
+    /// Virtual time in which two healed machines must have become equal.
+    private static final long PATIENCE_NANOS = 600_000_000_000L;
+
+    /// What became of a history.
+    record Result(
+            long seed,
+            Violation violation,
+            long traceHash,
+            long operations,
+            long faults,
+            long events,
+            long checkedBlocks,
+            long clones,
+            long virtualNanos,
+            Map<Rare, Long> rare,
+            List<String> trace) {}
+
+    private record OpenView(Backup.View view) {}
+
+    private final long seed;
+    private final Scenario scenario;
+    private final Agenda agenda;
+    private final Trace trace;
+    private final Truth truth = new Truth();
+    private final SplittableRandom work;
+    private final SplittableRandom shell;
+    private final SplittableRandom clones;
+    private final PrimaryHost primary;
+    private final BackupHost backup;
+    private final Map<Rare, Long> rare = new EnumMap<>(Rare.class);
+    private final List<OpenView> views = new ArrayList<>();
+    private final ArrayDeque<Frame.OfResource> answers = new ArrayDeque<>();
+
+    private SimLink link;
+    private boolean connecting;
+    private boolean healed;
+    private long issued;
+    private boolean issueDue;
+    private long faults;
+    private long checkedBlocks;
+    private long clonesChecked;
+    private long checks;
+
+    private Simulation(long seed) {
+        this.seed = seed;
+        scenario = Scenario.of(seed);
+        agenda = new Agenda(Seeds.stream(seed, "ties"));
+        trace = new Trace(agenda::nowNanos);
+        work = Seeds.stream(seed, "work");
+        shell = Seeds.stream(seed, "shell");
+        clones = Seeds.stream(seed, "clones");
+        primary = new PrimaryHost(this, scenario, Seeds.stream(seed, "primary"));
+        Ancestry copy =
+                Ancestry.EMPTY.plus(
+                        new Ancestry.Entry(7, Position.NONE, Ancestry.Reason.CREATE, new UUID(2, 2), 0));
+        backup =
+                new BackupHost(
+                        this,
+                        scenario,
+                        Seeds.stream(seed, "backup"),
+                        new Backup.Base(0, Position.NONE, false, copy));
+    }
+
+    static Result run(long seed) {
+        Simulation sim = new Simulation(seed);
+        Violation violation = null;
+        try {
+            sim.play();
+        } catch (Violation e) {
+            violation = e;
+        } catch (RuntimeException e) {
+            violation = new Violation("CRASH", e);
+        }
+        return new Result(
+                seed,
+                violation,
+                sim.trace.hash(),
+                sim.issued,
+                sim.faults,
+                sim.agenda.count(),
+                sim.checkedBlocks,
+                sim.clonesChecked,
+                sim.agenda.nowNanos(),
+                sim.rare,
+                violation == null ? List.of() : sim.trace.last(400));
+    }
+
+    private void play() {
+        primary.start();
+        backup.start();
+        connectLater(shell.nextLong(100_000_000L));
+        for (Scenario.Strike strike : scenario.strikes()) {
+            agenda.in(strike.nanos(), () -> strike(strike));
+        }
+        issueLater();
+        long workEnds = agenda.nowNanos() + scenario.workNanos();
+        while (agenda.nowNanos() < workEnds) {
+            agenda.step();
+        }
+        heal();
+        long patience = agenda.nowNanos() + PATIENCE_NANOS;
+        int quiet = 0;
+        while (!isEqual() && !primary.isDiskFailed()) {
+            long next = agenda.nowNanos() + 50_000_000L;
+            while (agenda.nowNanos() < next) {
+                agenda.step();
+            }
+            quiet++;
+            if (agenda.nowNanos() > patience) {
+                throw new Violation("LIV", "not equal after " + PATIENCE_NANOS / 1_000_000_000L + " s: " + describe());
+            }
+        }
+        note("equal after", quiet, 0);
+        if (primary.isDiskFailed()) {
+            if (backup.isUp()) {
+                backup.checkAll("the end, with a failed disk");
+            }
+            return;
+        }
+        backup.checkAll("the end");
+        backup.checkCrashedClone(clones);
+        sameImage("the copy", truth.image(), truth.backupImage());
+        sameImage("the primary's disk", truth.image(), primary.image());
+        while (!backup.isSettled()) {
+            backup.settle();
+            if (agenda.nowNanos() > patience) {
+                throw new Violation("LIV", "the base is never settled");
+            }
+            agenda.step();
+        }
+        sameImage("the settled base", truth.image(), backup.baseImage());
+    }
+
+    private void sameImage(String what, byte[] expected, byte[] found) {
+        if (!Arrays.equals(expected, found)) {
+            throw new Violation("LIV", what + " differs at the end: " + SimDisk.describe(expected, found, 8));
+        }
+    }
+
+    private boolean isEqual() {
+        if (issued < scenario.operations() || !primary.isUp() || !backup.isUp() || primary.outstanding() > 0) {
+            return false;
+        }
+        Primary p = primary.primary();
+        Primary.Figures figures = p.figures();
+        return p.state() == ReplicationState.ESTABLISHED
+                && p.committed().equals(p.position())
+                && figures.dirtyBlocks() + figures.suspectBlocks() + figures.frozenBlocks() == 0
+                && backup.backup().committed().equals(p.position());
+    }
+
+    String describe() {
+        StringBuilder text = new StringBuilder();
+        if (primary.isUp()) {
+            Primary p = primary.primary();
+            text.append("primary %s at %s, committed %s, %s, %d replies owed, stopping %s"
+                    .formatted(p.state(), p.position(), p.committed(), p.figures(), primary.outstanding(), primary.isStopping()));
+        } else {
+            text.append("primary down");
+        }
+        if (backup.isUp()) {
+            Backup b = backup.backup();
+            text.append("; backup %s at %s, journal %d of %d used, epoch %d, holding %s, views %d, rolling %s".formatted(
+                    b.diskState(), b.committed(), b.journalUsedBytes(), scenario.journalBytes(), b.openEpoch(),
+                    b.isHolding(), b.openViews(), backup.isRolling()));
+        } else {
+            text.append("; backup down");
+        }
+        return text + "; issued " + issued + " of " + scenario.operations() + "; " + scenario;
+    }
+
+    // ---- the application -----------------------------------------------------------------------------------------
+
+    private void issueLater() {
+        if (issueDue || issued >= scenario.operations()) {
+            return;
+        }
+        issueDue = true;
+        long mean = scenario.workNanos() / scenario.operations();
+        // Bursts: most requests follow each other at once, some after a pause.
+        long pause = work.nextInt(8) == 0 ? work.nextLong(mean * 15) : work.nextLong(200_000);
+        agenda.in(pause, this::issue);
+    }
+
+    private void issue() {
+        issueDue = false;
+        if (issued >= scenario.operations()) {
+            return;
+        }
+        if (!primary.isUp() || primary.isStopping() || primary.outstanding() >= scenario.queueDepth()) {
+            return; // Woken by a reply or by the next start.
+        }
+        issued++;
+        if (work.nextInt(100) < scenario.flushPercent()) {
+            primary.flush(issued);
+        } else if (work.nextInt(100) < scenario.zeroesPercent()) {
+            zero();
+        } else {
+            write();
+        }
+        issueLater();
+    }
+
+    private void write() {
+        int sectors = scenario.deviceBytes() / 512;
+        int length;
+        int offset;
+        if (work.nextInt(100) < scenario.unalignedPercent()) {
+            length = 1 + work.nextInt(Math.min(16, scenario.writeBytesMax() / 512));
+            offset = work.nextInt(Math.min(sectors, scenario.hotBlocks() * 8));
+            reached(Rare.UNALIGNED_WRITE);
+        } else {
+            length = 8 * (1 + work.nextInt(scenario.writeBytesMax() / 4096));
+            offset = 8 * work.nextInt(Math.min(scenario.hotBlocks(), (sectors + 7) / 8));
+        }
+        length = Math.min(length, sectors - offset);
+        byte[] data = Tags.content(issued, offset * 512L, length * 512);
+        primary.submit(issued, offset * 512L, length * 512, data, false, work.nextInt(12) == 0);
+    }
+
+    private void zero() {
+        int sectors = scenario.deviceBytes() / 512;
+        int length;
+        int offset;
+        switch (work.nextInt(4)) {
+            case 0 -> {
+                reached(Rare.LONG_TRIM);
+                offset = work.nextInt(sectors);
+                length = 1 + work.nextInt(sectors - offset);
+            }
+            case 1 -> {
+                offset = 8 * work.nextInt((sectors + 7) / 8);
+                length = 8 * (1 + work.nextInt(8));
+            }
+            default -> {
+                reached(Rare.UNALIGNED_ZEROES);
+                offset = work.nextInt(Math.min(sectors, scenario.hotBlocks() * 8));
+                length = 1 + work.nextInt(40);
+            }
+        }
+        length = Math.min(length, sectors - offset);
+        primary.submit(issued, offset * 512L, length * 512, null, work.nextBoolean(), work.nextInt(12) == 0);
+    }
+
+    void replied() {
+        issueLater();
+    }
+
+    void primaryGone(int owed) {
+        note("primary gone", owed, 0);
+    }
+
+    // ---- the link ------------------------------------------------------------------------------------------------
+
+    private void connectLater(long nanos) {
+        if (!connecting) {
+            connecting = true;
+            agenda.in(nanos, this::connect);
+        }
+    }
+
+    private void connect() {
+        connecting = false;
+        if (link != null && !link.isCut()) {
+            return;
+        }
+        if (!primary.isUp() || !backup.isUp() || primary.isStopping()) {
+            connectLater(50_000_000L + shell.nextLong(200_000_000L));
+            return;
+        }
+        SimLink[] made = new SimLink[1];
+        SimLink next =
+                new SimLink(
+                        agenda,
+                        Seeds.stream(seed, "link " + shell.nextLong()),
+                        scenario,
+                        shell.nextLong() | 1,
+                        (stream, frames) -> backup.received(made[0], frames),
+                        (stream, frames) -> primary.received(made[0], frames),
+                        primary::wakeSender,
+                        () -> cut(made[0]));
+        made[0] = next;
+        link = next;
+        note("connected", next.session(), 0);
+        agenda.in(
+                shell.nextLong(20_000_000L),
+                () -> {
+                    if (!next.isCut() && primary.isUp() && !primary.isStopping()) {
+                        primary.sessionUp(next);
+                        next.toPrimary().open();
+                        deliverLate();
+                    } else {
+                        cut(next);
+                    }
+                });
+        agenda.in(
+                shell.nextLong(20_000_000L),
+                () -> {
+                    if (!next.isCut() && backup.isUp()) {
+                        backup.sessionUp(next);
+                        next.toBackup().open();
+                    } else {
+                        cut(next);
+                    }
+                });
+    }
+
+    /// What an old session answered and nobody has seen yet may come up while the next one is young.
+    private void deliverLate() {
+        int count = Math.min(answers.size(), shell.nextInt(4));
+        for (int i = 0; i < count; i++) {
+            Frame.OfResource late = answers.pollLast();
+            agenda.in(shell.nextLong(2_000_000_000L), () -> primary.receivedLate(late));
+        }
+        answers.clear();
+    }
+
+    void sentByBackup(Frame.OfResource frame) {
+        if (frame instanceof Frame.Ack || frame instanceof Frame.EpochReply || frame instanceof Frame.CompareReply) {
+            answers.add(frame);
+            if (answers.size() > 8) {
+                answers.poll();
+            }
+        }
+    }
+
+    private void cut(SimLink which) {
+        if (which == null || which.isCut()) {
+            return;
+        }
+        note("cut", which.session(), 0);
+        reached(Rare.LINK_CUT);
+        if (which.cut()) {
+            reached(Rare.CUT_INSIDE_A_PACKET);
+        }
+        // The sides notice at different times; one may learn of it only by the next connection.
+        long first = noticeNanos();
+        long second = noticeNanos();
+        agenda.in(first, () -> primary.sessionDown(which));
+        agenda.in(second, () -> backup.sessionDown(which));
+        long back = shell.nextInt(3) == 0 ? shell.nextLong(5_000_000_000L) : shell.nextLong(300_000_000L);
+        if (healed) {
+            back = Math.min(back, 1_000_000_000L);
+        }
+        if (back < Math.max(first, second)) {
+            reached(Rare.HALF_OPEN);
+        }
+        connectLater(back);
+    }
+
+    private long noticeNanos() {
+        return shell.nextInt(3) == 0 ? shell.nextLong(3_000_000_000L) : shell.nextLong(10_000_000L);
+    }
+
+    // ---- faults --------------------------------------------------------------------------------------------------
+
+    private void strike(Scenario.Strike s) {
+        if (healed) {
+            return;
+        }
+        faults++;
+        note("fault " + s.fault(), (long) (s.amount() * 1000), 0);
+        SplittableRandom own = new SplittableRandom(s.subSeed());
+        long until = agenda.nowNanos() + (long) (s.amount() * s.amount() * 8e9);
+        switch (s.fault()) {
+            case CUT -> cut(link);
+            case CUT_AT_BYTE -> {
+                if (link != null) {
+                    (own.nextBoolean() ? link.toBackup() : link.toPrimary()).cutAfter(1 + own.nextInt(20000));
+                }
+            }
+            case STALL_DOWN -> {
+                if (link != null) {
+                    link.toBackup().stallUntil(until);
+                    reached(Rare.ONE_WAY_STALL);
+                }
+            }
+            case STALL_UP -> {
+                if (link != null) {
+                    link.toPrimary().stallUntil(until);
+                    reached(Rare.ONE_WAY_STALL);
+                }
+            }
+            case SLOW_LINK -> {
+                if (link != null) {
+                    link.speed((long) (5000 + s.amount() * 100_000));
+                }
+            }
+            case BACKUP_POWER_CUT, BACKUP_KILL -> {
+                if (backup.isUp()) {
+                    backup.crash(s.fault() == Scenario.Fault.BACKUP_POWER_CUT);
+                    cut(link);
+                    agenda.in(until - agenda.nowNanos(), backup::start);
+                }
+            }
+            case PRIMARY_POWER_CUT, PRIMARY_KILL -> {
+                if (primary.isUp() && !primary.isDiskFailed()) {
+                    primary.crash(s.fault() == Scenario.Fault.PRIMARY_POWER_CUT);
+                    cut(link);
+                    agenda.in(until - agenda.nowNanos(), this::startPrimary);
+                }
+            }
+            case PRIMARY_RESTART -> primary.stop(() -> {
+                cut(link);
+                agenda.in(own.nextLong(2_000_000_000L), this::startPrimary);
+            });
+            case FREEZE_BACKUP_DISK -> backup.freezeUntil(until);
+            case SLOW_LOCAL_DISK -> primary.slowUntil(until);
+            case VIEW -> openView(until);
+            case ROLL -> backup.settle();
+            case LOCAL_EIO -> primary.failNextWrite();
+        }
+        check("fault");
+        cloneAndCrash();
+    }
+
+    private void startPrimary() {
+        if (!primary.isUp()) {
+            primary.start();
+            issueLater();
+        }
+    }
+
+    private void openView(long until) {
+        if (!backup.isUp()) {
+            return;
+        }
+        Backup.View view = backup.backup().openView();
+        if (view == null) {
+            return;
+        }
+        if (backup.isRolling()) {
+            reached(Rare.VIEW_OPENED_DURING_ROLL);
+        }
+        OpenView open = new OpenView(view);
+        views.add(open);
+        backup.checkView(view);
+        agenda.in(until - agenda.nowNanos(), () -> closeView(open));
+    }
+
+    private void closeView(OpenView open) {
+        if (views.remove(open)) {
+            backup.checkView(open.view);
+            if (!open.view.position().equals(backup.backup().committed())) {
+                reached(Rare.VIEW_HELD_ACROSS_COMMIT);
+            }
+            backup.backup().closeView(open.view.id());
+        }
+    }
+
+    /// The backup is gone, and with it whatever was open there.
+    void closeViews() {
+        views.clear();
+    }
+
+    private void heal() {
+        healed = true;
+        note("heal", 0, 0);
+        for (OpenView open : List.copyOf(views)) {
+            closeView(open);
+        }
+        if (link != null) {
+            link.speed(Math.max(500_000, scenario.linkBytesPerSecond()));
+        }
+        connectLater(10_000_000L);
+        issueLater();
+    }
+
+    // ---- the checks ----------------------------------------------------------------------------------------------
+
+    Agenda agenda() {
+        return agenda;
+    }
+
+    Truth truth() {
+        return truth;
+    }
+
+    long wallMillis() {
+        return 1_790_000_000_000L + agenda.nowNanos() / 1_000_000;
+    }
+
+    void note(String event, long first, long second) {
+        trace.note(event, first, second);
+    }
+
+    void event(String side, String kind, String text) {
+        trace.note(side + " event " + kind + ": " + text, 0, 0);
+    }
+
+    void reached(Rare situation) {
+        rare.merge(situation, 1L, Long::sum);
+    }
+
+    void countCheckedBlocks(long blocks) {
+        checkedBlocks += blocks;
+    }
+
+    void check(String where) {
+        backup.check(where);
+        if (++checks % 64 == 0) {
+            checkLoss();
+        }
+    }
+
+    /// RPO: what is reported as missing at the peer is never less than what a promotion would lose.
+    private void checkLoss() {
+        if (!primary.isUp() || !backup.isUp() || !backup.backup().everCommitted() || primary.isDiskFailed()) {
+            return;
+        }
+        long lost = SimDisk.differingBytes(truth.image(), truth.backupImage());
+        long reported = primary.primary().figures().behindBytes();
+        if (lost > reported) {
+            throw new Violation("RPO", "%d bytes would be lost, %d are reported: %s".formatted(lost, reported, describe()));
+        }
+    }
+
+    void checkBudget(long used) {
+        if (used > scenario.budgetBytes()) {
+            throw new Violation("BND", used + " bytes buffered, the budget is " + scenario.budgetBytes());
+        }
+    }
+
+    void checkProtected(Position number) {
+        if (!backup.isUp()) {
+            return; // What it had is checked when it starts.
+        }
+        Position committed = backup.backup().committed();
+        if (truth.isBefore(committed, number)) {
+            throw new Violation("C", "operation " + number + " was answered, the copy is at " + committed);
+        }
+    }
+
+    void refused(String side, String why) {
+        if (!primary.isDiskFailed()) {
+            throw new Violation("REFUSED", side + ": " + why);
+        }
+    }
+
+    void cloneAndCrash() {
+        if (clones.nextInt(16) == 0) {
+            clonesChecked++;
+            reached(Rare.CRASHED_CLONE_CHECKED);
+            backup.checkCrashedClone(clones);
+        }
+    }
+}
