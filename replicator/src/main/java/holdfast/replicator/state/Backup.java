@@ -85,6 +85,8 @@ public final class Backup {
     /// [#reached] durable in the superblock, then call [Backup#rolled].
     public record Roll(JournalIndex index, Base reached) {}
 
+    private static final long NOTHING_STAGED = Long.MAX_VALUE;
+
     private record Pending(
             long endAddress, JournalRecord record, ByteBuffer data, Frame.Heartbeat heartbeat) {}
 
@@ -114,7 +116,11 @@ public final class Backup {
 
     // The epoch being staged.
     private long openEpoch;
-    private long openEpochAddress;
+
+    /// Where the epoch begins whose blocks are staged or whose commit is not durable yet: the base
+    /// must not roll past it.
+    private long stagedFrom = NOTHING_STAGED;
+
     private JournalIndex staged = new JournalIndex();
     private long reservedBytes;
     private long epochBlocks;
@@ -221,8 +227,11 @@ public final class Backup {
 
     private void abandonEpoch() {
         openEpoch = 0;
-        staged = new JournalIndex();
         reservedBytes = 0;
+        if (openCommit() == null) {
+            staged = new JournalIndex();
+            stagedFrom = NOTHING_STAGED;
+        }
     }
 
     /// Control frames of this resource.
@@ -425,7 +434,7 @@ public final class Backup {
                 return false;
             }
             openEpoch = begin.epoch();
-            openEpochAddress =
+            stagedFrom =
                     append(Kind.EPOCH_BEGIN, false, Position.NONE, begin.epoch(), 0, 0, 0, null);
             digest = new EpochDigest();
             epochBlocks = 0;
@@ -631,6 +640,7 @@ public final class Backup {
             case EPOCH_COMMIT -> {
                 index.putAll(staged);
                 staged = new JournalIndex();
+                stagedFrom = NOTHING_STAGED;
                 ancestry = AncestryCodec.decode(data.duplicate());
                 committed = r.position();
                 completeMillis = Math.max(completeMillis, r.primaryMillis());
@@ -723,9 +733,8 @@ public final class Backup {
                 && (holding || end - freed + reservedBytes > config.rollBytes);
     }
 
-    /// A staged epoch must stay in the journal until it is committed.
     private long rollTarget() {
-        return openEpoch != 0 ? Math.min(openEpochAddress, appliedEnd) : appliedEnd;
+        return Math.min(stagedFrom, appliedEnd);
     }
 
     /// What should be rolled into the base now, or null.

@@ -105,6 +105,10 @@ public final class Primary {
     private final ArrayDeque<Op> buffer = new ArrayDeque<>();
     private final ArrayDeque<Op> unsentOps = new ArrayDeque<>();
     private long bufferBytes;
+
+    /// Device bytes that the buffer changes; a trim of much takes little room.
+    private long bufferedChangeBytes;
+
     private boolean closed = true;
     private long closedAtNanos;
     private final List<Op> waitForRoom = new ArrayList<>();
@@ -125,7 +129,10 @@ public final class Primary {
     /// Blocks of a blank copy that were never sent anything: zeroes need not be sent for them.
     private final BlockSet untouched;
 
+    /// When the oldest of the marked blocks was written: 0 when nobody knows, [Long#MAX_VALUE] when
+    /// none is marked.
     private long dirtySinceMillis;
+
     private long frozenSinceMillis;
 
     // The session with the peer.
@@ -176,6 +183,7 @@ public final class Primary {
         this.peerCopy = attached.peerCopy();
         this.dirty = attached.dirty();
         this.suspect = attached.suspect();
+        this.dirtySinceMillis = dirty.isEmpty() && suspect.isEmpty() ? Long.MAX_VALUE : 0;
         long blocks = BlockSet.blocksOf(config.sizeBytes);
         this.frozen = new BlockSet(blocks);
         this.unsent = new BlockSet(blocks);
@@ -234,7 +242,7 @@ public final class Primary {
     ///
     /// @param fatal the disk is FAILED; false when it only had no space, which giving space heals
     public void failed(Op op, String why, boolean fatal) {
-        markDirty(op.offsetBytes, op.lengthBytes);
+        markDirty(op.offsetBytes, op.lengthBytes, wallMillis);
         op.release();
         if (!op.preimages.isEmpty() && phase == Phase.SENDING) {
             extend("a write failed whose old content the epoch wanted");
@@ -339,6 +347,7 @@ public final class Primary {
         if (!closed) {
             if (budget.take(op.bufferBytes(), bufferBytes + preimageBytes)) {
                 bufferBytes += op.bufferBytes();
+                bufferedChangeBytes += op.lengthBytes;
                 buffer.add(op);
                 unsentOps.add(op);
                 fx.wakeSender();
@@ -346,14 +355,13 @@ public final class Primary {
             }
             close();
         }
-        markDirty(op.offsetBytes, op.lengthBytes);
+        markDirty(op.offsetBytes, op.lengthBytes, wallMillis);
         op.release();
     }
 
-    private void markDirty(long offsetBytes, long lengthBytes) {
-        if (dirty.isEmpty()) {
-            dirtySinceMillis = wallMillis;
-        }
+    /// @param sinceMillis when what these blocks hold was written
+    private void markDirty(long offsetBytes, long lengthBytes, long sinceMillis) {
+        dirtySinceMillis = Math.min(dirtySinceMillis, sinceMillis);
         if (Faults.M17) {
             long from = BlockSet.blocksOf(offsetBytes);
             dirty.addRange(
@@ -537,11 +545,16 @@ public final class Primary {
             case Verdict.InGeneration(long number) -> resume(number);
             case Verdict.InPast() -> startBehind();
             case Verdict.InPastUntracked(String why) -> {
-                suspect.addAll();
+                suspectAll();
                 fx.event("compare", "every block is compared: " + why);
                 startBehind();
             }
         }
+    }
+
+    private void suspectAll() {
+        suspect.addAll();
+        dirtySinceMillis = 0;
     }
 
     private static boolean isUsable(DiskState disk) {
@@ -563,6 +576,7 @@ public final class Primary {
             // Another copy than the one we were filling: it has nothing.
             suspect.clear();
             dirty.addAll();
+            dirtySinceMillis = 0;
             untouched.clear();
             if (peer.blank()) {
                 untouched.addAll();
@@ -599,7 +613,7 @@ public final class Primary {
             forgetCommit();
         }
         if (!buffer.isEmpty() && number + 1 < buffer.peek().number) {
-            suspect.addAll();
+            suspectAll();
             fx.event(
                     "compare", "every block is compared: the peer lacks writes that it had stored");
             startBehind();
@@ -641,10 +655,7 @@ public final class Primary {
 
     private void bufferToDirty() {
         for (Op op : buffer) {
-            if (dirty.isEmpty()) {
-                dirtySinceMillis = op.wallMillis;
-            }
-            markDirty(op.offsetBytes, op.lengthBytes);
+            markDirty(op.offsetBytes, op.lengthBytes, op.wallMillis);
             drop(op);
         }
         buffer.clear();
@@ -657,6 +668,7 @@ public final class Primary {
 
     private void drop(Op op) {
         bufferBytes -= op.bufferBytes();
+        bufferedChangeBytes -= op.lengthBytes;
         budget.give(op.bufferBytes());
         op.release();
     }
@@ -787,6 +799,7 @@ public final class Primary {
             unsent.addAll(dirty);
             bulkTotalBlocks = unsent.count();
             dirty.clear();
+            dirtySinceMillis = Long.MAX_VALUE;
             closed = false;
             cursor = 0;
             phase = Phase.SENDING;
@@ -861,10 +874,7 @@ public final class Primary {
 
     private void thaw() {
         if (!frozen.isEmpty()) {
-            dirtySinceMillis =
-                    dirty.isEmpty()
-                            ? frozenSinceMillis
-                            : Math.min(dirtySinceMillis, frozenSinceMillis);
+            dirtySinceMillis = Math.min(dirtySinceMillis, frozenSinceMillis);
         }
         dirty.addAll(frozen);
         frozen.clear();
@@ -975,6 +985,7 @@ public final class Primary {
             readyBytes += data == null ? 0 : data.remaining();
             fx.wakeSender();
         }
+        endCompareIfDone(); // It may have waited for nothing but this read of an older session.
     }
 
     /// The blocks were read to be compared: 32 bytes for each block, and one digest over these.
@@ -1030,9 +1041,6 @@ public final class Primary {
                                 .formatted(theirs.length, mine.blockDigests().length));
                 return;
             }
-            if (dirty.isEmpty()) {
-                dirtySinceMillis = wallMillis;
-            }
             for (int i = 0; i < mine.run().count(); i++) {
                 if (!java.util.Arrays.equals(
                         theirs, i * 32, i * 32 + 32, mine.blockDigests(), i * 32, i * 32 + 32)) {
@@ -1040,20 +1048,27 @@ public final class Primary {
                 }
             }
         }
-        if (suspect.isEmpty() && comparing.isEmpty() && reading.isEmpty() && ready.isEmpty()) {
-            fx.event(
-                    "compared",
-                    "%d blocks differ or were written meanwhile".formatted(dirty.count()));
-            cursor = 0;
-            if (peer.everCommitted()) {
-                state = ReplicationState.AHEAD;
-            } else {
-                state = ReplicationState.FIRST_SYNC;
-                bulkTotalBlocks = dirty.count();
-            }
-        }
+        endCompareIfDone();
         fx.wakeReader();
         fx.wakeSender();
+    }
+
+    private void endCompareIfDone() {
+        if (state != ReplicationState.COMPARE
+                || !(suspect.isEmpty()
+                        && comparing.isEmpty()
+                        && reading.isEmpty()
+                        && ready.isEmpty())) {
+            return;
+        }
+        fx.event("compared", "%d blocks differ or were written meanwhile".formatted(dirty.count()));
+        cursor = 0;
+        if (peer.everCommitted()) {
+            state = ReplicationState.AHEAD;
+        } else {
+            state = ReplicationState.FIRST_SYNC;
+            bulkTotalBlocks = dirty.count();
+        }
     }
 
     // ---- what goes on the link
@@ -1250,6 +1265,12 @@ public final class Primary {
         return stored;
     }
 
+    /// Identity of the peer's copy while that has no committed point, else 0: part of what is
+    /// stored.
+    public long peerCopy() {
+        return peerCopy;
+    }
+
     public boolean isFailed() {
         return failed;
     }
@@ -1266,8 +1287,8 @@ public final class Primary {
     /// A snapshot for the status page.
     ///
     /// @param behindBytes what a promotion of the peer would lose now, at most
-    /// @param oldestMillis wall time of the oldest write the peer has not committed;
-    ///   [Long#MAX_VALUE] when there is none
+    /// @param oldestMillis wall time of the oldest write the peer has not committed; 0 when nobody
+    ///   knows, [Long#MAX_VALUE] when there is none
     /// @param bulkTotalBlocks blocks of the present bulk work, sent or not
     /// @param bulkLeftBlocks those of them that are not at the peer yet
     public record Figures(
@@ -1295,6 +1316,9 @@ public final class Primary {
         for (ReadRun run : reading) {
             inFlight += run.blocks().count();
         }
+        for (Digests asked : comparing) {
+            inFlight += asked.run().count();
+        }
         long blocks =
                 dirty.count()
                         + suspect.count()
@@ -1304,9 +1328,7 @@ public final class Primary {
         if (!buffer.isEmpty()) {
             oldest = buffer.peek().wallMillis;
         }
-        if (!dirty.isEmpty() || !suspect.isEmpty()) {
-            oldest = Math.min(oldest, dirtySinceMillis);
-        }
+        oldest = Math.min(oldest, dirtySinceMillis);
         if (!frozen.isEmpty()) {
             oldest = Math.min(oldest, frozenSinceMillis);
         }
@@ -1324,7 +1346,7 @@ public final class Primary {
                 dirty.count(),
                 suspect.count(),
                 frozenLeft,
-                bufferBytes + blocks * BlockSet.BLOCK_BYTES,
+                bufferedChangeBytes + blocks * BlockSet.BLOCK_BYTES,
                 oldest,
                 bulkTotalBlocks,
                 left,
