@@ -3,16 +3,19 @@ package holdfast.sim;
 import java.util.PriorityQueue;
 import java.util.SplittableRandom;
 
-/// The virtual clock: what is due next happens next. Things due at the same moment happen in an order drawn from the seed,
-/// so that no code comes to rest on the order in which it asked.
+/// The virtual clock: what is due next happens next. Things due at the same moment happen in an
+/// order drawn from the seed, so that no code comes to rest on the order in which it asked.
 final class Agenda {
-    private record Entry(long nanos, int tie, long number, Runnable task) implements Comparable<Entry> {
+    private record Entry(long nanos, int tie, long number, Runnable task)
+            implements Comparable<Entry> {
         @Override
         public int compareTo(Entry other) {
             if (nanos != other.nanos) {
                 return Long.compare(nanos, other.nanos);
             }
-            return tie != other.tie ? Integer.compare(tie, other.tie) : Long.compare(number, other.number);
+            return tie != other.tie
+                    ? Integer.compare(tie, other.tie)
+                    : Long.compare(number, other.number);
         }
     }
 
@@ -35,7 +38,12 @@ final class Agenda {
     }
 
     void in(long delayNanos, Runnable task) {
-        due.add(new Entry(nowNanos + Math.max(0, delayNanos), ties.nextInt(), count + due.size(), task));
+        due.add(
+                new Entry(
+                        nowNanos + Math.max(0, delayNanos),
+                        ties.nextInt(),
+                        count + due.size(),
+                        task));
     }
 
     /// Does what is due next.

@@ -9,22 +9,24 @@ import holdfast.replicator.state.BackupEffects;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
 import holdfast.tunnel.wire.Position;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Iterator;
 import java.util.List;
 import java.util.SplittableRandom;
 
-/// The backup's machine: [Backup] with a base, a journal and a superblock on simulated disks. It does what the daemon's
-/// shell does, one small step at a time, so that a crash may fall between any two.
+/// The backup's machine: [Backup] with a base, a journal and a superblock on simulated disks. It
+/// does what the daemon's shell does, one small step at a time, so that a crash may fall between
+/// any two.
 final class BackupHost implements BackupEffects {
     /// Work on the base, done strictly in the order it was asked for.
     private sealed interface BaseWork {
-        record Write(long session, long sequence, long offset, int length, byte[] data) implements BaseWork {}
+        record Write(long session, long sequence, long offset, int length, byte[] data)
+                implements BaseWork {}
 
         record Digest(long session, long offset, int length, byte[] asked) implements BaseWork {}
     }
@@ -42,6 +44,7 @@ final class BackupHost implements BackupEffects {
 
     /// Counts starts, so that what an earlier life had asked for comes to nothing.
     private int life;
+
     private Backup backup;
     private boolean up;
     private long appendedEnd;
@@ -82,7 +85,8 @@ final class BackupHost implements BackupEffects {
         }
     }
 
-    // ---- life ----------------------------------------------------------------------------------------------------
+    // ---- life
+    // ----------------------------------------------------------------------------------------------------
 
     void start() {
         // What a killed daemon had written and not synced must not be taken for durable.
@@ -102,18 +106,24 @@ final class BackupHost implements BackupEffects {
 
     /// The shell also looks by itself now and then whether there is something to roll.
     private void keepRolling(int of) {
-        sim.agenda().in(
-                500_000_000L,
-                () -> {
-                    if (of == life && up) {
-                        wakeRoller();
-                        keepRolling(of);
-                    }
-                });
+        sim.agenda()
+                .in(
+                        500_000_000L,
+                        () -> {
+                            if (of == life && up) {
+                                wakeRoller();
+                                keepRolling(of);
+                            }
+                        });
     }
 
     private Backup open(
-            Backup.Base from, boolean blank, long incarnation, BackupEffects fx, SimDisk journal, Backup.Base known) {
+            Backup.Base from,
+            boolean blank,
+            long incarnation,
+            BackupEffects fx,
+            SimDisk journal,
+            Backup.Base known) {
         Backup opened =
                 new Backup(
                         new Backup.Config(
@@ -152,7 +162,8 @@ final class BackupHost implements BackupEffects {
         return total;
     }
 
-    /// @param power whether the power is cut; else the process alone is killed and the kernel keeps what was written
+    /// @param power whether the power is cut; else the process alone is killed and the kernel keeps
+    ///   what was written
     void crash(boolean power) {
         if (!up) {
             return;
@@ -201,11 +212,14 @@ final class BackupHost implements BackupEffects {
     private void later(long nanos, Runnable task) {
         int of = life;
         long frozen = Math.max(0, frozenUntil - sim.agenda().nowNanos());
-        sim.agenda().in(nanos + frozen, () -> {
-            if (of == life) {
-                task.run();
-            }
-        });
+        sim.agenda()
+                .in(
+                        nanos + frozen,
+                        () -> {
+                            if (of == life) {
+                                task.run();
+                            }
+                        });
     }
 
     private long diskTime() {
@@ -217,7 +231,8 @@ final class BackupHost implements BackupEffects {
         sim.reached(Rare.BACKUP_DISK_FROZEN);
     }
 
-    // ---- the session ---------------------------------------------------------------------------------------------
+    // ---- the session
+    // ---------------------------------------------------------------------------------------------
 
     void sessionUp(SimLink link) {
         this.link = link;
@@ -240,7 +255,10 @@ final class BackupHost implements BackupEffects {
             if (!up || of != link) {
                 return;
             }
-            sim.note("backup < " + frame.getClass().getSimpleName(), FrameCodec.sizeOf(frame), backup.openEpoch());
+            sim.note(
+                    "backup < " + frame.getClass().getSimpleName(),
+                    FrameCodec.sizeOf(frame),
+                    backup.openEpoch());
             switch (frame) {
                 case Frame.Data data -> {
                     mark(data);
@@ -248,7 +266,8 @@ final class BackupHost implements BackupEffects {
                     sim.check("frame");
                 }
                 case Frame.OfResource control -> backup.on(control);
-                case Frame.Control other -> throw new IllegalStateException("sent by nobody: " + other);
+                case Frame.Control other ->
+                        throw new IllegalStateException("sent by nobody: " + other);
             }
         }
     }
@@ -271,7 +290,11 @@ final class BackupHost implements BackupEffects {
                 mark(staged, z.offsetBytes(), z.lengthBytes());
                 mark(fresh, z.offsetBytes(), z.lengthBytes());
             }
-            case Frame.Heartbeat _, Frame.EpochCommit _, Frame.SyncBlocks _, Frame.SyncZero _, Frame.Compare _ -> {}
+            case Frame.Heartbeat _,
+                    Frame.EpochCommit _,
+                    Frame.SyncBlocks _,
+                    Frame.SyncZero _,
+                    Frame.Compare _ -> {}
         }
     }
 
@@ -284,7 +307,8 @@ final class BackupHost implements BackupEffects {
         if (frame instanceof Frame.Ack ack) {
             Position committed = backup.committed();
             if (!ack.committed().isNone() && sim.truth().isBefore(committed, ack.committed())) {
-                throw new Violation("LOW", "acknowledges " + ack.committed() + ", would yield " + committed);
+                throw new Violation(
+                        "LOW", "acknowledges " + ack.committed() + ", would yield " + committed);
             }
             if (sim.truth().isBefore(acknowledged, ack.committed())) {
                 acknowledged = ack.committed();
@@ -315,15 +339,19 @@ final class BackupHost implements BackupEffects {
         }
     }
 
-    // ---- the journal ---------------------------------------------------------------------------------------------
+    // ---- the journal
+    // ---------------------------------------------------------------------------------------------
 
     @Override
     public void append(long address, ByteBuffer header, ByteBuffer data) {
         int length = header.remaining() + (data == null ? 0 : data.remaining());
         if (address + length > freed + scenario.journalBytes()) {
-            throw new Violation("BND", "the journal's record at %d overwrites what is needed".formatted(address));
+            throw new Violation(
+                    "BND",
+                    "the journal's record at %d overwrites what is needed".formatted(address));
         }
-        if (JournalRecord.decode(header) instanceof Found.Good(JournalRecord record) && record.kind() == Kind.PAD) {
+        if (JournalRecord.decode(header) instanceof Found.Good(JournalRecord record)
+                && record.kind() == Kind.PAD) {
             sim.reached(Rare.JOURNAL_PAD);
         }
         if (address >= scenario.journalBytes()) {
@@ -368,10 +396,12 @@ final class BackupHost implements BackupEffects {
         freed = beforeAddress;
     }
 
-    // ---- the base ------------------------------------------------------------------------------------------------
+    // ---- the base
+    // ------------------------------------------------------------------------------------------------
 
     @Override
-    public void writeBase(long session, long sequence, long offsetBytes, long lengthBytes, ByteBuffer data) {
+    public void writeBase(
+            long session, long sequence, long offsetBytes, long lengthBytes, ByteBuffer data) {
         durableBlank = false;
         byte[] bytes = null;
         if (data != null) {
@@ -433,7 +463,8 @@ final class BackupHost implements BackupEffects {
         byte[] range = new byte[d.length];
         readCommitted(backup.committedIndex(), base, journal, d.offset, range);
         byte[] blockDigests = Digests.ofBlocks(range);
-        backup.digested(d.session, d.offset, d.length, d.asked, blockDigests, Digests.root(blockDigests));
+        backup.digested(
+                d.session, d.offset, d.length, d.asked, blockDigests, Digests.root(blockDigests));
     }
 
     private void syncBase(Runnable then) {
@@ -452,7 +483,8 @@ final class BackupHost implements BackupEffects {
                 });
     }
 
-    static void readCommitted(JournalIndex index, SimDisk base, SimDisk journal, long offset, byte[] into) {
+    static void readCommitted(
+            JournalIndex index, SimDisk base, SimDisk journal, long offset, byte[] into) {
         System.arraycopy(base.now(), (int) offset, into, 0, into.length);
         long end = offset + into.length;
         for (long at = offset; at < end; ) {
@@ -465,22 +497,30 @@ final class BackupHost implements BackupEffects {
             if (run.isZero()) {
                 Arrays.fill(into, to, to + length, (byte) 0);
             } else {
-                System.arraycopy(journal.now(), (int) (run.dataAddress() % journal.size()), into, to, length);
+                System.arraycopy(
+                        journal.now(),
+                        (int) (run.dataAddress() % journal.size()),
+                        into,
+                        to,
+                        length);
             }
             at = run.endBytes();
         }
     }
 
-    // ---- rolling forward -----------------------------------------------------------------------------------------
+    // ---- rolling forward
+    // -----------------------------------------------------------------------------------------
 
     @Override
     public void wakeRoller() {
         if (!rollAsked) {
             rollAsked = true;
-            later(random.nextLong(1_000_000), () -> {
-                rollAsked = false;
-                startRoll();
-            });
+            later(
+                    random.nextLong(1_000_000),
+                    () -> {
+                        rollAsked = false;
+                        startRoll();
+                    });
         }
     }
 
@@ -524,27 +564,34 @@ final class BackupHost implements BackupEffects {
             return;
         }
         long mark = base.sync();
-        later(diskTime(), () -> {
-            base.synced(mark);
-            sim.cloneAndCrash();
-            later(diskTime(), () -> {
-                durableBase = roll.reached();
-                later(random.nextLong(100_000), () -> {
-                    rolling = false;
-                    sim.reached(Rare.ROLLED);
-                    backup.rolled(roll);
-                    sim.check("rolled");
+        later(
+                diskTime(),
+                () -> {
+                    base.synced(mark);
                     sim.cloneAndCrash();
+                    later(
+                            diskTime(),
+                            () -> {
+                                durableBase = roll.reached();
+                                later(
+                                        random.nextLong(100_000),
+                                        () -> {
+                                            rolling = false;
+                                            sim.reached(Rare.ROLLED);
+                                            backup.rolled(roll);
+                                            checkAll("rolled");
+                                            sim.cloneAndCrash();
+                                        });
+                            });
                 });
-            });
-        });
     }
 
     boolean isRolling() {
         return rolling;
     }
 
-    // ---- the checks ----------------------------------------------------------------------------------------------
+    // ---- the checks
+    // ----------------------------------------------------------------------------------------------
 
     /// PFX and LOW on what may have changed since the last check.
     void check(String where) {
@@ -553,7 +600,9 @@ final class BackupHost implements BackupEffects {
         }
         Position committed = backup.committed();
         if (sim.truth().isBefore(committed, acknowledged)) {
-            throw new Violation("LOW", where + ": " + acknowledged + " was acknowledged, would yield " + committed);
+            throw new Violation(
+                    "LOW",
+                    where + ": " + acknowledged + " was acknowledged, would yield " + committed);
         }
         if (!committed.equals(checkedAt)) {
             fresh.or(staged);
@@ -568,9 +617,18 @@ final class BackupHost implements BackupEffects {
             readCommitted(backup.committedIndex(), base, journal, from, found);
             sim.countCheckedBlocks(endBlock - block);
             if (!Arrays.equals(found, 0, found.length, expected, from, from + found.length)) {
-                throw new Violation("PFX", where + ": the copy at " + committed + " is not that image: "
-                        + SimDisk.describe(Arrays.copyOfRange(expected, from, from + found.length), found, 8)
-                        + " in the blocks from " + block);
+                throw new Violation(
+                        "PFX",
+                        where
+                                + ": the copy at "
+                                + committed
+                                + " is not that image: "
+                                + SimDisk.describe(
+                                        Arrays.copyOfRange(expected, from, from + found.length),
+                                        found,
+                                        8)
+                                + " in the blocks from "
+                                + block);
             }
             block = fresh.nextSetBit(endBlock);
         }
@@ -592,7 +650,14 @@ final class BackupHost implements BackupEffects {
         int fate = own.nextInt(4);
         baseCopy.powerCut(own, fate);
         journalCopy.powerCut(own, fate);
-        Backup clone = open(durableBase, false, incarnation + 1, new NoEffects(), journalCopy, durableBase);
+        Backup clone =
+                open(
+                        durableBase,
+                        false,
+                        incarnation + 1,
+                        new NoEffects(),
+                        journalCopy,
+                        durableBase);
         if (!clone.everCommitted()) {
             if (!acknowledged.isNone()) {
                 throw new Violation("LOW", "after a power cut nothing is left of " + acknowledged);
@@ -600,16 +665,22 @@ final class BackupHost implements BackupEffects {
             return;
         }
         if (sim.truth().isBefore(clone.committed(), acknowledged)) {
-            throw new Violation("LOW", "after a power cut %s is left, %s was acknowledged"
-                    .formatted(clone.committed(), acknowledged));
+            throw new Violation(
+                    "LOW",
+                    "after a power cut %s is left, %s was acknowledged"
+                            .formatted(clone.committed(), acknowledged));
         }
         byte[] expected = sim.truth().imageAt(clone.committed());
         byte[] found = new byte[scenario.deviceBytes()];
         readCommitted(clone.committedIndex(), baseCopy, journalCopy, 0, found);
         sim.countCheckedBlocks((found.length + 4095) / 4096);
         if (!Arrays.equals(expected, found)) {
-            throw new Violation("PFX", "after a power cut the copy at " + clone.committed() + " is not that image: "
-                    + SimDisk.describe(expected, found, 8));
+            throw new Violation(
+                    "PFX",
+                    "after a power cut the copy at "
+                            + clone.committed()
+                            + " is not that image: "
+                            + SimDisk.describe(expected, found, 8));
         }
     }
 
@@ -619,8 +690,12 @@ final class BackupHost implements BackupEffects {
         readCommitted(view.index(), base, journal, 0, found);
         byte[] expected = sim.truth().imageAt(view.position());
         if (!Arrays.equals(expected, found)) {
-            throw new Violation("PIT", "the view of " + view.position() + " is not that image: "
-                    + SimDisk.describe(expected, found, 8));
+            throw new Violation(
+                    "PIT",
+                    "the view of "
+                            + view.position()
+                            + " is not that image: "
+                            + SimDisk.describe(expected, found, 8));
         }
     }
 
@@ -640,7 +715,8 @@ final class BackupHost implements BackupEffects {
         public void append(long address, ByteBuffer header, ByteBuffer data) {}
 
         @Override
-        public void writeBase(long session, long sequence, long offsetBytes, long lengthBytes, ByteBuffer data) {}
+        public void writeBase(
+                long session, long sequence, long offsetBytes, long lengthBytes, ByteBuffer data) {}
 
         @Override
         public void digest(long session, long offsetBytes, int lengthBytes, byte[] root) {}

@@ -13,6 +13,7 @@ import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
 import holdfast.tunnel.wire.Position;
+
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -21,8 +22,8 @@ import java.util.List;
 import java.util.SplittableRandom;
 import java.util.UUID;
 
-/// The primary's machine: [Primary] with a disk and a superblock, doing what the daemon's shell does, one small step at a
-/// time, so that a crash may fall between any two.
+/// The primary's machine: [Primary] with a disk and a superblock, doing what the daemon's shell
+/// does, one small step at a time, so that a crash may fall between any two.
 final class PrimaryHost implements PrimaryEffects {
     private static final UUID NODE = new UUID(1, 1);
 
@@ -71,8 +72,10 @@ final class PrimaryHost implements PrimaryEffects {
     private boolean readDue;
     private int reading;
     private int outstanding;
+
     /// Pieces that are between the door and their number.
     private int inFlight;
+
     private final List<Request> onTheirWay = new ArrayList<>();
     private final ArrayDeque<Frame> sentSinceUp = new ArrayDeque<>();
     private long slowUntil;
@@ -93,14 +96,16 @@ final class PrimaryHost implements PrimaryEffects {
             disk.write(0, half, Tags.content(-2, 0, half));
             disk.syncNow();
         }
-        // Before its first attach nothing is known of any peer, so every block may be missing there.
+        // Before its first attach nothing is known of any peer, so every block may be missing
+        // there.
         BlockSet dirty = new BlockSet(BlockSet.blocksOf(scenario.deviceBytes()));
         durableClean =
                 new Primary.Attached(
                         Ancestry.EMPTY, Position.NONE, 0, dirty, new BlockSet(dirty.capacity()));
     }
 
-    // ---- life ----------------------------------------------------------------------------------------------------
+    // ---- life
+    // ----------------------------------------------------------------------------------------------------
 
     void start() {
         life++;
@@ -112,9 +117,10 @@ final class PrimaryHost implements PrimaryEffects {
                 switch (reason) {
                     case CREATE -> Position.NONE;
                     case ATTACH -> durableEnd;
-                    default -> durableAcknowledged.generation() == durableAncestry.generation()
-                            ? durableAcknowledged
-                            : new Position(durableAncestry.generation(), 0);
+                    default ->
+                            durableAcknowledged.generation() == durableAncestry.generation()
+                                    ? durableAcknowledged
+                                    : new Position(durableAncestry.generation(), 0);
                 };
         long generation = random.nextLong() | 1;
         durableAncestry =
@@ -163,7 +169,8 @@ final class PrimaryHost implements PrimaryEffects {
         sim.note("primary starts: " + reason, generation, 0);
     }
 
-    /// @param power whether the power is cut; else the process alone is killed and the kernel keeps what was written
+    /// @param power whether the power is cut; else the process alone is killed and the kernel keeps
+    ///   what was written
     void crash(boolean power) {
         if (!up) {
             return;
@@ -175,7 +182,10 @@ final class PrimaryHost implements PrimaryEffects {
         for (Request request : onTheirWay) {
             if (random.nextBoolean()) {
                 disk.writePart(
-                        random, request.op.offsetBytes(), (int) request.op.lengthBytes(), request.data);
+                        random,
+                        request.op.offsetBytes(),
+                        (int) request.op.lengthBytes(),
+                        request.data);
             }
         }
         byte[] before = disk.now().clone();
@@ -275,11 +285,14 @@ final class PrimaryHost implements PrimaryEffects {
 
     private void later(long nanos, Runnable task) {
         int of = life;
-        sim.agenda().in(nanos, () -> {
-            if (of == life) {
-                task.run();
-            }
-        });
+        sim.agenda()
+                .in(
+                        nanos,
+                        () -> {
+                            if (of == life) {
+                                task.run();
+                            }
+                        });
     }
 
     private long diskTime() {
@@ -296,26 +309,33 @@ final class PrimaryHost implements PrimaryEffects {
     }
 
     private void tick(int of) {
-        sim.agenda().in(100_000_000L, () -> {
-            if (of == life) {
-                primary.tick(sim.agenda().nowNanos(), sim.wallMillis());
-                sim.checkBudget(primary.figures().bufferBytes());
-                tick(of);
-            }
-        });
+        sim.agenda()
+                .in(
+                        100_000_000L,
+                        () -> {
+                            if (of == life) {
+                                primary.tick(sim.agenda().nowNanos(), sim.wallMillis());
+                                sim.checkBudget(primary.figures().bufferBytes());
+                                tick(of);
+                            }
+                        });
     }
 
     private void persistNowAndThen(int of) {
-        sim.agenda().in(random.nextLong(2_000_000_000L), () -> {
-            if (of == life) {
-                durableAcknowledged = primary.committed();
-                durablePeerCopy = primary.peerCopy();
-                persistNowAndThen(of);
-            }
-        });
+        sim.agenda()
+                .in(
+                        random.nextLong(2_000_000_000L),
+                        () -> {
+                            if (of == life) {
+                                durableAcknowledged = primary.committed();
+                                durablePeerCopy = primary.peerCopy();
+                                persistNowAndThen(of);
+                            }
+                        });
     }
 
-    // ---- the application -----------------------------------------------------------------------------------------
+    // ---- the application
+    // -----------------------------------------------------------------------------------------
 
     /// @param data null for zeroes
     void submit(long id, long offset, int length, byte[] data, boolean punch, boolean sync) {
@@ -412,7 +432,9 @@ final class PrimaryHost implements PrimaryEffects {
     /// Null when all of it is zero.
     private ByteBuffer read(BlockRun run) {
         int from = (int) run.offsetBytes();
-        byte[] bytes = Arrays.copyOfRange(disk.now(), from, from + run.lengthBytes(scenario.deviceBytes()));
+        byte[] bytes =
+                Arrays.copyOfRange(
+                        disk.now(), from, from + run.lengthBytes(scenario.deviceBytes()));
         for (byte b : bytes) {
             if (b != 0) {
                 return ByteBuffer.wrap(bytes).asReadOnlyBuffer();
@@ -431,7 +453,8 @@ final class PrimaryHost implements PrimaryEffects {
                     onTheirWay.remove(request);
                     Op op = request.op;
                     if (fails) {
-                        disk.writePart(random, op.offsetBytes(), (int) op.lengthBytes(), request.data);
+                        disk.writePart(
+                                random, op.offsetBytes(), (int) op.lengthBytes(), request.data);
                         diskFailed = true;
                         sim.reached(Rare.DISK_FAILED);
                     } else {
@@ -443,7 +466,7 @@ final class PrimaryHost implements PrimaryEffects {
                                 if (fails) {
                                     inFlight--;
                                     outstanding--;
-                                    primary.failed(op, "an injected error");
+                                    primary.failed(op, "an injected error", true);
                                 } else {
                                     written(request);
                                 }
@@ -455,7 +478,14 @@ final class PrimaryHost implements PrimaryEffects {
         inFlight--;
         Op op = request.op;
         boolean now = primary.written(op, sim.wallMillis());
-        sim.truth().numbered(op.number(), new Truth.Change(op.offsetBytes(), (int) op.lengthBytes(), request.data));
+        sim.truth()
+                .numbered(
+                        op.number(),
+                        new Truth.Change(
+                                op.offsetBytes(),
+                                (int) op.lengthBytes(),
+                                request.data,
+                                sim.wallMillis()));
         sim.note("written", request.id, op.number());
         request.held = !now;
         if (!now) {
@@ -499,7 +529,8 @@ final class PrimaryHost implements PrimaryEffects {
         sim.replied();
     }
 
-    // ---- the session ---------------------------------------------------------------------------------------------
+    // ---- the session
+    // ---------------------------------------------------------------------------------------------
 
     void sessionUp(SimLink link) {
         if (primary.state() == ReplicationState.FIRST_SYNC && this.link != null) {
@@ -550,7 +581,10 @@ final class PrimaryHost implements PrimaryEffects {
                     wakeSender();
                 }
                 case Frame.OfResource control -> {
-                    sim.note("primary < " + frame.getClass().getSimpleName(), FrameCodec.sizeOf(frame), 0);
+                    sim.note(
+                            "primary < " + frame.getClass().getSimpleName(),
+                            FrameCodec.sizeOf(frame),
+                            0);
                     inHello = control instanceof Frame.ResourceHello;
                     primary.on(control);
                     if (inHello && !greeted) {
@@ -617,7 +651,10 @@ final class PrimaryHost implements PrimaryEffects {
                 if (frame == null) {
                     break;
                 }
-                sim.note("primary > " + frame.getClass().getSimpleName(), FrameCodec.sizeOf(frame), credit);
+                sim.note(
+                        "primary > " + frame.getClass().getSimpleName(),
+                        FrameCodec.sizeOf(frame),
+                        credit);
                 credit -= FrameCodec.sizeOf(frame);
                 batch.add(frame);
             }

@@ -1,6 +1,7 @@
 package holdfast.sim;
 
-/// Situations that a batch of histories must reach now and then; one that is never reached is not tested.
+/// Situations that a batch of histories must reach now and then; one that is never reached is not
+/// tested.
 enum Rare {
     LINK_CUT,
     CUT_INSIDE_A_PACKET,

@@ -1,12 +1,14 @@
 package holdfast.sim;
 
 import holdfast.replicator.state.Limits;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
 
-/// What one seed plays: sizes, speeds, which kinds of fault, and when they strike. A random part of the kinds is on in
-/// each, and sizes go to their extremes, so that rare meetings are not drowned by the usual ones.
+/// What one seed plays: sizes, speeds, which kinds of fault, and when they strike. A random part of
+/// the kinds is on in each, and sizes go to their extremes, so that rare meetings are not drowned
+/// by the usual ones.
 record Scenario(
         int deviceBytes,
         boolean protocolC,

@@ -2,7 +2,8 @@ package holdfast.sim;
 
 import java.util.SplittableRandom;
 
-/// Random numbers by name: each user has its own stream, so that one more draw here does not disturb the others.
+/// Random numbers by name: each user has its own stream, so that one more draw here does not
+/// disturb the others.
 final class Seeds {
     private Seeds() {}
 

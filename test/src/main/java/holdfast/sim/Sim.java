@@ -3,8 +3,8 @@ package holdfast.sim;
 import java.util.EnumMap;
 import java.util.Map;
 
-/// Runs simulated histories: `--seed N` one, with its last events when it fails; `--seeds A..B` many; `--seconds S` ends
-/// the batch early. Exit code 1 when a promise was broken.
+/// Runs simulated histories: `--seed N` one, with its last events when it fails; `--seeds A..B`
+/// many; `--seconds S` ends the batch early. Exit code 1 when a promise was broken.
 public final class Sim {
     private Sim() {}
 
@@ -37,11 +37,14 @@ public final class Sim {
         }
         long began = System.nanoTime();
         Batch batch = new Batch();
-        for (long seed = from; seed <= to && System.nanoTime() - began < seconds * 1_000_000_000L; seed++) {
+        for (long seed = from;
+                seed <= to && System.nanoTime() - began < seconds * 1_000_000_000L;
+                seed++) {
             Simulation.Result result = Simulation.run(seed);
             batch.add(result);
             if (result.violation() != null) {
                 if (one) {
+                    System.out.println(Scenario.of(seed));
                     result.trace().forEach(System.out::println);
                     result.violation().printStackTrace(System.out);
                 }
@@ -50,7 +53,8 @@ public final class Sim {
                     break;
                 }
             } else if (one) {
-                System.out.println("seed " + seed + ": trace " + Long.toHexString(result.traceHash()));
+                System.out.println(
+                        "seed " + seed + ": trace " + Long.toHexString(result.traceHash()));
             }
         }
         System.out.println(batch.summary((System.nanoTime() - began) / 1e9));
@@ -90,8 +94,16 @@ public final class Sim {
             text.append(
                     "%d histories, %d failed; %.0f operations and %.1f faults each; %d events, %d blocks and %d power cuts checked; %.1f virtual hours; %.1f s, %.0f histories/s%n"
                             .formatted(
-                                    histories, failed, (double) operations / histories, (double) faults / histories,
-                                    events, blocks, clones, virtualNanos / 3.6e12, seconds, histories / seconds));
+                                    histories,
+                                    failed,
+                                    (double) operations / histories,
+                                    (double) faults / histories,
+                                    events,
+                                    blocks,
+                                    clones,
+                                    virtualNanos / 3.6e12,
+                                    seconds,
+                                    histories / seconds));
             for (Rare situation : Rare.values()) {
                 text.append("%8d %s%n".formatted(rare.getOrDefault(situation, 0L), situation));
             }

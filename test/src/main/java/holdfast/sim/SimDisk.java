@@ -6,8 +6,9 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 
-/// A disk that keeps its word and no more: reads see every write at once, a sync makes durable what had ended before it
-/// was asked for, and a power cut loses, keeps or tears each other write by 512-byte sectors, independently.
+/// A disk that keeps its word and no more: reads see every write at once, a sync makes durable what
+/// had ended before it was asked for, and a power cut loses, keeps or tears each other write by
+/// 512-byte sectors, independently.
 final class SimDisk {
     static final int SECTOR = 512;
 
@@ -17,6 +18,7 @@ final class SimDisk {
     private final byte[] now;
     private final byte[] safe;
     private final ArrayList<Written> pending = new ArrayList<>();
+
     /// Writes that were made durable, so that a mark taken earlier still counts.
     private long settled;
 
@@ -78,7 +80,8 @@ final class SimDisk {
         synced(sync());
     }
 
-    /// The power is cut. `fate` 0: all that was not synced is lost, 1: all is kept, else each write has its own fate.
+    /// The power is cut. `fate` 0: all that was not synced is lost, 1: all is kept, else each write
+    /// has its own fate.
     void powerCut(SplittableRandom random, int fate) {
         for (Written w : pending) {
             int own = fate < 2 ? fate : random.nextInt(4);
@@ -159,8 +162,13 @@ final class SimDisk {
         for (int at = 0; at < expected.length && lines.size() < limit; at += SECTOR) {
             int end = Math.min(at + SECTOR, expected.length);
             if (!Arrays.equals(expected, at, end, found, at, end)) {
-                lines.add("block %d sector %d: expected operation %d, found %d".formatted(
-                        at / 4096, at % 4096 / SECTOR, Tags.operationOf(expected, at), Tags.operationOf(found, at)));
+                lines.add(
+                        "block %d sector %d: expected operation %d, found %d"
+                                .formatted(
+                                        at / 4096,
+                                        at % 4096 / SECTOR,
+                                        Tags.operationOf(expected, at),
+                                        Tags.operationOf(found, at)));
             }
         }
         return lines;

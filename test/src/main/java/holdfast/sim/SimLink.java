@@ -5,14 +5,16 @@ import holdfast.tunnel.wire.Packet;
 import holdfast.tunnel.wire.PacketAssembler;
 import holdfast.tunnel.wire.PacketCodec;
 import holdfast.tunnel.wire.ProtocolException;
+
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.function.BiConsumer;
 
-/// One connection: an ordered stream of bytes each way, cut into any pieces, late, stalled, and cut off at any byte. What
-/// travels are the bytes of the real codec, put together again by the real assembler.
+/// One connection: an ordered stream of bytes each way, cut into any pieces, late, stalled, and cut
+/// off at any byte. What travels are the bytes of the real codec, put together again by the real
+/// assembler.
 final class SimLink {
     /// Bytes of one direction on their way.
     final class Pipe {
@@ -33,7 +35,9 @@ final class SimLink {
         }
 
         private void packet(Packet packet) throws ProtocolException {
-            receiver.accept(packet.header().stream(), PacketCodec.frames(packet.header(), packet.payload()));
+            receiver.accept(
+                    packet.header().stream(),
+                    PacketCodec.frames(packet.header(), packet.payload()));
         }
 
         void send(int stream, List<Frame> frames) {
@@ -67,7 +71,11 @@ final class SimLink {
         private void deliverLater() {
             if (open && !delivering && !bytes.isEmpty()) {
                 delivering = true;
-                int chunk = 1 + (random.nextInt(4) == 0 ? random.nextInt(40) : random.nextInt(chunkBytesMax));
+                int chunk =
+                        1
+                                + (random.nextInt(4) == 0
+                                        ? random.nextInt(40)
+                                        : random.nextInt(chunkBytesMax));
                 chunk = (int) Math.min(chunk, queued);
                 long delay = delayNanos / 4 + chunk * 1_000_000_000L / bytesPerSecond;
                 int take = chunk;
@@ -162,7 +170,8 @@ final class SimLink {
     /// @return whether the cut went through the middle of a packet
     boolean cut() {
         cut = true;
-        boolean inside = !toBackup.assembler.isBetweenPackets() || !toPrimary.assembler.isBetweenPackets();
+        boolean inside =
+                !toBackup.assembler.isBetweenPackets() || !toPrimary.assembler.isBetweenPackets();
         toBackup.bytes.clear();
         toPrimary.bytes.clear();
         return inside;

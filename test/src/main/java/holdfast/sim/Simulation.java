@@ -6,6 +6,7 @@ import holdfast.replicator.state.ReplicationState;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
+
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -15,11 +16,12 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.UUID;
 
-/// One history: two machines, their disks and the link between them on one thread and one virtual clock, all of it from
-/// one seed. First faults strike while an application writes; then all is healed and the copies must become equal.
+/// One history: two machines, their disks and the link between them on one thread and one virtual
+/// clock, all of it from one seed. First faults strike while an application writes; then all is
+/// healed and the copies must become equal.
 ///
-/// Checked at every step that can change it: the copy is exactly image(k) of its position (PFX) and holds what was
-/// acknowledged (LOW); docs/simulator.md lists the rest.
+/// Checked at every step that can change it: the copy is exactly image(k) of its position (PFX) and
+/// holds what was acknowledged (LOW); docs/simulator.md lists the rest.
 final class Simulation {
     static final UUID RESOURCE = new UUID(0x686f6c64L, 0x66617374L);
 
@@ -77,7 +79,8 @@ final class Simulation {
         primary = new PrimaryHost(this, scenario, Seeds.stream(seed, "primary"));
         Ancestry copy =
                 Ancestry.EMPTY.plus(
-                        new Ancestry.Entry(7, Position.NONE, Ancestry.Reason.CREATE, new UUID(2, 2), 0));
+                        new Ancestry.Entry(
+                                7, Position.NONE, Ancestry.Reason.CREATE, new UUID(2, 2), 0));
         backup =
                 new BackupHost(
                         this,
@@ -132,7 +135,9 @@ final class Simulation {
             }
             quiet++;
             if (agenda.nowNanos() > patience) {
-                throw new Violation("LIV", "not equal after " + PATIENCE_NANOS / 1_000_000_000L + " s: " + describe());
+                throw new Violation(
+                        "LIV",
+                        "not equal after " + PATIENCE_NANOS / 1_000_000_000L + " s: " + describe());
             }
         }
         note("equal after", quiet, 0);
@@ -158,12 +163,16 @@ final class Simulation {
 
     private void sameImage(String what, byte[] expected, byte[] found) {
         if (!Arrays.equals(expected, found)) {
-            throw new Violation("LIV", what + " differs at the end: " + SimDisk.describe(expected, found, 8));
+            throw new Violation(
+                    "LIV", what + " differs at the end: " + SimDisk.describe(expected, found, 8));
         }
     }
 
     private boolean isEqual() {
-        if (issued < scenario.operations() || !primary.isUp() || !backup.isUp() || primary.outstanding() > 0) {
+        if (issued < scenario.operations()
+                || !primary.isUp()
+                || !backup.isUp()
+                || primary.outstanding() > 0) {
             return false;
         }
         Primary p = primary.primary();
@@ -178,23 +187,39 @@ final class Simulation {
         StringBuilder text = new StringBuilder();
         if (primary.isUp()) {
             Primary p = primary.primary();
-            text.append("primary %s at %s, committed %s, %s, %d replies owed, stopping %s"
-                    .formatted(p.state(), p.position(), p.committed(), p.figures(), primary.outstanding(), primary.isStopping()));
+            text.append(
+                    "primary %s at %s, committed %s, %s, %d replies owed, stopping %s"
+                            .formatted(
+                                    p.state(),
+                                    p.position(),
+                                    p.committed(),
+                                    p.figures(),
+                                    primary.outstanding(),
+                                    primary.isStopping()));
         } else {
             text.append("primary down");
         }
         if (backup.isUp()) {
             Backup b = backup.backup();
-            text.append("; backup %s at %s, journal %d of %d used, epoch %d, holding %s, views %d, rolling %s".formatted(
-                    b.diskState(), b.committed(), b.journalUsedBytes(), scenario.journalBytes(), b.openEpoch(),
-                    b.isHolding(), b.openViews(), backup.isRolling()));
+            text.append(
+                    "; backup %s at %s, journal %d of %d used, epoch %d, holding %s, views %d, rolling %s"
+                            .formatted(
+                                    b.diskState(),
+                                    b.committed(),
+                                    b.journalUsedBytes(),
+                                    scenario.journalBytes(),
+                                    b.openEpoch(),
+                                    b.isHolding(),
+                                    b.openViews(),
+                                    backup.isRolling()));
         } else {
             text.append("; backup down");
         }
-        return text + "; issued " + issued + " of " + scenario.operations() + "; " + scenario;
+        return text + "; issued " + issued + " of " + scenario.operations();
     }
 
-    // ---- the application -----------------------------------------------------------------------------------------
+    // ---- the application
+    // -----------------------------------------------------------------------------------------
 
     private void issueLater() {
         if (issueDue || issued >= scenario.operations()) {
@@ -212,7 +237,9 @@ final class Simulation {
         if (issued >= scenario.operations()) {
             return;
         }
-        if (!primary.isUp() || primary.isStopping() || primary.outstanding() >= scenario.queueDepth()) {
+        if (!primary.isUp()
+                || primary.isStopping()
+                || primary.outstanding() >= scenario.queueDepth()) {
             return; // Woken by a reply or by the next start.
         }
         issued++;
@@ -264,7 +291,13 @@ final class Simulation {
             }
         }
         length = Math.min(length, sectors - offset);
-        primary.submit(issued, offset * 512L, length * 512, null, work.nextBoolean(), work.nextInt(12) == 0);
+        primary.submit(
+                issued,
+                offset * 512L,
+                length * 512,
+                null,
+                work.nextBoolean(),
+                work.nextInt(12) == 0);
     }
 
     void replied() {
@@ -275,7 +308,8 @@ final class Simulation {
         note("primary gone", owed, 0);
     }
 
-    // ---- the link ------------------------------------------------------------------------------------------------
+    // ---- the link
+    // ------------------------------------------------------------------------------------------------
 
     private void connectLater(long nanos) {
         if (!connecting) {
@@ -330,7 +364,8 @@ final class Simulation {
                 });
     }
 
-    /// What an old session answered and nobody has seen yet may come up while the next one is young.
+    /// What an old session answered and nobody has seen yet may come up while the next one is
+    /// young.
     private void deliverLate() {
         int count = Math.min(answers.size(), shell.nextInt(4));
         for (int i = 0; i < count; i++) {
@@ -341,7 +376,9 @@ final class Simulation {
     }
 
     void sentByBackup(Frame.OfResource frame) {
-        if (frame instanceof Frame.Ack || frame instanceof Frame.EpochReply || frame instanceof Frame.CompareReply) {
+        if (frame instanceof Frame.Ack
+                || frame instanceof Frame.EpochReply
+                || frame instanceof Frame.CompareReply) {
             answers.add(frame);
             if (answers.size() > 8) {
                 answers.poll();
@@ -363,7 +400,10 @@ final class Simulation {
         long second = noticeNanos();
         agenda.in(first, () -> primary.sessionDown(which));
         agenda.in(second, () -> backup.sessionDown(which));
-        long back = shell.nextInt(3) == 0 ? shell.nextLong(5_000_000_000L) : shell.nextLong(300_000_000L);
+        long back =
+                shell.nextInt(3) == 0
+                        ? shell.nextLong(5_000_000_000L)
+                        : shell.nextLong(300_000_000L);
         if (healed) {
             back = Math.min(back, 1_000_000_000L);
         }
@@ -377,7 +417,8 @@ final class Simulation {
         return shell.nextInt(3) == 0 ? shell.nextLong(3_000_000_000L) : shell.nextLong(10_000_000L);
     }
 
-    // ---- faults --------------------------------------------------------------------------------------------------
+    // ---- faults
+    // --------------------------------------------------------------------------------------------------
 
     private void strike(Scenario.Strike s) {
         if (healed) {
@@ -391,7 +432,8 @@ final class Simulation {
             case CUT -> cut(link);
             case CUT_AT_BYTE -> {
                 if (link != null) {
-                    (own.nextBoolean() ? link.toBackup() : link.toPrimary()).cutAfter(1 + own.nextInt(20000));
+                    (own.nextBoolean() ? link.toBackup() : link.toPrimary())
+                            .cutAfter(1 + own.nextInt(20000));
                 }
             }
             case STALL_DOWN -> {
@@ -425,10 +467,12 @@ final class Simulation {
                     agenda.in(until - agenda.nowNanos(), this::startPrimary);
                 }
             }
-            case PRIMARY_RESTART -> primary.stop(() -> {
-                cut(link);
-                agenda.in(own.nextLong(2_000_000_000L), this::startPrimary);
-            });
+            case PRIMARY_RESTART ->
+                    primary.stop(
+                            () -> {
+                                cut(link);
+                                agenda.in(own.nextLong(2_000_000_000L), this::startPrimary);
+                            });
             case FREEZE_BACKUP_DISK -> backup.freezeUntil(until);
             case SLOW_LOCAL_DISK -> primary.slowUntil(until);
             case VIEW -> openView(until);
@@ -491,7 +535,8 @@ final class Simulation {
         issueLater();
     }
 
-    // ---- the checks ----------------------------------------------------------------------------------------------
+    // ---- the checks
+    // ----------------------------------------------------------------------------------------------
 
     Agenda agenda() {
         return agenda;
@@ -530,19 +575,37 @@ final class Simulation {
 
     /// RPO: what is reported as missing at the peer is never less than what a promotion would lose.
     private void checkLoss() {
-        if (!primary.isUp() || !backup.isUp() || !backup.backup().everCommitted() || primary.isDiskFailed()) {
+        if (!primary.isUp()
+                || !backup.isUp()
+                || !backup.backup().everCommitted()
+                || primary.isDiskFailed()) {
             return;
         }
         long lost = SimDisk.differingBytes(truth.image(), truth.backupImage());
-        long reported = primary.primary().figures().behindBytes();
+        Primary.Figures figures = primary.primary().figures();
+        long reported = figures.behindBytes();
         if (lost > reported) {
-            throw new Violation("RPO", "%d bytes would be lost, %d are reported: %s".formatted(lost, reported, describe()));
+            throw new Violation(
+                    "RPO",
+                    "%d bytes would be lost, %d are reported: %s"
+                            .formatted(lost, reported, describe()));
+        }
+        if (primary.primary().position().generation() == backup.backup().committed().generation()
+                && figures.oldestMillis() > truth.oldestMissingMillis()) {
+            throw new Violation(
+                    "RPO",
+                    "what is missing goes back to %d, reported is %d: %s"
+                            .formatted(
+                                    truth.oldestMissingMillis(),
+                                    figures.oldestMillis(),
+                                    describe()));
         }
     }
 
     void checkBudget(long used) {
         if (used > scenario.budgetBytes()) {
-            throw new Violation("BND", used + " bytes buffered, the budget is " + scenario.budgetBytes());
+            throw new Violation(
+                    "BND", used + " bytes buffered, the budget is " + scenario.budgetBytes());
         }
     }
 
@@ -552,7 +615,8 @@ final class Simulation {
         }
         Position committed = backup.backup().committed();
         if (truth.isBefore(committed, number)) {
-            throw new Violation("C", "operation " + number + " was answered, the copy is at " + committed);
+            throw new Violation(
+                    "C", "operation " + number + " was answered, the copy is at " + committed);
         }
     }
 

@@ -2,8 +2,8 @@ package holdfast.sim;
 
 import java.nio.ByteBuffer;
 
-/// Content that says which operation wrote it: each sector begins with the operation's id, and the rest follows from id
-/// and place, so that a torn, stale or misplaced sector is known as such.
+/// Content that says which operation wrote it: each sector begins with the operation's id, and the
+/// rest follows from id and place, so that a torn, stale or misplaced sector is known as such.
 final class Tags {
     private Tags() {}
 

@@ -4,8 +4,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.LongSupplier;
 
-/// What happened: the last events for whoever reads a failure, and a hash over all of them, by which two runs of one seed
-/// are known to be the same.
+/// What happened: the last events for whoever reads a failure, and a hash over all of them, by
+/// which two runs of one seed are known to be the same.
 final class Trace {
     private static final int KEPT = 400;
 

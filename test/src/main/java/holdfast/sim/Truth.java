@@ -1,6 +1,7 @@
 package holdfast.sim;
 
 import holdfast.tunnel.wire.Position;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -8,11 +9,12 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/// What really happened, as the checks know it: for each generation the image it began with and its numbered changes, so
-/// that image(k) can be had for every k. The image of the backup's position is kept and moved on step by step.
+/// What really happened, as the checks know it: for each generation the image it began with and its
+/// numbered changes, so that image(k) can be had for every k. The image of the backup's position is
+/// kept and moved on step by step.
 final class Truth {
     /// `data` null: zeroes.
-    record Change(long offset, int length, byte[] data) {}
+    record Change(long offset, int length, byte[] data, long wallMillis) {}
 
     private static final class Generation {
         private final int order;
@@ -42,7 +44,8 @@ final class Truth {
     void numbered(long number, Change change) {
         newest.changes.add(change);
         if (number != newest.changes.size()) {
-            throw new Violation("ORDER", "operation " + number + " after " + (newest.changes.size() - 1));
+            throw new Violation(
+                    "ORDER", "operation " + number + " after " + (newest.changes.size() - 1));
         }
         put(image, change);
     }
@@ -88,16 +91,26 @@ final class Truth {
         }
         Generation found = find(to);
         if (to.generation() == backupAt.generation() && to.number() > backupAt.number()) {
-            for (Change change : found.changes.subList((int) backupAt.number(), (int) to.number())) {
+            for (Change change :
+                    found.changes.subList((int) backupAt.number(), (int) to.number())) {
                 put(backupImage, change);
                 touched.set(
-                        (int) (change.offset / 4096), (int) ((change.offset + change.length + 4095) / 4096));
+                        (int) (change.offset / 4096),
+                        (int) ((change.offset + change.length + 4095) / 4096));
             }
         } else {
             backupImage = imageAt(to);
             touched.set(0, (backupImage.length + 4095) / 4096);
         }
         backupAt = to;
+    }
+
+    /// When the oldest operation happened that the backup lacks of its generation; [Long#MAX_VALUE]
+    /// when it lacks none.
+    long oldestMissingMillis() {
+        Generation of = find(backupAt);
+        int has = (int) backupAt.number();
+        return of.changes.size() == has ? Long.MAX_VALUE : of.changes.get(has).wallMillis;
     }
 
     byte[] backupImage() {
