@@ -34,12 +34,12 @@ final class Connection implements Runnable {
     private static final Logger LOG = LoggerFactory.getLogger(Connection.class);
 
     /// 32 writes of 4 KiB, a usual queue depth, arrive in one read.
-    private static final int INPUT_BYTES = 256 << 10;
+    private static final int INPUT_BYTES = 128 << 10;
 
-    private static final int BATCH_BYTES = 256 << 10;
+    private static final int BATCH_BYTES = 128 << 10;
 
     /// A batch this large is sent: about what a Unix socket takes at once.
-    private static final int BATCH_FULL_BYTES = 128 << 10;
+    private static final int BATCH_FULL_BYTES = 96 << 10;
 
     /// A round that takes longer sends what it has, so that the client's next requests overlap with
     /// it.

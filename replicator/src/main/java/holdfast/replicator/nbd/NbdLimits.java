@@ -12,7 +12,8 @@ import java.time.Duration;
 ///   progress
 /// @param inFlightRequests of one connection, waiting for an export that answers later
 /// @param inFlightBytes payloads of those; one request more than this is accepted
-/// @param replyBytes replies of one connection that wait for it to read; one reply more is accepted
+/// @param replyBytes memory of one connection's replies that wait for it to read; one reply more is
+///   accepted
 public record NbdLimits(
         int connections,
         int halfOpen,

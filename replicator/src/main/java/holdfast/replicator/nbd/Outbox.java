@@ -10,7 +10,11 @@ import java.util.concurrent.locks.ReentrantLock;
 /// late replies; nobody ever waits here for the client: what the socket does not take is queued,
 /// and the connection goes on with it when the socket is writable.
 final class Outbox {
-    private static final int LATE_CHUNK_BYTES = 4096;
+    /// Small replies that have to wait are gathered in chunks of this size.
+    private static final int CHUNK_BYTES = 32 << 10;
+
+    /// What has to wait and is no longer than this is copied, so that its buffer is not held for it.
+    private static final int COPIED_BYTES = 8 << 10;
 
     private final GatheringByteChannel channel;
     private final PayloadPool pool;
@@ -22,12 +26,12 @@ final class Outbox {
     private final ArrayDeque<Payload> queue = new ArrayDeque<>();
 
     /// The last of the queue if it may be added to, else null.
-    private Payload lateChunk;
+    private Payload chunk;
 
     /// Written under the lock, read without.
     private volatile boolean broken;
 
-    /// Unsent bytes; written under the lock, read without.
+    /// Memory of the queue, whole buffers; written under the lock, read without.
     private volatile long queuedBytes;
 
     /// @param channel in non-blocking mode
@@ -36,6 +40,7 @@ final class Outbox {
         this.pool = pool;
     }
 
+    /// How much memory the unsent bytes take; 0 if there are none.
     long queuedBytes() {
         return queuedBytes;
     }
@@ -53,13 +58,18 @@ final class Outbox {
     boolean send(Payload batch) {
         lock.lock();
         try {
-            if (!broken && (!queue.isEmpty() || !write(batch.data()))) {
-                lateChunk = null;
-                queue.addLast(batch);
-                queuedBytes += batch.data().remaining();
-                return false;
+            ByteBuffer bytes = batch.data();
+            if (broken || queue.isEmpty() && write(bytes)) {
+                return true;
             }
-            return true;
+            if (bytes.remaining() <= COPIED_BYTES) {
+                queueCopy(bytes);
+                return true;
+            }
+            chunk = null;
+            queue.addLast(batch);
+            queuedBytes += bytes.capacity();
+            return false;
         } finally {
             lock.unlock();
         }
@@ -67,7 +77,7 @@ final class Outbox {
 
     /// Sends one short reply from any thread.
     ///
-    /// @param reply heap or direct, below [#LATE_CHUNK_BYTES] long
+    /// @param reply at most [#COPIED_BYTES] long
     /// @return whether the connection must be woken to send the rest
     boolean sendLate(ByteBuffer reply) {
         lock.lock();
@@ -76,21 +86,24 @@ final class Outbox {
                 return false;
             }
             boolean wasEmpty = queue.isEmpty();
-            int length = reply.remaining();
-            if (lateChunk == null
-                    || lateChunk.data().capacity() - lateChunk.data().limit() < length) {
-                lateChunk = pool.acquire(LATE_CHUNK_BYTES);
-                lateChunk.data().limit(0);
-                queue.addLast(lateChunk);
-            }
-            ByteBuffer chunk = lateChunk.data();
-            int at = chunk.limit();
-            chunk.limit(at + length).put(at, reply, reply.position(), length);
-            queuedBytes += length;
+            queueCopy(reply);
             return wasEmpty;
         } finally {
             lock.unlock();
         }
+    }
+
+    private void queueCopy(ByteBuffer bytes) {
+        int length = bytes.remaining();
+        if (chunk == null || chunk.data().capacity() - chunk.data().limit() < length) {
+            chunk = pool.acquire(CHUNK_BYTES);
+            chunk.data().limit(0);
+            queue.addLast(chunk);
+            queuedBytes += chunk.data().capacity();
+        }
+        ByteBuffer to = chunk.data();
+        int at = to.limit();
+        to.limit(at + length).put(at, bytes, bytes.position(), length);
     }
 
     /// Sends queued bytes, as many as the socket takes.
@@ -99,18 +112,13 @@ final class Outbox {
         try {
             while (!queue.isEmpty()) {
                 Payload first = queue.peekFirst();
-                int before = first.data().remaining();
-                boolean whole = write(first.data());
-                if (broken) {
-                    return;
-                }
-                queuedBytes -= before - first.data().remaining();
-                if (!whole) {
+                if (!write(first.data()) || broken) {
                     return;
                 }
                 queue.removeFirst();
-                if (first == lateChunk) {
-                    lateChunk = null;
+                queuedBytes -= first.data().capacity();
+                if (first == chunk) {
+                    chunk = null;
                 }
                 first.release();
             }
@@ -124,7 +132,7 @@ final class Outbox {
         lock.lock();
         try {
             broken = true;
-            lateChunk = null;
+            chunk = null;
             queue.forEach(Payload::release);
             queue.clear();
             queuedBytes = 0;

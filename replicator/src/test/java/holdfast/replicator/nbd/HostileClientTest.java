@@ -430,6 +430,20 @@ class HostileClientTest {
         }
     }
 
+    /// Each round of a blocked connection has a reply of 16 bytes, which must not cost a whole buffer.
+    @Test
+    void clientThatNeverReadsShortRepliesHoldsLittleMemory() throws IOException {
+        try (RawClient client = fixture.open("disk")) {
+            for (int i = 0; i < 4000; i++) {
+                for (int j = 0; j < 16; j++) {
+                    client.putRequest(0, 4, j, 0, 512);
+                }
+                client.send();
+            }
+            assertTrue(fixture.pool.usedBytes() < 4 << 20, "buffers of " + fixture.pool.usedBytes());
+        }
+    }
+
     @Test
     void seededGarbageInTransmissionHarmsNobody() throws IOException {
         for (int seed = 0; seed < 200; seed++) {
