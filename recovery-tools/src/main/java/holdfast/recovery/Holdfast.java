@@ -1,16 +1,137 @@
 package holdfast.recovery;
 
+import holdfast.replicator.control.ControlApi;
+import holdfast.replicator.control.ControlClient;
+import holdfast.replicator.control.ExitCode;
+import holdfast.replicator.control.NodePaths;
+import holdfast.replicator.control.Problem;
+import holdfast.replicator.control.ProblemException;
+import holdfast.replicator.json.Json;
+
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ScopeType;
 
-/// The `holdfast` command: each subcommand is a class of this package. `bin/holdfast` starts it.
+import java.nio.file.Path;
+
+/// The `holdfast` command: each subcommand is a class of this package, listed in [Verbs].
+/// `bin/holdfast` starts it.
 @Command(
         name = "holdfast",
         description = "Keeps a second copy of a server's block devices at another site.",
+        synopsisSubcommandLabel = "COMMAND",
         versionProvider = Version.class,
-        mixinStandardHelpOptions = true)
+        mixinStandardHelpOptions = true,
+        exitCodeListHeading = "%nEvery command ends with one of these:%n",
+        exitCodeList = {
+            "0:done",
+            "1:failed",
+            "2:wrong arguments or settings",
+            "3:refused, nothing changed",
+            "4:no daemon answers",
+            "5:the peer is away",
+            "6:confirmation needed",
+            "7:the wait timed out, the work goes on",
+            "8:differences found"
+        })
 public final class Holdfast {
+    @Option(
+            names = "--root",
+            paramLabel = "DIR",
+            scope = ScopeType.INHERIT,
+            defaultValue = "${env:HOLDFAST_ROOT}",
+            description =
+                    "The node under DIR (DIR/etc, DIR/state, DIR/run) instead of the host's own.")
+    private Path root;
+
+    @Option(
+            names = "--json",
+            scope = ScopeType.INHERIT,
+            description = "The same facts as JSON on standard output.")
+    private boolean json;
+
+    private final Terminal terminal;
+
+    private Holdfast(Terminal terminal) {
+        this.terminal = terminal;
+    }
+
     public static void main(String[] args) {
-        System.exit(new CommandLine(new Holdfast()).execute(args));
+        System.exit(run(args, Terminal.ofProcess()));
+    }
+
+    /// Runs one command.
+    ///
+    /// @return its exit code
+    public static int run(String[] args, Terminal terminal) {
+        var holdfast = new Holdfast(terminal);
+        var line = new CommandLine(holdfast);
+        Verbs.register(line, args);
+        line.setOut(terminal.out());
+        line.setErr(terminal.err());
+        line.setCaseInsensitiveEnumValuesAllowed(true);
+        line.setUsageHelpWidth(100);
+        line.setExecutionStrategy(new CommandLine.RunLast());
+        line.setExecutionExceptionHandler((e, _, _) -> holdfast.report(e));
+        line.setParameterExceptionHandler(Holdfast::usage);
+        int code = line.execute(args);
+        terminal.out().flush();
+        terminal.err().flush();
+        return code;
+    }
+
+    Terminal terminal() {
+        return terminal;
+    }
+
+    NodePaths paths() {
+        return root == null ? NodePaths.ofHost() : NodePaths.under(root);
+    }
+
+    ControlApi api() {
+        NodePaths paths = paths();
+        return new ControlClient(paths.run(), paths.command("daemon --detach"));
+    }
+
+    boolean json() {
+        return json;
+    }
+
+    /// Prints a reply: the record with `--json`, else the text.
+    int answer(Record reply, String text) {
+        terminal.print(json ? Json.writePretty(reply) : text);
+        return ExitCode.DONE.number();
+    }
+
+    private int report(Exception e) {
+        Problem problem = problemOf(e);
+        if (json) {
+            terminal.print(Json.writePretty(problem));
+        }
+        terminal.endProgress();
+        terminal.err().print(problem.text());
+        return problem.exitCode();
+    }
+
+    private static Problem problemOf(Exception e) {
+        return switch (e) {
+            case ProblemException known -> known.problem();
+            case InterruptedException _ -> Problem.of(ExitCode.FAILED, "this host", "interrupted");
+            default ->
+                    Problem.of(
+                            ExitCode.FAILED,
+                            "this host",
+                            e.getMessage() == null ? e.toString() : e.getMessage());
+        };
+    }
+
+    private static int usage(CommandLine.ParameterException e, String[] args) {
+        CommandLine line = e.getCommandLine();
+        line.getErr().println(e.getMessage());
+        if (!CommandLine.UnmatchedArgumentException.printSuggestions(e, line.getErr())) {
+            line.getErr().println("  next: " + line.getCommandSpec().qualifiedName() + " --help");
+        }
+        return ExitCode.USAGE.number();
     }
 }

@@ -1,0 +1,145 @@
+package holdfast.recovery;
+
+import holdfast.replicator.config.Size;
+import holdfast.replicator.control.ControlApi;
+import holdfast.replicator.status.Words;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.ParentCommand;
+
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+
+@Command(
+        name = "add",
+        description = {
+            "Makes a resource of a device or file that holds data, and a copy of it at the peer.",
+            "Type it where the data is: the first sync goes from here. Nothing that is in use is changed."
+        },
+        mixinStandardHelpOptions = true)
+final class Add implements Callable<Integer> {
+    @ParentCommand private Holdfast holdfast;
+
+    @Parameters(index = "0", paramLabel = "NAME", description = "1 to 63 of a-z 0-9 _ -")
+    private String name;
+
+    @Parameters(
+            index = "1",
+            paramLabel = "DISK",
+            description = "The device or file here that holds the data.")
+    private Path disk;
+
+    @Option(
+            names = "--peer-disk",
+            paramLabel = "DISK",
+            description = "The device or file at the peer. Default: a new file under its storage.")
+    private Optional<String> peerDisk;
+
+    @Option(
+            names = "--protocol",
+            paramLabel = "A|B|C",
+            description = "When a write is answered. Default: A.")
+    private Optional<String> protocol;
+
+    @Option(
+            names = "--journal",
+            paramLabel = "SIZE",
+            description = "Like 40GiB. Default: as proposed.")
+    private Optional<String> journal;
+
+    @Option(names = "--dry-run", description = "Only say what would be done.")
+    private boolean dryRun;
+
+    @Option(
+            names = "--confirm",
+            paramLabel = "HOST/NAME@GENERATION",
+            description = "Overwrite what is at the peer; as the dry run printed it.")
+    private Optional<String> confirm;
+
+    @Override
+    public Integer call() throws Exception {
+        ControlApi api = holdfast.api();
+        // The preview first: it is what is shown, and it says whether something would be lost.
+        ControlApi.AddReply preview = api.add(request(true, Optional.empty()));
+        if (dryRun) {
+            return holdfast.answer(preview, text(preview) + hint(preview));
+        }
+        Optional<String> given = confirm;
+        if (preview.confirm().isPresent() && confirm.isEmpty()) {
+            holdfast.terminal().err().print(text(preview));
+            given =
+                    Optional.of(
+                            new Confirmation(holdfast.terminal(), preview.confirm().get())
+                                    .ask(
+                                            "%s: add %s overwrites %s at %s"
+                                                    .formatted(
+                                                            preview.host(),
+                                                            name,
+                                                            preview.peerDisk(),
+                                                            preview.peer()),
+                                            holdfast.paths()
+                                                    .command(
+                                                            "add %s %s --peer-disk %s --confirm %s"
+                                                                    .formatted(
+                                                                            name,
+                                                                            disk,
+                                                                            preview.peerDisk(),
+                                                                            preview.confirm()
+                                                                                    .get()))));
+        }
+        ControlApi.AddReply reply = api.add(request(false, given));
+        return holdfast.answer(
+                reply, text(reply) + "  next         holdfast attach %s%n".formatted(name));
+    }
+
+    private ControlApi.AddRequest request(boolean isDry, Optional<String> given) {
+        return new ControlApi.AddRequest(
+                name,
+                disk.toAbsolutePath().normalize().toString(),
+                peerDisk,
+                protocol,
+                journal.map(text -> Size.parse(text).bytes()),
+                isDry,
+                given);
+    }
+
+    private static String hint(ControlApi.AddReply preview) {
+        return preview.confirm().map("  confirm with --confirm %s%n"::formatted).orElse("");
+    }
+
+    private static String text(ControlApi.AddReply r) {
+        var out = new StringBuilder();
+        out.append("%s: %s %s%n".formatted(r.host(), r.done() ? "added" : "would add", r.name()));
+        line(
+                out,
+                "data",
+                "%s at %s, %s, %s"
+                        .formatted(
+                                r.disk(),
+                                r.host(),
+                                Words.bytes(r.sizeBytes()),
+                                r.signature().orElse("no signature known")));
+        line(
+                out,
+                "copy",
+                "%s at %s, %s"
+                        .formatted(
+                                r.peerDisk(),
+                                r.peer(),
+                                r.peerSignature()
+                                        .map(s -> "which holds " + s)
+                                        .orElse("which is empty or new")));
+        line(out, "journal", Words.bytes(r.journalBytes()) + " on each side");
+        r.firstSyncSeconds().ifPresent(s -> line(out, "first sync", "about " + Words.span(s)));
+        r.fstabLine().ifPresent(l -> line(out, "fstab", l));
+        r.notes().forEach(n -> line(out, "note", n));
+        return out.toString();
+    }
+
+    private static void line(StringBuilder out, String name, String value) {
+        out.append("  %-12s %s%n".formatted(name, value));
+    }
+}

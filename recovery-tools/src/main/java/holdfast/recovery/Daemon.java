@@ -1,0 +1,68 @@
+package holdfast.recovery;
+
+import holdfast.replicator.control.DaemonEntry;
+import holdfast.replicator.control.ExitCode;
+import holdfast.replicator.control.NodePaths;
+import holdfast.replicator.control.Problem;
+import holdfast.replicator.control.ProblemException;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParentCommand;
+
+import java.util.Optional;
+import java.util.ServiceLoader;
+import java.util.concurrent.Callable;
+
+@Command(
+        name = "daemon",
+        description = "Runs this node in the foreground, or with --detach on its own.",
+        mixinStandardHelpOptions = true)
+final class Daemon implements Callable<Integer> {
+    @ParentCommand private Holdfast holdfast;
+
+    @Option(
+            names = "--detach",
+            description = "Start it in the background and return when it answers.")
+    private boolean detach;
+
+    @Option(names = "--while-pid", hidden = true, description = "Stop when that process is gone.")
+    private Optional<Long> whilePid;
+
+    @Override
+    public Integer call() throws Exception {
+        NodePaths paths = holdfast.paths();
+        if (detach) {
+            if (DaemonProcess.answers(paths)) {
+                holdfast.terminal().println("The daemon runs already.");
+                return ExitCode.DONE.number();
+            }
+            DaemonProcess daemon = DaemonProcess.start(paths, whilePid);
+            holdfast.terminal()
+                    .println(
+                            "The daemon runs as process %d and logs to %s."
+                                    .formatted(daemon.pid(), paths.daemonLog()));
+            return ExitCode.DONE.number();
+        }
+        DaemonEntry entry =
+                ServiceLoader.load(DaemonEntry.class)
+                        .findFirst()
+                        .orElseThrow(
+                                () ->
+                                        new ProblemException(
+                                                Problem.of(
+                                                        ExitCode.FAILED,
+                                                        "this host",
+                                                        "this build has no daemon in its class path")));
+        whilePid.ifPresent(Daemon::stopWith);
+        return entry.run(paths);
+    }
+
+    /// An orderly exit runs the daemon's shutdown hook, as a signal would.
+    private static void stopWith(long pid) {
+        ProcessHandle.of(pid)
+                .ifPresentOrElse(
+                        other -> other.onExit().thenRun(() -> System.exit(0)),
+                        () -> System.exit(ExitCode.FAILED.number()));
+    }
+}

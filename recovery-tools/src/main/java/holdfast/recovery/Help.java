@@ -1,0 +1,64 @@
+package holdfast.recovery;
+
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+import java.util.Optional;
+import java.util.concurrent.Callable;
+
+@Command(name = "help", description = "Says how a command is used; `help drbd` lists DRBD's verbs.")
+final class Help implements Callable<Integer> {
+    private static final String DRBD =
+            """
+            DRBD's verbs and what they are here. Resources have names and no minors, nothing of ours is written
+            into a device, and there is no kernel module.
+
+              drbdadm create-md NAME      nothing to do: `add` makes metadata beside the device, never in it
+              drbdadm up NAME             holdfast up NAME          (connect and attach)
+              drbdadm down NAME           holdfast down NAME        (detach and disconnect)
+              drbdadm attach NAME         holdfast attach NAME      (also exports it)
+              drbdadm detach NAME         holdfast detach NAME
+              drbdadm connect NAME        holdfast connect [NAME]
+              drbdadm disconnect NAME     holdfast disconnect [NAME]
+              drbdadm adjust NAME         holdfast adjust [--dry-run]
+              drbdadm status NAME         holdfast status [NAME]
+              drbdadm wait-connect NAME   holdfast wait NAME
+              drbdsetup events2           holdfast events --follow
+              cat /proc/drbd              holdfast status
+              watch cat /proc/drbd        holdfast status --watch
+              primary --force NAME        the first sync: holdfast add NAME DISK, typed where the data is
+              secondary + mount -o ro     read the copy: holdfast open NAME, at the backup; nothing is promoted
+
+            Not there yet: primary and secondary (promotion), invalidate, invalidate-remote, outdate, verify,
+            pause-sync, resume-sync, resize, dump-md, connect --discard-my-data.
+            Not coming: two primaries over a long line, after-sb-* policies that are on by default.
+            """;
+
+    @Spec private CommandSpec spec;
+
+    @Parameters(paramLabel = "COMMAND", arity = "0..1", description = "A command, or drbd.")
+    private Optional<String> topic;
+
+    @Override
+    public Integer call() {
+        CommandLine root = spec.parent().commandLine();
+        if (topic.isEmpty()) {
+            root.usage(root.getOut());
+            return 0;
+        }
+        if (topic.get().equals("drbd")) {
+            root.getOut().print(DRBD);
+            return 0;
+        }
+        CommandLine command = root.getSubcommands().get(topic.get());
+        if (command == null) {
+            throw new CommandLine.ParameterException(
+                    spec.commandLine(), "there is no command " + topic.get());
+        }
+        command.usage(root.getOut());
+        return 0;
+    }
+}

@@ -1,0 +1,83 @@
+package holdfast.recovery;
+
+import holdfast.replicator.control.ControlApi;
+import holdfast.replicator.control.ExitCode;
+import holdfast.replicator.status.StatusTable;
+import holdfast.replicator.status.Words;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.ParentCommand;
+
+import java.util.Optional;
+import java.util.concurrent.Callable;
+
+@Command(
+        name = "wait",
+        description = "Waits until the copy has everything that the resource holds now.",
+        mixinStandardHelpOptions = true)
+final class Wait implements Callable<Integer> {
+    /// Without a terminal a line each time would fill a log.
+    private static final long QUIET_NANOS = 5_000_000_000L;
+
+    @ParentCommand private Holdfast holdfast;
+
+    @Parameters(paramLabel = "NAME")
+    private String name;
+
+    @Option(
+            names = "--acked",
+            description = "Until the backup's journal has it, though it cannot be opened yet.")
+    private boolean acked;
+
+    @Option(
+            names = "--timeout",
+            paramLabel = "SECONDS",
+            description = "Give up then, with exit code 7. Default: never.")
+    private Optional<Double> timeout;
+
+    private long lastLine = System.nanoTime() - QUIET_NANOS;
+
+    @Override
+    public Integer call() throws Exception {
+        Terminal terminal = holdfast.terminal();
+        ControlApi.WaitStatus end =
+                holdfast.api()
+                        .waitFor(new ControlApi.WaitRequest(name, acked, timeout), this::show);
+        terminal.endProgress();
+        boolean done = end.state() == ControlApi.WaitState.DONE;
+        holdfast.answer(
+                end,
+                done
+                        ? "%s: %s%n"
+                                .formatted(
+                                        name,
+                                        acked
+                                                ? "the backup has everything up to " + end.target()
+                                                : "the copy has everything up to " + end.target())
+                        : "%s: not there yet, the work goes on. %s%n"
+                                .formatted(name, end.sentence()));
+        return (done ? ExitCode.DONE : ExitCode.TIMED_OUT).number();
+    }
+
+    private void show(ControlApi.WaitStatus status) {
+        Terminal terminal = holdfast.terminal();
+        long now = System.nanoTime();
+        if (!terminal.interactive() && now - lastLine < QUIET_NANOS) {
+            return;
+        }
+        lastLine = now;
+        terminal.progress(
+                status.progress()
+                        .map(p -> name + " " + StatusTable.bar(p))
+                        .orElseGet(
+                                () ->
+                                        "%s: %s behind, stored %s of %s"
+                                                .formatted(
+                                                        name,
+                                                        Words.bytes(status.behind().bytes()),
+                                                        status.stored(),
+                                                        status.target())));
+    }
+}

@@ -1,0 +1,330 @@
+package holdfast.recovery;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import holdfast.replicator.control.ControlApi;
+import holdfast.replicator.control.ControlServer;
+import holdfast.replicator.json.Json;
+import holdfast.replicator.status.StatusReport;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringReader;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import java.util.TimeZone;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/// Each command against a daemon over a real control socket: what it prints, what it asks, how it ends.
+@Timeout(60)
+class CommandsTest {
+    @TempDir Path root;
+
+    private final ScriptedDaemon daemon = new ScriptedDaemon();
+    private ControlServer server;
+    private StringWriter out;
+    private StringWriter err;
+    private static TimeZone usualZone;
+
+    @BeforeAll
+    static void tellTimesInUtc() {
+        usualZone = TimeZone.getDefault();
+        TimeZone.setDefault(TimeZone.getTimeZone("UTC"));
+    }
+
+    @AfterAll
+    static void tellTimesAsUsual() {
+        TimeZone.setDefault(usualZone);
+    }
+
+    @BeforeEach
+    void open() throws IOException {
+        server = ControlServer.open(root.resolve("run"), "server", daemon, _ -> {});
+    }
+
+    @AfterEach
+    void close() throws IOException {
+        server.close();
+    }
+
+    @Test
+    void statusOpensWithTheSentence() {
+        daemon.stored = "3fa901/1031";
+        assertEquals(0, run("status"));
+        assertEquals(
+                """
+                If this server vanished now you would lose 14 s (812 KiB) of home. Catching up: 41 %, about 30 s left.
+
+                home  10 GiB  /dev/vg0/home
+                  role         Primary/Secondary
+                  connection   Connected
+                  disk         UpToDate/UpToDate
+                  replication  SyncSource, protocol A
+                  position     3fa901/1234  stored 3fa901/1031  committed 3fa901/1031
+                  behind       203 operations, 812 KiB
+                  copy         of 12:03:07, 14 s old
+                  catch up     [########------------] 41 %  41 MiB of 100 MiB  2.0 MB/s  about 30 s left
+                  traffic      sent 2 MiB (raw 4.8 MiB), received 1000 B (raw 2 KiB), ratio 0.40
+                  send buffer  1 MiB of 64 MiB, full in 90 s
+                  journal      3 GiB of 40 GiB
+                  export       nbd+unix:///home?socket=/run/holdfast/home.nbd  1 client
+
+                link to backup  dialling backup.example.net:7788
+                  state        Connected for 15 min, round trip 31.4 ms
+                  wire         sent 2 MiB (raw 4.8 MiB), received 1000 B (raw 2 KiB)
+                  rate         18 Mbit/s; catch-up 2 Mbit/s; from 13:03:21 no limit
+                """,
+                out.toString());
+    }
+
+    @Test
+    void statusAsJsonIsTheReport() throws Exception {
+        assertEquals(0, run("--json", "status"));
+        assertEquals(daemon.status(), Json.read(out.toString(), StatusReport.class));
+    }
+
+    @Test
+    void watchPrintsABlockEachTimeWithoutATerminal() {
+        assertEquals(0, run("status", "--watch", "--interval", "0.1", "--count", "3"));
+        assertEquals(3, out.toString().split("If this server vanished", -1).length - 1);
+        assertFalse(out.toString().contains("\u001b"));
+    }
+
+    @Test
+    void watchRefreshesInPlaceOnATerminal() {
+        assertEquals(0, typed("", "status", "--watch", "--interval", "0.1", "--count", "2"));
+        assertEquals(2, out.toString().split("\u001b\\[H\u001b\\[2J", -1).length - 1);
+    }
+
+    @Test
+    void aResourceThatIsNotThereIsRefused() {
+        assertEquals(3, run("status", "hom"));
+        assertEquals("server: there is no resource hom\n  next: holdfast status\n", err.toString());
+    }
+
+    @Test
+    void aRefusalBeginsWithHostAndRoleAndEndsWithTheNextCommand() {
+        assertEquals(3, run("detach", "home"));
+        assertEquals("", out.toString());
+        assertEquals(
+                """
+                server (Primary): home is in use, nothing changed
+                  seen: 1 client is connected to its export
+                  next: umount /home
+                """,
+                err.toString());
+    }
+
+    @Test
+    void aRefusalAsJsonHasTheSameFacts() {
+        assertEquals(3, run("detach", "home", "--json"));
+        assertTrue(out.toString().contains("\"exitCode\": 3"), out.toString());
+        assertTrue(out.toString().contains("\"next\": \"umount /home\""), out.toString());
+    }
+
+    @Test
+    void withoutADaemonTheCodeIsFour() throws IOException {
+        server.close();
+        assertEquals(4, run("status"));
+        assertTrue(err.toString().contains("next: holdfast --root " + root + " daemon --detach"), err.toString());
+    }
+
+    @Test
+    void wrongArgumentsAreCodeTwo() {
+        assertEquals(2, run("stats"));
+        assertTrue(err.toString().contains("holdfast status"), err.toString());
+        assertEquals(2, run("add", "home"));
+        assertEquals(2, run("wait", "home", "--timeout", "soon"));
+        assertEquals(2, run("status", "--frob"));
+    }
+
+    @Test
+    void invitePrintsTheTokenAloneOnStandardOutput() {
+        assertEquals(0, run("invite", "--address", "backup.example.net:7788"));
+        assertEquals("hf1:c2VjcmV0\n", out.toString());
+        assertTrue(err.toString().contains("holdfast join TOKEN"), err.toString());
+    }
+
+    @Test
+    void aTokenCanComeFromStandardInputWhereNoProcessListShowsIt() {
+        assertEquals(0, input("hf1:c2VjcmV0\n", false, "join", "-"));
+        assertEquals(List.of(new ControlApi.JoinRequest("hf1:c2VjcmV0")), daemon.asked);
+        assertEquals("Joined backup at backup.example.net:7788, whose key is cd34.\n", out.toString());
+    }
+
+    @Test
+    void storageTakesASize() {
+        assertEquals(0, run("storage", "/srv/holdfast", "--max", "500GiB"));
+        assertEquals(
+                List.of(new ControlApi.StorageRequest("/srv/holdfast", Optional.of(500L << 30))), daemon.asked);
+        assertEquals("Copies and journals go to /srv/holdfast: 1 TiB free, 500 GiB may be used.\n", out.toString());
+    }
+
+    @Test
+    void addShowsWhatItDid() {
+        assertEquals(0, run("add", "home", "/dev/vg0/home"));
+        assertEquals(
+                """
+                server: added home
+                  data         /dev/vg0/home at server, 10 GiB, ext4, label home
+                  copy         /srv/holdfast/home.img at backup, which is empty or new
+                  journal      4 GiB on each side
+                  first sync   about 67 min
+                  fstab        /dev/holdfast/home /home ext4 _netdev,nofail 0 2
+                  next         holdfast attach home
+                """,
+                out.toString());
+        assertEquals(2, daemon.asked.size());
+    }
+
+    @Test
+    void addDryRunDoesNothing() {
+        assertEquals(0, run("add", "home", "/dev/vg0/home", "--dry-run"));
+        assertTrue(out.toString().startsWith("server: would add home\n"), out.toString());
+        assertEquals(1, daemon.asked.size());
+        assertTrue(((ControlApi.AddRequest) daemon.asked.getFirst()).dryRun());
+    }
+
+    @Test
+    void addOverSomethingWantsItTyped() {
+        daemon.peerDiskInUse = true;
+        assertEquals(6, run("add", "home", "/dev/vg0/home", "--peer-disk", "/dev/vg1/old"));
+        assertTrue(err.toString().contains("which holds xfs, label old"), err.toString());
+        assertTrue(
+                err.toString()
+                        .contains("add home /dev/vg0/home --peer-disk /dev/vg1/old --confirm backup/home@3fa901"),
+                err.toString());
+        assertEquals(6, typed("yes\n", "add", "home", "/dev/vg0/home", "--peer-disk", "/dev/vg1/old"));
+        assertEquals(0, typed("backup/home\n", "add", "home", "/dev/vg0/home", "--peer-disk", "/dev/vg1/old"));
+        assertTrue(err.toString().contains("Type backup/home to go on: "), err.toString());
+    }
+
+    @Test
+    void removeAsksAPersonAndRefusesAScriptWithoutConfirmation() {
+        assertEquals(6, run("remove", "home"));
+        assertTrue(err.toString().contains("The copy at backup, 10 GiB, goes."), err.toString());
+        assertTrue(
+                err.toString().contains("next: holdfast --root " + root + " remove home --confirm server/home@3fa901"),
+                err.toString());
+        assertEquals(6, typed("home\n", "remove", "home"));
+        assertTrue(err.toString().endsWith("server: not confirmed, nothing changed\n"), err.toString());
+        assertTrue(daemon.asked.stream().allMatch(q -> ((ControlApi.RemoveRequest) q).dryRun()));
+        assertEquals(0, typed("server/home\n", "remove", "home"));
+        assertTrue(out.toString().startsWith("server: removed home\n"), out.toString());
+    }
+
+    @Test
+    void removeInAScriptNeedsTheGenerationOfItsDryRun() {
+        assertEquals(0, run("remove", "home", "--dry-run"));
+        assertTrue(out.toString().endsWith("  confirm with --confirm server/home@3fa901\n"), out.toString());
+        assertEquals(6, run("remove", "home", "--confirm", "server/home@000000"));
+        assertEquals(0, run("remove", "home", "--confirm", "server/home@3fa901"));
+    }
+
+    @Test
+    void waitEndsWithZeroOrSeven() {
+        assertEquals(0, run("wait", "home"));
+        assertEquals("home: the copy has everything up to 3fa901/1234\n", out.toString());
+        daemon.stored = "3fa901/1031";
+        assertEquals(7, run("wait", "home", "--timeout", "0.4"));
+        assertTrue(err.toString().contains("home [########------------] 41 %"), err.toString());
+        assertTrue(out.toString().startsWith("home: not there yet, the work goes on."), out.toString());
+    }
+
+    @Test
+    void openSaysHowToReadAndHowToClose() {
+        assertEquals(0, run("open", "home@latest"));
+        assertEquals(new ControlApi.OpenRequest("home", Optional.of("latest")), daemon.asked.getFirst());
+        assertTrue(out.toString().contains("nbdinfo 'nbd+unix:///home@latest?socket=/run/holdfast/v1.nbd'"), out.toString());
+        assertTrue(out.toString().contains("holdfast --root " + root + " close v1"), out.toString());
+        assertEquals(0, run("close", "v1"));
+        assertEquals("view v1 is closed\n", out.toString());
+    }
+
+    @Test
+    void upAndDownAreTheirParts() {
+        assertEquals(0, run("up", "home"));
+        assertEquals(
+                List.of(new ControlApi.LinkRequest(Optional.of("home")), new ControlApi.NameRequest("home")), daemon.asked);
+        assertEquals(3, run("down", "home"));
+    }
+
+    @Test
+    void adjustShowsChangesOrAllProblems() {
+        assertEquals(0, run("adjust", "--dry-run"));
+        assertEquals(
+                "node.toml: link.rate 18 Mbit/s -> 20 Mbit/s\nNot applied: this was a dry run.\n", out.toString());
+        daemon.settingsProblems = List.of("node.toml:3:1: unknown key", "home.toml:1:1: no disk");
+        assertEquals(2, run("adjust"));
+        assertEquals(
+                "node.toml:3:1: unknown key\nhome.toml:1:1: no disk\nNothing was applied.\n", out.toString());
+    }
+
+    @Test
+    void eventsAreLines() {
+        daemon.events.append(Optional.empty(), "link-up", "backup is connected.");
+        daemon.events.append(Optional.of("home"), "established", "every write goes to backup.");
+        assertEquals(0, run("events"));
+        assertEquals(2, out.toString().lines().count());
+        assertTrue(out.toString().endsWith("established  home: every write goes to backup.\n"), out.toString());
+        assertEquals(0, run("events", "--since", "1", "--json"));
+        assertTrue(out.toString().startsWith("{\"number\":2,"), out.toString());
+    }
+
+    @Test
+    void helpKnowsDrbdsVerbsAndTheVersionIsTold() {
+        assertEquals(0, run("help", "drbd"));
+        assertTrue(out.toString().contains("drbdadm up NAME"), out.toString());
+        assertEquals(0, run("help", "remove"));
+        assertTrue(out.toString().contains("--confirm"), out.toString());
+        assertEquals(2, run("help", "frobnicate"));
+        assertEquals(0, run("--version"));
+        assertEquals("holdfast " + Version.number() + "\n", out.toString());
+    }
+
+    @Test
+    void initMakesIdentityAndSettingsOnceAndKeepsThem() throws IOException {
+        assertEquals(0, run("init", "--name", "server", "--no-daemon"));
+        String first = out.toString();
+        assertTrue(first.startsWith("server has an identity now: its key is "), first);
+        String settings = Files.readString(root.resolve("etc/node.toml"));
+        assertEquals(0, run("init", "--no-daemon"));
+        assertTrue(out.toString().startsWith("server has its identity already: its key is "), out.toString());
+        assertEquals(settings, Files.readString(root.resolve("etc/node.toml")));
+        assertEquals(3, run("init", "--name", "other", "--no-daemon"));
+        Files.writeString(root.resolve("etc/node.toml"), "rate = 3\nfrob = 1\n");
+        assertEquals(2, run("init", "--no-daemon"));
+        assertTrue(err.toString().contains("node.toml"), err.toString());
+    }
+
+    private int run(String... arguments) {
+        return input("", false, arguments);
+    }
+
+    private int typed(String answers, String... arguments) {
+        return input(answers, true, arguments);
+    }
+
+    private int input(String text, boolean interactive, String... arguments) {
+        out = new StringWriter();
+        err = new StringWriter();
+        var terminal =
+                new Terminal(new PrintWriter(out), new PrintWriter(err), new BufferedReader(new StringReader(text)), interactive);
+        String[] all = new String[arguments.length + 2];
+        all[0] = "--root";
+        all[1] = root.toString();
+        System.arraycopy(arguments, 0, all, 2, arguments.length);
+        return Holdfast.run(all, terminal);
+    }
+}
