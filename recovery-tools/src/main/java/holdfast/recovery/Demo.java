@@ -118,8 +118,7 @@ final class Demo implements Callable<Integer> {
                 }
             }
             for (String site : isOurs ? List.of("server", "backup") : List.<String>of()) {
-                if (DaemonProcess.answers(
-                        NodePaths.under(directory.resolve(site)))) {
+                if (DaemonProcess.answers(NodePaths.under(directory.resolve(site)))) {
                     throw refused(
                             "another demo runs in " + directory, "end it, or choose another --dir");
                 }

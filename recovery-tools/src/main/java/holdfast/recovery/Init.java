@@ -30,7 +30,9 @@ final class Init implements Callable<Integer> {
     public Integer call() throws Exception {
         NodePaths paths = holdfast.paths();
         Node.Made made = Node.make(paths, name, "");
-        say("%s has %s: its key is %s.", made.name(), made.isNew() ? "an identity now" : "its identity already", made.pin());
+        say(
+                "%s has %s: its key is %s.",
+                made.name(), made.isNew() ? "an identity now" : "its identity already", made.pin());
         say("Settings: %s", paths.nodeFile());
         if (noDaemon) {
             say("  next: %s", paths.command("daemon --detach"));
@@ -39,10 +41,16 @@ final class Init implements Callable<Integer> {
                 say("The daemon runs already.");
             } else {
                 DaemonProcess daemon = DaemonProcess.start(paths, Optional.empty());
-                say("The daemon runs as process %d and logs to %s.", daemon.pid(), paths.daemonLog());
+                say(
+                        "The daemon runs as process %d and logs to %s.",
+                        daemon.pid(), paths.daemonLog());
             }
-            say("  next: %s   where the other site can reach this host,", paths.command("invite --address HOST:PORT"));
-            say("        or %s   with what that printed at the other site", paths.command("join TOKEN"));
+            say(
+                    "  next: %s   where the other site can reach this host,",
+                    paths.command("invite --address HOST:PORT"));
+            say(
+                    "        or %s   with what that printed at the other site",
+                    paths.command("join TOKEN"));
         }
         return holdfast.answer(made, "");
     }

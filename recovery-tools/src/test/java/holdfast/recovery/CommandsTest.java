@@ -8,6 +8,15 @@ import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ControlServer;
 import holdfast.replicator.json.Json;
 import holdfast.replicator.status.StatusReport;
+
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -18,15 +27,9 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.TimeZone;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 
-/// Each command against a daemon over a real control socket: what it prints, what it asks, how it ends.
+/// Each command against a daemon over a real control socket: what it prints, what it asks, how it
+/// ends.
 @Timeout(60)
 class CommandsTest {
     @TempDir Path root;
@@ -137,7 +140,9 @@ class CommandsTest {
     void withoutADaemonTheCodeIsFour() throws IOException {
         server.close();
         assertEquals(4, run("status"));
-        assertTrue(err.toString().contains("next: holdfast --root " + root + " daemon --detach"), err.toString());
+        assertTrue(
+                err.toString().contains("next: holdfast --root " + root + " daemon --detach"),
+                err.toString());
     }
 
     @Test
@@ -160,15 +165,19 @@ class CommandsTest {
     void aTokenCanComeFromStandardInputWhereNoProcessListShowsIt() {
         assertEquals(0, input("hf1:c2VjcmV0\n", false, "join", "-"));
         assertEquals(List.of(new ControlApi.JoinRequest("hf1:c2VjcmV0")), daemon.asked);
-        assertEquals("Joined backup at backup.example.net:7788, whose key is cd34.\n", out.toString());
+        assertEquals(
+                "Joined backup at backup.example.net:7788, whose key is cd34.\n", out.toString());
     }
 
     @Test
     void storageTakesASize() {
         assertEquals(0, run("storage", "/srv/holdfast", "--max", "500GiB"));
         assertEquals(
-                List.of(new ControlApi.StorageRequest("/srv/holdfast", Optional.of(500L << 30))), daemon.asked);
-        assertEquals("Copies and journals go to /srv/holdfast: 1 TiB free, 500 GiB may be used.\n", out.toString());
+                List.of(new ControlApi.StorageRequest("/srv/holdfast", Optional.of(500L << 30))),
+                daemon.asked);
+        assertEquals(
+                "Copies and journals go to /srv/holdfast: 1 TiB free, 500 GiB may be used.\n",
+                out.toString());
     }
 
     @Test
@@ -203,10 +212,20 @@ class CommandsTest {
         assertTrue(err.toString().contains("which holds xfs, label old"), err.toString());
         assertTrue(
                 err.toString()
-                        .contains("add home /dev/vg0/home --peer-disk /dev/vg1/old --confirm backup/home@3fa901"),
+                        .contains(
+                                "add home /dev/vg0/home --peer-disk /dev/vg1/old --confirm backup/home@3fa901"),
                 err.toString());
-        assertEquals(6, typed("yes\n", "add", "home", "/dev/vg0/home", "--peer-disk", "/dev/vg1/old"));
-        assertEquals(0, typed("backup/home\n", "add", "home", "/dev/vg0/home", "--peer-disk", "/dev/vg1/old"));
+        assertEquals(
+                6, typed("yes\n", "add", "home", "/dev/vg0/home", "--peer-disk", "/dev/vg1/old"));
+        assertEquals(
+                0,
+                typed(
+                        "backup/home\n",
+                        "add",
+                        "home",
+                        "/dev/vg0/home",
+                        "--peer-disk",
+                        "/dev/vg1/old"));
         assertTrue(err.toString().contains("Type backup/home to go on: "), err.toString());
     }
 
@@ -215,10 +234,16 @@ class CommandsTest {
         assertEquals(6, run("remove", "home"));
         assertTrue(err.toString().contains("The copy at backup, 10 GiB, goes."), err.toString());
         assertTrue(
-                err.toString().contains("next: holdfast --root " + root + " remove home --confirm server/home@3fa901"),
+                err.toString()
+                        .contains(
+                                "next: holdfast --root "
+                                        + root
+                                        + " remove home --confirm server/home@3fa901"),
                 err.toString());
         assertEquals(6, typed("home\n", "remove", "home"));
-        assertTrue(err.toString().endsWith("server: not confirmed, nothing changed\n"), err.toString());
+        assertTrue(
+                err.toString().endsWith("server: not confirmed, nothing changed\n"),
+                err.toString());
         assertTrue(daemon.asked.stream().allMatch(q -> ((ControlApi.RemoveRequest) q).dryRun()));
         assertEquals(0, typed("server/home\n", "remove", "home"));
         assertTrue(out.toString().startsWith("server: removed home\n"), out.toString());
@@ -227,7 +252,9 @@ class CommandsTest {
     @Test
     void removeInAScriptNeedsTheGenerationOfItsDryRun() {
         assertEquals(0, run("remove", "home", "--dry-run"));
-        assertTrue(out.toString().endsWith("  confirm with --confirm server/home@3fa901\n"), out.toString());
+        assertTrue(
+                out.toString().endsWith("  confirm with --confirm server/home@3fa901\n"),
+                out.toString());
         assertEquals(6, run("remove", "home", "--confirm", "server/home@000000"));
         assertEquals(0, run("remove", "home", "--confirm", "server/home@3fa901"));
     }
@@ -239,15 +266,22 @@ class CommandsTest {
         daemon.stored = "3fa901/1031";
         assertEquals(7, run("wait", "home", "--timeout", "0.4"));
         assertTrue(err.toString().contains("home [########------------] 41 %"), err.toString());
-        assertTrue(out.toString().startsWith("home: not there yet, the work goes on."), out.toString());
+        assertTrue(
+                out.toString().startsWith("home: not there yet, the work goes on."),
+                out.toString());
     }
 
     @Test
     void openSaysHowToReadAndHowToClose() {
         assertEquals(0, run("open", "home@latest"));
-        assertEquals(new ControlApi.OpenRequest("home", Optional.of("latest")), daemon.asked.getFirst());
-        assertTrue(out.toString().contains("nbdinfo 'nbd+unix:///home@latest?socket=/run/holdfast/v1.nbd'"), out.toString());
-        assertTrue(out.toString().contains("holdfast --root " + root + " close v1"), out.toString());
+        assertEquals(
+                new ControlApi.OpenRequest("home", Optional.of("latest")), daemon.asked.getFirst());
+        assertTrue(
+                out.toString()
+                        .contains("nbdinfo 'nbd+unix:///home@latest?socket=/run/holdfast/v1.nbd'"),
+                out.toString());
+        assertTrue(
+                out.toString().contains("holdfast --root " + root + " close v1"), out.toString());
         assertEquals(0, run("close", "v1"));
         assertEquals("view v1 is closed\n", out.toString());
     }
@@ -256,7 +290,10 @@ class CommandsTest {
     void upAndDownAreTheirParts() {
         assertEquals(0, run("up", "home"));
         assertEquals(
-                List.of(new ControlApi.LinkRequest(Optional.of("home")), new ControlApi.NameRequest("home")), daemon.asked);
+                List.of(
+                        new ControlApi.LinkRequest(Optional.of("home")),
+                        new ControlApi.NameRequest("home")),
+                daemon.asked);
         assertEquals(3, run("down", "home"));
     }
 
@@ -264,11 +301,13 @@ class CommandsTest {
     void adjustShowsChangesOrAllProblems() {
         assertEquals(0, run("adjust", "--dry-run"));
         assertEquals(
-                "node.toml: link.rate 18 Mbit/s -> 20 Mbit/s\nNot applied: this was a dry run.\n", out.toString());
+                "node.toml: link.rate 18 Mbit/s -> 20 Mbit/s\nNot applied: this was a dry run.\n",
+                out.toString());
         daemon.settingsProblems = List.of("node.toml:3:1: unknown key", "home.toml:1:1: no disk");
         assertEquals(2, run("adjust"));
         assertEquals(
-                "node.toml:3:1: unknown key\nhome.toml:1:1: no disk\nNothing was applied.\n", out.toString());
+                "node.toml:3:1: unknown key\nhome.toml:1:1: no disk\nNothing was applied.\n",
+                out.toString());
     }
 
     @Test
@@ -277,7 +316,9 @@ class CommandsTest {
         daemon.events.append(Optional.of("home"), "established", "every write goes to backup.");
         assertEquals(0, run("events"));
         assertEquals(2, out.toString().lines().count());
-        assertTrue(out.toString().endsWith("established  home: every write goes to backup.\n"), out.toString());
+        assertTrue(
+                out.toString().endsWith("established  home: every write goes to backup.\n"),
+                out.toString());
         assertEquals(0, run("events", "--since", "1", "--json"));
         assertTrue(out.toString().startsWith("{\"number\":2,"), out.toString());
     }
@@ -300,7 +341,9 @@ class CommandsTest {
         assertTrue(first.startsWith("server has an identity now: its key is "), first);
         String settings = Files.readString(root.resolve("etc/node.toml"));
         assertEquals(0, run("init", "--no-daemon"));
-        assertTrue(out.toString().startsWith("server has its identity already: its key is "), out.toString());
+        assertTrue(
+                out.toString().startsWith("server has its identity already: its key is "),
+                out.toString());
         assertEquals(settings, Files.readString(root.resolve("etc/node.toml")));
         assertEquals(3, run("init", "--name", "other", "--no-daemon"));
         Files.writeString(root.resolve("etc/node.toml"), "rate = 3\nfrob = 1\n");
@@ -320,7 +363,11 @@ class CommandsTest {
         out = new StringWriter();
         err = new StringWriter();
         var terminal =
-                new Terminal(new PrintWriter(out), new PrintWriter(err), new BufferedReader(new StringReader(text)), interactive);
+                new Terminal(
+                        new PrintWriter(out),
+                        new PrintWriter(err),
+                        new BufferedReader(new StringReader(text)),
+                        interactive);
         String[] all = new String[arguments.length + 2];
         all[0] = "--root";
         all[1] = root.toString();

@@ -4,10 +4,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import org.junit.jupiter.api.Test;
+
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
-import org.junit.jupiter.api.Test;
 
 class LedgerTest {
     private final List<Long> slots = new ArrayList<>(List.of(8192L, 0L, 4096L, 40960L));
@@ -54,6 +55,7 @@ class LedgerTest {
     }
 
     private Ledger.Reading read() throws IOException {
-        return ledger.read((offset, into) -> System.arraycopy(volume, (int) offset, into, 0, into.length));
+        return ledger.read(
+                (offset, into) -> System.arraycopy(volume, (int) offset, into, 0, into.length));
     }
 }

@@ -6,6 +6,7 @@ import holdfast.replicator.control.ExitCode;
 import holdfast.replicator.control.Problem;
 import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.status.StatusReport;
+
 import java.time.Clock;
 import java.time.Instant;
 import java.time.ZoneOffset;
@@ -13,7 +14,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/// A server that replicates `home`, as far as the commands can tell, and remembers what it was asked.
+/// A server that replicates `home`, as far as the commands can tell, and remembers what it was
+/// asked.
 final class ScriptedDaemon implements ControlApi {
     static final Instant NOW = Instant.parse("2026-11-20T12:03:21Z");
 
@@ -40,20 +42,52 @@ final class ScriptedDaemon implements ControlApi {
                         "A",
                         "/dev/vg0/home",
                         10L << 30,
-                        Optional.of(new StatusReport.Export("nbd+unix:///home?socket=/run/holdfast/home.nbd", "/run/holdfast/home.nbd", Optional.empty(), 1)),
+                        Optional.of(
+                                new StatusReport.Export(
+                                        "nbd+unix:///home?socket=/run/holdfast/home.nbd",
+                                        "/run/holdfast/home.nbd",
+                                        Optional.empty(),
+                                        1)),
                         "3fa901/1234",
                         stored,
                         stored,
-                        whole ? StatusReport.Behind.NOTHING : new StatusReport.Behind(203, 812 << 10),
+                        whole
+                                ? StatusReport.Behind.NOTHING
+                                : new StatusReport.Behind(203, 812 << 10),
                         Optional.of(NOW.minusSeconds(14)),
                         Optional.of(NOW.minusSeconds(14)),
-                        whole ? Optional.empty() : Optional.of(new StatusReport.Progress("CATCH_UP", 41 << 20, 100 << 20, 2_000_000, Optional.of(30.0))),
+                        whole
+                                ? Optional.empty()
+                                : Optional.of(
+                                        new StatusReport.Progress(
+                                                "CATCH_UP",
+                                                41 << 20,
+                                                100 << 20,
+                                                2_000_000,
+                                                Optional.of(30.0))),
                         StatusReport.Traffic.of(2_000_000, 5_000_000, 1000, 2000),
-                        Optional.of(new StatusReport.SendBuffer(1 << 20, 64 << 20, false, Optional.of(90.0))),
-                        Optional.of(new StatusReport.Journal("/srv/holdfast/home.journal", 3L << 30, 40L << 30, Optional.empty(), 0)),
+                        Optional.of(
+                                new StatusReport.SendBuffer(
+                                        1 << 20, 64 << 20, false, Optional.of(90.0))),
+                        Optional.of(
+                                new StatusReport.Journal(
+                                        "/srv/holdfast/home.journal",
+                                        3L << 30,
+                                        40L << 30,
+                                        Optional.empty(),
+                                        0)),
                         List.of(),
                         Optional.empty());
-        var node = new StatusReport.Node("server", "b7d4", "ab12", "0.1.0", ProcessHandle.current().pid(), NOW.minusSeconds(3600), NOW, 256 << 20);
+        var node =
+                new StatusReport.Node(
+                        "server",
+                        "b7d4",
+                        "ab12",
+                        "0.1.0",
+                        ProcessHandle.current().pid(),
+                        NOW.minusSeconds(3600),
+                        NOW,
+                        256 << 20);
         var link =
                 new StatusReport.Link(
                         "backup",
@@ -69,14 +103,24 @@ final class ScriptedDaemon implements ControlApi {
                         5_000_000,
                         1000,
                         2000,
-                        new StatusReport.Rate(Optional.of(2_250_000L), Optional.of(250_000L), Optional.of(NOW.plusSeconds(3600)), Optional.empty(), Optional.empty()));
-        return StatusReport.of(node, Optional.of(link), List.of(resource), List.of(), ZoneOffset.UTC);
+                        new StatusReport.Rate(
+                                Optional.of(2_250_000L),
+                                Optional.of(250_000L),
+                                Optional.of(NOW.plusSeconds(3600)),
+                                Optional.empty(),
+                                Optional.empty()));
+        return StatusReport.of(
+                node, Optional.of(link), List.of(resource), List.of(), ZoneOffset.UTC);
     }
 
     @Override
     public InviteReply invite(InviteRequest request) {
         asked.add(request);
-        return new InviteReply("hf1:c2VjcmV0", NOW.plusSeconds(1800), request.address().orElseThrow(), "ab12-cd34");
+        return new InviteReply(
+                "hf1:c2VjcmV0",
+                NOW.plusSeconds(1800),
+                request.address().orElseThrow(),
+                "ab12-cd34");
     }
 
     @Override
@@ -87,7 +131,14 @@ final class ScriptedDaemon implements ControlApi {
 
     @Override
     public PeersReply peers() {
-        return new PeersReply(List.of(new Peer("backup", "e1", "cd34", Optional.of("backup.example.net:7788"), "CONNECTED")));
+        return new PeersReply(
+                List.of(
+                        new Peer(
+                                "backup",
+                                "e1",
+                                "cd34",
+                                Optional.of("backup.example.net:7788"),
+                                "CONNECTED")));
     }
 
     @Override
@@ -99,9 +150,11 @@ final class ScriptedDaemon implements ControlApi {
     @Override
     public AddReply add(AddRequest request) throws ProblemException {
         asked.add(request);
-        Optional<String> needed = peerDiskInUse ? Optional.of("backup/home@3fa901") : Optional.empty();
+        Optional<String> needed =
+                peerDiskInUse ? Optional.of("backup/home@3fa901") : Optional.empty();
         if (!request.dryRun() && needed.isPresent() && !request.confirm().equals(needed)) {
-            throw new ProblemException(Problem.of(ExitCode.CONFIRMATION_NEEDED, "server", "not confirmed"));
+            throw new ProblemException(
+                    Problem.of(ExitCode.CONFIRMATION_NEEDED, "server", "not confirmed"));
         }
         return new AddReply(
                 !request.dryRun(),
@@ -123,13 +176,21 @@ final class ScriptedDaemon implements ControlApi {
     @Override
     public AttachReply attach(NameRequest request) {
         asked.add(request);
-        return new AttachReply(request.name(), "nbd+unix:///home?socket=/run/holdfast/home.nbd", "/run/holdfast/home.nbd", Optional.empty(), List.of("The kernel has no nbd here."));
+        return new AttachReply(
+                request.name(),
+                "nbd+unix:///home?socket=/run/holdfast/home.nbd",
+                "/run/holdfast/home.nbd",
+                Optional.empty(),
+                List.of("The kernel has no nbd here."));
     }
 
     @Override
     public Done detach(NameRequest request) throws ProblemException {
         throw new ProblemException(
-                Problem.of(ExitCode.REFUSED, "server", request.name() + " is in use, nothing changed")
+                Problem.of(
+                                ExitCode.REFUSED,
+                                "server",
+                                request.name() + " is in use, nothing changed")
                         .withRole("PRIMARY")
                         .withEvidence("1 client is connected to its export")
                         .withNext("umount /home"));
@@ -138,7 +199,16 @@ final class ScriptedDaemon implements ControlApi {
     @Override
     public OpenReply open(OpenRequest request) {
         asked.add(request);
-        return new OpenReply("home", new StatusReport.View("v1", "3fa901/1234", NOW.minusSeconds(14), "nbd+unix:///home@latest?socket=/run/holdfast/v1.nbd", "/run/holdfast/v1.nbd", 0), 10L << 30);
+        return new OpenReply(
+                "home",
+                new StatusReport.View(
+                        "v1",
+                        "3fa901/1234",
+                        NOW.minusSeconds(14),
+                        "nbd+unix:///home@latest?socket=/run/holdfast/v1.nbd",
+                        "/run/holdfast/v1.nbd",
+                        0),
+                10L << 30);
     }
 
     @Override
@@ -153,11 +223,22 @@ final class ScriptedDaemon implements ControlApi {
         String needed = "server/home@3fa901";
         if (!request.dryRun() && !request.confirm().equals(Optional.of(needed))) {
             throw new ProblemException(
-                    Problem.of(ExitCode.CONFIRMATION_NEEDED, "server", "the confirmation is for another generation, nothing changed")
-                            .withEvidence("it says " + request.confirm().orElse("nothing") + ", the generation is 3fa901")
+                    Problem.of(
+                                    ExitCode.CONFIRMATION_NEEDED,
+                                    "server",
+                                    "the confirmation is for another generation, nothing changed")
+                            .withEvidence(
+                                    "it says "
+                                            + request.confirm().orElse("nothing")
+                                            + ", the generation is 3fa901")
                             .withNext("holdfast remove home --dry-run"));
         }
-        return new RemoveReply(!request.dryRun(), "home", "server", List.of("The copy at backup, 10 GiB, goes.", "The data in /dev/vg0/home stays."), needed);
+        return new RemoveReply(
+                !request.dryRun(),
+                "home",
+                "server",
+                List.of("The copy at backup, 10 GiB, goes.", "The data in /dev/vg0/home stays."),
+                needed);
     }
 
     @Override
@@ -165,7 +246,12 @@ final class ScriptedDaemon implements ControlApi {
         asked.add(request);
         return new AdjustReply(
                 !request.dryRun() && settingsProblems.isEmpty(),
-                List.of(new Change("node.toml", "link.rate", Optional.of("18 Mbit/s"), Optional.of("20 Mbit/s"))),
+                List.of(
+                        new Change(
+                                "node.toml",
+                                "link.rate",
+                                Optional.of("18 Mbit/s"),
+                                Optional.of("20 Mbit/s"))),
                 settingsProblems);
     }
 

@@ -13,7 +13,8 @@ final class Outbox {
     /// Small replies that have to wait are gathered in chunks of this size.
     private static final int CHUNK_BYTES = 32 << 10;
 
-    /// What has to wait and is no longer than this is copied, so that its buffer is not held for it.
+    /// What has to wait and is no longer than this is copied, so that its buffer is not held for
+    /// it.
     private static final int COPIED_BYTES = 8 << 10;
 
     private final GatheringByteChannel channel;

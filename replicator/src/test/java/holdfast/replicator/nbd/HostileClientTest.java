@@ -430,7 +430,8 @@ class HostileClientTest {
         }
     }
 
-    /// Each round of a blocked connection has a reply of 16 bytes, which must not cost a whole buffer.
+    /// Each round of a blocked connection has a reply of 16 bytes, which must not cost a whole
+    /// buffer.
     @Test
     void clientThatNeverReadsShortRepliesHoldsLittleMemory() throws IOException {
         try (RawClient client = fixture.open("disk")) {
@@ -440,7 +441,8 @@ class HostileClientTest {
                 }
                 client.send();
             }
-            assertTrue(fixture.pool.usedBytes() < 4 << 20, "buffers of " + fixture.pool.usedBytes());
+            assertTrue(
+                    fixture.pool.usedBytes() < 4 << 20, "buffers of " + fixture.pool.usedBytes());
         }
     }
 
