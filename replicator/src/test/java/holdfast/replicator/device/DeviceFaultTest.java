@@ -1,0 +1,171 @@
+package holdfast.replicator.device;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+
+/// What the kernel may answer, put into its mouth by strace in a process of its own.
+class DeviceFaultTest {
+    @TempDir Path directory;
+
+    /// Writes, syncs and reads, and says how each went.
+    static final class Faulty {
+        private interface Step {
+            void run() throws Exception;
+        }
+
+        public static void main(String[] arguments) throws Exception {
+            Path path = Path.of(arguments[1]);
+            if (arguments[0].equals("journal")) {
+                try (var files = JournalFiles.open(path, 4096, 8192, 0)) {
+                    say("write", () -> files.write(0, filled(100)));
+                    say("sync", files::sync);
+                    say("write", () -> files.write(100, filled(100)));
+                    say("sync", files::sync);
+                    say("read", () -> files.read(0, ByteBuffer.allocate(100)));
+                }
+                return;
+            }
+            try (var device = FileBlockDevice.open(path)) {
+                say("write", () -> device.write(0, filled(2048), filled(2048)));
+                say("sync", device::sync);
+                say("write", () -> device.write(4096, filled(4096)));
+                say("zero", () -> device.zero(4096, 4096, true));
+                say("sync", device::sync);
+                var into = ByteBuffer.allocate(4096);
+                say("read", () -> device.read(0, into));
+                int first = 0;
+                while (first < 4096 && into.get(first) == 0) {
+                    first++;
+                }
+                System.out.println("data from " + first);
+            }
+        }
+
+        private static ByteBuffer filled(int lengthBytes) {
+            byte[] bytes = new byte[lengthBytes];
+            java.util.Arrays.fill(bytes, (byte) 7);
+            return ByteBuffer.allocateDirect(lengthBytes).put(bytes).flip();
+        }
+
+        private static void say(String what, Step step) throws Exception {
+            try {
+                step.run();
+                System.out.println(what + " ok");
+            } catch (DeviceException e) {
+                System.out.println(what + " " + e.errno());
+            }
+        }
+    }
+
+    private List<String> run(String what, Path path, Path faulty, String fault) throws IOException {
+        assumeTrue(Files.exists(Path.of("/usr/bin/strace")), "needs strace");
+        return Tool.run(
+                        "strace",
+                        "-f",
+                        "-o",
+                        "/dev/null",
+                        "-P",
+                        faulty,
+                        "-e",
+                        "inject=" + fault,
+                        System.getProperty("java.home") + "/bin/java",
+                        "-XX:TieredStopAtLevel=1",
+                        "--enable-native-access=ALL-UNNAMED",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        Faulty.class.getName(),
+                        what,
+                        path)
+                .lines()
+                .toList();
+    }
+
+    private List<String> device(String fault) throws IOException {
+        Path path = directory.resolve("disk");
+        Files.write(path, new byte[64 << 10]);
+        return run("device", path, path, fault);
+    }
+
+    private static List<String> answers(String... lines) {
+        return List.of(lines);
+    }
+
+    @Test
+    void aFailedSyncIsFinalForWritesAndNotForReads() throws IOException {
+        assertEquals(
+                answers(
+                        "write ok",
+                        "sync 5",
+                        "write 5",
+                        "zero 5",
+                        "sync 5",
+                        "read ok",
+                        "data from 0"),
+                device("fdatasync:error=EIO:when=1"));
+    }
+
+    @Test
+    void aShortWriteIsGoneOnWithWhereItEnded() throws IOException {
+        // The kernel is said to have taken the first 2500 bytes, of two parts; they never reach the
+        // file.
+        assertEquals(
+                answers(
+                        "write ok",
+                        "sync ok",
+                        "write ok",
+                        "zero ok",
+                        "sync ok",
+                        "read ok",
+                        "data from 2500"),
+                device("pwritev:retval=2500:when=1"));
+    }
+
+    @Test
+    void aShortReadAndAnInterruptedCallAreGoneOnWith() throws IOException {
+        assertEquals("data from 512", device("pread64:retval=512:when=1").getLast());
+        assertEquals("data from 0", device("pread64:error=EINTR:when=1").getLast());
+        assertEquals("data from 0", device("pwritev:error=EINTR:when=1").getLast());
+    }
+
+    @Test
+    void anErrorKeepsItsNumberAndIsNotFinalWhenItIsNoSync() throws IOException {
+        assertEquals(
+                answers(
+                        "write 28",
+                        "sync ok",
+                        "write ok",
+                        "zero ok",
+                        "sync ok",
+                        "read ok",
+                        "data from 4096"),
+                device("pwritev:error=ENOSPC:when=1"));
+        assertEquals("read 5", device("pread64:error=EIO:when=1").get(5));
+    }
+
+    @Test
+    void aDeviceThatCannotPunchIsWrittenZeroes() throws IOException {
+        assertEquals("zero ok", device("fallocate:error=EOPNOTSUPP").get(3));
+    }
+
+    @Test
+    void aJournalWhoseSyncFailedTakesNothingMore() throws Exception {
+        Path journal = directory.resolve("journal");
+        JournalFiles.open(journal, 4096, 8192, 0).close();
+        assertEquals(
+                answers("write ok", "sync 5", "write 5", "sync 5", "read ok"),
+                run(
+                        "journal",
+                        journal,
+                        journal.resolve("0000000000000000"),
+                        "fdatasync:error=EIO:when=1"));
+    }
+}
