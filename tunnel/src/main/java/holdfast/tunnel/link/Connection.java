@@ -55,6 +55,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
     private LinkSession session;
     private long lastByteNanos;
     private long packetSinceNanos;
+    private long pingedAtNanos;
 
     /// Why the connection was closed by us, before there was a session.
     private String ended;
@@ -249,20 +250,21 @@ final class Connection extends ChannelInboundHandlerAdapter {
         if (session == null) {
             return;
         }
-        long everyNanos = endpoint.settings().ping().toNanos();
-        session.ping();
-        context.executor()
-                .scheduleWithFixedDelay(
-                        session::ping, everyNanos, everyNanos, TimeUnit.NANOSECONDS);
         watch();
     }
 
-    /// Looks for death often enough to see it within an eighth of its time.
+    /// Pings when it is time, and looks for death often enough to see it within an eighth of its
+    /// time.
     private void watch() {
         if (!session.isOpen()) {
             return;
         }
         long now = System.nanoTime();
+        long everyNanos = endpoint.settings().ping().toNanos();
+        if (pingedAtNanos == 0 || now - pingedAtNanos >= everyNanos) {
+            pingedAtNanos = now;
+            session.ping();
+        }
         long silence = endpoint.settings().silence().toNanos();
         long silenceNanos =
                 Math.min(silence + 16 * session.rttNanos(), Math.max(silence, 60_000_000_000L));
@@ -279,7 +281,8 @@ final class Connection extends ChannelInboundHandlerAdapter {
                     false);
             return;
         }
-        context.executor().schedule(this::watch, silence / 8, TimeUnit.NANOSECONDS);
+        context.executor()
+                .schedule(this::watch, Math.min(silence, everyNanos) / 8, TimeUnit.NANOSECONDS);
     }
 
     private void join(Frame.Join join) {

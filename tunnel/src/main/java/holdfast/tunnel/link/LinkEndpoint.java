@@ -1,7 +1,10 @@
 package holdfast.tunnel.link;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import holdfast.tunnel.link.Counters.Event;
 import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.FrameCodec;
 
 import io.netty.bootstrap.AbstractBootstrap;
 import io.netty.bootstrap.Bootstrap;
@@ -143,6 +146,10 @@ public final class LinkEndpoint implements AutoCloseable {
         private JoinHandler joins;
 
         private Builder(Identity identity, String nodeName, Peers peers, LinkHandler handler) {
+            if (nodeName.getBytes(UTF_8).length > FrameCodec.MAX_NAME_BYTES) {
+                throw new IllegalArgumentException(
+                        "a node's name has at most 255 bytes: " + nodeName);
+            }
             this.identity = identity;
             this.nodeName = nodeName;
             this.peers = peers;
@@ -510,7 +517,9 @@ public final class LinkEndpoint implements AutoCloseable {
                                 }
                             } catch (IOException | RuntimeException e) {
                                 LOG.error("joining of {} failed", pin, e);
-                                reason = "failed: " + e.getMessage();
+                                String why = String.valueOf(e.getMessage());
+                                reason =
+                                        "failed: " + why.substring(0, Math.min(why.length(), 1000));
                             }
                             LOG.info(
                                     "join of {} ({}): {}",

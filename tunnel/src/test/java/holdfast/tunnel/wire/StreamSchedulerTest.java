@@ -112,6 +112,14 @@ class StreamSchedulerTest {
     }
 
     @Test
+    void aClassThatIsHeldIsPassedOver() {
+        add(1, TrafficClass.LIVE, 1);
+        add(2, TrafficClass.VERIFY, 1);
+        assertEquals(OptionalInt.of(2), scheduler.next(Set.of(TrafficClass.LIVE)));
+        assertEquals(OptionalInt.empty(), scheduler.next(Set.of(TrafficClass.values())));
+    }
+
+    @Test
     void callsForAStreamThatIsGoneChangeNothing() {
         add(1, TrafficClass.LIVE, 1);
         scheduler.remove(1);
