@@ -5,6 +5,7 @@ import holdfast.replicator.control.ExitCode;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.control.Problem;
 import holdfast.replicator.control.ProblemException;
+import holdfast.replicator.device.Launcher;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -90,9 +91,16 @@ final class DaemonProcess {
         if (launcher != null) {
             command.add(launcher);
         } else {
+            String classPath = System.getProperty("java.class.path");
             command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-            command.addAll(List.of("--enable-native-access=ALL-UNNAMED", "-Xmx512m", "-cp"));
-            command.add(System.getProperty("java.class.path"));
+            command.addAll(
+                    List.of(
+                            "--enable-native-access=ALL-UNNAMED",
+                            "-cp",
+                            classPath,
+                            Launcher.class.getName()));
+            command.addAll(
+                    List.of("--enable-native-access=ALL-UNNAMED", "-Xmx512m", "-cp", classPath));
             command.add(Holdfast.class.getName());
         }
         // The verb first: the launcher looks at it to choose the JVM's flags.

@@ -5,6 +5,7 @@ import holdfast.replicator.config.Settings;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.control.ProblemException;
+import holdfast.replicator.device.IoFlusher;
 import holdfast.replicator.status.StatusReport;
 import holdfast.replicator.status.Words;
 import holdfast.tunnel.link.Identity;
@@ -26,14 +27,6 @@ import java.util.stream.Stream;
 ///
 /// @see Finding
 final class Examination {
-    /// `PF_MEMALLOC_NOIO | PF_LOCAL_THROTTLE` in the kernel's `sched.h`: what `PR_SET_IO_FLUSHER`
-    /// sets for a thread. A thread without it can wait for writeback that waits for the thread.
-    private static final long IO_FLUSHER = 0x0008_0000L | 0x0010_0000L;
-
-    /// Field 9 of `/proc/PID/task/TID/stat`, counted after the name in parentheses, which may hold
-    /// spaces.
-    private static final int FLAGS_AFTER_NAME = 6;
-
     private static final int CONNECT_MILLIS = 3000;
 
     private final NodePaths paths;
@@ -186,48 +179,26 @@ final class Examination {
     }
 
     private void ioFlusher(long pid) {
-        Path tasks = system.resolve("proc").resolve(Long.toString(pid)).resolve("task");
-        int all = 0;
-        List<String> without = new ArrayList<>();
-        try (Stream<Path> threads = Files.list(tasks)) {
-            for (Path thread : threads.toList()) {
-                String stat = read(thread.resolve("stat"));
-                int name = stat.lastIndexOf(") ");
-                if (name < 0) {
-                    continue; // it has ended meanwhile
-                }
-                all++;
-                long flags = Long.parseLong(stat.substring(name + 2).split(" ")[FLAGS_AFTER_NAME]);
-                if ((flags & IO_FLUSHER) != IO_FLUSHER) {
-                    without.add(stat.substring(stat.indexOf('(') + 1, name));
-                }
-            }
-        } catch (IOException e) {
+        IoFlusher.Report report = IoFlusher.of(pid);
+        String next = paths.command("shutdown, then as root " + paths.command("daemon --detach"));
+        if (report.complete()) {
+            green(
+                    "I/O flusher",
+                    "all %d threads of the daemon have the state".formatted(report.threads()));
+        } else if (report.threads() == 0) {
             yellow(
                     "I/O flusher",
-                    "the daemon's threads cannot be examined: " + e,
+                    "the threads of process %d cannot be examined".formatted(pid),
                     "run doctor as root");
-            return;
-        }
-        if (without.isEmpty()) {
-            green("I/O flusher", "all %d threads of the daemon have the state".formatted(all));
         } else {
             yellow(
                     "I/O flusher",
-                    "%d of %d threads of the daemon lack the state, like %s: under memory pressure a filesystem on its export could deadlock"
-                            .formatted(without.size(), all, without.getFirst()),
-                    "start the daemon as root, with its launcher");
-        }
-        for (String line :
-                read(system.resolve("proc").resolve(Long.toString(pid)).resolve("limits"))
-                        .lines()
-                        .toList()) {
-            if (line.startsWith("Max locked memory") && !line.contains("unlimited")) {
-                yellow(
-                        "locked memory",
-                        line.replaceAll(" +", " ").strip(),
-                        "start the daemon as root, with its launcher");
-            }
+                    "%d of %d threads of the daemon lack the state, like %s: with memory short, a filesystem on its export may wait for itself"
+                            .formatted(
+                                    report.without().size(),
+                                    report.threads(),
+                                    report.without().getFirst()),
+                    next);
         }
     }
 

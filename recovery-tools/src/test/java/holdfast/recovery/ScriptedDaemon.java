@@ -22,6 +22,7 @@ final class ScriptedDaemon implements ControlApi {
     final List<Record> asked = new ArrayList<>();
     final EventLog events = new EventLog("server", Clock.fixed(NOW, ZoneOffset.UTC));
     String stored = "3fa901/1234";
+    String path = "/dev/vg0/home";
     boolean peerDiskInUse;
     List<String> settingsProblems = List.of();
 
@@ -40,7 +41,7 @@ final class ScriptedDaemon implements ControlApi {
                         Optional.of("UP_TO_DATE"),
                         whole ? "ESTABLISHED" : "SYNC_SOURCE",
                         "A",
-                        "/dev/vg0/home",
+                        path,
                         10L << 30,
                         Optional.of(
                                 new StatusReport.Export(

@@ -6,9 +6,15 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonToken;
+
 import holdfast.replicator.json.Json;
 import holdfast.replicator.status.Samples;
 import holdfast.replicator.status.StatusReport;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.io.IOException;
 import java.lang.reflect.ParameterizedType;
 import java.lang.reflect.RecordComponent;
@@ -23,15 +29,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
-/// Holds what `--json` and the control socket say to the files in `docs/schemas/`, both ways: a schema names exactly
-/// the keys and types that are written. To change a schema is to change an interface that scripts use.
+/// Holds what `--json` and the control socket say to the files in `docs/schemas/`, both ways: a
+/// schema names exactly the keys and types that are written. To change a schema is to change an
+/// interface that scripts use.
 ///
-/// `mvn -pl replicator -am test -Dtest=SchemasTest -Dholdfast.schemas=write -Dsurefire.failIfNoSpecifiedTests=false`
-/// writes the files anew.
+/// `mvn -pl replicator -am test -Dtest=SchemasTest -Dholdfast.schemas=write
+/// -Dsurefire.failIfNoSpecifiedTests=false` writes the files anew.
 class SchemasTest {
     private static final Path DIRECTORY = Path.of("..", "docs", "schemas");
 
@@ -58,7 +62,10 @@ class SchemasTest {
                         .withNext("umount /home"),
                 new ControlApi.InviteReply("hf1:x", Samples.NOW, "a:1", "ab"),
                 new ControlApi.JoinReply("backup", "ab", "a:1"),
-                new ControlApi.PeersReply(List.of(new ControlApi.Peer("backup", "e1", "ab", Optional.of("a:1"), "CONNECTED"))),
+                new ControlApi.PeersReply(
+                        List.of(
+                                new ControlApi.Peer(
+                                        "backup", "e1", "ab", Optional.of("a:1"), "CONNECTED"))),
                 new ControlApi.StorageReply("/srv", 1, Optional.of(2L)),
                 new ControlApi.AddReply(
                         true,
@@ -75,22 +82,33 @@ class SchemasTest {
                         Optional.of("line"),
                         List.of("note"),
                         Optional.of("backup/home@3fa901")),
-                new ControlApi.AttachReply("home", "nbd+unix:", "/s", Optional.of("/dev/nbd0"), List.of("note")),
+                new ControlApi.AttachReply(
+                        "home", "nbd+unix:", "/s", Optional.of("/dev/nbd0"), List.of("note")),
                 new ControlApi.OpenReply("home", REPORT.resources().get(1).views().getFirst(), 1),
-                new ControlApi.RemoveReply(true, "home", "server", List.of("gone"), "server/home@3fa901"),
+                new ControlApi.RemoveReply(
+                        true, "home", "server", List.of("gone"), "server/home@3fa901"),
                 new ControlApi.AdjustReply(
                         true,
-                        List.of(new ControlApi.Change("f", "k", Optional.of("a"), Optional.of("b"))),
+                        List.of(
+                                new ControlApi.Change(
+                                        "f", "k", Optional.of("a"), Optional.of("b"))),
                         List.of("node.toml:1:1: wrong")),
                 ControlApi.Done.of("done"),
-                new ControlApi.Event(1, Samples.NOW, "server", Optional.of("home"), "attached", "home is attached."),
+                new ControlApi.Event(
+                        1,
+                        Samples.NOW,
+                        "server",
+                        Optional.of("home"),
+                        "attached",
+                        "home is attached."),
                 new ControlApi.WaitStatus(
                         ControlApi.WaitState.DONE,
                         "a/1",
                         "a/1",
                         "a/1",
                         StatusReport.Behind.NOTHING,
-                        Optional.of(new StatusReport.Progress("CATCH_UP", 1, 2, 3, Optional.of(4.0))),
+                        Optional.of(
+                                new StatusReport.Progress("CATCH_UP", 1, 2, 3, Optional.of(4.0))),
                         "sentence"),
                 new Audit.Entry(Samples.NOW, "root", "remove", "home", 0));
     }
@@ -123,14 +141,17 @@ class SchemasTest {
     }
 
     private static String fileName(Record sample) {
-        String name = sample instanceof Audit.Entry ? "AuditEntry" : sample.getClass().getSimpleName();
+        String name =
+                sample instanceof Audit.Entry ? "AuditEntry" : sample.getClass().getSimpleName();
         return name.replaceAll("(?<=.)([A-Z])", "-$1").toLowerCase(java.util.Locale.ROOT) + ".json";
     }
 
-    /// Each sample fills in every optional value, so a key of the file that never appears would show.
+    /// Each sample fills in every optional value, so a key of the file that never appears would
+    /// show.
     private static void compare(Object schema, Object value, String path) {
         Map<?, ?> rules = (Map<?, ?>) schema;
-        List<?> types = rules.get("type") instanceof List<?> list ? list : List.of(rules.get("type"));
+        List<?> types =
+                rules.get("type") instanceof List<?> list ? list : List.of(rules.get("type"));
         switch (value) {
             case Map<?, ?> object -> {
                 assertTrue(types.contains("object"), path);
@@ -144,13 +165,16 @@ class SchemasTest {
                 array.forEach(item -> compare(rules.get("items"), item, path + "[]"));
             }
             case String type when type.equals("null") -> assertTrue(types.contains("null"), path);
-            case String type -> assertTrue(types.contains(type), path + " is " + type + " and not " + types);
+            case String type ->
+                    assertTrue(types.contains(type), path + " is " + type + " and not " + types);
             default -> throw new IllegalStateException(value.toString());
         }
     }
 
     private static String schema(Class<?> type) {
-        var out = new StringBuilder("{\n  \"$schema\": \"https://json-schema.org/draft/2020-12/schema\",\n");
+        var out =
+                new StringBuilder(
+                        "{\n  \"$schema\": \"https://json-schema.org/draft/2020-12/schema\",\n");
         object(out, type, 2, "object");
         return out.append("}\n").toString();
     }
@@ -158,8 +182,14 @@ class SchemasTest {
     private static void object(StringBuilder out, Class<?> type, int indent, String typeText) {
         String pad = " ".repeat(indent);
         List<String> required = new ArrayList<>();
-        out.append(pad).append("\"type\": ").append(typeText.startsWith("[") ? typeText : "\"" + typeText + "\"").append(",\n");
-        out.append(pad).append("\"additionalProperties\": false,\n").append(pad).append("\"properties\": {\n");
+        out.append(pad)
+                .append("\"type\": ")
+                .append(typeText.startsWith("[") ? typeText : "\"" + typeText + "\"")
+                .append(",\n");
+        out.append(pad)
+                .append("\"additionalProperties\": false,\n")
+                .append(pad)
+                .append("\"properties\": {\n");
         RecordComponent[] components = type.getRecordComponents();
         for (int i = 0; i < components.length; i++) {
             required.add("\"" + components[i].getName() + "\"");
@@ -167,7 +197,12 @@ class SchemasTest {
             value(out, components[i].getGenericType(), indent + 2, false);
             out.append(i + 1 < components.length ? ",\n" : "\n");
         }
-        out.append(pad).append("},\n").append(pad).append("\"required\": [").append(String.join(", ", required)).append("]\n");
+        out.append(pad)
+                .append("},\n")
+                .append(pad)
+                .append("\"required\": [")
+                .append(String.join(", ", required))
+                .append("]\n");
     }
 
     private static void value(StringBuilder out, Type type, int indent, boolean nullable) {
@@ -195,7 +230,14 @@ class SchemasTest {
         if (plain == Instant.class) {
             more = ", \"format\": \"date-time\"";
         } else if (plain.isEnum()) {
-            more = ", \"enum\": [" + String.join(", ", Stream.of(plain.getEnumConstants()).map(c -> "\"" + c + "\"").toList()) + "]";
+            more =
+                    ", \"enum\": ["
+                            + String.join(
+                                    ", ",
+                                    Stream.of(plain.getEnumConstants())
+                                            .map(c -> "\"" + c + "\"")
+                                            .toList())
+                            + "]";
         }
         out.append("{\"type\": ").append(types).append(more).append("}");
     }
@@ -210,7 +252,8 @@ class SchemasTest {
         return type.isPrimitive() || Number.class.isAssignableFrom(type) ? "integer" : "string";
     }
 
-    /// Objects as maps, arrays as lists; in a value that is no schema, a scalar is the name of its type.
+    /// Objects as maps, arrays as lists; in a value that is no schema, a scalar is the name of its
+    /// type.
     private static Object parse(String text) throws IOException {
         boolean isSchema = text.contains("\"$schema\"");
         try (JsonParser in = new JsonFactory().createParser(text)) {

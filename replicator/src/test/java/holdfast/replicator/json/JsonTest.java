@@ -3,12 +3,13 @@ package holdfast.replicator.json;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
-import java.time.Instant;
-import java.util.List;
-import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
 
 class JsonTest {
     enum Colour {
@@ -58,7 +59,9 @@ class JsonTest {
 
     @Test
     void aShortRequestLeavesOutWhatIsNothing() throws JsonException {
-        assertEquals(new Brief("x", false, Optional.empty()), Json.read("{\"name\":\"x\"}", Brief.class));
+        assertEquals(
+                new Brief("x", false, Optional.empty()),
+                Json.read("{\"name\":\"x\"}", Brief.class));
     }
 
     @Test
@@ -81,7 +84,9 @@ class JsonTest {
                 "7 | the text should be an object"
             })
     void whatIsWrongIsNamed(String text, String message) {
-        var e = assertThrows(JsonException.class, () -> Json.read(text.replace('\'', '"'), Brief.class));
+        var e =
+                assertThrows(
+                        JsonException.class, () -> Json.read(text.replace('\'', '"'), Brief.class));
         assertEquals(message, e.getMessage());
     }
 
@@ -92,8 +97,14 @@ class JsonTest {
             String part = whole.substring(0, length);
             assertThrows(JsonException.class, () -> Json.read(part, Outer.class));
         }
-        assertThrows(JsonException.class, () -> Json.read("{\"name\":\"x\",\"name\":\"y\"}", Brief.class));
-        assertThrows(JsonException.class, () -> Json.read("{\"name\":" + "[".repeat(100_000), Brief.class));
-        assertThrows(JsonException.class, () -> Json.read("{\"name\":\"" + "x".repeat(70_000) + "\"}", Brief.class));
+        assertThrows(
+                JsonException.class,
+                () -> Json.read("{\"name\":\"x\",\"name\":\"y\"}", Brief.class));
+        assertThrows(
+                JsonException.class,
+                () -> Json.read("{\"name\":" + "[".repeat(100_000), Brief.class));
+        assertThrows(
+                JsonException.class,
+                () -> Json.read("{\"name\":\"" + "x".repeat(70_000) + "\"}", Brief.class));
     }
 }

@@ -2,8 +2,9 @@ package holdfast.replicator.status;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import java.util.Optional;
 import org.junit.jupiter.api.Test;
+
+import java.util.Optional;
 
 class ProgressMeterTest {
     private long nanos = 5;
@@ -13,7 +14,8 @@ class ProgressMeterTest {
     void theRateIsThatOfTheLastHalfMinute() {
         for (int second = 1; second <= 100; second++) {
             pass(1);
-            meter.report(Math.min(second, 50) * 1000L + Math.max(0, second - 50) * 4000L, 1000 << 20);
+            meter.report(
+                    Math.min(second, 50) * 1000L + Math.max(0, second - 50) * 4000L, 1000 << 20);
         }
         var progress = meter.progress();
         assertEquals(4000.0, progress.bytesPerSecond());

@@ -6,6 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.json.Json;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -16,10 +22,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.regex.Pattern;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
 @Timeout(60)
 class StatusPageTest {
@@ -38,7 +40,9 @@ class StatusPageTest {
     void open() throws IOException {
         page =
                 StatusPage.open(
-                        new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), () -> report, ZoneOffset.UTC);
+                        new InetSocketAddress(InetAddress.getLoopbackAddress(), 0),
+                        () -> report,
+                        ZoneOffset.UTC);
     }
 
     @AfterEach
@@ -51,18 +55,26 @@ class StatusPageTest {
         String metrics = body(get("/metrics", "localhost"));
         long until = Samples.NOW.getEpochSecond() - 14;
         assertTrue(
-                metrics.contains("\nholdfast_replicated_until_timestamp_seconds{resource=\"home\"} " + until + "\n"),
+                metrics.contains(
+                        "\nholdfast_replicated_until_timestamp_seconds{resource=\"home\"} "
+                                + until
+                                + "\n"),
                 metrics);
         assertFalse(
                 metrics.contains("holdfast_replicated_until_timestamp_seconds{resource=\"mail\"}"),
                 "what is not known has no line");
-        assertTrue(metrics.contains("\nholdfast_disk_state{resource=\"home\",state=\"UP_TO_DATE\"} 1\n"), metrics);
-        assertTrue(metrics.contains("\nholdfast_behind_bytes{resource=\"home\"} 831488\n"), metrics);
+        assertTrue(
+                metrics.contains(
+                        "\nholdfast_disk_state{resource=\"home\",state=\"UP_TO_DATE\"} 1\n"),
+                metrics);
+        assertTrue(
+                metrics.contains("\nholdfast_behind_bytes{resource=\"home\"} 831488\n"), metrics);
     }
 
     @Test
     void everyLineOfTheMetricsIsInTheFormat() throws Exception {
-        Pattern sample = Pattern.compile("[a-z_]+(\\{[a-z]+=\"[^\"]*\"(,[a-z]+=\"[^\"]*\")*\\})? -?[0-9.]+");
+        Pattern sample =
+                Pattern.compile("[a-z_]+(\\{[a-z]+=\"[^\"]*\"(,[a-z]+=\"[^\"]*\")*\\})? -?[0-9.]+");
         List<String> helped = new ArrayList<>();
         for (String line : body(get("/metrics", "localhost")).split("\n")) {
             if (line.startsWith("# HELP ")) {
@@ -79,18 +91,25 @@ class StatusPageTest {
 
     @Test
     void theReportIsThereAsJsonAndAsText() throws Exception {
-        assertEquals(report, Json.read(body(get("/status.json", "127.0.0.1:1")), StatusReport.class));
+        assertEquals(
+                report, Json.read(body(get("/status.json", "127.0.0.1:1")), StatusReport.class));
         assertTrue(
-                body(get("/", "[::1]:80")).startsWith("If this server vanished now you would lose 14 s (812 KiB) of home."));
+                body(get("/", "[::1]:80"))
+                        .startsWith(
+                                "If this server vanished now you would lose 14 s (812 KiB) of home."));
     }
 
     @Test
     void anythingButReadingIsRefused() throws Exception {
         for (String method : List.of("POST", "PUT", "DELETE", "OPTIONS", "PATCH")) {
-            String answer = exchange(method + " /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            String answer =
+                    exchange(
+                            method
+                                    + " /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             assertTrue(answer.startsWith("HTTP/1.1 405 "), answer);
         }
-        String head = exchange("HEAD /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        String head =
+                exchange("HEAD /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         assertTrue(head.startsWith("HTTP/1.1 200 "), head);
         assertEquals("", body(head));
         assertTrue(get("/etc", "localhost").startsWith("HTTP/1.1 404 "));
@@ -98,7 +117,12 @@ class StatusPageTest {
 
     @Test
     void anotherHostNameIsRefused() throws Exception {
-        for (String host : List.of("evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "10.0.0.1")) {
+        for (String host :
+                List.of(
+                        "evil.example",
+                        "localhost.evil.example",
+                        "127.0.0.1.evil.example:80",
+                        "10.0.0.1")) {
             assertTrue(get("/", host).startsWith("HTTP/1.1 403 "), host);
         }
     }
@@ -113,7 +137,11 @@ class StatusPageTest {
 
     @Test
     void aHeaderThatIsTooLongIsRefused() throws Exception {
-        String answer = exchange("GET / HTTP/1.1\r\nHost: localhost\r\nX: " + "a".repeat(20_000) + "\r\n\r\n");
+        String answer =
+                exchange(
+                        "GET / HTTP/1.1\r\nHost: localhost\r\nX: "
+                                + "a".repeat(20_000)
+                                + "\r\n\r\n");
         assertFalse(answer.startsWith("HTTP/1.1 200"), answer);
     }
 
@@ -121,7 +149,9 @@ class StatusPageTest {
     void onlyLoopbackIsListenedOn() {
         assertThrows(
                 IllegalArgumentException.class,
-                () -> StatusPage.open(new InetSocketAddress("0.0.0.0", 0), () -> report, ZoneOffset.UTC));
+                () ->
+                        StatusPage.open(
+                                new InetSocketAddress("0.0.0.0", 0), () -> report, ZoneOffset.UTC));
     }
 
     @Test
@@ -138,7 +168,8 @@ class StatusPageTest {
     }
 
     private String get(String path, String host) throws IOException {
-        return exchange("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n".formatted(path, host));
+        return exchange(
+                "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n".formatted(path, host));
     }
 
     private static String body(String answer) {

@@ -39,13 +39,25 @@ class WordsTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"0, 0 B/s", "999, 999 B/s", "2000000, 2.0 MB/s", "12500000, 13 MB/s", "9960000000, 10 GB/s"})
+    @CsvSource({
+        "0, 0 B/s",
+        "999, 999 B/s",
+        "2000000, 2.0 MB/s",
+        "12500000, 13 MB/s",
+        "9960000000, 10 GB/s"
+    })
     void ratesAreDecimal(double rate, String text) {
         assertEquals(text, Words.rate(rate));
     }
 
     @ParameterizedTest
-    @CsvSource({"8000, 64 kbit/s", "2250000, 18 Mbit/s", "125000000, 1 Gbit/s", "187500, 1.5 Mbit/s", "12500000, 100 Mbit/s"})
+    @CsvSource({
+        "8000, 64 kbit/s",
+        "2250000, 18 Mbit/s",
+        "125000000, 1 Gbit/s",
+        "187500, 1.5 Mbit/s",
+        "12500000, 100 Mbit/s"
+    })
     void limitsReadAsTheyAreSet(long bytesPerSecond, String text) {
         assertEquals(text, Words.bitRate(bytesPerSecond));
     }

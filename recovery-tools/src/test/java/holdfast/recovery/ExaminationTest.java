@@ -1,0 +1,107 @@
+package holdfast.recovery;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import holdfast.replicator.control.NodePaths;
+
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
+import java.util.Optional;
+
+class ExaminationTest {
+    @TempDir Path directory;
+
+    private NodePaths paths;
+    private Path system;
+
+    @BeforeEach
+    void makeANode() throws Exception {
+        paths = NodePaths.under(directory.resolve("node"));
+        Node.make(paths, Optional.of("server"), "");
+        system = Files.createDirectories(directory.resolve("system"));
+        Files.createDirectories(system.resolve("etc"));
+        Files.createDirectories(system.resolve("dev/disk/by-uuid"));
+    }
+
+    @Test
+    void aNodeInOrderHasNothingRed() {
+        assertEquals(List.of(), red());
+        assertEquals(Finding.Level.GREEN, finding("settings").level());
+        assertEquals(Finding.Level.GREEN, finding("identity").level());
+        assertEquals(Finding.Level.GREEN, finding("daemon").level());
+        assertTrue(
+                finding("link").evidence().startsWith("connected to backup"), "" + finding("link"));
+    }
+
+    @Test
+    void aFstabLineThatMountsTheBackingDeviceByItsUuidIsRed() throws IOException {
+        // The resource of the scripted daemon is /dev/vg0/home; the link leads there or to nothing.
+        Path disk = Files.createFile(directory.resolve("disk"));
+        Files.createSymbolicLink(system.resolve("dev/disk/by-uuid/6e0c-11"), disk);
+        Files.writeString(
+                system.resolve("etc/fstab"), "# old\nUUID=6e0c-11 /home ext4 defaults 0 2\n");
+        var daemon = new ScriptedDaemon();
+        daemon.path = disk.toString();
+        List<Finding> findings = new Examination(paths, daemon, system).findings();
+        Finding found =
+                findings.stream()
+                        .filter(f -> f.level() == Finding.Level.RED)
+                        .findFirst()
+                        .orElseThrow();
+        assertEquals("home", found.subject());
+        assertEquals(
+                "/etc/fstab mounts its backing device %s at /home (UUID=6e0c-11)".formatted(disk),
+                found.evidence());
+        assertEquals(
+                "edit /etc/fstab: use /dev/holdfast/home with _netdev,nofail",
+                found.next().orElseThrow());
+    }
+
+    @Test
+    void aStateDirectoryThatOthersMayReadIsRed() throws IOException {
+        Files.setPosixFilePermissions(paths.state(), PosixFilePermissions.fromString("rwxr-x---"));
+        assertTrue(red().getFirst().evidence().contains("others may look into"), "" + red());
+    }
+
+    @Test
+    void everyProblemOfTheSettingsIsShown() throws IOException {
+        Files.writeString(paths.nodeFile(), "[link]\nrate = \"fast\"\nfrob = 1\n");
+        assertEquals(2, red().size(), "" + red());
+    }
+
+    @Test
+    void withoutADaemonTheRestIsStillLookedAt() {
+        var away =
+                new holdfast.replicator.control.ControlClient(
+                        paths.run(), "holdfast daemon --detach");
+        List<Finding> findings = new Examination(paths, away, system).findings();
+        Finding daemon = findings.getLast();
+        assertEquals(
+                Finding.red("daemon", "no daemon answers here", "holdfast daemon --detach"),
+                daemon);
+        assertTrue(findings.size() > 5);
+    }
+
+    private List<Finding> findings() {
+        return new Examination(paths, new ScriptedDaemon(), system).findings();
+    }
+
+    private List<Finding> red() {
+        return findings().stream().filter(f -> f.level() == Finding.Level.RED).toList();
+    }
+
+    private Finding finding(String subject) {
+        return findings().stream()
+                .filter(f -> f.subject().equals(subject))
+                .findFirst()
+                .orElseThrow();
+    }
+}
