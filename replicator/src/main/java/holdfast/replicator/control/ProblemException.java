@@ -7,7 +7,7 @@ public final class ProblemException extends Exception {
     private final transient Problem problem;
 
     public ProblemException(Problem problem) {
-        super(problem.cause());
+        super(problem.text());
         this.problem = problem;
     }
 

@@ -92,7 +92,12 @@ public record JournalRecord(
     }
 
     public static long totalBytes(int dataBytes) {
-        return (HEADER_BYTES + dataBytes + 7L) & ~7L;
+        return padded((long) HEADER_BYTES + dataBytes);
+    }
+
+    /// The next multiple of 8 at or after this one, where a record may begin.
+    public static long padded(long address) {
+        return (address + 7) & ~7L;
     }
 
     public boolean ofEpoch() {

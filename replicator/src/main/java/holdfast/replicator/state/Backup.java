@@ -855,6 +855,15 @@ public final class Backup {
         return holding;
     }
 
+    public boolean isRolling() {
+        return rolling;
+    }
+
+    /// Whether the base alone holds the committed image.
+    public boolean isSettled() {
+        return everCommitted && index.size() == 0;
+    }
+
     /// Journal bytes in use, the room kept for an epoch included.
     public long journalUsedBytes() {
         return end - freed + reservedBytes;

@@ -1284,6 +1284,13 @@ public final class Primary {
         return committed.generation() == generation ? committed.number() : -1;
     }
 
+    /// What is worth keeping over a crash: it makes the next attach compare instead of sending all.
+    public record Known(Position acknowledged, long peerCopy) {}
+
+    public Known known() {
+        return new Known(committed, peerCopy);
+    }
+
     /// A snapshot for the status page.
     ///
     /// @param behindBytes what a promotion of the peer would lose now, at most

@@ -1,0 +1,465 @@
+package holdfast.replicator.daemon;
+
+import holdfast.checksum.BlockDigests;
+import holdfast.checksum.ExtentDigest;
+import holdfast.replicator.device.BlockDevice;
+import holdfast.replicator.device.Committer;
+import holdfast.replicator.device.DeviceException;
+import holdfast.replicator.device.JournalFiles;
+import holdfast.replicator.journal.JournalIndex;
+import holdfast.replicator.journal.JournalRecord;
+import holdfast.replicator.journal.JournalScan;
+import holdfast.replicator.state.Backup;
+import holdfast.replicator.state.BackupEffects;
+import holdfast.replicator.state.DiskState;
+import holdfast.replicator.state.Role;
+import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.Position;
+
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
+import java.util.function.BiConsumer;
+
+/// The mailbox, the journal and the base around a [Backup]. It decides nothing.
+///
+/// All calls into the deciding object come one after the other from the mailbox, so its effects may
+/// wait for the disk: what piles up meanwhile is bounded by the credit the peer was given.
+final class BackupResource {
+    /// First-sync data that may be in the base without being synced.
+    private static final long SYNC_EVERY_BYTES = 16 << 20;
+
+    /// What the peer may send ahead of us: the link's rate times its delay, 1 Gbit/s at 64 ms.
+    static final long WINDOW_BYTES = 8 << 20;
+
+    /// What may wait for the committer: more than the window, headers included.
+    private static final long QUEUE_BYTES = 4 * WINDOW_BYTES;
+
+    private static final Logger LOG = LoggerFactory.getLogger(BackupResource.class);
+
+    private final String name;
+    private final BlockDevice base;
+    private final JournalFiles journal;
+    private final Committer.Writer appends;
+    private final Executor pool;
+    private final ResourceDir store;
+    private final BiConsumer<String, String> events;
+    private final PrimaryResource.ReadPace pace;
+    private final Mailbox mailbox;
+    private final Backup backup;
+
+    // Owned by the mailbox.
+    private PeerSession session;
+    private int stream;
+    private long baseSession;
+    private long lastBaseSequence;
+    private long unsyncedBaseBytes;
+    private boolean baseDirty;
+    private ByteBuffer compareBuffer = ByteBuffer.allocateDirect(0);
+
+    /// What the mailbox knew when it was last empty.
+    private volatile Snapshot snapshot;
+
+    /// @param completeMillis wall time of the primary until which the copy is complete, 0 if
+    ///   unknown
+    record Snapshot(
+            DiskState disk,
+            Position committed,
+            boolean everCommitted,
+            long completeMillis,
+            long journalUsedBytes,
+            boolean holding,
+            boolean catchingUp,
+            boolean connected,
+            String refusal) {}
+
+    BackupResource(
+            String name,
+            BlockDevice base,
+            JournalFiles journal,
+            Committer committer,
+            Backup.Config config,
+            Backup.Base durable,
+            long incarnation,
+            Executor pool,
+            PrimaryResource.ReadPace pace,
+            ResourceDir store,
+            BiConsumer<String, String> events)
+            throws IOException {
+        this.name = name;
+        this.base = base;
+        this.journal = journal;
+        this.pool = pool;
+        this.pace = pace;
+        this.store = store;
+        this.events = events;
+        this.mailbox = new Mailbox(pool, this::mailboxIsEmpty, this::broken);
+        this.backup = new Backup(config, durable, incarnation, new Effects());
+        String damage = backup.recover(reader(journal));
+        this.appends =
+                committer.register(
+                        journal,
+                        QUEUE_BYTES,
+                        new Committer.Listener() {
+                            @Override
+                            public void durable(long endOffset) {
+                                // What is written ends with the data, a record with its padding.
+                                mailbox.post(() -> backup.durable(JournalRecord.padded(endOffset)));
+                            }
+
+                            @Override
+                            public void failed(DeviceException why) {
+                                mailbox.post(() -> backup.failed(why.getMessage()));
+                            }
+                        });
+        if (damage != null) {
+            events.accept("journal-damaged", damage);
+        }
+        takeSnapshot();
+    }
+
+    private static JournalScan.Reader reader(JournalFiles journal) {
+        return journal::read;
+    }
+
+    // ---- the link ----------------------------------------------------------------------------
+
+    /// The peer's primary greets on this session: begin anew.
+    void greeted(PeerSession peer, Frame.ResourceHello hello) {
+        mailbox.post(
+                () -> {
+                    if (hello.role() != Role.PRIMARY.ordinal() + 1) {
+                        return;
+                    }
+                    if (peer == session && stream != 0) {
+                        peer.drop(stream);
+                    }
+                    session = peer;
+                    stream = 0;
+                    backup.sessionUp();
+                });
+    }
+
+    void received(PeerSession peer, Frame.OfResource frame) {
+        mailbox.post(
+                () -> {
+                    if (peer != session) {
+                        return;
+                    }
+                    if (frame instanceof Frame.StreamStart start) {
+                        stream = start.stream();
+                        session.grant(stream, WINDOW_BYTES);
+                    }
+                    backup.on(frame);
+                });
+    }
+
+    /// @param creditBytes what it took of the stream's credit
+    void received(PeerSession peer, int onStream, Frame.Data frame, long creditBytes) {
+        mailbox.post(
+                () -> {
+                    if (peer == session && onStream == stream) {
+                        backup.on(frame, creditBytes, System.currentTimeMillis());
+                    }
+                });
+    }
+
+    void disconnect(PeerSession peer) {
+        mailbox.post(
+                () -> {
+                    if (peer == session) {
+                        session = null;
+                        backup.sessionDown();
+                    }
+                });
+    }
+
+    // ---- views -------------------------------------------------------------------------------
+
+    /// The newest committed point, or null while there is none.
+    Backup.View openView() {
+        CompletableFuture<Backup.View> opened = new CompletableFuture<>();
+        mailbox.post(() -> opened.complete(backup.openView()));
+        return opened.join();
+    }
+
+    void closeView(Backup.View view) {
+        mailbox.post(() -> backup.closeView(view.id()));
+    }
+
+    /// Fills `into` from the image that base and index make together.
+    void read(JournalIndex index, long offsetBytes, ByteBuffer into) throws DeviceException {
+        int begin = into.position();
+        int end = into.limit();
+        for (long at = offsetBytes;
+                into.position() < end;
+                at = offsetBytes + into.position() - begin) {
+            long wanted = into.remaining();
+            JournalIndex.Run run = index.at(at);
+            if (run == null || run.offsetBytes() >= at + wanted) {
+                base.read(at, into);
+            } else if (run.offsetBytes() > at) {
+                into.limit(into.position() + (int) (run.offsetBytes() - at));
+                base.read(at, into);
+                into.limit(end);
+            } else {
+                int part = (int) Math.min(wanted, run.lengthBytes());
+                into.limit(into.position() + part);
+                if (run.isZero()) {
+                    Holes.zero(into);
+                } else {
+                    journal.read(run.dataAddress(), into);
+                }
+                into.limit(end);
+            }
+        }
+    }
+
+    BlockDevice base() {
+        return base;
+    }
+
+    // ---- the mailbox -------------------------------------------------------------------------
+
+    private void mailboxIsEmpty() {
+        if (baseDirty) {
+            syncBase();
+        }
+        takeSnapshot();
+    }
+
+    /// An invariant does not hold: going on would spread it, so the resource stops (the others do
+    /// not).
+    private void broken(RuntimeException bug) {
+        LOG.error("{}: this is a bug; the resource stops", name, bug);
+        backup.failed("internal error: " + bug);
+    }
+
+    private void takeSnapshot() {
+        snapshot =
+                new Snapshot(
+                        backup.diskState(),
+                        backup.committed(),
+                        backup.everCommitted(),
+                        backup.completeMillis(),
+                        backup.journalUsedBytes(),
+                        backup.isHolding(),
+                        backup.openEpoch() != 0,
+                        session != null,
+                        backup.refusal());
+    }
+
+    Snapshot snapshot() {
+        return snapshot;
+    }
+
+    private void syncBase() {
+        try {
+            base.sync();
+            baseDirty = false;
+            unsyncedBaseBytes = 0;
+            backup.baseDurable(baseSession, lastBaseSequence);
+        } catch (DeviceException e) {
+            baseDirty = false;
+            backup.failed(e.getMessage());
+        }
+    }
+
+    private void roll(Backup.Roll roll) {
+        pool.execute(
+                () -> {
+                    try {
+                        ByteBuffer buffer = ByteBuffer.allocateDirect(1 << 20);
+                        for (JournalIndex.Run run : roll.index().all()) {
+                            copy(run, buffer);
+                        }
+                        base.sync();
+                        store.rolled(roll.reached());
+                        mailbox.post(
+                                () -> {
+                                    backup.rolled(roll);
+                                    lookForRoll();
+                                });
+                    } catch (DeviceException e) {
+                        mailbox.post(() -> backup.failed(e.getMessage()));
+                    }
+                });
+    }
+
+    private void copy(JournalIndex.Run run, ByteBuffer buffer) throws DeviceException {
+        if (run.isZero()) {
+            base.zero(run.offsetBytes(), run.lengthBytes(), run.punch());
+            return;
+        }
+        for (long done = 0; done < run.lengthBytes(); ) {
+            int part = (int) Math.min(buffer.capacity(), run.lengthBytes() - done);
+            buffer.clear().limit(part);
+            journal.read(run.dataAddress() + done, buffer);
+            base.write(run.offsetBytes() + done, buffer.flip());
+            done += part;
+        }
+    }
+
+    private void lookForRoll() {
+        Backup.Roll roll = backup.startRoll(false);
+        if (roll != null) {
+            roll(roll);
+        }
+    }
+
+    /// Waits until everything committed is in the base, so that the base alone is the newest point.
+    ///
+    /// @return false if a view or an error prevents it
+    boolean settle() {
+        CompletableFuture<Boolean> settled = new CompletableFuture<>();
+        mailbox.post(
+                () -> {
+                    Backup.Roll roll = backup.startRoll(true);
+                    if (roll == null) {
+                        settled.complete(backup.isSettled());
+                        return;
+                    }
+                    roll(roll);
+                    mailbox.post(() -> settleAgain(settled));
+                });
+        return settled.join();
+    }
+
+    private void settleAgain(CompletableFuture<Boolean> settled) {
+        if (backup.isRolling()) {
+            pool.execute(
+                    () -> {
+                        java.util.concurrent.locks.LockSupport.parkNanos(5_000_000);
+                        mailbox.post(() -> settleAgain(settled));
+                    });
+        } else {
+            settled.complete(backup.isSettled());
+        }
+    }
+
+    /// Ends it: nothing is taken in any more and the files are closed by their owner afterwards.
+    void stop() {
+        CompletableFuture<Void> stopped = new CompletableFuture<>();
+        mailbox.post(
+                () -> {
+                    session = null;
+                    backup.sessionDown();
+                    stopped.complete(null);
+                });
+        stopped.join();
+        appends.close();
+    }
+
+    private final class Effects implements BackupEffects {
+        @Override
+        public void send(Frame.OfResource frame) {
+            if (session != null) {
+                session.send(frame);
+            }
+        }
+
+        @Override
+        public void append(long address, ByteBuffer header, ByteBuffer data) {
+            boolean taken =
+                    data == null
+                            ? appends.append(address, header)
+                            : appends.append(address, header, data);
+            if (!taken) {
+                backup.failed("the journal takes nothing more");
+            }
+        }
+
+        @Override
+        public void writeBase(
+                long ofSession,
+                long sequence,
+                long offsetBytes,
+                long lengthBytes,
+                ByteBuffer data) {
+            try {
+                store.noLongerBlank();
+                if (data == null) {
+                    base.zero(offsetBytes, lengthBytes, true);
+                } else {
+                    base.write(offsetBytes, data.duplicate());
+                    unsyncedBaseBytes += lengthBytes;
+                }
+                baseSession = ofSession;
+                lastBaseSequence = sequence;
+                baseDirty = true;
+                if (unsyncedBaseBytes >= SYNC_EVERY_BYTES) {
+                    mailbox.post(
+                            () -> {
+                                if (baseDirty) {
+                                    syncBase();
+                                }
+                            });
+                }
+            } catch (DeviceException e) {
+                backup.failed(e.getMessage());
+            }
+        }
+
+        @Override
+        public void digest(long forSession, long offsetBytes, int lengthBytes, byte[] root) {
+            try {
+                pace.acquire(lengthBytes);
+                if (compareBuffer.capacity() < lengthBytes) {
+                    compareBuffer = ByteBuffer.allocateDirect(lengthBytes);
+                }
+                compareBuffer.clear().limit(lengthBytes);
+                if (!backup.everCommitted()) {
+                    base.sync();
+                }
+                read(backup.committedIndex(), offsetBytes, compareBuffer);
+                byte[] digests = BlockDigests.of(compareBuffer.flip());
+                backup.digested(
+                        forSession,
+                        offsetBytes,
+                        lengthBytes,
+                        root,
+                        digests,
+                        ExtentDigest.of(ByteBuffer.wrap(digests)));
+            } catch (DeviceException e) {
+                backup.failed(e.getMessage());
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        }
+
+        @Override
+        public void grant(long bytes) {
+            if (session != null && stream != 0) {
+                session.grant(stream, bytes);
+            }
+        }
+
+        @Override
+        public void wakeRoller() {
+            mailbox.post(BackupResource.this::lookForRoll);
+        }
+
+        @Override
+        public void free(long beforeAddress) {
+            try {
+                journal.free(beforeAddress);
+            } catch (DeviceException e) {
+                events.accept("journal-error", e.getMessage());
+            }
+        }
+
+        @Override
+        public void event(String kind, String text) {
+            events.accept(kind, text);
+        }
+    }
+
+    @Override
+    public String toString() {
+        return name;
+    }
+}

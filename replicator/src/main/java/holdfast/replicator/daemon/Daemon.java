@@ -1,0 +1,681 @@
+package holdfast.replicator.daemon;
+
+import holdfast.replicator.config.Address;
+import holdfast.replicator.config.ConfigException;
+import holdfast.replicator.config.NodeFile;
+import holdfast.replicator.config.NodeSettings;
+import holdfast.replicator.config.Settings;
+import holdfast.replicator.config.Size;
+import holdfast.replicator.control.Audit;
+import holdfast.replicator.control.ControlApi;
+import holdfast.replicator.control.ControlServer;
+import holdfast.replicator.control.DaemonEntry;
+import holdfast.replicator.control.EventLog;
+import holdfast.replicator.control.ExitCode;
+import holdfast.replicator.control.NodePaths;
+import holdfast.replicator.control.Problem;
+import holdfast.replicator.control.ProblemException;
+import holdfast.replicator.device.AtomicFile;
+import holdfast.replicator.device.Committer;
+import holdfast.replicator.device.OwnedLock;
+import holdfast.replicator.nbd.PayloadPool;
+import holdfast.replicator.state.Faults;
+import holdfast.replicator.status.StatusPage;
+import holdfast.replicator.status.StatusReport;
+import holdfast.throttle.BulkPacer;
+import holdfast.throttle.LinkShaper;
+import holdfast.throttle.NanoClock;
+import holdfast.throttle.Rate;
+import holdfast.throttle.Rates;
+import holdfast.tunnel.link.HostPort;
+import holdfast.tunnel.link.Identity;
+import holdfast.tunnel.link.Invitation;
+import holdfast.tunnel.link.Invitations;
+import holdfast.tunnel.link.LinkEndpoint;
+import holdfast.tunnel.link.LinkSession;
+import holdfast.tunnel.link.LinkSettings;
+import holdfast.tunnel.link.LinkStats;
+import holdfast.tunnel.link.Pairing;
+import holdfast.tunnel.link.PairingException;
+import holdfast.tunnel.link.Pin;
+import holdfast.tunnel.link.WireLimiter;
+import holdfast.tunnel.wire.TrafficClass;
+
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.InstantSource;
+import java.time.ZoneId;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+
+/// One node: opens what its settings and its state directory name, serves it until it is told to
+/// stop, and closes it again. Start is recovery; a clean stop only makes it shorter.
+public final class Daemon implements ControlApi, AutoCloseable {
+    private static final Duration TICK = Duration.ofMillis(100);
+
+    /// Bulk reading may run ahead of a limited wire: what compresses well is read faster than sent.
+    private static final int READ_PER_WIRE_BYTE = 8;
+
+    /// Payload memory that stays with the daemon when nobody uses it.
+    private static final long IDLE_PAYLOAD_BYTES = 64L << 20;
+
+    private final NodePaths paths;
+    private final OwnedLock lock;
+    private final Identity identity;
+    private final Events events;
+    private final PeerBook peers;
+    private final Invitations invitations;
+    private final LinkShaper shaper = new LinkShaper(NanoClock.system());
+    private final BulkPacer pacer = new BulkPacer(Rate.UNLIMITED);
+    private final ExecutorService pool;
+    private final ScheduledExecutorService timer;
+    private final Shared shared;
+    private final ResourceManager resources;
+    private final Link link;
+    private final LinkEndpoint endpoint;
+    private final Reporter reporter;
+    private final Instant started = Instant.now();
+    private final CountDownLatch stopping = new CountDownLatch(1);
+    private volatile NodeSettings settings;
+    private volatile Optional<InetSocketAddress> listening = Optional.empty();
+    private ControlServer control;
+    private StatusPage page;
+    private boolean closed;
+
+    private Daemon(NodePaths paths, OwnedLock lock, NodeSettings settings) throws IOException {
+        this.paths = paths;
+        this.lock = lock;
+        this.settings = settings;
+        this.identity = Identity.load(paths.state().resolve("identity"));
+        this.events = new Events(new EventLog(settings.name(), Clock.systemUTC()));
+        this.peers = new PeerBook(paths.state().resolve("peers.json"));
+        this.invitations =
+                Invitations.open(paths.state().resolve("invitations"), InstantSource.system());
+        this.pool =
+                Executors.newCachedThreadPool(
+                        Thread.ofPlatform().daemon().name("work-", 0).factory());
+        this.timer =
+                Executors.newSingleThreadScheduledExecutor(
+                        Thread.ofPlatform().daemon().name("timer").factory());
+        this.shared =
+                new Shared(
+                        settings.name(),
+                        identity.node(),
+                        paths,
+                        pool,
+                        new Committer("journal"),
+                        new SendBudget(settings.sendBuffer().bytes()),
+                        new PayloadPool(IDLE_PAYLOAD_BYTES),
+                        pacer::acquire,
+                        events);
+        this.resources = new ResourceManager(shared, this::settings, peers);
+        this.link = new Link(resources, pool, events);
+        resources.use(link);
+        this.reporter = new Reporter(shared, link, NanoClock.system());
+        this.endpoint =
+                LinkEndpoint.builder(identity, settings.name(), peers, link)
+                        .settings(linkSettings(settings))
+                        .limiter(new Limiter())
+                        .invitations(invitations, this::joined)
+                        .build();
+    }
+
+    private static LinkSettings linkSettings(NodeSettings settings) {
+        LinkSettings usual = LinkSettings.DEFAULT;
+        Duration ping = settings.keepalive();
+        return usual.withTimes(ping, ping.plus(Duration.ofSeconds(5)), usual.packet());
+    }
+
+    /// What `holdfast daemon` runs.
+    public static final class Entry implements DaemonEntry {
+        @Override
+        public int run(NodePaths paths) throws ProblemException, InterruptedException {
+            if (Faults.any()) {
+                throw refusal(ExitCode.USAGE, "holdfast.mutants is set: that is for tests alone");
+            }
+            try (Daemon daemon = start(paths)) {
+                Thread stop =
+                        Thread.ofPlatform()
+                                .unstarted(
+                                        () -> {
+                                            daemon.stopping.countDown();
+                                            daemon.close();
+                                        });
+                Runtime.getRuntime().addShutdownHook(stop);
+                daemon.stopping.await();
+            } catch (ConfigException e) {
+                throw refusal(ExitCode.USAGE, e.getMessage());
+            } catch (IOException e) {
+                throw refusal(ExitCode.FAILED, e.getMessage());
+            }
+            return ExitCode.DONE.number();
+        }
+
+        private static ProblemException refusal(ExitCode code, String cause) {
+            return new ProblemException(Problem.of(code, "this host", cause));
+        }
+    }
+
+    /// Opens everything and serves it.
+    public static Daemon start(NodePaths paths) throws IOException, ConfigException {
+        if (!Identity.exists(paths.state().resolve("identity"))) {
+            throw new IOException(
+                    paths.state()
+                            + " holds no identity: this node was never set up; next: "
+                            + paths.command("init"));
+        }
+        OwnedLock lock = OwnedLock.ofStateDirectory(paths.state());
+        Daemon daemon = null;
+        try {
+            daemon = new Daemon(paths, lock, acceptedSettings(paths));
+            daemon.open();
+            return daemon;
+        } catch (IOException | ConfigException | RuntimeException e) {
+            if (daemon == null) {
+                lock.close();
+            } else {
+                daemon.close();
+            }
+            throw e;
+        }
+    }
+
+    /// A start uses the settings that were accepted last, so that a typing error never keeps a host
+    /// from booting; the first start accepts what is there.
+    private static NodeSettings acceptedSettings(NodePaths paths)
+            throws IOException, ConfigException {
+        Path accepted = acceptedNodeFile(paths);
+        if (!Files.exists(accepted)) {
+            NodeSettings read = Settings.load(paths.etc()).node();
+            acceptNode(paths);
+            return read;
+        }
+        return NodeSettings.parse(Files.readString(accepted), accepted.toString());
+    }
+
+    static Path acceptedNodeFile(NodePaths paths) {
+        return paths.state().resolve("accepted-node.toml");
+    }
+
+    private static void acceptNode(NodePaths paths) throws IOException {
+        AtomicFile.write(acceptedNodeFile(paths), nodeText(paths).getBytes(StandardCharsets.UTF_8));
+    }
+
+    private static String nodeText(NodePaths paths) throws IOException {
+        return Files.exists(paths.nodeFile()) ? Files.readString(paths.nodeFile()) : "";
+    }
+
+    private void open() throws IOException {
+        Files.createDirectories(paths.run());
+        Files.setPosixFilePermissions(paths.run(), PosixFilePermissions.fromString("rwx------"));
+        applyRates();
+        control = ControlServer.open(paths.run(), shared.node(), this, Audit.to(paths.auditFile()));
+        resources.openAll();
+        listenAndDial();
+        if (settings.metricsListen().isPresent()) {
+            page =
+                    StatusPage.open(
+                            socketAddress(settings.metricsListen().get()),
+                            this::status,
+                            ZoneId.systemDefault());
+        }
+        timer.scheduleAtFixedRate(
+                this::tick, TICK.toMillis(), TICK.toMillis(), TimeUnit.MILLISECONDS);
+        timer.scheduleAtFixedRate(this::everySecond, 1, 1, TimeUnit.SECONDS);
+        events.node("started", "the daemon is up");
+    }
+
+    private static InetSocketAddress socketAddress(Address address) {
+        return new InetSocketAddress(address.host(), address.port());
+    }
+
+    private void listenAndDial() throws IOException {
+        if (settings.listen().isPresent() && listening.isEmpty()) {
+            try {
+                listening = Optional.of(endpoint.listen(socketAddress(settings.listen().get())));
+            } catch (IOException e) {
+                throw new IOException(
+                        "link.listen is %s: %s".formatted(settings.listen().get(), e.getMessage()),
+                        e);
+            }
+        }
+        settings.dial().ifPresent(each -> endpoint.dial(new HostPort(each.host(), each.port())));
+        if (settings.dial().isEmpty()) {
+            for (PeerBook.Entry peer : peers.entries()) {
+                if (peer.connect()) {
+                    peer.address().map(HostPort::parse).ifPresent(endpoint::dial);
+                }
+            }
+        }
+    }
+
+    private NodeSettings settings() {
+        return settings;
+    }
+
+    // ---- time --------------------------------------------------------------------------------
+
+    private void tick() {
+        resources.tick(System.nanoTime(), System.currentTimeMillis());
+    }
+
+    private void everySecond() {
+        applyRates();
+        reporter.sample(resources.all());
+        resources.keepWhatIsKnown();
+    }
+
+    private void applyRates() {
+        Rates rates = settings.calendar().at(Instant.now());
+        shaper.setLimits(rates);
+        Rate catchUp = rates.catchUp().min(rates.link());
+        pacer.setRate(
+                catchUp.isUnlimited()
+                        ? catchUp
+                        : new Rate(
+                                Math.min(
+                                        Rate.MAX_BYTES_PER_SECOND,
+                                        catchUp.bytesPerSecond() * READ_PER_WIRE_BYTE)));
+    }
+
+    /// The link's rate; asked under the endpoint's lock.
+    private final class Limiter implements WireLimiter {
+        @Override
+        public long waitNanos(TrafficClass trafficClass) {
+            return shaper.waitNanos(isBackground(trafficClass));
+        }
+
+        @Override
+        public void spend(long wireBytes, TrafficClass trafficClass) {
+            shaper.spend(wireBytes, isBackground(trafficClass));
+        }
+
+        private static boolean isBackground(TrafficClass trafficClass) {
+            return switch (trafficClass) {
+                case CONTROL, LIVE -> false;
+                case CATCH_UP, FIRST_SYNC, VERIFY -> true;
+            };
+        }
+    }
+
+    // ---- pairing -----------------------------------------------------------------------------
+
+    @Override
+    public InviteReply invite(InviteRequest request) throws ProblemException {
+        try {
+            if (request.address().isEmpty() && settings.listen().isEmpty()) {
+                throw shared.problem(
+                        ExitCode.USAGE,
+                        "no address is known at which the peer reaches this node",
+                        "invite --address backup.example.net:7788");
+            }
+            HostPort address =
+                    request.address()
+                            .map(HostPort::parse)
+                            .orElseGet(() -> HostPort.parse(settings.listen().get().toString()));
+            if (settings.listen().isEmpty()) {
+                setNode("link", "listen", "\"0.0.0.0:" + address.port() + "\"");
+                listenAndDial();
+            }
+            Duration validity =
+                    request.validMinutes()
+                            .map(Duration::ofMinutes)
+                            .orElse(Invitations.DEFAULT_VALIDITY);
+            Invitation made =
+                    invitations.create(identity, shared.node(), List.of(address), validity);
+            events.node("invited", "an invitation to " + address + " was given out");
+            return new InviteReply(
+                    made.token(), made.expiry(), address.toString(), identity.pin().fingerprint());
+        } catch (IOException | ConfigException | IllegalArgumentException e) {
+            throw shared.problem(
+                    ExitCode.REFUSED,
+                    "no invitation was made",
+                    "invite --address HOST:PORT",
+                    e.getMessage());
+        }
+    }
+
+    @Override
+    public JoinReply join(JoinRequest request) throws ProblemException {
+        try {
+            Pairing.Inviter inviter = Pairing.join(request.token(), identity, shared.node());
+            store(
+                    inviter.pin(),
+                    inviter.node(),
+                    inviter.nodeName(),
+                    Optional.of(inviter.address()));
+            endpoint.dial(inviter.address());
+            return new JoinReply(
+                    inviter.nodeName(), inviter.pin().fingerprint(), inviter.address().toString());
+        } catch (PairingException e) {
+            ExitCode code =
+                    e.kind() == PairingException.Kind.UNREACHABLE
+                            ? ExitCode.PEER_AWAY
+                            : ExitCode.REFUSED;
+            throw shared.problem(code, e.getMessage(), "");
+        } catch (IOException e) {
+            throw shared.problem(ExitCode.FAILED, e.getMessage(), "");
+        }
+    }
+
+    /// A peer has redeemed an invitation of ours.
+    private void joined(Pin pin, UUID node, String nodeName) throws IOException {
+        store(pin, node, nodeName, Optional.empty());
+    }
+
+    private void store(Pin pin, UUID node, String name, Optional<HostPort> address)
+            throws IOException {
+        Optional<PeerBook.Entry> known =
+                peers.entries().stream().filter(each -> each.name().equals(name)).findFirst();
+        if (name.equals(shared.node())) {
+            throw new IOException(
+                    "both nodes are called " + name + ": set node.name in one node.toml");
+        }
+        if (known.isPresent() && !known.get().id().equals(node.toString())) {
+            throw new IOException(
+                    "there is another peer called %s already, node %s"
+                            .formatted(name, known.get().id()));
+        }
+        peers.put(
+                new PeerBook.Entry(
+                        name, node.toString(), pin.hex(), address.map(HostPort::toString), true));
+        endpoint.peersChanged();
+        events.node("paired", "paired with %s, key %s".formatted(name, pin.fingerprint()));
+    }
+
+    @Override
+    public PeersReply peers() {
+        List<Peer> list = new ArrayList<>();
+        for (PeerBook.Entry each : peers.entries()) {
+            list.add(
+                    new Peer(
+                            each.name(),
+                            each.id(),
+                            Pin.parse(each.pin()).fingerprint(),
+                            each.address(),
+                            connection(each)));
+        }
+        return new PeersReply(list);
+    }
+
+    private String connection(PeerBook.Entry peer) {
+        if (!peer.connect()) {
+            return "STANDALONE";
+        }
+        return link.session(peer.name()).isPresent() ? "CONNECTED" : "CONNECTING";
+    }
+
+    // ---- settings ----------------------------------------------------------------------------
+
+    /// Changes one key in the file and in what is in force.
+    private synchronized void setNode(String table, String key, String toml)
+            throws IOException, ConfigException {
+        String next =
+                NodeFile.parse(nodeText(paths), paths.nodeFile().toString())
+                        .set(table, key, toml)
+                        .text();
+        Files.createDirectories(paths.etc());
+        AtomicFile.write(paths.nodeFile(), next.getBytes(StandardCharsets.UTF_8));
+        acceptNode(paths);
+        settings = NodeSettings.parse(next, paths.nodeFile().toString());
+    }
+
+    @Override
+    public StorageReply storage(StorageRequest request) throws ProblemException {
+        Path dir = Path.of(request.path());
+        try {
+            if (!dir.isAbsolute()) {
+                throw new IOException(dir + " is not an absolute path");
+            }
+            Files.createDirectories(dir);
+            if (!Files.isWritable(dir)) {
+                throw new IOException(dir + " cannot be written to");
+            }
+            setNode("storage", "path", "\"" + dir + "\"");
+            if (request.maxBytes().isPresent()) {
+                setNode("storage", "max", "\"" + new Size(request.maxBytes().get()) + "\"");
+            }
+            return new StorageReply(
+                    dir.toString(), Files.getFileStore(dir).getUsableSpace(), request.maxBytes());
+        } catch (IOException | ConfigException e) {
+            throw shared.problem(
+                    ExitCode.REFUSED,
+                    "the storage was not changed",
+                    "storage /srv/holdfast --max 500GiB",
+                    e.getMessage());
+        }
+    }
+
+    @Override
+    public AdjustReply adjust(AdjustRequest request) throws ProblemException {
+        try {
+            Settings.Loaded loaded = Settings.load(paths.etc());
+            List<Change> changes =
+                    new ArrayList<>(
+                            SettingsDiff.between(
+                                    "node.toml",
+                                    Files.readString(acceptedNodeFile(paths)),
+                                    nodeText(paths)));
+            changes.addAll(resources.changes(loaded.resources()));
+            if (!request.dryRun()) {
+                acceptNode(paths);
+                settings = loaded.node();
+                shared.budget().limit(settings.sendBuffer().bytes());
+                applyRates();
+                listenAndDial();
+                resources.accept(loaded.resources());
+                events.node("adjusted", changes.size() + " settings changed");
+            }
+            return new AdjustReply(!request.dryRun(), changes, List.of());
+        } catch (ConfigException e) {
+            return new AdjustReply(
+                    false, List.of(), e.problems().stream().map(Object::toString).toList());
+        } catch (IOException e) {
+            throw shared.problem(ExitCode.FAILED, e.getMessage(), "");
+        }
+    }
+
+    private List<String> settingsDiffer() {
+        try {
+            List<String> differ = new ArrayList<>();
+            if (!nodeText(paths).equals(Files.readString(acceptedNodeFile(paths)))) {
+                differ.add(paths.nodeFile().toString());
+            }
+            differ.addAll(resources.filesThatDiffer());
+            return differ;
+        } catch (IOException e) {
+            return List.of(paths.nodeFile() + " (" + e.getMessage() + ")");
+        }
+    }
+
+    // ---- resources ---------------------------------------------------------------------------
+
+    @Override
+    public AddReply add(AddRequest request) throws ProblemException {
+        return resources.add(request, reporter.rate(settings, Instant.now()));
+    }
+
+    @Override
+    public AttachReply attach(NameRequest request) throws ProblemException {
+        return resources.attach(request.name());
+    }
+
+    @Override
+    public Done detach(NameRequest request) throws ProblemException {
+        return resources.detach(request.name());
+    }
+
+    @Override
+    public OpenReply open(OpenRequest request) throws ProblemException {
+        return resources.openView(request);
+    }
+
+    @Override
+    public Done closeView(CloseRequest request) throws ProblemException {
+        return resources.closeView(request.id());
+    }
+
+    @Override
+    public RemoveReply remove(RemoveRequest request) throws ProblemException {
+        return resources.remove(request);
+    }
+
+    @Override
+    public Done connect(LinkRequest request) throws ProblemException {
+        return setConnect(request, true);
+    }
+
+    @Override
+    public Done disconnect(LinkRequest request) throws ProblemException {
+        return setConnect(request, false);
+    }
+
+    private Done setConnect(LinkRequest request, boolean connect) throws ProblemException {
+        String word = connect ? "connects" : "is disconnected until 'connect'";
+        try {
+            if (request.name().isPresent()) {
+                resources.setConnect(request.name().get(), connect);
+                return Done.of(request.name().get() + " " + word);
+            }
+            for (PeerBook.Entry each : peers.entries()) {
+                peers.put(
+                        new PeerBook.Entry(
+                                each.name(), each.id(), each.pin(), each.address(), connect));
+                if (!connect) {
+                    each.address().map(HostPort::parse).ifPresent(endpoint::stopDialing);
+                }
+            }
+            if (connect) {
+                endpoint.peersChanged();
+                listenAndDial();
+            } else {
+                settings.dial()
+                        .ifPresent(
+                                each ->
+                                        endpoint.stopDialing(
+                                                new HostPort(each.host(), each.port())));
+                endpoint.peersChanged();
+            }
+            return Done.of("the link " + word);
+        } catch (IOException e) {
+            throw shared.problem(ExitCode.FAILED, e.getMessage(), "");
+        }
+    }
+
+    // ---- looking -----------------------------------------------------------------------------
+
+    @Override
+    public StatusReport status() {
+        Instant now = Instant.now();
+        StatusReport.Node node =
+                new StatusReport.Node(
+                        shared.node(),
+                        identity.node().toString(),
+                        identity.pin().hex(),
+                        version(),
+                        ProcessHandle.current().pid(),
+                        started,
+                        now,
+                        shared.budget().limitBytes());
+        List<StatusReport.Resource> list = new ArrayList<>();
+        for (LocalResource each : resources.all()) {
+            list.add(reporter.resource(each, resources.isStandalone(each)));
+        }
+        return StatusReport.of(
+                node, linkReport(now), list, settingsDiffer(), ZoneId.systemDefault());
+    }
+
+    private static String version() {
+        String version = Daemon.class.getPackage().getImplementationVersion();
+        return version == null ? "unpacked" : version;
+    }
+
+    private Optional<StatusReport.Link> linkReport(Instant now) {
+        return peers.peer()
+                .map(
+                        peer -> {
+                            Optional<LinkSession> session = link.linkSession(peer.name());
+                            LinkStats stats = session.map(LinkSession::stats).orElse(null);
+                            LinkStats.Traffic none = new LinkStats.Traffic(0, 0, 0);
+                            LinkStats.Traffic sent = stats == null ? none : stats.sent();
+                            LinkStats.Traffic received = stats == null ? none : stats.received();
+                            Optional<String> dialled =
+                                    settings.dial().map(Address::toString).or(peer::address);
+                            return new StatusReport.Link(
+                                    peer.name(),
+                                    connection(peer),
+                                    dialled.isPresent() ? "DIAL" : "LISTEN",
+                                    dialled.orElseGet(
+                                            () -> listening.map(Object::toString).orElse("-")),
+                                    stats == null
+                                            ? started
+                                            : Instant.ofEpochMilli(stats.connectedAtMillis()),
+                                    session.map(_ -> now),
+                                    stats == null || stats.rttNanos() == 0
+                                            ? Optional.empty()
+                                            : Optional.of(stats.rttNanos() / 1e6),
+                                    Optional.empty(),
+                                    Optional.empty(),
+                                    sent.wireBytes(),
+                                    sent.rawBytes(),
+                                    received.wireBytes(),
+                                    received.rawBytes(),
+                                    reporter.rate(settings, now));
+                        });
+    }
+
+    @Override
+    public void events(EventsRequest request, EventSink sink) throws InterruptedException {
+        events.log().stream(request, sink);
+    }
+
+    // ---- the end -----------------------------------------------------------------------------
+
+    @Override
+    public Done shutdown() {
+        timer.schedule(stopping::countDown, 100, TimeUnit.MILLISECONDS);
+        return Done.of(shared.node() + " stops");
+    }
+
+    /// In reverse order of opening; what cannot be closed cleanly is recovered by the next start.
+    @Override
+    public synchronized void close() {
+        if (closed) {
+            return;
+        }
+        closed = true;
+        stopping.countDown();
+        resources.stop();
+        endpoint.close();
+        timer.shutdownNow();
+        resources.closeAll();
+        shared.committer().close();
+        pacer.close();
+        try {
+            if (page != null) {
+                page.close();
+            }
+            if (control != null) {
+                control.close();
+            }
+        } catch (IOException e) {
+            events.node("close-failed", e.getMessage());
+        }
+        pool.shutdown();
+        lock.close();
+    }
+}

@@ -1,0 +1,228 @@
+package holdfast.replicator.daemon;
+
+import holdfast.replicator.config.ResourceSettings;
+import holdfast.tunnel.link.Compression;
+import holdfast.tunnel.link.LinkHandler;
+import holdfast.tunnel.link.LinkSession;
+import holdfast.tunnel.link.StreamSource;
+import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.FrameCodec;
+import holdfast.tunnel.wire.TrafficClass;
+
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/// Hands what comes over the link to the resources it concerns, and gives each resource its place
+/// on the session. Called from the link's event loop: nothing here waits.
+final class Link implements LinkHandler {
+    /// What the link needs of the daemon.
+    interface Resources {
+        Iterable<LocalResource> ofPeer(String peer);
+
+        Optional<LocalResource> find(java.util.UUID id);
+
+        /// A request of the peer that takes time; called on a pool thread.
+        Frame.OfferReply offered(String peer, Frame.Offer offer);
+
+        void withdrawn(String peer, Frame.Withdraw withdraw);
+    }
+
+    private final Resources resources;
+    private final java.util.concurrent.Executor pool;
+    private final Events events;
+    private final Map<String, Session> sessions = new ConcurrentHashMap<>();
+    private final Map<java.util.UUID, CompletableFuture<Frame.OfferReply>> offers =
+            new ConcurrentHashMap<>();
+
+    Link(Resources resources, java.util.concurrent.Executor pool, Events events) {
+        this.resources = resources;
+        this.pool = pool;
+        this.events = events;
+    }
+
+    Optional<PeerSession> session(String peer) {
+        return Optional.ofNullable(sessions.get(peer));
+    }
+
+    Optional<LinkSession> linkSession(String peer) {
+        return Optional.ofNullable(sessions.get(peer)).map(Session::link);
+    }
+
+    /// Traffic of one resource's stream on the present session, if it has one.
+    Optional<Integer> streamOf(String peer, LocalResource resource) {
+        Session session = sessions.get(peer);
+        if (session == null) {
+            return Optional.empty();
+        }
+        return switch (resource) {
+            case LocalPrimary primary ->
+                    primary.resource().map(session.outgoing::get).map(Integer::valueOf);
+            case LocalBackup _ ->
+                    session.incoming.entrySet().stream()
+                            .filter(each -> each.getValue() == resource)
+                            .map(Map.Entry::getKey)
+                            .max(Integer::compare);
+        };
+    }
+
+    @Override
+    public void connected(LinkSession session) {
+        Session mine = new Session(session);
+        sessions.put(session.peer(), mine);
+        events.node("link-up", "connected with " + session.peer());
+        for (LocalResource each : resources.ofPeer(session.peer())) {
+            each.connect(mine);
+        }
+    }
+
+    @Override
+    public void disconnected(LinkSession session, String reason) {
+        Session mine = sessions.get(session.peer());
+        if (mine == null || mine.link != session) {
+            return;
+        }
+        sessions.remove(session.peer());
+        events.node("link-down", "the connection with " + session.peer() + " is gone: " + reason);
+        for (LocalResource each : resources.ofPeer(session.peer())) {
+            each.disconnect(mine);
+        }
+    }
+
+    @Override
+    public void received(LinkSession session, int stream, Frame frame) {
+        Session mine = sessions.get(session.peer());
+        if (mine == null || mine.link != session) {
+            return;
+        }
+        switch (frame) {
+            case Frame.Data data -> {
+                LocalBackup backup = mine.incoming.get(stream);
+                if (backup != null) {
+                    backup.resource().received(mine, stream, data, FrameCodec.sizeOf(data));
+                }
+            }
+            case Frame.OfferReply reply -> {
+                CompletableFuture<Frame.OfferReply> asked = offers.remove(reply.resource());
+                if (asked != null) {
+                    asked.complete(reply);
+                }
+            }
+            case Frame.Offer offer ->
+                    pool.execute(() -> mine.send(resources.offered(session.peer(), offer)));
+            case Frame.Withdraw withdraw ->
+                    pool.execute(() -> resources.withdrawn(session.peer(), withdraw));
+            case Frame.OfResource ofResource -> dispatch(mine, ofResource);
+            default -> {}
+        }
+    }
+
+    private void dispatch(Session session, Frame.OfResource frame) {
+        Optional<LocalResource> found =
+                resources
+                        .find(frame.resource())
+                        .filter(each -> each.dir().facts().peer().equals(session.link.peer()));
+        if (found.isEmpty()) {
+            if (frame instanceof Frame.ResourceHello) {
+                session.send(
+                        new Frame.Refused(
+                                frame.resource(), "there is no such resource at this node"));
+            }
+            return;
+        }
+        if (frame instanceof Frame.StreamStart start && found.get() instanceof LocalBackup backup) {
+            session.incoming.put(start.stream(), backup);
+        }
+        found.get().received(session, frame);
+    }
+
+    /// Sends an offer and gives the answer when it comes.
+    CompletableFuture<Frame.OfferReply> offer(PeerSession session, Frame.Offer offer) {
+        CompletableFuture<Frame.OfferReply> answer = new CompletableFuture<>();
+        offers.put(offer.resource(), answer);
+        session.send(offer);
+        return answer;
+    }
+
+    static Compression compressionOf(ResourceSettings.Compression setting) {
+        return switch (setting) {
+            case STREAM -> Compression.STREAM;
+            case FRAME -> Compression.FRAME;
+            case OFF -> Compression.OFF;
+        };
+    }
+
+    private static TrafficClass classOf(PrimaryResource source) {
+        return switch (source.replication()) {
+            case FIRST_SYNC -> TrafficClass.FIRST_SYNC;
+            case SYNC_SOURCE, PAUSED -> TrafficClass.CATCH_UP;
+            case COMPARE -> TrafficClass.VERIFY;
+            case OFF, HANDSHAKE, ESTABLISHED, AHEAD -> TrafficClass.LIVE;
+        };
+    }
+
+    /// One session, as resources see it.
+    private static final class Session implements PeerSession {
+        private final LinkSession link;
+        private final AtomicInteger lastStream = new AtomicInteger();
+        private final Map<PrimaryResource, Integer> outgoing = new ConcurrentHashMap<>();
+        private final Map<Integer, LocalBackup> incoming = new ConcurrentHashMap<>();
+
+        Session(LinkSession link) {
+            this.link = link;
+        }
+
+        LinkSession link() {
+            return link;
+        }
+
+        @Override
+        public void send(Frame frame) {
+            link.sendControl(frame);
+        }
+
+        @Override
+        public int open(PrimaryResource source) {
+            int stream = lastStream.incrementAndGet();
+            outgoing.put(source, stream);
+            StreamSource frames =
+                    new StreamSource() {
+                        @Override
+                        public Frame next(int budgetBytes) {
+                            return source.next(stream);
+                        }
+
+                        @Override
+                        public TrafficClass trafficClass() {
+                            return classOf(source);
+                        }
+                    };
+            link.addStream(stream, frames, source.compression(), 1);
+            return stream;
+        }
+
+        @Override
+        public void close(int stream) {
+            outgoing.values().remove(stream);
+            link.removeStream(stream);
+        }
+
+        @Override
+        public void drop(int stream) {
+            incoming.remove(stream);
+            link.dropStream(stream);
+        }
+
+        @Override
+        public void wake(int stream) {
+            link.wake(stream);
+        }
+
+        @Override
+        public void grant(int stream, long bytes) {
+            link.grant(stream, bytes);
+        }
+    }
+}

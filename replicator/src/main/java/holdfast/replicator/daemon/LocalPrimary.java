@@ -1,0 +1,274 @@
+package holdfast.replicator.daemon;
+
+import holdfast.replicator.config.ResourceSettings;
+import holdfast.replicator.device.DeviceException;
+import holdfast.replicator.device.FileBlockDevice;
+import holdfast.replicator.device.OwnedLock;
+import holdfast.replicator.nbd.Exports;
+import holdfast.replicator.nbd.NbdLimits;
+import holdfast.replicator.nbd.NbdServer;
+import holdfast.replicator.state.Primary;
+import holdfast.replicator.state.ReplicationState;
+import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.Position;
+
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
+
+/// A resource that is primary here: attached, with its device open and exported, or detached.
+final class LocalPrimary implements LocalResource {
+    /// A planned stop lets clients finish what they have asked, and the link what it has to send.
+    private static final Duration CLIENTS_LIMIT = Duration.ofSeconds(10);
+
+    private static final Duration PEER_LIMIT = Duration.ofSeconds(5);
+
+    private static final SecureRandom RANDOM = new SecureRandom();
+
+    /// Numbers the streams of this process, so that a late answer is known as such.
+    private static final AtomicLong STREAMS = new AtomicLong(RANDOM.nextLong() >>> 2);
+
+    private final Shared shared;
+    private final ResourceDir dir;
+    private volatile ResourceSettings settings;
+
+    /// Null while detached.
+    private volatile Attached attached;
+
+    private volatile PeerSession session;
+    private volatile Frame.ResourceHello peerHello;
+
+    /// Everything that an attach opened, in this order.
+    private record Attached(
+            OwnedLock lock, FileBlockDevice device, PrimaryResource resource, NbdServer server) {}
+
+    LocalPrimary(Shared shared, ResourceDir dir, ResourceSettings settings) {
+        this.shared = shared;
+        this.dir = dir;
+        this.settings = settings;
+    }
+
+    @Override
+    public String name() {
+        return dir.name();
+    }
+
+    @Override
+    public UUID id() {
+        return dir.facts().uuid();
+    }
+
+    @Override
+    public ResourceDir dir() {
+        return dir;
+    }
+
+    ResourceSettings settings() {
+        return settings;
+    }
+
+    void accept(ResourceSettings next) throws DeviceException {
+        dir.accept(next);
+        settings = next;
+    }
+
+    Path socket() {
+        return shared.paths().run().resolve(name() + ".nbd");
+    }
+
+    Path disk() {
+        return Path.of(dir.facts().disk());
+    }
+
+    boolean isAttached() {
+        return attached != null;
+    }
+
+    /// The export and the deciding object; empty while detached.
+    Optional<PrimaryResource> resource() {
+        Attached now = attached;
+        return now == null ? Optional.empty() : Optional.of(now.resource());
+    }
+
+    /// Opens the device exclusively, starts a generation and exports it.
+    ///
+    /// @param tcp also there, when the node's settings say so
+    synchronized void attach(Optional<InetSocketAddress> tcp) throws IOException {
+        if (attached != null) {
+            return;
+        }
+        OwnedLock lock = OwnedLock.ofDevice(shared.lockDirectory(), disk(), name());
+        try {
+            FileBlockDevice device = FileBlockDevice.open(disk());
+            try {
+                attached = open(lock, device, tcp);
+            } catch (IOException | RuntimeException e) {
+                device.close();
+                throw e;
+            }
+        } catch (IOException | RuntimeException e) {
+            lock.close();
+            throw e;
+        }
+        PeerSession peer = session;
+        if (peer != null) {
+            connect(peer);
+        }
+    }
+
+    private Attached open(OwnedLock lock, FileBlockDevice device, Optional<InetSocketAddress> tcp)
+            throws IOException {
+        if (device.sizeBytes() != dir.superblock().sizeBytes()) {
+            throw new IOException(
+                    "%s has %d bytes, it had %d when it was added"
+                            .formatted(disk(), device.sizeBytes(), dir.superblock().sizeBytes()));
+        }
+        NbdLimits limits = NbdLimits.DEFAULT;
+        long generation = RANDOM.nextLong() | 1;
+        Primary.Attached start =
+                dir.attach(shared.nodeId(), generation, System.currentTimeMillis());
+        Primary.Config config =
+                new Primary.Config(
+                        id(),
+                        device.sizeBytes(),
+                        settings.protocol().waitsForPeer(),
+                        settings.onCongestion() == ResourceSettings.OnCongestion.BLOCK);
+        PrimaryResource resource =
+                new PrimaryResource(
+                        name(),
+                        device,
+                        config,
+                        start,
+                        shared.budget(),
+                        shared.pool(),
+                        shared.pace(),
+                        Link.compressionOf(settings.compression()),
+                        shared.events().of(name()));
+        NbdServer server = new NbdServer(Exports.of(List.of(resource)), shared.payloads(), limits);
+        try {
+            server.listenUnix(socket());
+            if (tcp.isPresent()) {
+                server.listenTcp(tcp.get(), false);
+            }
+        } catch (IOException | RuntimeException e) {
+            server.close();
+            throw e;
+        }
+        return new Attached(lock, device, resource, server);
+    }
+
+    /// Lets clients finish, keeps what the peer may lack, and closes the device.
+    ///
+    /// @param byOperator a start of the daemon does not attach it again
+    synchronized void detach(boolean byOperator) throws IOException {
+        Attached now = attached;
+        if (now == null) {
+            return;
+        }
+        now.resource().stopClients();
+        now.server().close(CLIENTS_LIMIT);
+        Position last = now.resource().look(Primary::position);
+        boolean failed = now.resource().look(Primary::isFailed);
+        Primary.Attached end = now.resource().detach();
+        attached = null;
+        try {
+            if (!failed) {
+                now.device().sync();
+                dir.detached(end, last, byOperator);
+            }
+        } finally {
+            now.device().close();
+            now.lock().close();
+        }
+    }
+
+    /// No client is let in any more, and those that are there finish what they have asked.
+    synchronized void stopClients() {
+        Attached now = attached;
+        if (now != null) {
+            now.resource().stopClients();
+            now.server().close(CLIENTS_LIMIT);
+        }
+    }
+
+    /// Waits a bounded time until the peer has everything, when it is there at all.
+    void awaitAcknowledgement() {
+        long deadline = System.nanoTime() + PEER_LIMIT.toNanos();
+        while (session != null && isBehind() && System.nanoTime() < deadline) {
+            LockSupport.parkNanos(20_000_000);
+        }
+    }
+
+    private boolean isBehind() {
+        return resource()
+                .map(
+                        each ->
+                                each.look(
+                                        at ->
+                                                at.state() == ReplicationState.ESTABLISHED
+                                                        && !at.committed().equals(at.position())))
+                .orElse(false);
+    }
+
+    // ---- the link ----------------------------------------------------------------------------
+
+    @Override
+    public void connect(PeerSession peer) {
+        session = peer;
+        peerHello = null;
+        resource().ifPresent(each -> each.connect(peer, STREAMS.incrementAndGet()));
+    }
+
+    @Override
+    public void disconnect(PeerSession peer) {
+        if (session == peer) {
+            session = null;
+            peerHello = null;
+        }
+        resource().ifPresent(each -> each.disconnect(peer));
+    }
+
+    @Override
+    public void received(PeerSession peer, Frame.OfResource frame) {
+        if (frame instanceof Frame.ResourceHello hello && session == peer) {
+            peerHello = hello;
+        }
+        resource().ifPresent(each -> each.received(peer, frame));
+    }
+
+    @Override
+    public Frame.ResourceHello peerHello() {
+        return peerHello;
+    }
+
+    /// Keeps what is known of the peer, so that a crash costs a comparison and not a full copy.
+    synchronized void keepWhatIsKnown() {
+        Attached now = attached;
+        if (now == null) {
+            return;
+        }
+        try {
+            Primary.Known known = now.resource().look(Primary::known);
+            dir.knows(known.acknowledged(), known.peerCopy());
+        } catch (DeviceException e) {
+            shared.events().of(name()).accept("metadata-error", e.getMessage());
+        }
+    }
+
+    @Override
+    public void close() {
+        try {
+            detach(false);
+        } catch (IOException e) {
+            shared.events().of(name()).accept("detach-failed", e.getMessage());
+        }
+        dir.close();
+    }
+}

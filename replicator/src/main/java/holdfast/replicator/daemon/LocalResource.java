@@ -1,0 +1,28 @@
+package holdfast.replicator.daemon;
+
+import holdfast.tunnel.wire.Frame;
+
+import java.util.UUID;
+
+/// One resource of this node, whatever its role.
+sealed interface LocalResource permits LocalPrimary, LocalBackup {
+    String name();
+
+    UUID id();
+
+    ResourceDir dir();
+
+    /// The peer can be talked to about this resource.
+    void connect(PeerSession session);
+
+    void disconnect(PeerSession session);
+
+    /// A control frame of this resource; on the link's thread, so it must not wait.
+    void received(PeerSession session, Frame.OfResource frame);
+
+    /// What the peer said of its copy last; null before that in this session.
+    Frame.ResourceHello peerHello();
+
+    /// Stops it for good in this process, leaving everything durable.
+    void close();
+}

@@ -1,0 +1,589 @@
+package holdfast.replicator.daemon;
+
+import holdfast.checksum.BlockDigests;
+import holdfast.checksum.ExtentDigest;
+import holdfast.checksum.Zeros;
+import holdfast.replicator.device.BlockDevice;
+import holdfast.replicator.device.DeviceException;
+import holdfast.replicator.nbd.Errno;
+import holdfast.replicator.nbd.Export;
+import holdfast.replicator.nbd.ExportException;
+import holdfast.replicator.nbd.Extent;
+import holdfast.replicator.nbd.Payload;
+import holdfast.replicator.nbd.Reply;
+import holdfast.replicator.state.BlockRun;
+import holdfast.replicator.state.Held;
+import holdfast.replicator.state.Op;
+import holdfast.replicator.state.Primary;
+import holdfast.replicator.state.PrimaryEffects;
+import holdfast.replicator.state.ReadRun;
+import holdfast.replicator.state.ReplicationState;
+import holdfast.tunnel.link.Compression;
+import holdfast.tunnel.wire.Frame;
+
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Executor;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.BiConsumer;
+
+/// The threads and the disk around a [Primary]: an NBD export on one side, a source of frames on
+/// the other. It decides nothing.
+///
+/// A connection's thread writes inline: decide under the lock, write, tell the outcome under the
+/// lock. Whatever waited meanwhile, flushes and the reading for the peer run on the pool.
+final class PrimaryResource implements Export {
+    private final String name;
+    private final BlockDevice device;
+    private final Executor pool;
+    private final ReadPace pace;
+    private final Compression compression;
+    private final BiConsumer<String, String> events;
+
+    /// Guards the deciding object and what is below; held for moments, never over a disk or the
+    /// link.
+    private final ReentrantLock lock = new ReentrantLock();
+
+    private final Primary primary;
+
+    /// Replies and continuations that the deciding object asked for, run when the lock is given
+    /// back.
+    private List<Runnable> afterwards = new ArrayList<>();
+
+    private PeerSession session;
+    private int stream;
+    private boolean stopped;
+
+    private final AtomicBoolean readerRuns = new AtomicBoolean();
+    private final AtomicInteger clients = new AtomicInteger();
+
+    /// How fast blocks may be read for the peer.
+    @FunctionalInterface
+    interface ReadPace {
+        /// Waits until this many bytes may be read.
+        void acquire(int bytes) throws InterruptedException;
+    }
+
+    PrimaryResource(
+            String name,
+            BlockDevice device,
+            Primary.Config config,
+            Primary.Attached attached,
+            SendBudget budget,
+            Executor pool,
+            ReadPace pace,
+            Compression compression,
+            BiConsumer<String, String> events) {
+        this.name = name;
+        this.device = device;
+        this.pool = pool;
+        this.pace = pace;
+        this.compression = compression;
+        this.events = events;
+        this.primary = new Primary(config, attached, budget, new Effects());
+    }
+
+    // ---- the export --------------------------------------------------------------------------
+
+    @Override
+    public String name() {
+        return name;
+    }
+
+    @Override
+    public String description() {
+        return "replicated by Holdfast";
+    }
+
+    @Override
+    public long sizeBytes() {
+        return device.sizeBytes();
+    }
+
+    @Override
+    public boolean readOnly() {
+        return false;
+    }
+
+    @Override
+    public void opened() throws ExportException {
+        lock.lock();
+        try {
+            if (stopped) {
+                throw new ExportException(Errno.EPERM, name + " is being detached");
+            }
+            clients.incrementAndGet();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public void closed() {
+        clients.decrementAndGet();
+    }
+
+    /// How its stream is compressed.
+    Compression compression() {
+        return compression;
+    }
+
+    int clients() {
+        return clients.get();
+    }
+
+    @Override
+    public void read(long offsetBytes, ByteBuffer into) throws ExportException {
+        try {
+            device.read(offsetBytes, into);
+        } catch (DeviceException e) {
+            events.accept("read-error", e.getMessage());
+            throw new ExportException(e.errno(), e.getMessage(), e);
+        }
+    }
+
+    @Override
+    public void write(Payload payload, long offsetBytes, boolean fua, Reply reply) {
+        int length = payload.data().limit();
+        if (length <= Op.MAX_DATA_BYTES) {
+            WriteRequest request = new WriteRequest(reply, fua, 1);
+            submit(Op.write(offsetBytes, length, new HeldPayload(payload, 0, length), request));
+            return;
+        }
+        int pieces = Math.ceilDiv(length, Op.MAX_DATA_BYTES);
+        WriteRequest request = new WriteRequest(reply, fua, pieces);
+        for (int i = 1; i < pieces; i++) {
+            payload.retain();
+        }
+        for (int at = 0; at < length; at += Op.MAX_DATA_BYTES) {
+            int part = Math.min(Op.MAX_DATA_BYTES, length - at);
+            submit(Op.write(offsetBytes + at, part, new HeldPayload(payload, at, part), request));
+        }
+    }
+
+    @Override
+    public void writeZeroes(
+            long offsetBytes, long lengthBytes, boolean noHole, boolean fua, Reply reply) {
+        zero(offsetBytes, lengthBytes, !noHole, fua, reply);
+    }
+
+    /// TRIM is WRITE_ZEROES with permission to punch and reads back zero at once; where discarding
+    /// does not zero it is ignored, on both sides alike (R6).
+    @Override
+    public void trim(long offsetBytes, long lengthBytes, boolean fua, Reply reply) {
+        if (device.discardZeroes()) {
+            zero(offsetBytes, lengthBytes, true, fua, reply);
+        } else {
+            reply.done(Errno.OK);
+        }
+    }
+
+    private void zero(long offsetBytes, long lengthBytes, boolean punch, boolean fua, Reply reply) {
+        int pieces = Math.toIntExact(Math.ceilDiv(lengthBytes, Op.MAX_ZERO_BYTES));
+        WriteRequest request = new WriteRequest(reply, fua, pieces);
+        for (long at = 0; at < lengthBytes; at += Op.MAX_ZERO_BYTES) {
+            long part = Math.min(Op.MAX_ZERO_BYTES, lengthBytes - at);
+            submit(Op.zero(offsetBytes + at, part, punch, request));
+        }
+    }
+
+    @Override
+    public void flush(Reply reply) {
+        pool.execute(
+                () -> {
+                    int result = sync();
+                    boolean now = true;
+                    if (result == Errno.OK) {
+                        WriteRequest request = new WriteRequest(reply, false, 1);
+                        lock.lock();
+                        try {
+                            now = primary.flushed(request);
+                        } finally {
+                            unlock();
+                        }
+                        if (now) {
+                            request.pieceDone();
+                        }
+                    } else {
+                        reply.done(result);
+                    }
+                });
+    }
+
+    @Override
+    public List<Extent> blockStatus(long offsetBytes, long lengthBytes, int maxExtents)
+            throws ExportException {
+        return Holes.extents(device, offsetBytes, lengthBytes, maxExtents);
+    }
+
+    // ---- writing -----------------------------------------------------------------------------
+
+    private void submit(Op op) {
+        Primary.Admission admission;
+        lock.lock();
+        try {
+            admission = primary.admit(op);
+        } finally {
+            unlock();
+        }
+        switch (admission) {
+            case GO -> carryOut(op);
+            case PARKED -> {}
+            case REFUSED -> refuse(op);
+        }
+    }
+
+    private void refuse(Op op) {
+        if (!op.isZero()) {
+            op.data().release();
+        }
+        if (requestOf(op).pieceFailed(Errno.EIO)) {
+            requestOf(op).synced(Errno.EIO);
+        }
+    }
+
+    private static WriteRequest requestOf(Op op) {
+        return (WriteRequest) op.owner();
+    }
+
+    /// Has the lock of its range: capture what the epoch wants, write, number.
+    private void carryOut(Op op) {
+        WriteRequest request = requestOf(op);
+        boolean answer;
+        try {
+            for (BlockRun run : op.preimages()) {
+                ByteBuffer old = readRun(run);
+                lock.lock();
+                try {
+                    primary.preimage(op, run, old);
+                } finally {
+                    unlock();
+                }
+            }
+            if (op.isZero()) {
+                device.zero(op.offsetBytes(), op.lengthBytes(), op.punch());
+            } else {
+                device.write(op.offsetBytes(), op.data().data());
+            }
+        } catch (DeviceException e) {
+            lock.lock();
+            try {
+                primary.failed(op, e.getMessage(), !e.isOutOfSpace());
+            } finally {
+                unlock();
+            }
+            if (request.pieceFailed(e.errno() == 0 ? Errno.EIO : e.errno())) {
+                request.synced(sync());
+            }
+            return;
+        }
+        lock.lock();
+        try {
+            answer = primary.written(op, System.currentTimeMillis());
+        } finally {
+            unlock();
+        }
+        if (request.writtenLocally()) {
+            pool.execute(() -> request.synced(sync()));
+        }
+        if (answer) {
+            request.pieceDone();
+        }
+    }
+
+    /// A failed sync is final (R11).
+    private int sync() {
+        try {
+            device.sync();
+            return Errno.OK;
+        } catch (DeviceException e) {
+            lock.lock();
+            try {
+                primary.diskFailed(e.getMessage());
+            } finally {
+                unlock();
+            }
+            return Errno.EIO;
+        }
+    }
+
+    /// Null when the blocks read zero.
+    private ByteBuffer readRun(BlockRun run) throws DeviceException {
+        int length = run.lengthBytes(device.sizeBytes());
+        if (device.nextData(run.offsetBytes()) >= run.offsetBytes() + length) {
+            return null;
+        }
+        ByteBuffer data = ByteBuffer.allocateDirect(length);
+        device.read(run.offsetBytes(), data);
+        data.flip();
+        return Zeros.isZero(data) ? null : data;
+    }
+
+    // ---- reading for the peer ----------------------------------------------------------------
+
+    private void readLoop() {
+        boolean again = true;
+        while (again) {
+            try {
+                readWhatIsWanted();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+            readerRuns.set(false);
+            // A wish that came between the last look and the line above found the reader running.
+            again =
+                    !Thread.currentThread().isInterrupted()
+                            && isReadWanted()
+                            && readerRuns.compareAndSet(false, true);
+        }
+    }
+
+    private boolean isReadWanted() {
+        lock.lock();
+        try {
+            return !stopped && primary.wantsRead();
+        } finally {
+            unlock();
+        }
+    }
+
+    private void readWhatIsWanted() throws InterruptedException {
+        while (true) {
+            ReadRun wanted;
+            lock.lock();
+            try {
+                wanted = stopped ? null : primary.nextRead();
+            } finally {
+                unlock();
+            }
+            if (wanted == null) {
+                return;
+            }
+            read(wanted);
+        }
+    }
+
+    private void read(ReadRun wanted) throws InterruptedException {
+        int length = wanted.blocks().lengthBytes(device.sizeBytes());
+        try {
+            if (wanted.purpose() == ReadRun.Purpose.COMPARE) {
+                pace.acquire(length);
+                ByteBuffer data = ByteBuffer.allocateDirect(length);
+                device.read(wanted.blocks().offsetBytes(), data);
+                byte[] digests = BlockDigests.of(data.flip());
+                byte[] root = ExtentDigest.of(ByteBuffer.wrap(digests));
+                done(() -> primary.digestDone(wanted, digests, root));
+                return;
+            }
+            // Blocks of an epoch are locked against writes meanwhile: they are not paced here.
+            ByteBuffer data = readRun(wanted.blocks());
+            if (data != null && wanted.purpose() == ReadRun.Purpose.FIRST_SYNC) {
+                pace.acquire(length);
+            }
+            done(() -> primary.readDone(wanted, data));
+        } catch (DeviceException e) {
+            done(() -> primary.readFailed(wanted, e.getMessage()));
+        }
+    }
+
+    private void done(Runnable tell) {
+        lock.lock();
+        try {
+            tell.run();
+        } finally {
+            unlock();
+        }
+    }
+
+    // ---- the link ----------------------------------------------------------------------------
+
+    /// A session with the peer is there for this resource.
+    void connect(PeerSession peer, long number) {
+        lock.lock();
+        try {
+            if (stopped) {
+                return;
+            }
+            leaveSession();
+            session = peer;
+            stream = peer.open(this);
+            primary.sessionUp(number, stream);
+        } finally {
+            unlock();
+        }
+    }
+
+    /// The session is gone, or the operator has taken this resource off it.
+    void disconnect(PeerSession peer) {
+        lock.lock();
+        try {
+            if (session == peer) {
+                leaveSession();
+            }
+        } finally {
+            unlock();
+        }
+    }
+
+    private void leaveSession() {
+        if (session != null) {
+            session.close(stream);
+            session = null;
+            primary.sessionDown();
+        }
+    }
+
+    /// What the peer says of this resource; on the link's thread.
+    void received(PeerSession peer, Frame.OfResource frame) {
+        lock.lock();
+        try {
+            if (session == peer) {
+                primary.on(frame);
+            }
+        } finally {
+            unlock();
+        }
+    }
+
+    /// The next frame of the data stream, for the link's sender.
+    Frame.Data next(int forStream) {
+        lock.lock();
+        try {
+            return session == null || stream != forStream ? null : primary.next();
+        } finally {
+            unlock();
+        }
+    }
+
+    ReplicationState replication() {
+        lock.lock();
+        try {
+            return primary.state();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    void tick(long nowNanos, long wallMillis) {
+        lock.lock();
+        try {
+            primary.tick(nowNanos, wallMillis);
+        } finally {
+            unlock();
+        }
+    }
+
+    // ---- the end -----------------------------------------------------------------------------
+
+    /// No client is let in any more.
+    void stopClients() {
+        lock.lock();
+        try {
+            stopped = true;
+        } finally {
+            unlock();
+        }
+    }
+
+    /// Everything was answered: what the peer may lack.
+    Primary.Attached detach() {
+        lock.lock();
+        try {
+            stopped = true;
+            leaveSession();
+            return primary.detach();
+        } finally {
+            unlock();
+        }
+    }
+
+    /// Looks at the deciding object under the lock.
+    <T> T look(java.util.function.Function<Primary, T> at) {
+        lock.lock();
+        try {
+            return at.apply(primary);
+        } finally {
+            unlock();
+        }
+    }
+
+    /// Gives the lock back and then does what the deciding object asked for.
+    private void unlock() {
+        List<Runnable> now = List.of();
+        if (lock.getHoldCount() == 1 && !afterwards.isEmpty()) {
+            now = afterwards;
+            afterwards = new ArrayList<>();
+        }
+        lock.unlock();
+        for (Runnable each : now) {
+            each.run();
+        }
+    }
+
+    private final class Effects implements PrimaryEffects {
+        @Override
+        public void send(Frame.OfResource frame) {
+            if (session != null) {
+                session.send(frame);
+            }
+        }
+
+        @Override
+        public void wakeSender() {
+            if (session != null) {
+                session.wake(stream);
+            }
+        }
+
+        @Override
+        public void wakeReader() {
+            if (session != null
+                    && !readerRuns.get()
+                    && primary.wantsRead()
+                    && readerRuns.compareAndSet(false, true)) {
+                afterwards.add(() -> pool.execute(PrimaryResource.this::readLoop));
+            }
+        }
+
+        @Override
+        public void granted(Op op) {
+            afterwards.add(() -> pool.execute(() -> carryOut(op)));
+        }
+
+        @Override
+        public void refused(Op op) {
+            afterwards.add(
+                    () -> {
+                        if (requestOf(op).pieceFailed(Errno.EIO)) {
+                            requestOf(op).synced(Errno.EIO);
+                        }
+                    });
+        }
+
+        @Override
+        public void answered(Object waiter) {
+            afterwards.add(((WriteRequest) waiter)::pieceDone);
+        }
+
+        @Override
+        public void event(String kind, String text) {
+            afterwards.add(() -> events.accept(kind, text));
+        }
+    }
+
+    /// A payload, or a part of it that shares its memory.
+    private record HeldPayload(Payload payload, int from, int length) implements Held {
+        @Override
+        public ByteBuffer data() {
+            return payload.view().slice(from, length);
+        }
+
+        @Override
+        public void release() {
+            payload.release();
+        }
+    }
+}

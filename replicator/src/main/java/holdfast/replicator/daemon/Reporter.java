@@ -1,0 +1,356 @@
+package holdfast.replicator.daemon;
+
+import holdfast.replicator.config.NodeSettings;
+import holdfast.replicator.state.DiskState;
+import holdfast.replicator.state.Primary;
+import holdfast.replicator.state.ReplicationState;
+import holdfast.replicator.state.Role;
+import holdfast.replicator.status.ProgressMeter;
+import holdfast.replicator.status.StatusReport;
+import holdfast.throttle.NanoClock;
+import holdfast.throttle.Rate;
+import holdfast.throttle.RateCalendar;
+import holdfast.throttle.Rates;
+import holdfast.tunnel.link.LinkSession;
+import holdfast.tunnel.link.LinkStats;
+import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.Position;
+
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+
+/// Puts together what the daemon knows into a [StatusReport].
+final class Reporter {
+    private static final int BLOCK_BYTES = 4096;
+
+    private final Shared shared;
+    private final Link link;
+    private final NanoClock clock;
+    private final Map<String, Meter> meters = new ConcurrentHashMap<>();
+    private final Map<String, Traffic> ended = new ConcurrentHashMap<>();
+
+    /// The bulk work that a meter measures.
+    private record Meter(String kind, ProgressMeter meter) {}
+
+    /// Traffic of one stream when it was looked at last, to be added up over sessions.
+    private record Traffic(
+            long session,
+            int stream,
+            StatusReport.Traffic before,
+            LinkStats.Traffic sent,
+            LinkStats.Traffic received) {
+        StatusReport.Traffic total() {
+            return StatusReport.Traffic.of(
+                    before.sentWireBytes() + sent.wireBytes(),
+                    before.sentRawBytes() + sent.rawBytes(),
+                    before.receivedWireBytes() + received.wireBytes(),
+                    before.receivedRawBytes() + received.rawBytes());
+        }
+    }
+
+    Reporter(Shared shared, Link link, NanoClock clock) {
+        this.shared = shared;
+        this.link = link;
+        this.clock = clock;
+    }
+
+    StatusReport.Rate rate(NodeSettings settings, Instant now) {
+        RateCalendar calendar = settings.calendar();
+        Rates rates = calendar.at(now);
+        Optional<Instant> change = calendar.nextChange(now);
+        Optional<Rates> next = change.map(calendar::at);
+        return new StatusReport.Rate(
+                bytes(rates.link()),
+                bytes(rates.catchUp()),
+                change,
+                next.flatMap(each -> bytes(each.link())),
+                next.flatMap(each -> bytes(each.catchUp())));
+    }
+
+    private static Optional<Long> bytes(Rate rate) {
+        return rate.isUnlimited() ? Optional.empty() : Optional.of(rate.bytesPerSecond());
+    }
+
+    StatusReport.Resource resource(LocalResource resource, boolean standalone) {
+        String peer = resource.dir().facts().peer();
+        Optional<LinkSession> session = standalone ? Optional.empty() : link.linkSession(peer);
+        String connection =
+                standalone ? "STANDALONE" : session.isPresent() ? "CONNECTED" : "CONNECTING";
+        StatusReport.Traffic traffic = traffic(resource, session);
+        return switch (resource) {
+            case LocalPrimary primary -> primary(primary, connection, traffic);
+            case LocalBackup backup -> backup(backup, connection, traffic);
+        };
+    }
+
+    // ---- primary -----------------------------------------------------------------------------
+
+    private StatusReport.Resource primary(
+            LocalPrimary resource, String connection, StatusReport.Traffic traffic) {
+        Optional<PrimaryResource> attached = resource.resource();
+        Frame.ResourceHello peer = resource.peerHello();
+        Optional<Seen> seen = attached.map(each -> each.look(Seen::of));
+        Position position = seen.map(Seen::position).orElse(resource.dir().superblock().position());
+        Position committed =
+                seen.map(Seen::committed).orElse(resource.dir().superblock().acknowledged());
+        boolean hasCopy = !committed.isNone();
+        Instant now = Instant.now();
+        Optional<Instant> until =
+                seen.filter(_ -> hasCopy)
+                        .map(
+                                each ->
+                                        each.figures().oldestMillis() == Long.MAX_VALUE
+                                                ? now
+                                                : Instant.ofEpochMilli(
+                                                        each.figures().oldestMillis()));
+        ReplicationState state = seen.map(Seen::state).orElse(ReplicationState.OFF);
+        return new StatusReport.Resource(
+                resource.name(),
+                resource.id().toString(),
+                Role.PRIMARY.name(),
+                Optional.of(resource.dir().facts().peer()),
+                Optional.ofNullable(peer).map(_ -> Role.SECONDARY.name()),
+                connection,
+                seen.map(each -> each.failed() ? DiskState.FAILED : DiskState.UP_TO_DATE)
+                        .orElse(DiskState.DISKLESS)
+                        .name(),
+                Optional.ofNullable(peer).map(each -> peerDisk(each, state)),
+                state.name(),
+                resource.settings().protocol().name(),
+                resource.dir().facts().disk(),
+                resource.dir().superblock().sizeBytes(),
+                attached.map(each -> export(resource, each)),
+                position.toString(),
+                seen.map(Seen::stored).orElse(committed).toString(),
+                committed.toString(),
+                seen.map(each -> behind(each)).orElse(StatusReport.Behind.NOTHING),
+                until,
+                until,
+                seen.flatMap(each -> progress(resource.name(), each)),
+                traffic,
+                seen.map(
+                        each ->
+                                new StatusReport.SendBuffer(
+                                        each.figures().bufferBytes(),
+                                        shared.budget().limitBytes(),
+                                        each.figures().closed(),
+                                        Optional.empty())),
+                Optional.empty(),
+                List.of(),
+                trouble(seen, attached.isPresent(), resource));
+    }
+
+    /// What is read of the deciding object in one moment.
+    private record Seen(
+            Position position,
+            Position stored,
+            Position committed,
+            ReplicationState state,
+            boolean failed,
+            String refusal,
+            Primary.Figures figures) {
+        static Seen of(Primary primary) {
+            return new Seen(
+                    primary.position(),
+                    primary.stored(),
+                    primary.committed(),
+                    primary.state(),
+                    primary.isFailed(),
+                    primary.refusal(),
+                    primary.figures());
+        }
+    }
+
+    private static String peerDisk(Frame.ResourceHello peer, ReplicationState state) {
+        return switch (state) {
+            case ESTABLISHED -> DiskState.UP_TO_DATE.name();
+            case FIRST_SYNC -> DiskState.INCONSISTENT.name();
+            case AHEAD, SYNC_SOURCE, PAUSED, COMPARE ->
+                    peer.everCommitted()
+                            ? DiskState.OUTDATED.name()
+                            : DiskState.INCONSISTENT.name();
+            case OFF, HANDSHAKE -> DiskState.of(peer.diskState()).name();
+        };
+    }
+
+    private static StatusReport.Export export(LocalPrimary resource, PrimaryResource attached) {
+        return new StatusReport.Export(
+                uri(resource.name(), resource.socket().toString()),
+                resource.socket().toString(),
+                Optional.empty(),
+                attached.clients());
+    }
+
+    static String uri(String export, String socket) {
+        return "nbd+unix:///" + export + "?socket=" + socket;
+    }
+
+    private static StatusReport.Behind behind(Seen seen) {
+        long operations =
+                seen.committed().generation() == seen.position().generation()
+                        ? seen.position().number() - seen.committed().number()
+                        : seen.position().number();
+        return new StatusReport.Behind(operations, seen.figures().behindBytes());
+    }
+
+    private Optional<StatusReport.Progress> progress(String name, Seen seen) {
+        String kind =
+                switch (seen.state()) {
+                    case FIRST_SYNC -> "FIRST_SYNC";
+                    case SYNC_SOURCE, PAUSED -> "CATCH_UP";
+                    case COMPARE -> "COMPARE";
+                    case OFF, HANDSHAKE, ESTABLISHED, AHEAD -> "";
+                };
+        if (kind.isEmpty()) {
+            meters.remove(name);
+            return Optional.empty();
+        }
+        long total = seen.figures().bulkTotalBlocks() * BLOCK_BYTES;
+        long done = Math.max(0, total - seen.figures().bulkLeftBlocks() * BLOCK_BYTES);
+        Meter meter =
+                meters.compute(
+                        name,
+                        (_, old) ->
+                                old != null && old.kind().equals(kind)
+                                        ? old
+                                        : new Meter(
+                                                kind, new ProgressMeter(clock, kind, done, total)));
+        meter.meter().report(done, total);
+        return Optional.of(meter.meter().progress());
+    }
+
+    private static Optional<String> trouble(
+            Optional<Seen> seen, boolean attached, LocalPrimary resource) {
+        if (!attached) {
+            return Optional.of(resource.name() + " is not attached");
+        }
+        Seen now = seen.orElseThrow();
+        if (now.failed()) {
+            return Optional.of("the disk has failed: writes have stopped");
+        }
+        if (!now.refusal().isEmpty()) {
+            return Optional.of(now.refusal());
+        }
+        if (now.figures().missingBytes() > 0) {
+            return Optional.of(
+                    "the backup's journal lacks %d bytes for the catch-up"
+                            .formatted(now.figures().missingBytes()));
+        }
+        return Optional.empty();
+    }
+
+    /// Keeps the rates of bulk work measured also while nobody asks.
+    void sample(Iterable<LocalResource> resources) {
+        for (LocalResource each : resources) {
+            if (each instanceof LocalPrimary primary) {
+                primary.resource()
+                        .ifPresent(attached -> progress(primary.name(), attached.look(Seen::of)));
+            }
+        }
+    }
+
+    // ---- backup ------------------------------------------------------------------------------
+
+    private StatusReport.Resource backup(
+            LocalBackup resource, String connection, StatusReport.Traffic traffic) {
+        BackupResource.Snapshot now = resource.resource().snapshot();
+        Frame.ResourceHello peer = resource.peerHello();
+        Optional<Instant> copyTime =
+                now.everCommitted() && now.completeMillis() > 0
+                        ? Optional.of(Instant.ofEpochMilli(now.completeMillis()))
+                        : Optional.empty();
+        String replication;
+        if (!now.connected()) {
+            replication = "OFF";
+        } else if (now.catchingUp() || !now.everCommitted()) {
+            replication = "SYNC_TARGET";
+        } else {
+            replication = "ESTABLISHED";
+        }
+        List<StatusReport.View> views = new ArrayList<>();
+        for (LocalBackup.OpenView view : resource.views()) {
+            views.add(view(view));
+        }
+        return new StatusReport.Resource(
+                resource.name(),
+                resource.id().toString(),
+                Role.SECONDARY.name(),
+                Optional.of(resource.dir().facts().peer()),
+                Optional.ofNullable(peer).map(_ -> Role.PRIMARY.name()),
+                connection,
+                now.disk().name(),
+                Optional.ofNullable(peer).map(each -> DiskState.of(each.diskState()).name()),
+                replication,
+                "A",
+                resource.dir().facts().disk(),
+                resource.dir().superblock().sizeBytes(),
+                Optional.empty(),
+                now.committed().toString(),
+                now.committed().toString(),
+                now.committed().toString(),
+                StatusReport.Behind.NOTHING,
+                copyTime,
+                Optional.empty(),
+                Optional.empty(),
+                traffic,
+                Optional.empty(),
+                Optional.of(
+                        new StatusReport.Journal(
+                                resource.dir().facts().journal(),
+                                now.journalUsedBytes(),
+                                resource.journalBytes(),
+                                Optional.empty(),
+                                0)),
+                views,
+                now.disk() == DiskState.FAILED
+                        ? Optional.of("the journal or the base has failed: nothing is taken in")
+                        : now.refusal().isEmpty() ? Optional.empty() : Optional.of(now.refusal()));
+    }
+
+    static StatusReport.View view(LocalBackup.OpenView view) {
+        return new StatusReport.View(
+                view.id(),
+                view.view().position().toString(),
+                Instant.ofEpochMilli(view.view().completeMillis()),
+                uri(view.export().name(), view.socket().toString()),
+                view.socket().toString(),
+                view.export().clients());
+    }
+
+    // ---- traffic -----------------------------------------------------------------------------
+
+    private StatusReport.Traffic traffic(LocalResource resource, Optional<LinkSession> session) {
+        Optional<Integer> stream =
+                session.flatMap(_ -> link.streamOf(resource.dir().facts().peer(), resource));
+        if (stream.isEmpty()) {
+            Traffic last = ended.get(resource.name());
+            return last == null ? StatusReport.Traffic.of(0, 0, 0, 0) : last.total();
+        }
+        LinkStats.StreamStats stats = session.get().stats().streams().get(stream.get());
+        long sessionId = session.get().id();
+        int streamId = stream.get();
+        return ended.compute(
+                        resource.name(),
+                        (_, last) -> {
+                            StatusReport.Traffic before =
+                                    last == null
+                                            ? StatusReport.Traffic.of(0, 0, 0, 0)
+                                            : last.session() == sessionId
+                                                            && last.stream() == streamId
+                                                    ? last.before()
+                                                    : last.total();
+                            LinkStats.Traffic none = new LinkStats.Traffic(0, 0, 0);
+                            return new Traffic(
+                                    sessionId,
+                                    streamId,
+                                    before,
+                                    stats == null ? none : stats.sent(),
+                                    stats == null ? none : stats.received());
+                        })
+                .total();
+    }
+}

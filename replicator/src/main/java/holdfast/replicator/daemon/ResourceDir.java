@@ -1,0 +1,416 @@
+package holdfast.replicator.daemon;
+
+import holdfast.replicator.config.ConfigException;
+import holdfast.replicator.config.ResourceSettings;
+import holdfast.replicator.device.AtomicFile;
+import holdfast.replicator.device.DeviceException;
+import holdfast.replicator.device.TwoSlotFile;
+import holdfast.replicator.json.Json;
+import holdfast.replicator.json.JsonException;
+import holdfast.replicator.metadata.BitmapCodec;
+import holdfast.replicator.metadata.CorruptFormatException;
+import holdfast.replicator.metadata.Superblock;
+import holdfast.replicator.state.Backup;
+import holdfast.replicator.state.BlockSet;
+import holdfast.replicator.state.Primary;
+import holdfast.replicator.state.Role;
+import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Position;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.List;
+import java.util.UUID;
+import java.util.stream.Stream;
+
+/// What is durable of one resource on this node, in a directory of its own under the state
+/// directory:
+///
+/// | file            | what                                                              |
+/// |-----------------|-------------------------------------------------------------------|
+/// | `resource.json` | id, role at creation, backing path; written once, last of all     |
+/// | `settings.toml` | the settings as accepted last                                     |
+/// | `superblock`    | two slots, see [Superblock]                                       |
+/// | `bitmap`        | primary, after a clean stop: see [BitmapCodec]                    |
+///
+/// A directory without `resource.json` is what a crash in the middle of creation left; it is
+/// removed at start. The journal lies in the storage directory.
+///
+/// Its owner calls it from one thread at a time, except the reads of immutable facts.
+final class ResourceDir implements AutoCloseable {
+    /// What never changes.
+    ///
+    /// @param disk backing device or file
+    /// @param ownDisk the file was made by us and goes with the resource
+    /// @param journal directory, empty for a primary
+    /// @param peer name of the node that has the other copy
+    record Facts(
+            String id,
+            String role,
+            String disk,
+            boolean ownDisk,
+            String journal,
+            long journalBytes,
+            String peer) {
+        UUID uuid() {
+            return UUID.fromString(id);
+        }
+
+        boolean isPrimary() {
+            return role.equals(Role.PRIMARY.name());
+        }
+    }
+
+    private static final TwoSlotFile.Codec<Superblock> CODEC =
+            new TwoSlotFile.Codec<>() {
+                @Override
+                public ByteBuffer encode(Superblock value) {
+                    return value.encode();
+                }
+
+                @Override
+                public Superblock decode(ByteBuffer content) {
+                    return Superblock.decode(content);
+                }
+            };
+
+    private final Path dir;
+    private final String name;
+    private final Facts facts;
+    private final TwoSlotFile<Superblock> superblock;
+
+    private ResourceDir(Path dir, Facts facts, TwoSlotFile<Superblock> superblock) {
+        this.dir = dir;
+        this.name = dir.getFileName().toString();
+        this.facts = facts;
+        this.superblock = superblock;
+    }
+
+    /// The names of all resources of the node; what a crash left of an unfinished one is removed.
+    static List<String> names(Path resources) throws IOException {
+        if (!Files.isDirectory(resources)) {
+            return List.of();
+        }
+        try (Stream<Path> dirs = Files.list(resources)) {
+            return dirs.filter(ResourceDir::isWhole)
+                    .map(each -> each.getFileName().toString())
+                    .sorted()
+                    .toList();
+        }
+    }
+
+    private static boolean isWhole(Path dir) {
+        if (Files.exists(dir.resolve("resource.json"))) {
+            return true;
+        }
+        delete(dir);
+        return false;
+    }
+
+    static ResourceDir create(
+            Path resources, String name, Facts facts, Superblock first, ResourceSettings settings)
+            throws IOException {
+        Path dir = resources.resolve(name);
+        delete(dir);
+        Files.createDirectories(dir);
+        TwoSlotFile<Superblock> slots =
+                TwoSlotFile.create(
+                        dir.resolve("superblock"),
+                        facts.uuid(),
+                        Superblock.MAX_BYTES,
+                        CODEC,
+                        first);
+        ResourceDir created = new ResourceDir(dir, facts, slots);
+        created.accept(settings);
+        AtomicFile.write(dir.resolve("resource.json"), Json.writePretty(facts).getBytes(UTF_8));
+        return created;
+    }
+
+    private static final java.nio.charset.Charset UTF_8 = java.nio.charset.StandardCharsets.UTF_8;
+
+    static ResourceDir open(Path resources, String name) throws IOException {
+        Path dir = resources.resolve(name);
+        Path file = dir.resolve("resource.json");
+        Facts facts;
+        try {
+            facts = Json.read(Files.readString(file), Facts.class);
+        } catch (JsonException e) {
+            throw new IOException(file + ": " + e.getMessage(), e);
+        }
+        try {
+            return new ResourceDir(
+                    dir, facts, TwoSlotFile.open(dir.resolve("superblock"), facts.uuid(), CODEC));
+        } catch (CorruptFormatException e) {
+            throw new IOException(e.getMessage(), e);
+        }
+    }
+
+    String name() {
+        return name;
+    }
+
+    Facts facts() {
+        return facts;
+    }
+
+    Superblock superblock() {
+        return superblock.value();
+    }
+
+    /// Its presence means that the operator keeps this resource off the link.
+    Path standaloneMark() {
+        return dir.resolve("standalone");
+    }
+
+    void write(Superblock next) throws DeviceException {
+        superblock.write(next);
+    }
+
+    // ---- settings ----------------------------------------------------------------------------
+
+    /// The settings as accepted last.
+    ResourceSettings settings() throws IOException {
+        Path file = dir.resolve("settings.toml");
+        try {
+            return ResourceSettings.parse(Files.readString(file), file.toString());
+        } catch (ConfigException e) {
+            throw new IOException(e.getMessage(), e);
+        }
+    }
+
+    void accept(ResourceSettings settings) throws DeviceException {
+        AtomicFile.write(dir.resolve("settings.toml"), settings.render().getBytes(UTF_8));
+    }
+
+    // ---- primary -----------------------------------------------------------------------------
+
+    /// A primary's first superblock: everything is still to be sent.
+    static Superblock newPrimary(UUID id, long sizeBytes) {
+        return new Superblock(
+                id,
+                Role.PRIMARY,
+                sizeBytes,
+                false,
+                false,
+                false,
+                true,
+                Position.NONE,
+                Position.NONE,
+                0,
+                0,
+                0,
+                Ancestry.EMPTY);
+    }
+
+    /// Starts a generation, durably, before the first write of this attach (R1).
+    ///
+    /// A crash before the superblock is written leaves the one before, and the attach is simply
+    /// made again; after it, the superblock says "not clean" and the bitmap file is not looked at
+    /// any more.
+    Primary.Attached attach(UUID node, long generation, long wallMillis) throws IOException {
+        Superblock was = superblock();
+        long blocks = BlockSet.blocksOf(was.sizeBytes());
+        BlockSet dirty = new BlockSet(blocks);
+        BlockSet suspect = new BlockSet(blocks);
+        Ancestry.Reason reason;
+        if (was.ancestry().entries().isEmpty()) {
+            reason = Ancestry.Reason.CREATE;
+            dirty.addAll();
+        } else if (was.clean()) {
+            reason = Ancestry.Reason.ATTACH;
+            BitmapCodec.Sets sets = readBitmap(was, blocks);
+            dirty = sets.dirty();
+            suspect = sets.suspect();
+        } else {
+            reason = Ancestry.Reason.CRASH;
+            suspect.addAll();
+        }
+        Ancestry ancestry =
+                was.ancestry()
+                        .plus(
+                                new Ancestry.Entry(
+                                        generation, was.position(), reason, node, wallMillis));
+        Position here = new Position(generation, 0);
+        write(
+                new Superblock(
+                        was.resource(),
+                        Role.PRIMARY,
+                        was.sizeBytes(),
+                        false,
+                        false,
+                        false,
+                        false,
+                        here,
+                        was.acknowledged(),
+                        was.peerCopy(),
+                        0,
+                        was.incarnation() + 1,
+                        ancestry));
+        return new Primary.Attached(ancestry, was.acknowledged(), was.peerCopy(), dirty, suspect);
+    }
+
+    /// A bitmap that does not fit its superblock is not guessed about: everything is compared.
+    private BitmapCodec.Sets readBitmap(Superblock was, long blocks) throws IOException {
+        Path file = dir.resolve("bitmap");
+        try {
+            return BitmapCodec.decode(
+                    was.resource(),
+                    was.incarnation(),
+                    blocks,
+                    ByteBuffer.wrap(Files.readAllBytes(file)));
+        } catch (IllegalArgumentException e) {
+            throw new IOException(file + " cannot be used: " + e.getMessage(), e);
+        }
+    }
+
+    /// Keeps what the peer may lack over a clean stop. A crash between the two files leaves "not
+    /// clean".
+    void detached(Primary.Attached end, Position last, boolean byOperator) throws DeviceException {
+        Superblock was = superblock();
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        BitmapCodec.encode(
+                was.resource(),
+                was.incarnation(),
+                new BitmapCodec.Sets(end.dirty(), end.suspect()),
+                part -> bytes.write(part.array(), part.arrayOffset(), part.remaining()));
+        AtomicFile.write(dir.resolve("bitmap"), bytes.toByteArray());
+        write(primary(was, true, byOperator, last, end.acknowledged(), end.peerCopy()));
+    }
+
+    /// Keeps what is known of the peer, now and then: a crash then compares instead of sending all.
+    void knows(Position acknowledged, long peerCopy) throws DeviceException {
+        Superblock was = superblock();
+        if (!was.acknowledged().equals(acknowledged) || was.peerCopy() != peerCopy) {
+            write(primary(was, false, false, was.position(), acknowledged, peerCopy));
+        }
+    }
+
+    private static Superblock primary(
+            Superblock was,
+            boolean clean,
+            boolean detached,
+            Position position,
+            Position acknowledged,
+            long peerCopy) {
+        return new Superblock(
+                was.resource(),
+                Role.PRIMARY,
+                was.sizeBytes(),
+                clean,
+                false,
+                false,
+                detached,
+                position,
+                acknowledged,
+                peerCopy,
+                0,
+                was.incarnation(),
+                was.ancestry());
+    }
+
+    // ---- backup ------------------------------------------------------------------------------
+
+    /// A backup's first superblock. The random generation names this copy until it has a point.
+    static Superblock newBackup(UUID id, long sizeBytes, boolean blank, UUID node, long copy) {
+        Ancestry.Entry entry =
+                new Ancestry.Entry(
+                        copy,
+                        Position.NONE,
+                        Ancestry.Reason.CREATE,
+                        node,
+                        System.currentTimeMillis());
+        return new Superblock(
+                id,
+                Role.SECONDARY,
+                sizeBytes,
+                false,
+                false,
+                blank,
+                false,
+                Position.NONE,
+                Position.NONE,
+                0,
+                0,
+                0,
+                Ancestry.EMPTY.plus(entry));
+    }
+
+    /// Counts one more opening of the journal, durably.
+    ///
+    /// @return the number of this one
+    long openJournal() throws DeviceException {
+        Superblock was = superblock();
+        write(backup(was, was.blank(), base(was), was.incarnation() + 1));
+        return superblock().incarnation();
+    }
+
+    static Backup.Base base(Superblock of) {
+        return new Backup.Base(of.watermark(), of.position(), of.everCommitted(), of.ancestry());
+    }
+
+    /// A roll-forward has ended. From the committer's pool, while nothing else writes it.
+    synchronized void rolled(Backup.Base reached) throws DeviceException {
+        Superblock was = superblock();
+        write(backup(was, was.blank(), reached, was.incarnation()));
+    }
+
+    /// Something is about to be written to the base.
+    synchronized void noLongerBlank() throws DeviceException {
+        Superblock was = superblock();
+        if (was.blank()) {
+            write(backup(was, false, base(was), was.incarnation()));
+        }
+    }
+
+    private static Superblock backup(
+            Superblock was, boolean blank, Backup.Base base, long incarnation) {
+        return new Superblock(
+                was.resource(),
+                Role.SECONDARY,
+                was.sizeBytes(),
+                false,
+                base.everCommitted(),
+                blank,
+                false,
+                base.position(),
+                Position.NONE,
+                0,
+                base.watermark(),
+                incarnation,
+                base.ancestry());
+    }
+
+    @Override
+    public void close() {
+        superblock.close();
+    }
+
+    /// Everything of the resource in the state directory goes.
+    void remove() {
+        close();
+        try {
+            Files.deleteIfExists(dir.resolve("resource.json"));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        delete(dir);
+    }
+
+    static void delete(Path dir) {
+        if (!Files.exists(dir)) {
+            return;
+        }
+        try (Stream<Path> all = Files.walk(dir)) {
+            for (Path each : all.sorted(Comparator.reverseOrder()).toList()) {
+                Files.delete(each);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}
