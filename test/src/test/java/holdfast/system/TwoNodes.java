@@ -53,7 +53,7 @@ final class TwoNodes implements AutoCloseable {
         Files.createDirectories(paths.state());
         Files.setPosixFilePermissions(paths.state(), PosixFilePermissions.fromString("rwx------"));
         Files.writeString(paths.nodeFile(), nodeToml);
-        Identity.create(paths.state().resolve("identity"));
+        Identity.create(paths.state());
     }
 
     void startServer() throws Exception {

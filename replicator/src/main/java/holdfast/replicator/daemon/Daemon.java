@@ -100,7 +100,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
         this.paths = paths;
         this.lock = lock;
         this.settings = settings;
-        this.identity = Identity.load(paths.state().resolve("identity"));
+        this.identity = Identity.load(paths.state());
         this.events = new Events(new EventLog(settings.name(), Clock.systemUTC()));
         this.peers = new PeerBook(paths.state().resolve("peers.json"));
         this.invitations =
@@ -172,7 +172,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
 
     /// Opens everything and serves it.
     public static Daemon start(NodePaths paths) throws IOException, ConfigException {
-        if (!Identity.exists(paths.state().resolve("identity"))) {
+        if (!Identity.exists(paths.state())) {
             throw new IOException(
                     paths.state()
                             + " holds no identity: this node was never set up; next: "
