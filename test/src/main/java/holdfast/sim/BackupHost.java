@@ -61,6 +61,8 @@ final class BackupHost implements BackupEffects {
     private Iterator<JournalIndex.Run> rollRuns;
     private boolean rolling;
     private long frozenUntil;
+    private boolean failNextSync;
+    private boolean failed;
     private SimLink link;
 
     // For the checks.
@@ -188,6 +190,8 @@ final class BackupHost implements BackupEffects {
         life++;
         link = null;
         backup = null;
+        failed = false;
+        failNextSync = false;
         journalSyncing = false;
         baseWork.clear();
         baseBusy = false;
@@ -379,6 +383,10 @@ final class BackupHost implements BackupEffects {
                     later(
                             diskTime(),
                             () -> {
+                                if (failNextSync) {
+                                    fail();
+                                    return;
+                                }
                                 journal.synced(mark);
                                 durableEnd = upTo;
                                 journalSyncing = false;
@@ -389,6 +397,24 @@ final class BackupHost implements BackupEffects {
                                 syncJournal();
                             });
                 });
+    }
+
+    /// A failed sync is final: nothing more is acknowledged, and only a new start finds out what the disk holds.
+    private void fail() {
+        failNextSync = false;
+        failed = true;
+        sim.reached(Rare.BACKUP_DISK_FAILED);
+        backup.failed("an injected error");
+        sim.check("failed");
+        sim.backupFailed();
+    }
+
+    void failNextSync() {
+        failNextSync = up;
+    }
+
+    boolean hasFailed() {
+        return failed;
     }
 
     @Override
@@ -568,6 +594,7 @@ final class BackupHost implements BackupEffects {
                 diskTime(),
                 () -> {
                     base.synced(mark);
+                    sim.note("base synced", mark, 0);
                     sim.cloneAndCrash();
                     later(
                             diskTime(),

@@ -84,6 +84,7 @@ final class PrimaryHost implements PrimaryEffects {
     private boolean inSessionDown;
     private boolean inHello;
     private boolean greeted;
+    private boolean commitOpen;
 
     PrimaryHost(Simulation sim, Scenario scenario, SplittableRandom random) {
         this.sim = sim;
@@ -166,7 +167,7 @@ final class PrimaryHost implements PrimaryEffects {
         reading = 0;
         tick(life);
         persistNowAndThen(life);
-        sim.note("primary starts: " + reason, generation, 0);
+        sim.note("primary starts", generation, reason.ordinal());
     }
 
     /// @param power whether the power is cut; else the process alone is killed and the kernel keeps
@@ -203,6 +204,7 @@ final class PrimaryHost implements PrimaryEffects {
         life++;
         primary = null;
         link = null;
+        commitOpen = false;
         onTheirWay.clear();
         pumpDue = false;
         readDue = false;
@@ -408,6 +410,7 @@ final class PrimaryHost implements PrimaryEffects {
             return;
         }
         sim.reached(Rare.PREIMAGE_CAPTURED);
+        sim.note("preimage", request.id, wanted.size());
         readPreimages(request, wanted, 0);
     }
 
@@ -600,6 +603,10 @@ final class PrimaryHost implements PrimaryEffects {
     }
 
     private void greeted() {
+        if (commitOpen) {
+            sim.reached(Rare.COMMIT_LOST);
+            commitOpen = false;
+        }
         switch (primary.state()) {
             case ESTABLISHED -> {
                 sim.reached(Rare.RESUMED_BY_POSITION);
@@ -655,6 +662,7 @@ final class PrimaryHost implements PrimaryEffects {
                         "primary > " + frame.getClass().getSimpleName(),
                         FrameCodec.sizeOf(frame),
                         credit);
+                commitOpen |= frame instanceof Frame.EpochCommit;
                 credit -= FrameCodec.sizeOf(frame);
                 batch.add(frame);
             }
@@ -698,6 +706,9 @@ final class PrimaryHost implements PrimaryEffects {
             byte[] blockDigests = Digests.ofBlocks(bytes);
             primary.digestDone(run, blockDigests, Digests.root(blockDigests));
         } else {
+            if (data == null && scenario.blank() && run.purpose() == ReadRun.Purpose.FIRST_SYNC) {
+                sim.reached(Rare.ZEROES_NOT_SENT_TO_BLANK);
+            }
             primary.readDone(run, data);
         }
     }
@@ -717,6 +728,7 @@ final class PrimaryHost implements PrimaryEffects {
             }
             case "epoch-committed" -> {
                 sim.reached(Rare.EPOCH_COMMITTED);
+                commitOpen = false;
                 if (inHello) {
                     sim.reached(Rare.COMMIT_ARRIVED_ACK_LOST);
                 }

@@ -51,19 +51,48 @@ record Scenario(
         SLOW_LOCAL_DISK,
         VIEW,
         ROLL,
+        BACKUP_EIO,
         LOCAL_EIO
     }
 
-    /// A fault at a moment; `amount` from 0 to 1 says how hard.
-    record Strike(long nanos, Fault fault, double amount, long subSeed) {}
+    /// A fault, and how hard it is: `amount` from 0 to 1.
+    ///
+    /// @param nanos when it strikes; with a trigger: how long after that
+    /// @param trigger the event of the trace whose `count`th occurrence sets it off; null for none
+    record Strike(
+            long nanos, String trigger, int count, Fault fault, double amount, long subSeed) {}
+
+    /// Moments at which a fault is worth more than at any other.
+    private static final List<String> MOMENTS =
+            List.of(
+                    "primary > EpochBegin",
+                    "backup < EpochBegin",
+                    "primary < EpochReply",
+                    "primary > EpochBlocks",
+                    "backup < EpochBlocks",
+                    "primary > EpochCommit",
+                    "backup < EpochCommit",
+                    "backup > Ack",
+                    "backup < Write",
+                    "primary > SyncBlocks",
+                    "backup < SyncBlocks",
+                    "primary > Compare",
+                    "primary < CompareReply",
+                    "primary > StreamStart",
+                    "primary < ResourceHello",
+                    "roll",
+                    "base synced",
+                    "parked",
+                    "preimage",
+                    "primary starts");
 
     static Scenario of(long seed) {
         SplittableRandom r = Seeds.stream(seed, "scenario");
-        int blocks = pick(r, 16, 24, 48, 64, 64, 96, 128, 192, 256);
+        int blocks = pick(r, 16, 24, 48, 64, 64, 96, 128, 192, 256, 400);
         int device = blocks * 4096 - (r.nextInt(3) == 0 ? r.nextInt(1, 8) * 512 : 0);
         int runBlocks = pick(r, 1, 2, 4, 4, 8);
         long segment = pick(r, 64, 64, 128, 256) * 1024L;
-        long least = Math.max(768 * 1024L, 3 * segment + device * 7L / 4);
+        long least = Math.max(768 * 1024L, 3 * segment + device * (r.nextInt(3) == 0 ? 3L : 7L) / 4);
         long journal = (least + segment - 1) / segment * segment;
         if (r.nextInt(3) == 0) {
             journal *= 2;
@@ -85,6 +114,7 @@ record Scenario(
             int percent =
                     switch (fault) {
                         case LOCAL_EIO -> 4;
+                        case BACKUP_EIO -> 10;
                         case CUT, CUT_AT_BYTE -> 65;
                         case ROLL, VIEW -> 50;
                         default -> 40;
@@ -97,11 +127,18 @@ record Scenario(
             kinds.addFirst(Fault.CUT);
         }
         List<Strike> strikes = new ArrayList<>();
-        int count = r.nextInt(5, 16);
+        int count = r.nextInt(7, 20);
         for (int i = 0; i < count; i++) {
             Fault fault = kinds.get(r.nextInt(kinds.size()));
             long at = r.nextInt(4) == 0 ? r.nextLong(work / 10) : r.nextLong(work);
-            strikes.add(new Strike(at, fault, r.nextDouble(), r.nextLong()));
+            String trigger = null;
+            int occurrence = 0;
+            if (r.nextBoolean()) {
+                trigger = MOMENTS.get(r.nextInt(MOMENTS.size()));
+                occurrence = 1 + (r.nextBoolean() ? r.nextInt(3) : r.nextInt(20));
+                at = r.nextBoolean() ? r.nextLong(200_000) : r.nextLong(40_000_000);
+            }
+            strikes.add(new Strike(at, trigger, occurrence, fault, r.nextDouble(), r.nextLong()));
         }
         return new Scenario(
                 device,
@@ -125,7 +162,7 @@ record Scenario(
                 pick(r, 1, 10, 60) * 1_000_000L,
                 pick(r, 700, 3000, 20000, 200000),
                 pick(r, 20, 200, 2000) * 1000L,
-                pick(r, 50, 1000, 10000) * 1000L,
+                pick(r, 50, 1000, 10000, 40000) * 1000L,
                 r.nextBoolean(),
                 r.nextBoolean(),
                 r.nextInt(4),

@@ -11,6 +11,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -59,6 +60,8 @@ final class Simulation {
     private final ArrayDeque<Frame.OfResource> answers = new ArrayDeque<>();
 
     private SimLink link;
+    private final Map<String, List<Scenario.Strike>> armed = new HashMap<>();
+    private final Map<String, Integer> occurred = new HashMap<>();
     private boolean connecting;
     private boolean healed;
     private long issued;
@@ -118,7 +121,11 @@ final class Simulation {
         backup.start();
         connectLater(shell.nextLong(100_000_000L));
         for (Scenario.Strike strike : scenario.strikes()) {
-            agenda.in(strike.nanos(), () -> strike(strike));
+            if (strike.trigger() == null) {
+                agenda.in(strike.nanos(), () -> strike(strike));
+            } else {
+                armed.computeIfAbsent(strike.trigger(), _ -> new ArrayList<>()).add(strike);
+            }
         }
         issueLater();
         long workEnds = agenda.nowNanos() + scenario.workNanos();
@@ -128,12 +135,23 @@ final class Simulation {
         heal();
         long patience = agenda.nowNanos() + PATIENCE_NANOS;
         int quiet = 0;
+        int lackedRoom = 0;
         while (!isEqual() && !primary.isDiskFailed()) {
             long next = agenda.nowNanos() + 50_000_000L;
             while (agenda.nowNanos() < next) {
                 agenda.step();
             }
             quiet++;
+            if (needsDecision()) {
+                lackedRoom++;
+                if (lackedRoom == 1200) {
+                    reached(Rare.JOURNAL_TOO_SMALL_FOR_EPOCH);
+                    backup.checkAll("the end, without room");
+                    return;
+                }
+            } else {
+                lackedRoom = 0;
+            }
             if (agenda.nowNanos() > patience) {
                 throw new Violation(
                         "LIV",
@@ -181,6 +199,16 @@ final class Simulation {
                 && p.committed().equals(p.position())
                 && figures.dirtyBlocks() + figures.suspectBlocks() + figures.frozenBlocks() == 0
                 && backup.backup().committed().equals(p.position());
+    }
+
+    /// The backup has rolled forward all it can, and still the journal cannot hold the epoch: somebody must enlarge it.
+    private boolean needsDecision() {
+        return primary.isUp()
+                && backup.isUp()
+                && primary.primary().state() == ReplicationState.PAUSED
+                && primary.primary().figures().missingBytes() > 0
+                && backup.isSettled()
+                && backup.backup().committed().equals(primary.primary().committed());
     }
 
     String describe() {
@@ -457,7 +485,7 @@ final class Simulation {
                 if (backup.isUp()) {
                     backup.crash(s.fault() == Scenario.Fault.BACKUP_POWER_CUT);
                     cut(link);
-                    agenda.in(until - agenda.nowNanos(), backup::start);
+                    agenda.in(until - agenda.nowNanos(), this::startBackup);
                 }
             }
             case PRIMARY_POWER_CUT, PRIMARY_KILL -> {
@@ -475,12 +503,32 @@ final class Simulation {
                             });
             case FREEZE_BACKUP_DISK -> backup.freezeUntil(until);
             case SLOW_LOCAL_DISK -> primary.slowUntil(until);
-            case VIEW -> openView(until);
+            case VIEW -> openView(agenda.nowNanos() + (long) (s.amount() * 15e9));
             case ROLL -> backup.settle();
+            case BACKUP_EIO -> backup.failNextSync();
             case LOCAL_EIO -> primary.failNextWrite();
         }
         check("fault");
         cloneAndCrash();
+    }
+
+    /// Somebody gives the backup a good disk with what could still be read, and starts it again.
+    void backupFailed() {
+        agenda.in(
+                shell.nextLong(3_000_000_000L),
+                () -> {
+                    if (backup.hasFailed()) {
+                        backup.crash(true);
+                        cut(link);
+                        agenda.in(shell.nextLong(100_000_000L), this::startBackup);
+                    }
+                });
+    }
+
+    private void startBackup() {
+        if (!backup.isUp()) {
+            backup.start();
+        }
     }
 
     private void startPrimary() {
@@ -552,6 +600,15 @@ final class Simulation {
 
     void note(String event, long first, long second) {
         trace.note(event, first, second);
+        List<Scenario.Strike> waiting = armed.get(event);
+        if (waiting != null) {
+            int count = occurred.merge(event, 1, Integer::sum);
+            for (Scenario.Strike strike : waiting) {
+                if (strike.count() == count) {
+                    agenda.in(strike.nanos(), () -> strike(strike));
+                }
+            }
+        }
     }
 
     void event(String side, String kind, String text) {
@@ -621,7 +678,7 @@ final class Simulation {
     }
 
     void refused(String side, String why) {
-        if (!primary.isDiskFailed()) {
+        if (!primary.isDiskFailed() && !why.equals("the peer's disk has failed")) {
             throw new Violation("REFUSED", side + ": " + why);
         }
     }

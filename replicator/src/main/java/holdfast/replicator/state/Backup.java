@@ -60,7 +60,9 @@ public final class Backup {
         }
 
         public Config {
-            if (journalBytes % segmentBytes != 0 || journalBytes < 2 * segmentBytes) {
+            if (journalBytes % segmentBytes != 0
+                    || journalBytes < 2 * segmentBytes
+                    || segmentBytes <= JournalRecord.totalBytes(runBlocks * BlockSet.BLOCK_BYTES)) {
                 throw new IllegalArgumentException(
                         "a journal of %d bytes in segments of %d"
                                 .formatted(journalBytes, segmentBytes));
@@ -123,6 +125,8 @@ public final class Backup {
 
     private JournalIndex staged = new JournalIndex();
     private long reservedBytes;
+    /// The peer waits for room for its epoch, and asks again.
+    private boolean epochLacksRoom;
     private long epochBlocks;
     private EpochDigest digest;
 
@@ -205,7 +209,8 @@ public final class Backup {
     }
 
     private void helloIfDue() {
-        if (helloDue && pending.isEmpty()) {
+        // What is pending on a failed journal stays so.
+        if (helloDue && (pending.isEmpty() || failed)) {
             helloDue = false;
             // Nothing is in flight, so what is appended is what is committed.
             appended = committed;
@@ -228,6 +233,7 @@ public final class Backup {
     private void abandonEpoch() {
         openEpoch = 0;
         reservedBytes = 0;
+        epochLacksRoom = false;
         if (openCommit() == null) {
             staged = new JournalIndex();
             stagedFrom = NOTHING_STAGED;
@@ -418,13 +424,14 @@ public final class Backup {
         boolean again = begin.epoch() == openEpoch && openEpoch != 0;
         long stagedBytes = again ? epochBlocks * EPOCH_BLOCK_BYTES : 0;
         long commitBytes = JournalRecord.totalBytes(Ancestry.MAX_ENTRIES * Ancestry.Entry.BYTES);
-        // A run that does not fit a segment's rest leaves a gap of at most one run in each segment.
         long need = Math.max(0, begin.blocks() * EPOCH_BLOCK_BYTES - stagedBytes) + commitBytes;
-        need +=
-                (need / config.segmentBytes + 2)
-                        * JournalRecord.totalBytes(config.runBlocks * BlockSet.BLOCK_BYTES);
+        // A run that does not fit a segment's rest leaves a gap of at most one run in each segment, and only what is
+        // left of the segment counts.
+        long run = JournalRecord.totalBytes(config.runBlocks * BlockSet.BLOCK_BYTES);
+        need += (need / (config.segmentBytes - run) + 2) * run;
         long room = config.journalBytes - (end - freed);
-        if (need > room) {
+        epochLacksRoom = need > room;
+        if (epochLacksRoom) {
             fx.send(new Frame.EpochReply(config.resource, session, begin.epoch(), 0, need - room));
             fx.wakeRoller();
             return true;
@@ -755,7 +762,7 @@ public final class Backup {
     }
 
     private boolean wantsRoom() {
-        return holding || end - freed > config.journalBytes / 2;
+        return holding || epochLacksRoom || end - freed > config.journalBytes / 2;
     }
 
     /// A [Roll] is in the base, synced, and its end is durable in the superblock.
