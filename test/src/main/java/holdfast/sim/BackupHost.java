@@ -399,7 +399,8 @@ final class BackupHost implements BackupEffects {
                 });
     }
 
-    /// A failed sync is final: nothing more is acknowledged, and only a new start finds out what the disk holds.
+    /// A failed sync is final: nothing more is acknowledged, and only a new start finds out what
+    /// the disk holds.
     private void fail() {
         failNextSync = false;
         failed = true;

@@ -92,7 +92,8 @@ record Scenario(
         int device = blocks * 4096 - (r.nextInt(3) == 0 ? r.nextInt(1, 8) * 512 : 0);
         int runBlocks = pick(r, 1, 2, 4, 4, 8);
         long segment = pick(r, 64, 64, 128, 256) * 1024L;
-        long least = Math.max(768 * 1024L, 3 * segment + device * (r.nextInt(3) == 0 ? 3L : 7L) / 4);
+        long least =
+                Math.max(768 * 1024L, 3 * segment + device * (r.nextInt(3) == 0 ? 3L : 7L) / 4);
         long journal = (least + segment - 1) / segment * segment;
         if (r.nextInt(3) == 0) {
             journal *= 2;

@@ -1,113 +1,81 @@
 package holdfast.sim;
 
-import java.util.EnumMap;
-import java.util.Map;
-
-/// Runs simulated histories: `--seed N` one, with its last events when it fails; `--seeds A..B`
-/// many; `--seconds S` ends the batch early. Exit code 1 when a promise was broken.
+/// Runs simulated histories:
+///
+/// - `--seed N` one of them, with its last events when it fails;
+/// - `--seeds A..B` or `--count N` many; `--seconds S` ends the batch early; `--failures N` goes on
+///   until so many failed;
+/// - `--hashes A..B` prints a hash of everything that happened, for each seed.
+///
+/// Exit code 1 when a promise was broken, 2 for wrong options. docs/simulator.md says more.
 public final class Sim {
     private Sim() {}
 
     public static void main(String[] args) {
         long from = 1;
         long to = Long.MAX_VALUE;
-        long seconds = Long.MAX_VALUE / 1_000_000_000L;
-        int stopAfter = 1;
-        boolean one = false;
-        for (int i = 0; i + 1 < args.length; i += 2) {
-            String value = args[i + 1];
+        long seconds = Long.MAX_VALUE;
+        int failures = 1;
+        int threads = Runtime.getRuntime().availableProcessors();
+        for (int i = 0; i < args.length; i += 2) {
+            String value = i + 1 < args.length ? args[i + 1] : "";
             switch (args[i]) {
-                case "--seed" -> {
-                    from = Long.parseLong(value);
-                    to = from;
-                    one = true;
-                }
+                case "--seed" -> System.exit(one(Long.parseLong(value)));
+                case "--hashes" -> System.exit(hashes(first(value), last(value)));
                 case "--seeds" -> {
-                    from = Long.parseLong(value.substring(0, value.indexOf("..")));
-                    to = Long.parseLong(value.substring(value.indexOf("..") + 2));
+                    from = first(value);
+                    to = last(value);
                 }
                 case "--count" -> to = from + Long.parseLong(value) - 1;
                 case "--seconds" -> seconds = Long.parseLong(value);
-                case "--failures" -> stopAfter = Integer.parseInt(value);
+                case "--failures" -> failures = Integer.parseInt(value);
+                case "--threads" -> threads = Integer.parseInt(value);
                 default -> {
-                    System.err.println("unknown option " + args[i]);
+                    System.err.println(
+                            "usage: Sim [--seed N | --hashes A..B | --seeds A..B | --count N] [--seconds S]"
+                                    + " [--failures N] [--threads N]");
                     System.exit(2);
                 }
             }
         }
-        long began = System.nanoTime();
-        Batch batch = new Batch();
-        for (long seed = from;
-                seed <= to && System.nanoTime() - began < seconds * 1_000_000_000L;
-                seed++) {
-            Simulation.Result result = Simulation.run(seed);
-            batch.add(result);
-            if (result.violation() != null) {
-                if (one) {
-                    System.out.println(Scenario.of(seed));
-                    result.trace().forEach(System.out::println);
-                    result.violation().printStackTrace(System.out);
-                }
-                System.out.println("seed " + seed + ": " + result.violation().getMessage());
-                if (batch.failures() >= stopAfter) {
-                    break;
-                }
-            } else if (one) {
-                System.out.println(
-                        "seed " + seed + ": trace " + Long.toHexString(result.traceHash()));
-            }
+        Batch batch = Batch.run(from, to, seconds, failures, threads);
+        System.out.print(batch.summary());
+        for (Simulation.Result failure : batch.failures()) {
+            System.out.println("replay: " + command(failure.seed()));
         }
-        System.out.println(batch.summary((System.nanoTime() - began) / 1e9));
-        System.exit(batch.failures() == 0 ? 0 : 1);
+        System.exit(batch.failures().isEmpty() ? 0 : 1);
     }
 
-    /// Totals over many histories.
-    static final class Batch {
-        private long histories;
-        private long failed;
-        private long operations;
-        private long faults;
-        private long events;
-        private long blocks;
-        private long clones;
-        private long virtualNanos;
-        private final Map<Rare, Long> rare = new EnumMap<>(Rare.class);
+    static String command(long seed) {
+        return "test/sim --seed " + seed;
+    }
 
-        void add(Simulation.Result r) {
-            histories++;
-            failed += r.violation() == null ? 0 : 1;
-            operations += r.operations();
-            faults += r.faults();
-            events += r.events();
-            blocks += r.checkedBlocks();
-            clones += r.clones();
-            virtualNanos += r.virtualNanos();
-            r.rare().forEach((situation, count) -> rare.merge(situation, count, Long::sum));
+    private static int one(long seed) {
+        Simulation.Result result = Simulation.run(seed);
+        if (result.violation() == null) {
+            System.out.printf(
+                    "seed %d: all promises held, trace %016x%n", seed, result.traceHash());
+            return 0;
         }
+        System.out.println(Scenario.of(seed));
+        result.trace().forEach(System.out::println);
+        result.violation().printStackTrace(System.out);
+        System.out.println("seed " + seed + ": " + result.violation().getMessage());
+        return 1;
+    }
 
-        long failures() {
-            return failed;
+    private static int hashes(long from, long to) {
+        for (long seed = from; seed <= to; seed++) {
+            System.out.printf("%d %016x%n", seed, Simulation.run(seed).traceHash());
         }
+        return 0;
+    }
 
-        String summary(double seconds) {
-            StringBuilder text = new StringBuilder();
-            text.append(
-                    "%d histories, %d failed; %.0f operations and %.1f faults each; %d events, %d blocks and %d power cuts checked; %.1f virtual hours; %.1f s, %.0f histories/s%n"
-                            .formatted(
-                                    histories,
-                                    failed,
-                                    (double) operations / histories,
-                                    (double) faults / histories,
-                                    events,
-                                    blocks,
-                                    clones,
-                                    virtualNanos / 3.6e12,
-                                    seconds,
-                                    histories / seconds));
-            for (Rare situation : Rare.values()) {
-                text.append("%8d %s%n".formatted(rare.getOrDefault(situation, 0L), situation));
-            }
-            return text.toString();
-        }
+    private static long first(String range) {
+        return Long.parseLong(range.substring(0, range.indexOf("..")));
+    }
+
+    private static long last(String range) {
+        return Long.parseLong(range.substring(range.indexOf("..") + 2));
     }
 }

@@ -201,7 +201,8 @@ final class Simulation {
                 && backup.backup().committed().equals(p.position());
     }
 
-    /// The backup has rolled forward all it can, and still the journal cannot hold the epoch: somebody must enlarge it.
+    /// The backup has rolled forward all it can, and still the journal cannot hold the epoch:
+    /// somebody must enlarge it.
     private boolean needsDecision() {
         return primary.isUp()
                 && backup.isUp()

@@ -125,8 +125,10 @@ public final class Backup {
 
     private JournalIndex staged = new JournalIndex();
     private long reservedBytes;
+
     /// The peer waits for room for its epoch, and asks again.
     private boolean epochLacksRoom;
+
     private long epochBlocks;
     private EpochDigest digest;
 
@@ -162,7 +164,8 @@ public final class Backup {
         this.freed = base.watermark() / config.segmentBytes * config.segmentBytes;
     }
 
-    /// Reads the journal from the watermark on.
+    /// Reads the journal from the watermark on. The caller has synced journal and base: what a
+    /// killed daemon wrote and did not sync reads back, and is taken for durable here.
     ///
     /// @return null, or what is damaged: then nothing may be appended (R25)
     public String recover(JournalScan.Reader reader) throws IOException {
@@ -425,7 +428,8 @@ public final class Backup {
         long stagedBytes = again ? epochBlocks * EPOCH_BLOCK_BYTES : 0;
         long commitBytes = JournalRecord.totalBytes(Ancestry.MAX_ENTRIES * Ancestry.Entry.BYTES);
         long need = Math.max(0, begin.blocks() * EPOCH_BLOCK_BYTES - stagedBytes) + commitBytes;
-        // A run that does not fit a segment's rest leaves a gap of at most one run in each segment, and only what is
+        // A run that does not fit a segment's rest leaves a gap of at most one run in each segment,
+        // and only what is
         // left of the segment counts.
         long run = JournalRecord.totalBytes(config.runBlocks * BlockSet.BLOCK_BYTES);
         need += (need / (config.segmentBytes - run) + 2) * run;

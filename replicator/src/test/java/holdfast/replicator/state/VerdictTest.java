@@ -1,0 +1,120 @@
+package holdfast.replicator.state;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+
+import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Ancestry.Reason;
+import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.Position;
+
+import org.junit.jupiter.api.Test;
+
+import java.util.UUID;
+
+/// What a primary concludes: each test is one line of the table in docs/state-machine.md.
+class VerdictTest {
+    private static final UUID NODE = new UUID(1, 2);
+    private static final Position NOTHING = Position.NONE;
+
+    private Ancestry mine = Ancestry.EMPTY;
+
+    private VerdictTest began(long generation, Position parent, Reason reason) {
+        mine = mine.plus(new Ancestry.Entry(generation, parent, reason, NODE, 0));
+        return this;
+    }
+
+    private Verdict of(long lastNumber, Position acknowledged, Position theirs) {
+        return of(lastNumber, acknowledged, theirs, true, Ancestry.EMPTY);
+    }
+
+    private Verdict of(
+            long lastNumber,
+            Position acknowledged,
+            Position theirs,
+            boolean everCommitted,
+            Ancestry theirAncestry) {
+        Frame.ResourceHello hello =
+                new Frame.ResourceHello(
+                        NODE,
+                        2,
+                        4,
+                        4096,
+                        theirs,
+                        theirs,
+                        0,
+                        everCommitted,
+                        0,
+                        false,
+                        theirAncestry);
+        return Verdict.of(mine, new Position(mine.generation(), lastNumber), acknowledged, hello);
+    }
+
+    private static Position at(long generation, long number) {
+        return new Position(generation, number);
+    }
+
+    @Test
+    void aCopyWithoutAPointIsFilled() {
+        began(1, NOTHING, Reason.CREATE);
+        assertEquals(new Verdict.Fresh(), of(5, NOTHING, NOTHING, false, Ancestry.EMPTY));
+    }
+
+    @Test
+    void aPeerInOurGenerationGoesOnWhereItStands() {
+        began(1, NOTHING, Reason.CREATE);
+        assertEquals(new Verdict.InGeneration(3), of(5, at(1, 3), at(1, 3)));
+        assertEquals(new Verdict.InGeneration(5), of(5, at(1, 3), at(1, 5)));
+    }
+
+    @Test
+    void aPeerAheadOfUsInOurGenerationIsRefused() {
+        began(1, NOTHING, Reason.CREATE);
+        assertInstanceOf(Verdict.Refuse.class, of(5, at(1, 3), at(1, 6)));
+    }
+
+    @Test
+    void aPeerThatReportsLessThanItAcknowledgedIsCompared() {
+        began(1, NOTHING, Reason.CREATE).began(2, at(1, 9), Reason.ATTACH);
+        assertInstanceOf(Verdict.InPastUntracked.class, of(5, at(2, 4), at(2, 3)));
+        assertInstanceOf(Verdict.InPastUntracked.class, of(5, at(2, 4), at(1, 9)));
+        assertInstanceOf(Verdict.InPastUntracked.class, of(5, at(1, 8), at(1, 7)));
+    }
+
+    @Test
+    void aPeerInAnEarlierGenerationLacksWhatIsMarked() {
+        began(1, NOTHING, Reason.CREATE)
+                .began(2, at(1, 9), Reason.ATTACH)
+                .began(3, at(2, 4), Reason.ATTACH);
+        assertEquals(new Verdict.InPast(), of(0, at(1, 8), at(1, 8)));
+        assertEquals(new Verdict.InPast(), of(0, NOTHING, at(1, 9)));
+        assertEquals(new Verdict.InPast(), of(0, at(2, 4), at(2, 4)));
+    }
+
+    @Test
+    void aCrashInBetweenMeansThatNobodyKnows() {
+        began(1, NOTHING, Reason.CREATE)
+                .began(2, at(1, 2), Reason.CRASH)
+                .began(3, at(2, 4), Reason.ATTACH);
+        // Also when it holds more than we were sure of: what we lost, it may hold (R4).
+        assertInstanceOf(Verdict.InPastUntracked.class, of(0, at(1, 2), at(1, 7)));
+        assertEquals(new Verdict.InPast(), of(0, at(2, 1), at(2, 1)));
+    }
+
+    @Test
+    void aPeerThatWentOnAfterTheForkIsRefused() {
+        began(1, NOTHING, Reason.CREATE).began(2, at(1, 9), Reason.ATTACH);
+        assertInstanceOf(Verdict.Refuse.class, of(0, at(1, 9), at(1, 10)));
+    }
+
+    @Test
+    void aPromotedPeerAndAStrangerAreRefusedWithDifferentWords() {
+        began(1, NOTHING, Reason.CREATE);
+        Ancestry promoted = mine.plus(new Ancestry.Entry(8, at(1, 3), Reason.PROMOTE, NODE, 0));
+        Verdict.Refuse gone = (Verdict.Refuse) of(5, at(1, 3), at(8, 1), true, promoted);
+        Verdict.Refuse stranger = (Verdict.Refuse) of(5, at(1, 3), at(9, 1));
+        assertEquals(
+                "the peer has gone on from our history by itself: it was promoted", gone.why());
+        assertEquals("the two copies have no common history", stranger.why());
+    }
+}

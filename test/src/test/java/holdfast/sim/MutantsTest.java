@@ -1,0 +1,64 @@
+package holdfast.sim;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.Stream;
+
+/// Does the simulator see? Each deliberate mistake must break a promise within few histories;
+/// without one the same seeds pass.
+class MutantsTest {
+    private static final List<String> MUTANTS =
+            List.of("M1", "M2", "M3", "M8", "M16", "M17", "M19", "M25", "M26");
+
+    /// The slowest of them, M8, takes 15.
+    private static final int HISTORIES = 150;
+
+    private static final ExecutorService TWO = Executors.newFixedThreadPool(2);
+    private static final List<Future<Forked>> RUNS =
+            MUTANTS.stream().map(id -> TWO.submit(() -> run(id))).toList();
+
+    static Stream<String> mutants() {
+        return MUTANTS.stream();
+    }
+
+    private static Forked run(String mutant) throws Exception {
+        return Forked.sim(
+                List.of("-Dholdfast.mutants=" + mutant, "-XX:TieredStopAtLevel=1"),
+                List.of("--count", "" + HISTORIES, "--threads", "1"));
+    }
+
+    @ParameterizedTest
+    @MethodSource("mutants")
+    void isCaught(String mutant) throws Exception {
+        Forked forked = RUNS.get(MUTANTS.indexOf(mutant)).get();
+        assertEquals(1, forked.exitCode(), forked.output());
+        String verdict = forked.output().lines().findFirst().orElseThrow();
+        assertTrue(verdict.startsWith("seed "), forked.output());
+        System.out.println(
+                mutant + " caught, " + verdict.substring(0, Math.min(120, verdict.length())));
+    }
+
+    @Test
+    void withoutAMistakeTheSameSeedsPass() {
+        Batch batch = Batch.run(1, HISTORIES, 600, 1, 1);
+        assertEquals(
+                List.of(),
+                batch.failures().stream().map(f -> Sim.command(f.seed())).toList(),
+                batch::summary);
+    }
+
+    @AfterAll
+    static void end() {
+        TWO.shutdownNow();
+    }
+}
