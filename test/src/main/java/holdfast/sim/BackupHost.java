@@ -93,7 +93,6 @@ final class BackupHost implements BackupEffects {
     void start() {
         // What a killed daemon had written and not synced must not be taken for durable.
         journal.syncNow();
-        base.syncNow();
         incarnation++;
         life++;
         backup = open(durableBase, durableBlank, incarnation, this, journal, durableBase);

@@ -675,7 +675,8 @@ final class PrimaryHost implements PrimaryEffects {
 
     @Override
     public void wakeReader() {
-        if (!readDue) {
+        // The daemon's shell asks at once, others only when their reader has come round.
+        if (!readDue && (!scenario.eagerReader() || primary.wantsRead())) {
             readDue = true;
             later(random.nextLong(20_000), this::readSome);
         }
@@ -683,6 +684,9 @@ final class PrimaryHost implements PrimaryEffects {
 
     private void readSome() {
         readDue = false;
+        if (primary.isFailed()) {
+            return;
+        }
         for (ReadRun run = primary.nextRead(); run != null; run = primary.nextRead()) {
             ReadRun wanted = run;
             reading++;

@@ -34,6 +34,7 @@ record Scenario(
         long backupDiskNanos,
         boolean blank,
         boolean startsFilled,
+        boolean eagerReader,
         int cutFate,
         List<Strike> strikes) {
     enum Fault {
@@ -164,6 +165,7 @@ record Scenario(
                 pick(r, 700, 3000, 20000, 200000),
                 pick(r, 20, 200, 2000) * 1000L,
                 pick(r, 50, 1000, 10000, 40000) * 1000L,
+                r.nextBoolean(),
                 r.nextBoolean(),
                 r.nextBoolean(),
                 r.nextInt(4),

@@ -160,6 +160,7 @@ final class Simulation {
         }
         note("equal after", quiet, 0);
         if (primary.isDiskFailed()) {
+            drain(agenda.nowNanos() + 60_000_000_000L);
             if (backup.isUp()) {
                 backup.checkAll("the end, with a failed disk");
             }
@@ -177,6 +178,29 @@ final class Simulation {
             agenda.step();
         }
         sameImage("the settled base", truth.image(), backup.baseImage());
+    }
+
+    /// R11: what was buffered when the disk failed still reaches the copy, unless an epoch would be
+    /// needed.
+    private void drain(long patience) {
+        while (true) {
+            agenda.step();
+            if (primary.isUp()
+                    && backup.isUp()
+                    && primary.primary().state() == ReplicationState.ESTABLISHED) {
+                if (backup.backup().committed().equals(primary.primary().position())) {
+                    reached(Rare.FAILED_DISK_DRAINED);
+                    return;
+                }
+                if (agenda.nowNanos() > patience) {
+                    throw new Violation(
+                            "LIV",
+                            "the buffer is not drained after the disk failed: " + describe());
+                }
+            } else if (agenda.nowNanos() > patience) {
+                return;
+            }
+        }
     }
 
     private void sameImage(String what, byte[] expected, byte[] found) {

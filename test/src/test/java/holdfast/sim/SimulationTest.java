@@ -16,8 +16,8 @@ class SimulationTest {
 
     @Test
     void everyPromiseHoldsInEveryHistory() {
-        // Four times what an idle machine with two cores takes.
-        Batch batch = Batch.run(1, HISTORIES, Math.max(60, HISTORIES / 10), 5, 2);
+        // Ten times what an idle machine with two cores takes.
+        Batch batch = Batch.run(1, HISTORIES, Math.max(150, HISTORIES / 10), 5, 2);
         System.out.print(batch.summary());
         assertEquals(
                 List.of(),
@@ -31,12 +31,12 @@ class SimulationTest {
         }
     }
 
-    /// One seed for each bug that it found: with the mend taken back, these fail. In order: a roll
-    /// past an epoch whose commit is not durable; staged blocks dropped with the link while their
-    /// commit is on its way; a reserve without every segment's gap; a trim's loss, and that of
-    /// blocks being compared, not reported; zeroes not sent to a copy that was blank no longer.
+    /// Seeds that fail when a mend is taken back, in order: a roll past an epoch whose commit is
+    /// not durable; staged blocks dropped with the link while their commit is on its way; a trim's
+    /// loss, and that of blocks being compared, not reported; zeroes not sent to a copy that was
+    /// blank no longer.
     @ParameterizedTest
-    @ValueSource(longs = {10, 52, 1040, 5, 141, 325})
+    @ValueSource(longs = {10, 395, 5, 172, 556})
     void aHistoryThatOnceFailedHolds(long seed) {
         assertNull(Simulation.run(seed).violation());
     }

@@ -82,7 +82,20 @@ public final class JournalFiles implements AutoCloseable {
         files.findSegments();
         files.free(neededFrom);
         files.requireWhole(neededFrom / segmentBytes);
+        files.syncAll();
         return files;
+    }
+
+    /// What a killed process had written and not synced reads back, and recovery would take it for
+    /// durable: so it is made durable first.
+    private void syncAll() throws DeviceException {
+        for (long number : segments) {
+            try (RawFile file = RawFile.open(segment(number).toString(), Native.O_RDWR, 0)) {
+                file.sync();
+            }
+        }
+        namesChanged = true;
+        syncNames();
     }
 
     private void makeDirectory() throws DeviceException {

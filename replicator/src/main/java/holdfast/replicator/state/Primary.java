@@ -1139,6 +1139,7 @@ public final class Primary {
     private Frame.Data nextSync() {
         while (ready.poll() instanceof Content content) {
             BlockRun run = content.run();
+            readyBytes -= content.data() == null ? 0 : content.data().remaining();
             fx.wakeReader();
             if (content.data() == null && untouched.runEnd(run.first(), run.count()) == run.end()) {
                 continue; // It reads zero there already.
@@ -1152,7 +1153,6 @@ public final class Primary {
                 return new Frame.SyncZero(
                         0, sequence, run.offsetBytes(), run.lengthBytes(config.sizeBytes));
             }
-            readyBytes -= content.data().remaining();
             return new Frame.SyncBlocks(0, sequence, run.offsetBytes(), content.data());
         }
         if (reading.isEmpty() && dirty.next(cursor) < 0) {
