@@ -316,7 +316,7 @@ class ControlServerTest {
         // The places are given back as the handlers notice; each try is answered one way or the
         // other.
         while (exchange("GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n").isEmpty()) {
-            Thread.onSpinWait();
+            Thread.yield();
         }
     }
 
