@@ -29,6 +29,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 
 @Timeout(60)
 class ControlServerTest {
@@ -316,7 +317,7 @@ class ControlServerTest {
         // The places are given back as the handlers notice; each try is answered one way or the
         // other.
         while (exchange("GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n").isEmpty()) {
-            Thread.yield();
+            LockSupport.parkNanos(1_000_000);
         }
     }
 
