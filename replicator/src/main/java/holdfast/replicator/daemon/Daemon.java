@@ -65,6 +65,9 @@ import java.util.concurrent.TimeUnit;
 /// One node: opens what its settings and its state directory name, serves it until it is told to
 /// stop, and closes it again. Start is recovery; a clean stop only makes it shorter.
 public final class Daemon implements ControlApi, AutoCloseable {
+    /// A command that needs the peer waits so long for a link that is about to come up.
+    static final Duration CONNECTING = Duration.ofSeconds(10);
+
     private static final Duration TICK = Duration.ofMillis(100);
 
     /// Bulk reading may run ahead of a limited wire: what compresses well is read faster than sent.
@@ -359,6 +362,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                     inviter.nodeName(),
                     Optional.of(inviter.address()));
             endpoint.dial(inviter.address());
+            link.awaitSession(inviter.nodeName(), CONNECTING);
             return new JoinReply(
                     inviter.nodeName(), inviter.pin().fingerprint(), inviter.address().toString());
         } catch (PairingException e) {

@@ -9,11 +9,13 @@ import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
 import holdfast.tunnel.wire.TrafficClass;
 
+import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 
 /// Hands what comes over the link to the resources it concerns, and gives each resource its place
 /// on the session. Called from the link's event loop: nothing here waits.
@@ -45,6 +47,15 @@ final class Link implements LinkHandler {
 
     Optional<PeerSession> session(String peer) {
         return Optional.ofNullable(sessions.get(peer));
+    }
+
+    /// Waits a bounded time for a session with the peer; for callers that may block.
+    Optional<PeerSession> awaitSession(String peer, Duration limit) {
+        long deadline = System.nanoTime() + limit.toNanos();
+        while (session(peer).isEmpty() && System.nanoTime() < deadline) {
+            LockSupport.parkNanos(20_000_000);
+        }
+        return session(peer);
     }
 
     Optional<LinkSession> linkSession(String peer) {

@@ -241,7 +241,7 @@ final class ResourceManager implements Link.Resources {
                                                 "join hf1:...",
                                                 "at the other host: holdfast invite"));
         PeerSession session =
-                link.session(peer.name())
+                link.awaitSession(peer.name(), Daemon.CONNECTING)
                         .orElseThrow(
                                 () ->
                                         shared.problem(
