@@ -222,6 +222,10 @@ final class PrimaryHost implements PrimaryEffects {
     }
 
     private void drain(int rounds, Runnable then) {
+        if (diskFailed) {
+            stopping = false; // A failed disk has no clean end.
+            return;
+        }
         if (inFlight > 0 || reading > 0) {
             if (rounds == 20) {
                 sessionDown(link);
