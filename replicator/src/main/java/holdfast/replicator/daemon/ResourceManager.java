@@ -57,6 +57,7 @@ final class ResourceManager implements Link.Resources {
     private final Supplier<NodeSettings> node;
     private final PeerBook peers;
     private final Path directory;
+    private final KernelDevice kernel = new KernelDevice();
     private final SortedMap<String, LocalResource> byName = new ConcurrentSkipListMap<>();
     private Link link;
     private volatile boolean stopping;
@@ -324,7 +325,9 @@ final class ResourceManager implements Link.Resources {
                 answer.holds().isEmpty() ? Optional.empty() : Optional.of(answer.holds()),
                 journal,
                 seconds,
-                Optional.of("/dev/holdfast/%s /MOUNTPOINT auto _netdev,nofail 0 2".formatted(name)),
+                Optional.of(
+                        "/dev/holdfast/%s /MOUNTPOINT auto _netdev,nofail,x-systemd.requires=holdfast.service 0 2"
+                                .formatted(name)),
                 List.of(),
                 answer.holds().isEmpty() ? Optional.empty() : Optional.of(confirm));
     }
@@ -632,20 +635,38 @@ final class ResourceManager implements Link.Resources {
             throw refused(Role.PRIMARY, name + " was not attached", "doctor", e.getMessage());
         }
         shared.events().of(name).accept("attached", "exported on " + primary.socket());
+        List<String> notes = new ArrayList<>();
+        Optional<String> device = Optional.empty();
+        if (kernel.isThere()) {
+            try {
+                device = Optional.of(kernel.connect(name, primary.socket()).toString());
+            } catch (IOException e) {
+                notes.add("the kernel's device was not connected: " + e.getMessage());
+            }
+        } else {
+            notes.add(
+                    "this kernel has no nbd device (modprobe nbd): use the export with any NBD"
+                            + " client, for example nbdfuse or a virtual machine");
+        }
         return new ControlApi.AttachReply(
                 name,
                 Reporter.uri(name, primary.socket().toString()),
                 primary.socket().toString(),
-                Optional.empty(),
-                Files.exists(Path.of("/sys/module/nbd"))
-                        ? List.of()
-                        : List.of(
-                                "this kernel has no nbd: use the export with any NBD client, for"
-                                        + " example nbdfuse or a virtual machine"));
+                device,
+                notes);
     }
 
     ControlApi.Done detach(String name) throws ProblemException {
         LocalPrimary primary = getPrimary(name);
+        try {
+            kernel.disconnect(name);
+        } catch (IOException e) {
+            throw refused(
+                    Role.PRIMARY,
+                    name + " is in use, nothing changed",
+                    "detach " + name,
+                    e.getMessage());
+        }
         int clients = primary.resource().map(PrimaryResource::clients).orElse(0);
         if (clients > 0) {
             throw refused(
