@@ -23,6 +23,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
 
 /// The mailbox, the journal and the base around a [Backup]. It decides nothing.
@@ -59,6 +60,7 @@ final class BackupResource {
     private long lastBaseSequence;
     private long unsyncedBaseBytes;
     private boolean baseDirty;
+    private boolean stopping;
     private ByteBuffer compareBuffer = ByteBuffer.allocateDirect(0);
 
     /// What the mailbox knew when it was last empty.
@@ -134,6 +136,9 @@ final class BackupResource {
                 () -> {
                     if (hello.role() != Role.PRIMARY.ordinal() + 1) {
                         return;
+                    }
+                    if (peer == session && hello.diskState() == DiskState.FAILED.ordinal()) {
+                        return; // It still drains what it has buffered (R11).
                     }
                     if (peer == session && stream != 0) {
                         peer.drop(stream);
@@ -305,6 +310,9 @@ final class BackupResource {
     }
 
     private void lookForRoll() {
+        if (stopping) {
+            return;
+        }
         Backup.Roll roll = backup.startRoll(false);
         if (roll != null) {
             roll(roll);
@@ -324,34 +332,37 @@ final class BackupResource {
                         return;
                     }
                     roll(roll);
-                    mailbox.post(() -> settleAgain(settled));
+                    whenRolled(() -> settled.complete(backup.isSettled()));
                 });
         return settled.join();
     }
 
-    private void settleAgain(CompletableFuture<Boolean> settled) {
-        if (backup.isRolling()) {
-            pool.execute(
-                    () -> {
-                        java.util.concurrent.locks.LockSupport.parkNanos(5_000_000);
-                        mailbox.post(() -> settleAgain(settled));
-                    });
-        } else {
-            settled.complete(backup.isSettled());
-        }
-    }
-
-    /// Ends it: nothing is taken in any more and the files are closed by their owner afterwards.
+    /// Ends it: nothing is taken in or rolled any more when this returns, and the files may be
+    /// closed by their owner.
     void stop() {
         CompletableFuture<Void> stopped = new CompletableFuture<>();
         mailbox.post(
                 () -> {
                     session = null;
+                    stopping = true;
                     backup.sessionDown();
-                    stopped.complete(null);
+                    whenRolled(() -> stopped.complete(null));
                 });
         stopped.join();
         appends.close();
+    }
+
+    /// Runs a task in the mailbox once no roll-forward is under way.
+    private void whenRolled(Runnable then) {
+        if (backup.isRolling()) {
+            pool.execute(
+                    () -> {
+                        LockSupport.parkNanos(5_000_000);
+                        mailbox.post(() -> whenRolled(then));
+                    });
+        } else {
+            then.run();
+        }
     }
 
     private final class Effects implements BackupEffects {

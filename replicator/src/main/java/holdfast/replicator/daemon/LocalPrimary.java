@@ -174,12 +174,11 @@ final class LocalPrimary implements LocalResource {
         }
         now.resource().stopClients();
         now.server().close(CLIENTS_LIMIT);
-        Position last = now.resource().look(Primary::position);
-        boolean failed = now.resource().look(Primary::isFailed);
-        Primary.Attached end = now.resource().detach();
         attached = null;
         try {
-            if (!failed) {
+            Primary.Attached end = now.resource().detach();
+            Position last = now.resource().look(Primary::position);
+            if (!now.resource().look(Primary::isFailed)) {
                 now.device().sync();
                 dir.detached(end, last, byOperator);
             }

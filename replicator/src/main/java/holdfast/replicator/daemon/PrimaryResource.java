@@ -21,12 +21,15 @@ import holdfast.replicator.state.ReplicationState;
 import holdfast.tunnel.link.Compression;
 import holdfast.tunnel.wire.Frame;
 
+import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BiConsumer;
 
@@ -36,6 +39,8 @@ import java.util.function.BiConsumer;
 /// A connection's thread writes inline: decide under the lock, write, tell the outcome under the
 /// lock. Whatever waited meanwhile, flushes and the reading for the peer run on the pool.
 final class PrimaryResource implements Export {
+    private static final Duration IDLE_LIMIT = Duration.ofSeconds(10);
+
     private final String name;
     private final BlockDevice device;
     private final Executor pool;
@@ -488,15 +493,26 @@ final class PrimaryResource implements Export {
         }
     }
 
-    /// Everything was answered: what the peer may lack.
-    Primary.Attached detach() {
-        lock.lock();
-        try {
-            stopped = true;
-            leaveSession();
-            return primary.detach();
-        } finally {
-            unlock();
+    /// No client is there any more: what the peer may lack.
+    ///
+    /// @throws IOException if something is still in flight after some seconds: a disk hangs
+    Primary.Attached detach() throws IOException {
+        long deadline = System.nanoTime() + IDLE_LIMIT.toNanos();
+        while (true) {
+            lock.lock();
+            try {
+                stopped = true;
+                leaveSession();
+                if (primary.isIdle()) {
+                    return primary.detach();
+                }
+            } finally {
+                unlock();
+            }
+            if (System.nanoTime() > deadline) {
+                throw new IOException("the disk does not answer: requests are still in flight");
+            }
+            LockSupport.parkNanos(5_000_000);
         }
     }
 

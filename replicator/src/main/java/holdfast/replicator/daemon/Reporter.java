@@ -13,6 +13,7 @@ import holdfast.throttle.RateCalendar;
 import holdfast.throttle.Rates;
 import holdfast.tunnel.link.LinkSession;
 import holdfast.tunnel.link.LinkStats;
+import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
@@ -100,13 +101,7 @@ final class Reporter {
         boolean hasCopy = !committed.isNone();
         Instant now = Instant.now();
         Optional<Instant> until =
-                seen.filter(_ -> hasCopy)
-                        .map(
-                                each ->
-                                        each.figures().oldestMillis() == Long.MAX_VALUE
-                                                ? now
-                                                : Instant.ofEpochMilli(
-                                                        each.figures().oldestMillis()));
+                hasCopy ? Optional.of(copyTime(resource, seen, committed, now)) : Optional.empty();
         ReplicationState state = seen.map(Seen::state).orElse(ReplicationState.OFF);
         return new StatusReport.Resource(
                 resource.name(),
@@ -142,6 +137,26 @@ final class Reporter {
                 Optional.empty(),
                 List.of(),
                 trouble(seen, attached.isPresent(), resource));
+    }
+
+    /// The moment up to which the copy has everything. Where nobody knows how old the oldest
+    /// missing write is, the attach that began the copy's generation: never younger than the truth.
+    private static Instant copyTime(
+            LocalPrimary resource, Optional<Seen> seen, Position committed, Instant now) {
+        long oldest = seen.map(each -> each.figures().oldestMillis()).orElse(0L);
+        if (oldest == Long.MAX_VALUE) {
+            return now;
+        }
+        if (oldest > 0) {
+            return Instant.ofEpochMilli(oldest);
+        }
+        return Instant.ofEpochMilli(
+                resource.dir()
+                        .superblock()
+                        .ancestry()
+                        .find(committed.generation())
+                        .map(Ancestry.Entry::wallMillis)
+                        .orElse(0L));
     }
 
     /// What is read of the deciding object in one moment.

@@ -1361,6 +1361,11 @@ public final class Primary {
                 epochsCommitted);
     }
 
+    /// Whether no piece and no read of an epoch is in flight or parked.
+    public boolean isIdle() {
+        return lock.heldCount() + lock.waitingCount() + waitForRoom.size() == 0;
+    }
+
     /// Ends the resource's life here and says what must be kept: nothing is in flight any more,
     /// what the peer may lack is in the two sets (R9: what is left in the buffer becomes bits).
     ///
