@@ -58,7 +58,15 @@ public final class Holdfast {
     }
 
     public static void main(String[] args) {
-        System.exit(run(args, Terminal.ofProcess()));
+        int code;
+        try {
+            code = run(args, Terminal.ofProcess());
+        } catch (Throwable e) {
+            // Also an Error ends the process, or a daemon whose start failed half-way would live on in its other threads.
+            e.printStackTrace();
+            code = ExitCode.FAILED.number();
+        }
+        System.exit(code);
     }
 
     /// Runs one command.
