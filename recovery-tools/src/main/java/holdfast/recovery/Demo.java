@@ -209,7 +209,7 @@ final class Demo implements Callable<Integer> {
         return path.startsWith(here) ? here.relativize(path).toString() : launcher;
     }
 
-    private static void delete(Path directory) {
+    static void delete(Path directory) {
         try (Stream<Path> all = Files.walk(directory)) {
             for (Path path : all.sorted(Comparator.reverseOrder()).toList()) {
                 Files.deleteIfExists(path);

@@ -102,10 +102,10 @@ final class Sentences {
         String peer = r.peer().orElseThrow();
         String start = "%s has no copy yet: ".formatted(r.name());
         var progress = r.progress();
-        if (r.connection().equals("STANDALONE")) {
+        if (isStandalone(r)) {
             return start
-                    + "%s was told not to connect. Next: holdfast connect %s."
-                            .formatted(node.name(), r.name());
+                    + "%s was told not to connect. Next: holdfast connect%s."
+                            .formatted(node.name(), connectArgument(r));
         }
         if (!r.isConnected()) {
             String soFar = progress.map(p -> p.percent() + " % " + verb + ", ").orElse("");
@@ -140,14 +140,27 @@ final class Sentences {
 
     private String away(StatusReport.Resource r) {
         String peer = r.peer().orElseThrow();
-        if (r.connection().equals("STANDALONE")) {
-            return " %s is not connected to %s because it was told so. Next: holdfast connect %s."
-                    .formatted(node.name(), peer, r.name());
+        if (isStandalone(r)) {
+            return " %s is not connected to %s because it was told so. Next: holdfast connect%s."
+                    .formatted(node.name(), peer, connectArgument(r));
         }
         if (r.isConnected()) {
             return "";
         }
         return awayFor().map(s -> " %s has been away for %s.".formatted(peer, s)).orElse("");
+    }
+
+    /// Told not to connect: this resource alone, or the whole link.
+    private boolean isStandalone(StatusReport.Resource r) {
+        return r.connection().equals("STANDALONE") || isLinkStandalone();
+    }
+
+    private boolean isLinkStandalone() {
+        return link.filter(l -> l.connection().equals("STANDALONE")).isPresent();
+    }
+
+    private String connectArgument(StatusReport.Resource r) {
+        return isLinkStandalone() ? "" : " " + r.name();
     }
 
     private Optional<String> awayFor() {

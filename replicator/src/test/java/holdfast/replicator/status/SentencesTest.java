@@ -73,6 +73,12 @@ class SentencesTest {
                                 + " failed: EIO at byte 4096.",
                         primary().trouble("the disk failed: EIO at byte 4096")),
                 Arguments.of(
+                        "If this server vanished now you would lose 4 s (3.6 MiB) of home. server is not connected to"
+                                + " backup because it was told so. Next: holdfast connect.",
+                        "server",
+                        Optional.of(Samples.link("backup", "STANDALONE", 22)),
+                        primary().connection("CONNECTING").behind(892, 3_700_000, 4)),
+                Arguments.of(
                         "home runs at backup. There is no second copy.",
                         "backup",
                         Optional.empty(),
