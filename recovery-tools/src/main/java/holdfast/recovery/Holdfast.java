@@ -62,7 +62,8 @@ public final class Holdfast {
         try {
             code = run(args, Terminal.ofProcess());
         } catch (Throwable e) {
-            // Also an Error ends the process, or a daemon whose start failed half-way would live on in its other threads.
+            // Also an Error ends the process, or a daemon whose start failed half-way would live on
+            // in its other threads.
             e.printStackTrace();
             code = ExitCode.FAILED.number();
         }

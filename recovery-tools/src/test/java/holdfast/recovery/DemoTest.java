@@ -5,6 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.control.NodePaths;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -18,10 +24,6 @@ import java.util.Random;
 import java.util.concurrent.Callable;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
 /// The demonstration as a user runs it without a terminal: real daemons in processes of their own.
 @Timeout(300)
@@ -50,7 +52,14 @@ class DemoTest {
         List<Callable<Ended>> demos =
                 List.of(
                         () -> run("demo", "--dir", directory.resolve("a").toString()),
-                        () -> run("demo", "--json", "--dir", directory.resolve("b").toString(), "--image", image.toString()));
+                        () ->
+                                run(
+                                        "demo",
+                                        "--json",
+                                        "--dir",
+                                        directory.resolve("b").toString(),
+                                        "--image",
+                                        image.toString()));
         List<Ended> ended = new ArrayList<>();
         try (var both = Executors.newFixedThreadPool(2)) {
             for (Future<Ended> demo : both.invokeAll(demos)) {
@@ -63,11 +72,16 @@ class DemoTest {
         assertTrue(told.contains("opened with the link cut"), told);
         assertFalse(told.contains("NOT"), told);
         assertEquals(0, ended.getLast().code(), ended.getLast().out());
-        assertTrue(ended.getLast().out().startsWith("{\n  \"right\": true,"), ended.getLast().out());
+        assertTrue(
+                ended.getLast().out().startsWith("{\n  \"right\": true,"), ended.getLast().out());
         for (String site : List.of("a/server", "a/backup", "b/server", "b/backup")) {
-            assertFalse(DaemonProcess.answers(NodePaths.under(directory.resolve(site))), site + " still runs");
+            assertFalse(
+                    DaemonProcess.answers(NodePaths.under(directory.resolve(site))),
+                    site + " still runs");
         }
-        assertTrue(java.util.Arrays.equals(content, Files.readAllBytes(image)), "the user's image is not touched");
+        assertTrue(
+                java.util.Arrays.equals(content, Files.readAllBytes(image)),
+                "the user's image is not touched");
     }
 
     @Test
