@@ -47,6 +47,9 @@ final class Demo implements Callable<Integer> {
             description = "Replicate a copy of this disk image.")
     private Optional<Path> image;
 
+    /// Ctrl-C was typed: a daemon that does not answer any more is no news.
+    private static volatile boolean stopping;
+
     private record Result(
             boolean right, List<String> wrong, String directory, DemoStory.Outcome outcome) {}
 
@@ -60,7 +63,13 @@ final class Demo implements Callable<Integer> {
         Terminal terminal = holdfast.json() ? onStandardError() : holdfast.terminal();
         var story = new DemoStory(terminal, directory, image);
         boolean[] keep = {true};
-        Thread hook = Thread.ofPlatform().unstarted(() -> end(story, directory, keep[0]));
+        Thread hook =
+                Thread.ofPlatform()
+                        .unstarted(
+                                () -> {
+                                    stopping = true;
+                                    end(story, directory, keep[0]);
+                                });
         Runtime.getRuntime().addShutdownHook(hook);
         boolean told = false;
         try {
@@ -75,7 +84,7 @@ final class Demo implements Callable<Integer> {
                         "");
             }
             if (terminal.interactive()) {
-                stay(story, terminal);
+                stay(story, terminal, summary(outcome));
             }
             return (outcome.isRight() ? ExitCode.DONE : ExitCode.DIFFERENT).number();
         } finally {
@@ -164,7 +173,8 @@ final class Demo implements Callable<Integer> {
     }
 
     /// Live status until Ctrl-C, which runs the shutdown hook.
-    private static void stay(DemoStory story, Terminal terminal) throws InterruptedException {
+    private static void stay(DemoStory story, Terminal terminal, String summary)
+            throws InterruptedException {
         String program = program();
         String server = program + " --root " + story.server().paths().root().orElseThrow();
         String backup = program + " --root " + story.backup().paths().root().orElseThrow();
@@ -191,9 +201,12 @@ final class Demo implements Callable<Integer> {
             try {
                 status = StatusTable.of(story.server().api().status(), ZoneId.systemDefault());
             } catch (ProblemException e) {
+                if (stopping) {
+                    return;
+                }
                 status = e.problem().text();
             }
-            terminal.refresh(status + hints);
+            terminal.refresh(status + summary + hints);
             Thread.sleep(1000);
         }
     }

@@ -15,7 +15,7 @@ import java.nio.charset.StandardCharsets;
 /// @param in answers to prompts
 /// @param interactive a person reads `out` and types into `in`
 public record Terminal(PrintWriter out, PrintWriter err, BufferedReader in, boolean interactive) {
-    private static final String HOME_AND_CLEAR = "\u001b[H\u001b[2J\u001b[3J";
+    private static final String HOME_AND_CLEAR = "\u001b[H\u001b[2J";
     private static final String CLEAR_LINE = "\r\u001b[K";
 
     // Null again since JDK 25 when there is no terminal, which the check does not know.
