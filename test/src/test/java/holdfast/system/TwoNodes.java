@@ -30,14 +30,22 @@ final class TwoNodes implements AutoCloseable {
     Daemon backup;
 
     TwoNodes(Path dir) throws Exception {
+        this(dir, "", "");
+    }
+
+    /// @param serverToml more of the settings of the server, tables and all
+    TwoNodes(Path dir, String serverToml, String backupToml) throws Exception {
         this.dir = dir;
         this.serverPaths = NodePaths.under(dir.resolve("server"));
         this.backupPaths = NodePaths.under(dir.resolve("backup"));
         this.port = freePort();
-        make(serverPaths, "[node]\nname = \"server\"\n");
+        make(serverPaths, "[node]\nname = \"server\"\n" + serverToml);
         make(
                 backupPaths,
-                "[node]\nname = \"backup\"\n[link]\nlisten = \"127.0.0.1:" + port + "\"\n");
+                "[node]\nname = \"backup\"\n[link]\nlisten = \"127.0.0.1:"
+                        + port
+                        + "\"\n"
+                        + backupToml);
         startBackup();
         startServer();
     }
@@ -79,13 +87,13 @@ final class TwoNodes implements AutoCloseable {
         pair("127.0.0.1:" + port);
     }
 
-    ControlApi.AddRequest addRequest(String name, Path disk) {
+    ControlApi.AddRequest addRequest(String name, Path disk, long journalBytes) {
         return new ControlApi.AddRequest(
                 name,
                 disk.toString(),
                 Optional.empty(),
                 Optional.empty(),
-                Optional.of(64L << 20),
+                Optional.of(journalBytes),
                 false,
                 Optional.empty());
     }
@@ -94,7 +102,11 @@ final class TwoNodes implements AutoCloseable {
     ///
     /// @return its NBD URI
     String addAndAttach(String name, Path disk) throws Exception {
-        server.add(addRequest(name, disk));
+        return addAndAttach(name, disk, 64L << 20);
+    }
+
+    String addAndAttach(String name, Path disk, long journalBytes) throws Exception {
+        server.add(addRequest(name, disk, journalBytes));
         return server.attach(new ControlApi.NameRequest(name)).uri();
     }
 

@@ -736,8 +736,7 @@ public final class Backup {
     // ----------------------------------------------------------------------------------
 
     private boolean rollIsDue() {
-        return everCommitted
-                && !rolling
+        return !rolling
                 && !failed
                 && views.isEmpty()
                 && rollTarget() > base.watermark()
@@ -752,17 +751,14 @@ public final class Backup {
     ///
     /// @param settle also when the journal has room enough
     public Roll startRoll(boolean settle) {
+        // Before the first point there is nothing to roll, but room that abandoned epochs took.
         boolean possible =
-                everCommitted
-                        && !rolling
-                        && !failed
-                        && views.isEmpty()
-                        && rollTarget() > base.watermark();
+                !rolling && !failed && views.isEmpty() && rollTarget() > base.watermark();
         if (!possible || !(settle || wantsRoom() || rollIsDue())) {
             return null;
         }
         rolling = true;
-        return new Roll(index.copy(), new Base(rollTarget(), committed, true, ancestry));
+        return new Roll(index.copy(), new Base(rollTarget(), committed, everCommitted, ancestry));
     }
 
     private boolean wantsRoom() {

@@ -755,6 +755,13 @@ public final class Primary {
             return;
         }
         if (reply.missingBytes() > 0) {
+            if (state == ReplicationState.SYNC_SOURCE && isForAnotherPass()) {
+                // Much was written since the pass ended, and there is no point yet to protect.
+                thaw();
+                state = ReplicationState.FIRST_SYNC;
+                nextPass();
+                return;
+            }
             if (missingBytes == 0) {
                 fx.event(
                         "paused",
@@ -1158,18 +1165,28 @@ public final class Primary {
         if (reading.isEmpty() && dirty.next(cursor) < 0) {
             // The pass is over. What is left becomes the first epoch when the journal holds it,
             // else another pass (R19).
-            if (dirty.count() * Backup.EPOCH_BLOCK_BYTES <= peer.journalBytes() / 2) {
-                if (syncInFlight.isEmpty()) {
-                    state = ReplicationState.AHEAD;
-                    return nextLive();
-                }
-            } else {
-                cursor = 0;
-                bulkTotalBlocks = dirty.count();
-                fx.wakeReader();
+            if (isForAnotherPass()) {
+                nextPass();
+            } else if (syncInFlight.isEmpty()) {
+                state = ReplicationState.AHEAD;
+                return nextLive();
             }
         }
         return null;
+    }
+
+    /// Whether the first sync has more left than becomes the first epoch.
+    private boolean isForAnotherPass() {
+        return !peer.everCommitted()
+                && committed.isNone()
+                && (dirty.count() + frozen.count()) * Backup.EPOCH_BLOCK_BYTES
+                        > peer.journalBytes() / 2;
+    }
+
+    private void nextPass() {
+        cursor = 0;
+        bulkTotalBlocks = dirty.count();
+        fx.wakeReader();
     }
 
     private Frame.Data beginEpoch() {
