@@ -42,7 +42,9 @@ import holdfast.tunnel.link.WireLimiter;
 import holdfast.tunnel.wire.TrafficClass;
 
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.NetworkInterface;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -331,7 +333,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                             .map(HostPort::parse)
                             .orElseGet(() -> HostPort.parse(settings.listen().get().toString()));
             if (settings.listen().isEmpty()) {
-                setNode("link", "listen", "\"0.0.0.0:" + address.port() + "\"");
+                setNode("link", "listen", "\"" + listenFor(address) + "\"");
                 listenAndDial();
             }
             Duration validity =
@@ -350,6 +352,25 @@ public final class Daemon implements ControlApi, AutoCloseable {
                     "invite --address HOST:PORT",
                     e.getMessage());
         }
+    }
+
+    /// The address that an invitation names, when it is one of this host; behind NAT, or where the
+    /// name leads elsewhere, all of them, which the event says.
+    private HostPort listenFor(HostPort invited) {
+        try {
+            for (InetAddress each : InetAddress.getAllByName(invited.host())) {
+                if (each.isLoopbackAddress() || NetworkInterface.getByInetAddress(each) != null) {
+                    return new HostPort(each.getHostAddress(), invited.port());
+                }
+            }
+        } catch (IOException e) {
+            // The peer may know a name that this host does not.
+        }
+        events.node(
+                "listening",
+                "%s is no address of this host: port %d is opened on all of them"
+                        .formatted(invited.host(), invited.port()));
+        return new HostPort("0.0.0.0", invited.port());
     }
 
     @Override
@@ -560,6 +581,8 @@ public final class Daemon implements ControlApi, AutoCloseable {
                         new PeerBook.Entry(
                                 each.name(), each.id(), each.pin(), each.address(), connect));
                 if (!connect) {
+                    link.linkSession(each.name())
+                            .ifPresent(at -> at.close("an operator has disconnected it"));
                     each.address().map(HostPort::parse).ifPresent(endpoint::stopDialing);
                 }
             }
@@ -597,15 +620,29 @@ public final class Daemon implements ControlApi, AutoCloseable {
                         shared.budget().limitBytes());
         List<StatusReport.Resource> list = new ArrayList<>();
         for (LocalResource each : resources.all()) {
-            list.add(reporter.resource(each, resources.isStandalone(each)));
+            list.add(reporter.resource(each, isApart(each)));
         }
         return StatusReport.of(
                 node, linkReport(now), list, settingsDiffer(), ZoneId.systemDefault());
     }
 
+    /// Whether the operator keeps the resource, or the whole link, disconnected.
+    private boolean isApart(LocalResource resource) {
+        return resources.isStandalone(resource)
+                || peers.entries().stream()
+                        .anyMatch(
+                                each ->
+                                        each.name().equals(resource.dir().facts().peer())
+                                                && !each.connect());
+    }
+
     private static String version() {
         String version = Daemon.class.getPackage().getImplementationVersion();
         return version == null ? "unpacked" : version;
+    }
+
+    private static String shown(InetSocketAddress address) {
+        return address.getHostString() + ":" + address.getPort();
     }
 
     private Optional<StatusReport.Link> linkReport(Instant now) {
@@ -615,8 +652,13 @@ public final class Daemon implements ControlApi, AutoCloseable {
                             Optional<LinkSession> session = link.linkSession(peer.name());
                             LinkStats stats = session.map(LinkSession::stats).orElse(null);
                             LinkStats.Traffic none = new LinkStats.Traffic(0, 0, 0);
-                            LinkStats.Traffic sent = stats == null ? none : stats.sent();
-                            LinkStats.Traffic received = stats == null ? none : stats.received();
+                            LinkStats.Traffic sent =
+                                    Link.sum(
+                                            link.sentBefore(), stats == null ? none : stats.sent());
+                            LinkStats.Traffic received =
+                                    Link.sum(
+                                            link.receivedBefore(),
+                                            stats == null ? none : stats.received());
                             Optional<String> dialled =
                                     settings.dial().map(Address::toString).or(peer::address);
                             return new StatusReport.Link(
@@ -624,11 +666,13 @@ public final class Daemon implements ControlApi, AutoCloseable {
                                     connection(peer),
                                     dialled.isPresent() ? "DIAL" : "LISTEN",
                                     dialled.orElseGet(
-                                            () -> listening.map(Object::toString).orElse("-")),
+                                            () -> listening.map(Daemon::shown).orElse("-")),
                                     stats == null
                                             ? started
                                             : Instant.ofEpochMilli(stats.connectedAtMillis()),
-                                    session.map(_ -> now),
+                                    session.isPresent()
+                                            ? Optional.of(now)
+                                            : link.lastContact(peer.name()),
                                     stats == null || stats.rttNanos() == 0
                                             ? Optional.empty()
                                             : Optional.of(stats.rttNanos() / 1e6),

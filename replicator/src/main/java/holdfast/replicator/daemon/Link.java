@@ -4,12 +4,14 @@ import holdfast.replicator.config.ResourceSettings;
 import holdfast.tunnel.link.Compression;
 import holdfast.tunnel.link.LinkHandler;
 import holdfast.tunnel.link.LinkSession;
+import holdfast.tunnel.link.LinkStats;
 import holdfast.tunnel.link.StreamSource;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
 import holdfast.tunnel.wire.TrafficClass;
 
 import java.time.Duration;
+import java.time.Instant;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -36,6 +38,11 @@ final class Link implements LinkHandler {
     private final java.util.concurrent.Executor pool;
     private final Events events;
     private final Map<String, Session> sessions = new ConcurrentHashMap<>();
+    private final Map<String, Instant> lastContacts = new ConcurrentHashMap<>();
+
+    // Written by the event loop alone.
+    private volatile LinkStats.Traffic sentBefore = new LinkStats.Traffic(0, 0, 0);
+    private volatile LinkStats.Traffic receivedBefore = new LinkStats.Traffic(0, 0, 0);
     private final Map<java.util.UUID, CompletableFuture<Frame.OfferReply>> offers =
             new ConcurrentHashMap<>();
 
@@ -43,6 +50,27 @@ final class Link implements LinkHandler {
         this.resources = resources;
         this.pool = pool;
         this.events = events;
+    }
+
+    /// When the last session with the peer ended.
+    Optional<Instant> lastContact(String peer) {
+        return Optional.ofNullable(lastContacts.get(peer));
+    }
+
+    /// What all sessions that have ended sent.
+    LinkStats.Traffic sentBefore() {
+        return sentBefore;
+    }
+
+    LinkStats.Traffic receivedBefore() {
+        return receivedBefore;
+    }
+
+    static LinkStats.Traffic sum(LinkStats.Traffic a, LinkStats.Traffic b) {
+        return new LinkStats.Traffic(
+                a.packets() + b.packets(),
+                a.rawBytes() + b.rawBytes(),
+                a.wireBytes() + b.wireBytes());
     }
 
     Optional<PeerSession> session(String peer) {
@@ -96,6 +124,10 @@ final class Link implements LinkHandler {
             return;
         }
         sessions.remove(session.peer());
+        lastContacts.put(session.peer(), Instant.now());
+        LinkStats stats = session.stats();
+        sentBefore = sum(sentBefore, stats.sent());
+        receivedBefore = sum(receivedBefore, stats.received());
         events.node("link-down", "the connection with " + session.peer() + " is gone: " + reason);
         for (LocalResource each : resources.ofPeer(session.peer())) {
             each.disconnect(mine);

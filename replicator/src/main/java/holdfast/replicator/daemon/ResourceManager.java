@@ -743,12 +743,15 @@ final class ResourceManager implements Link.Resources {
             return new ControlApi.RemoveReply(
                     false, request.name(), shared.node(), effects, confirm);
         }
-        if (!request.confirm().map(each -> matches(each, confirm)).orElse(false)) {
+        if (!request.confirm().map(confirm::equals).orElse(false)) {
             throw new ProblemException(
                     Problem.of(
                                     ExitCode.CONFIRMATION_NEEDED,
                                     shared.node(),
-                                    "removing " + request.name() + " has to be confirmed")
+                                    request.confirm().isEmpty()
+                                            ? "removing " + request.name() + " has to be confirmed"
+                                            : "%s confirms something else"
+                                                    .formatted(request.confirm().get()))
                             .withEvidence(effects.toArray(String[]::new))
                             .withNext(
                                     shared.command(
@@ -766,10 +769,6 @@ final class ResourceManager implements Link.Resources {
         }
         shared.events().of(request.name()).accept("removed", String.join("; ", effects));
         return new ControlApi.RemoveReply(true, request.name(), shared.node(), effects, confirm);
-    }
-
-    private static boolean matches(String typed, String confirm) {
-        return typed.equals(confirm);
     }
 
     private List<String> effects(LocalResource resource, boolean keepCopy) {
