@@ -56,7 +56,7 @@ final class TwoNodes implements AutoCloseable {
         }
     }
 
-    private static void make(NodePaths paths, String nodeToml) throws Exception {
+    static void make(NodePaths paths, String nodeToml) throws Exception {
         Files.createDirectories(paths.etc().resolve("conf.d"));
         Files.createDirectories(paths.state());
         Files.setPosixFilePermissions(paths.state(), PosixFilePermissions.fromString("rwx------"));
@@ -87,7 +87,7 @@ final class TwoNodes implements AutoCloseable {
         pair("127.0.0.1:" + port);
     }
 
-    ControlApi.AddRequest addRequest(String name, Path disk, long journalBytes) {
+    static ControlApi.AddRequest addRequest(String name, Path disk, long journalBytes) {
         return new ControlApi.AddRequest(
                 name,
                 disk.toString(),

@@ -676,7 +676,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                                     stats == null || stats.rttNanos() == 0
                                             ? Optional.empty()
                                             : Optional.of(stats.rttNanos() / 1e6),
-                                    Optional.empty(),
+                                    session.isPresent() ? Optional.empty() : endpoint.trouble(),
                                     Optional.empty(),
                                     sent.wireBytes(),
                                     sent.rawBytes(),

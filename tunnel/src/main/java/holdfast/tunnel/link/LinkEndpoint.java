@@ -108,6 +108,7 @@ public final class LinkEndpoint implements AutoCloseable {
     private final List<Channel> listeners = new ArrayList<>();
     private final Map<Connection, InetAddress> pending = new HashMap<>();
     private final Map<Event, Long> loggedAtNanos = new EnumMap<>(Event.class);
+    private volatile String trouble;
     private long lastSession;
     private boolean closed;
 
@@ -282,6 +283,11 @@ public final class LinkEndpoint implements AutoCloseable {
 
     public List<LinkSession> sessions() {
         return List.copyOf(sessions.values());
+    }
+
+    /// What went wrong last, in words; it may be over.
+    public Optional<String> trouble() {
+        return Optional.ofNullable(trouble);
     }
 
     public Counters counters() {
@@ -581,6 +587,7 @@ public final class LinkEndpoint implements AutoCloseable {
 
     /// Logs what may happen a thousand times a second, but not so often.
     void report(Event kind, String message) {
+        trouble = message;
         long now = System.nanoTime();
         Long last = loggedAtNanos.get(kind);
         if (last == null || now - last > LOG_EVERY_NANOS) {

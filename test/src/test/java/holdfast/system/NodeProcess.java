@@ -1,0 +1,99 @@
+package holdfast.system;
+
+import holdfast.replicator.control.ControlClient;
+import holdfast.replicator.control.NodePaths;
+import holdfast.replicator.control.ProblemException;
+import holdfast.replicator.status.StatusReport;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+
+/// A daemon in a process of its own, which can be killed at any moment.
+final class NodeProcess implements AutoCloseable {
+    final NodePaths paths;
+    final ControlClient api;
+    private final Path log;
+    private Process process;
+
+    NodeProcess(NodePaths paths) {
+        this.paths = paths;
+        this.api = new ControlClient(paths.run(), "");
+        this.log = paths.root().orElseThrow().resolve("daemon.log");
+    }
+
+    /// Starts it, without waiting for anything.
+    void start() throws IOException {
+        process =
+                new ProcessBuilder(
+                                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                                "--enable-native-access=ALL-UNNAMED",
+                                "-XX:TieredStopAtLevel=1",
+                                "-XX:+UseSerialGC",
+                                "-Xmx192m",
+                                "-cp",
+                                classPath(),
+                                "holdfast.recovery.Holdfast",
+                                "daemon",
+                                "--root",
+                                paths.root().orElseThrow().toString())
+                        .redirectErrorStream(true)
+                        .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()))
+                        .start();
+    }
+
+    static String classPath() {
+        return System.getProperty(
+                "surefire.test.class.path", System.getProperty("java.class.path"));
+    }
+
+    void awaitAnswer() {
+        TwoNodes.until("the daemon of " + paths.root().orElseThrow() + " answers", this::answers);
+    }
+
+    private boolean answers() throws IOException {
+        if (!process.isAlive()) {
+            throw new AssertionError(
+                    "the daemon ended by itself with %d\n%s"
+                            .formatted(process.exitValue(), logEnd()));
+        }
+        try {
+            api.status();
+            return true;
+        } catch (ProblemException e) {
+            return false;
+        }
+    }
+
+    /// Empty while the daemon is away, or has not opened the resource yet.
+    Optional<StatusReport.Resource> resource(String name) {
+        try {
+            return api.status().resource(name);
+        } catch (ProblemException e) {
+            return Optional.empty();
+        }
+    }
+
+    /// SIGKILL.
+    void kill() throws InterruptedException {
+        process.destroyForcibly().waitFor();
+    }
+
+    String logEnd() throws IOException {
+        List<String> lines = Files.readAllLines(log);
+        return String.join("\n", lines.subList(Math.max(0, lines.size() - 60), lines.size()));
+    }
+
+    @Override
+    public void close() throws InterruptedException {
+        if (process != null && process.isAlive()) {
+            process.destroy();
+            if (!process.waitFor(20, TimeUnit.SECONDS)) {
+                process.destroyForcibly().waitFor();
+            }
+        }
+    }
+}
