@@ -466,6 +466,9 @@ public final class Daemon implements ControlApi, AutoCloseable {
             if (!dir.isAbsolute()) {
                 throw new IOException(dir + " is not an absolute path");
             }
+            if (Files.exists(dir) && !Files.isDirectory(dir)) {
+                throw new IOException(dir + " is no directory");
+            }
             Files.createDirectories(dir);
             if (!Files.isWritable(dir)) {
                 throw new IOException(dir + " cannot be written to");

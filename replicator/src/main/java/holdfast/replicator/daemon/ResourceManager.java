@@ -294,8 +294,17 @@ final class ResourceManager implements Link.Resources {
                                 .withEvidence(answer.holds())
                                 .withNext(
                                         shared.command(
-                                                "add %s %s --confirm %s"
-                                                        .formatted(name, disk, confirm))));
+                                                "add %s %s%s --confirm %s"
+                                                        .formatted(
+                                                                name,
+                                                                disk,
+                                                                request.peerDisk()
+                                                                        .map(
+                                                                                each ->
+                                                                                        " --peer-disk "
+                                                                                                + each)
+                                                                        .orElse(""),
+                                                                confirm))));
             }
             if (!asks) {
                 throw shared.problem(
