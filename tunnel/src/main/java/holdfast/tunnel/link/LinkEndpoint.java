@@ -496,8 +496,8 @@ public final class LinkEndpoint implements AutoCloseable {
         end(session, reason, true);
     }
 
-    void deliver(LinkSession session, int stream, Frame frame) {
-        guarded(session, () -> handler.received(session, stream, frame));
+    void deliver(LinkSession session, int stream, List<Frame> frames) {
+        guarded(session, () -> handler.received(session, stream, frames));
     }
 
     /// Whatever the peer has brought about ends its session, never the process.

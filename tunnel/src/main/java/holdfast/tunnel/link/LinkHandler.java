@@ -2,6 +2,8 @@ package holdfast.tunnel.link;
 
 import holdfast.tunnel.wire.Frame;
 
+import java.util.List;
+
 /// What happens on an endpoint's sessions. All calls come from the endpoint's one event loop, one
 /// after the other: they must not block, touch a disk or wait for a lock that is held over anything
 /// slow.
@@ -21,4 +23,13 @@ public interface LinkHandler {
     /// @param stream 0 for control frames; those of the session itself (ping, credit, ...) are not
     ///   handed on
     void received(LinkSession session, int stream, Frame frame);
+
+    /// The frames of one packet, in order; one frame at a time unless the handler can do better.
+    default void received(LinkSession session, int stream, List<Frame> frames) {
+        for (Frame frame : frames) {
+            if (session.isOpen()) {
+                received(session, stream, frame);
+            }
+        }
+    }
 }

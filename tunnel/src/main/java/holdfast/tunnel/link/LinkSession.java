@@ -162,10 +162,12 @@ public final class LinkSession {
         pump.add(added);
     }
 
-    /// Ends an outgoing stream. Its source may still be asked once.
+    /// Ends an outgoing stream. Its source may still be asked once, but what it then gives is not
+    /// sent, nor is what it gave and was not sent before: the memory of its frames is free.
     public void removeStream(int stream) {
         Outgoing gone = outgoing.remove(stream);
         if (gone != null) {
+            gone.removed = true;
             pump.remove(gone);
         }
     }
@@ -340,9 +342,10 @@ public final class LinkSession {
         if (in.dropped) {
             return;
         }
-        for (Frame frame : PacketCodec.frames(header, in.decompressor.decompress(packet))) {
-            deliver(header.stream(), frame);
-        }
+        endpoint.deliver(
+                this,
+                header.stream(),
+                PacketCodec.frames(header, in.decompressor.decompress(packet)));
     }
 
     private void controlFrame(Frame frame) throws ProtocolException {
@@ -369,13 +372,11 @@ public final class LinkSession {
             case Frame.Hello _, Frame.Welcome _, Frame.Join _, Frame.Joined _ ->
                     throw new ProtocolException(
                             frame.getClass().getSimpleName() + " within a session");
-            default -> deliver(0, frame);
-        }
-    }
-
-    private void deliver(int stream, Frame frame) {
-        if (!closed) {
-            endpoint.deliver(this, stream, frame);
+            default -> {
+                if (!closed) {
+                    endpoint.deliver(this, 0, List.of(frame));
+                }
+            }
         }
     }
 

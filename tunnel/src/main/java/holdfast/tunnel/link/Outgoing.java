@@ -24,6 +24,10 @@ final class Outgoing {
 
     volatile long creditBytes;
 
+    /// The stream has ended. Whoever ended it may then use the memory of its frames again, so a
+    /// packet that was made of them meanwhile may be garbage and is not sent.
+    volatile boolean removed;
+
     Outgoing(int id, StreamSource source, int weight, Compressor compressor) {
         this.id = id;
         this.source = source;

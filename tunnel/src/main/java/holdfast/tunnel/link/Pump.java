@@ -185,19 +185,17 @@ final class Pump implements Runnable {
     private void send(Outgoing stream) {
         TrafficClass trafficClass = stream.trafficClass();
         var frames = new ArrayList<Frame>();
-        int rawBytes = 0;
-        boolean drained = false;
-        while (rawBytes < BATCH_BYTES && !drained) {
-            Frame frame = stream.source.next(BATCH_BYTES - rawBytes);
-            if (frame == null) {
-                drained = true;
-            } else {
-                frames.add(frame);
+        boolean drained = stream.source.fill(frames, BATCH_BYTES);
+        if (!frames.isEmpty()) {
+            int rawBytes = 0;
+            for (Frame frame : frames) {
                 rawBytes += FrameCodec.sizeOf(frame);
             }
-        }
-        if (!frames.isEmpty()) {
             ByteBuf packet = packet(stream, frames, rawBytes);
+            if (stream.removed) {
+                packet.release();
+                return;
+            }
             int wireBytes = packet.readableBytes();
             scheduler.sent(stream.id, rawBytes);
             stream.creditBytes = scheduler.creditBytes(stream.id);
