@@ -14,6 +14,7 @@ import holdfast.replicator.state.BackupEffects;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Role;
 import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.FrameCodec;
 import holdfast.tunnel.wire.Position;
 
 import org.slf4j.Logger;
@@ -21,6 +22,7 @@ import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.locks.LockSupport;
@@ -37,7 +39,11 @@ final class BackupResource {
     /// What the peer may send ahead of us: the link's rate times its delay, 1 Gbit/s at 64 ms.
     static final long WINDOW_BYTES = 8 << 20;
 
-    /// What may wait for the committer: more than the window, headers included.
+    /// Credit is given back in pieces of this size: a sender never waits for less.
+    private static final long GRANT_BYTES = WINDOW_BYTES / 8;
+
+    /// What may wait for the committer: half of it before credit is withheld, and then the window,
+    /// headers included.
     private static final long QUEUE_BYTES = 4 * WINDOW_BYTES;
 
     private static final Logger LOG = LoggerFactory.getLogger(BackupResource.class);
@@ -56,6 +62,10 @@ final class BackupResource {
     // Owned by the mailbox.
     private PeerSession session;
     private int stream;
+
+    /// Credit of what was taken in and not given back yet.
+    private long owedBytes;
+
     private long baseSession;
     private long lastBaseSequence;
     private long unsyncedBaseBytes;
@@ -110,7 +120,11 @@ final class BackupResource {
                             @Override
                             public void durable(long endOffset) {
                                 // What is written ends with the data, a record with its padding.
-                                mailbox.post(() -> backup.durable(JournalRecord.padded(endOffset)));
+                                mailbox.post(
+                                        () -> {
+                                            backup.durable(JournalRecord.padded(endOffset));
+                                            payCredit();
+                                        });
                             }
 
                             @Override
@@ -157,18 +171,22 @@ final class BackupResource {
                     }
                     if (frame instanceof Frame.StreamStart start) {
                         stream = start.stream();
+                        owedBytes = 0;
                         session.grant(stream, WINDOW_BYTES);
                     }
                     backup.on(frame);
                 });
     }
 
-    /// @param creditBytes what it took of the stream's credit
-    void received(PeerSession peer, int onStream, Frame.Data frame, long creditBytes) {
+    /// The frames of one packet, all of them data.
+    void received(PeerSession peer, int onStream, List<Frame> frames) {
         mailbox.post(
                 () -> {
-                    if (peer == session && onStream == stream) {
-                        backup.on(frame, creditBytes, System.currentTimeMillis());
+                    long now = System.currentTimeMillis();
+                    for (Frame frame : frames) {
+                        if (peer == session && onStream == stream) {
+                            backup.on((Frame.Data) frame, FrameCodec.sizeOf(frame), now);
+                        }
                     }
                 });
     }
@@ -309,6 +327,19 @@ final class BackupResource {
         }
     }
 
+    /// Gives back the credit of what was taken in, in few pieces, and only while the committer
+    /// keeps up: what is neither granted nor durable fits into its queue.
+    private void payCredit() {
+        if (session != null
+                && stream != 0
+                && owedBytes >= GRANT_BYTES
+                && appends.queuedBytes() <= QUEUE_BYTES / 2) {
+            long bytes = owedBytes;
+            owedBytes = 0;
+            session.grant(stream, bytes);
+        }
+    }
+
     private void lookForRoll() {
         if (stopping) {
             return;
@@ -444,9 +475,8 @@ final class BackupResource {
 
         @Override
         public void grant(long bytes) {
-            if (session != null && stream != 0) {
-                session.grant(stream, bytes);
-            }
+            owedBytes += bytes;
+            payCredit();
         }
 
         @Override

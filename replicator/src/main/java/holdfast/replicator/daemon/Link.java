@@ -7,11 +7,11 @@ import holdfast.tunnel.link.LinkSession;
 import holdfast.tunnel.link.LinkStats;
 import holdfast.tunnel.link.StreamSource;
 import holdfast.tunnel.wire.Frame;
-import holdfast.tunnel.wire.FrameCodec;
 import holdfast.tunnel.wire.TrafficClass;
 
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -141,12 +141,7 @@ final class Link implements LinkHandler {
             return;
         }
         switch (frame) {
-            case Frame.Data data -> {
-                LocalBackup backup = mine.incoming.get(stream);
-                if (backup != null) {
-                    backup.resource().received(mine, stream, data, FrameCodec.sizeOf(data));
-                }
-            }
+            case Frame.Data data -> received(session, stream, List.of(data));
             case Frame.OfferReply reply -> {
                 CompletableFuture<Frame.OfferReply> asked = offers.remove(reply.resource());
                 if (asked != null) {
@@ -159,6 +154,21 @@ final class Link implements LinkHandler {
                     pool.execute(() -> resources.withdrawn(session.peer(), withdraw));
             case Frame.OfResource ofResource -> dispatch(mine, ofResource);
             default -> {}
+        }
+    }
+
+    @Override
+    public void received(LinkSession session, int stream, List<Frame> frames) {
+        if (stream == 0) {
+            LinkHandler.super.received(session, stream, frames);
+            return;
+        }
+        Session mine = sessions.get(session.peer());
+        if (mine != null && mine.link == session) {
+            LocalBackup backup = mine.incoming.get(stream);
+            if (backup != null) {
+                backup.resource().received(mine, stream, frames);
+            }
         }
     }
 
@@ -235,6 +245,11 @@ final class Link implements LinkHandler {
                         @Override
                         public Frame next(int budgetBytes) {
                             return source.next(stream);
+                        }
+
+                        @Override
+                        public boolean fill(List<Frame> into, int budgetBytes) {
+                            return source.fill(stream, into, budgetBytes);
                         }
 
                         @Override

@@ -20,6 +20,7 @@ import holdfast.replicator.state.ReadRun;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.tunnel.link.Compression;
 import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.FrameCodec;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -59,8 +60,17 @@ final class PrimaryResource implements Export {
     private List<Runnable> afterwards = new ArrayList<>();
 
     private PeerSession session;
-    private int stream;
+
+    /// Written under the lock, read without.
+    private volatile int stream;
+
     private boolean stopped;
+
+    /// Whose sender is to be woken; null when it need not be. Set under the lock, taken without.
+    private volatile PeerSession sleeping;
+
+    /// Written under the lock, read without.
+    private volatile ReplicationState replication = ReplicationState.OFF;
 
     private final AtomicBoolean readerRuns = new AtomicBoolean();
     private final AtomicInteger clients = new AtomicInteger();
@@ -232,7 +242,7 @@ final class PrimaryResource implements Export {
         try {
             admission = primary.admit(op);
         } finally {
-            unlock();
+            giveBack();
         }
         switch (admission) {
             case GO -> carryOut(op);
@@ -289,7 +299,7 @@ final class PrimaryResource implements Export {
         try {
             answer = primary.written(op, System.currentTimeMillis());
         } finally {
-            unlock();
+            giveBack();
         }
         if (request.writtenLocally()) {
             pool.execute(() -> request.synced(sync()));
@@ -463,13 +473,32 @@ final class PrimaryResource implements Export {
         }
     }
 
-    ReplicationState replication() {
+    /// The next frames of the data stream up to so many bytes.
+    ///
+    /// @return whether there is none left now
+    boolean fill(int forStream, List<Frame> into, int budgetBytes) {
         lock.lock();
         try {
-            return primary.state();
+            if (session == null || stream != forStream) {
+                return true;
+            }
+            for (int left = budgetBytes; left > 0; ) {
+                Frame.Data frame = primary.next();
+                if (frame == null) {
+                    return true;
+                }
+                into.add(frame);
+                left -= FrameCodec.sizeOf(frame);
+            }
+            return false;
         } finally {
-            lock.unlock();
+            unlock();
         }
+    }
+
+    /// As it was when the lock was given back last.
+    ReplicationState replication() {
+        return replication;
     }
 
     void tick(long nowNanos, long wallMillis) {
@@ -528,15 +557,41 @@ final class PrimaryResource implements Export {
 
     /// Gives the lock back and then does what the deciding object asked for.
     private void unlock() {
+        giveBack();
+        wakeSender();
+    }
+
+    /// As [#unlock], but the sender is woken later, by [#wakeSender].
+    private void giveBack() {
         List<Runnable> now = List.of();
-        if (lock.getHoldCount() == 1 && !afterwards.isEmpty()) {
-            now = afterwards;
-            afterwards = new ArrayList<>();
+        if (lock.getHoldCount() == 1) {
+            replication = primary.state();
+            if (!afterwards.isEmpty()) {
+                now = afterwards;
+                afterwards = new ArrayList<>();
+            }
         }
         lock.unlock();
         for (Runnable each : now) {
             each.run();
         }
+    }
+
+    /// Wakes the sender if that was asked for.
+    private void wakeSender() {
+        PeerSession to = sleeping;
+        if (to != null) {
+            sleeping = null;
+            to.wake(stream);
+        }
+    }
+
+    /// A round of a connection has ended. The sender is woken once for all its writes: woken for
+    /// each of them, it takes the processor from the connection, which pays with its place in the
+    /// queue of a busy host.
+    @Override
+    public void roundEnded() {
+        wakeSender();
     }
 
     private final class Effects implements PrimaryEffects {
@@ -549,9 +604,7 @@ final class PrimaryResource implements Export {
 
         @Override
         public void wakeSender() {
-            if (session != null) {
-                session.wake(stream);
-            }
+            sleeping = session;
         }
 
         @Override
@@ -566,7 +619,13 @@ final class PrimaryResource implements Export {
 
         @Override
         public void granted(Op op) {
-            afterwards.add(() -> pool.execute(() -> carryOut(op)));
+            afterwards.add(
+                    () ->
+                            pool.execute(
+                                    () -> {
+                                        carryOut(op);
+                                        wakeSender();
+                                    }));
         }
 
         @Override

@@ -292,6 +292,7 @@ final class Connection implements Runnable {
                 takeRequests();
             } finally {
                 sendBatch(); // Also before a malformed request ends the connection.
+                export.roundEnded();
             }
             if (ended || outbox.broken() || (stopping || endOfInput) && mayTakeMore()) {
                 break;
@@ -312,6 +313,7 @@ final class Connection implements Runnable {
             if (batch.data().position() >= BATCH_FULL_BYTES
                     || System.nanoTime() - batchNanos > BATCH_NANOS) {
                 sendBatch();
+                export.roundEnded();
             }
         }
     }

@@ -88,6 +88,10 @@ public interface Export {
     /// Tells that the client no longer needs the range; an export may ignore it.
     void trim(long offsetBytes, long lengthBytes, boolean fua, Reply reply);
 
+    /// The connection has carried out all requests that had arrived, and sent their replies. What
+    /// would disturb it while there are more can be done now; it must not wait.
+    default void roundEnded() {}
+
     /// Makes durable all that was answered, on any connection, before this call.
     void flush(Reply reply);
 
