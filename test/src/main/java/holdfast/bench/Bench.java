@@ -1,0 +1,339 @@
+package holdfast.bench;
+
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.EnumSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.stream.Stream;
+
+/// What does replication cost the application? Sketch: a write that is kept for the peer costs one
+/// copy less than nbdkit (which hands each request to a pool of threads) and one CRC, compression
+/// and encryption more, on another thread. So with a processor to spare it is the disk that
+/// decides; on two processors that also run fio and the backup, the share of each.
+///
+/// Every figure is the median of interleaved runs, and stands beside `nbdkit file` on the same disk
+/// in the same run: machines are noisy, a ratio counts. docs/benchmarks.md says how to read it.
+@Command(
+        name = "test/bench",
+        description = "Measures Holdfast beside nbdkit, which replicates nothing.",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        exitCodeList = {
+            "0:all bars were reached",
+            "1:one was not",
+            "2:usage, or a program is missing"
+        })
+public final class Bench implements Callable<Integer> {
+    private static final long MIB = 1 << 20;
+
+    /// The bars of today; DESIGN.md has the goals.
+    private static final double RANDOM_BAR = 0.6;
+
+    private static final double SEQUENTIAL_BAR = 0.8;
+    private static final double WIRE_BAR = 0.5;
+
+    private static final String ESTABLISHED = "established";
+
+    @Option(
+            names = "--runs",
+            defaultValue = "5",
+            description = "Interleaved runs (${DEFAULT-VALUE}).")
+    private int runs;
+
+    @Option(
+            names = "--seconds",
+            defaultValue = "3",
+            description = "Of each load in each run (${DEFAULT-VALUE}).")
+    private double seconds;
+
+    @Option(
+            names = "--size",
+            paramLabel = "MIB",
+            defaultValue = "512",
+            description = "Of each device (${DEFAULT-VALUE}).")
+    private int sizeMib;
+
+    @Option(
+            names = "--dir",
+            defaultValue = "/var/tmp",
+            description = "On the disk to be measured (${DEFAULT-VALUE}).")
+    private Path directory;
+
+    @Option(names = "--quick", description = "Two runs of 1.5 s, less for the wire: 2 minutes.")
+    private boolean quick;
+
+    @Option(
+            names = "--only",
+            paramLabel = "TARGET",
+            split = ",",
+            description = "Of alone, established, full, epoch, C; nbdkit always runs.")
+    private List<String> only = List.of("alone", ESTABLISHED, "full", "epoch", "C");
+
+    @Option(
+            names = "--loads",
+            paramLabel = "LOAD",
+            split = ",",
+            description = "Of ${COMPLETION-CANDIDATES}.")
+    private Set<Load> loads = EnumSet.allOf(Load.class);
+
+    @Option(names = "--no-wire", description = "Leave out what needs root: bytes on the wire.")
+    private boolean noWire;
+
+    @Option(
+            names = "--tree",
+            paramLabel = "DIR",
+            split = ",",
+            defaultValue = "/usr/share/doc,/usr/include",
+            description = "What is unpacked (${DEFAULT-VALUE}).")
+    private List<Path> trees;
+
+    @Option(names = "--no-bars", description = "Judge nothing.")
+    private boolean noBars;
+
+    private final PrintWriter out;
+    private final List<String> missed = new ArrayList<>();
+    private Path work;
+
+    public Bench(PrintWriter out) {
+        this.out = out;
+    }
+
+    public static void main(String[] arguments) {
+        var out = new PrintWriter(System.out, true, StandardCharsets.UTF_8);
+        System.exit(new CommandLine(new Bench(out)).execute(arguments));
+    }
+
+    @Override
+    public Integer call() throws Exception {
+        if (quick) {
+            runs = 2;
+            seconds = 1.5;
+        }
+        List<String> missing = new ArrayList<>(Programs.missing("nbdkit", "fio"));
+        Optional<Path> postgres = postgres();
+        if (!noWire) {
+            missing.addAll(
+                    Programs.missing("nbdfuse", "losetup", "mke2fs", "mount", "tar", "runuser"));
+            if (postgres.isEmpty()) {
+                missing.add("postgresql");
+            }
+            if (!System.getProperty("user.name").equals("root")) {
+                missing.add("root (or --no-wire)");
+            }
+        }
+        if (!missing.isEmpty()) {
+            out.println("test/bench: this is missing: " + String.join(", ", missing));
+            return 2;
+        }
+        work = Files.createTempDirectory(directory, "hf-");
+        // PostgreSQL runs as a user of its own and must reach the mount point.
+        Programs.run("chmod", "755", work.toString());
+        out.printf(
+                "%s  %d processors, load %s%n",
+                Instant.now().truncatedTo(java.time.temporal.ChronoUnit.SECONDS),
+                Runtime.getRuntime().availableProcessors(),
+                Files.readString(Path.of("/proc/loadavg")).strip());
+        Instant began = Instant.now();
+        try {
+            measureSpeed();
+            if (!noWire) {
+                measureWire(postgres.orElseThrow());
+            }
+        } finally {
+            Programs.delete(work);
+        }
+        out.printf(
+                "%d s, load at the end %s%n",
+                Duration.between(began, Instant.now()).toSeconds(),
+                Files.readString(Path.of("/proc/loadavg")).strip());
+        if (noBars) {
+            return 0;
+        }
+        missed.forEach(each -> out.println("under its bar: " + each));
+        if (missed.isEmpty()) {
+            out.println("all bars reached");
+        }
+        return missed.isEmpty() ? 0 : 1;
+    }
+
+    private static Optional<Path> postgres() throws IOException {
+        Path all = Path.of("/usr/lib/postgresql");
+        if (!Files.isDirectory(all)) {
+            return Optional.empty();
+        }
+        try (Stream<Path> versions = Files.list(all)) {
+            return versions.map(each -> each.resolve("bin"))
+                    .filter(each -> Files.isExecutable(each.resolve("initdb")))
+                    .max(Path::compareTo);
+        }
+    }
+
+    // ---- speed -------------------------------------------------------------------------------
+
+    private void measureSpeed() throws Exception {
+        List<Target> targets = new ArrayList<>();
+        try {
+            targets.add(new Target.Nbdkit(disk("nbdkit")));
+            for (String each : only) {
+                targets.add(export(each));
+            }
+            // Compiles what is hot, and gives each file its blocks; not counted.
+            for (Target each : targets) {
+                each.measure(Load.RANDOM_WRITE_32, Math.min(2, seconds));
+            }
+            var measured = new LinkedHashMap<Target, Map<Load, List<Target.Measured>>>();
+            targets.forEach(each -> measured.put(each, new EnumMap<>(Load.class)));
+            for (int run = 0; run < runs; run++) {
+                for (Load load : loads) {
+                    for (Target target : targets) {
+                        if (target.loads().contains(load)) {
+                            Programs.run("sync", "-f", work.toString());
+                            measured.get(target)
+                                    .computeIfAbsent(load, _ -> new ArrayList<>())
+                                    .add(target.measure(load, seconds));
+                        }
+                    }
+                }
+            }
+            new Table(out, measured).print();
+            judge(targets, measured);
+        } finally {
+            for (Target each : targets.reversed()) {
+                each.close();
+            }
+        }
+    }
+
+    private void judge(
+            List<Target> targets, Map<Target, Map<Load, List<Target.Measured>>> measured) {
+        for (Target target : targets) {
+            if (!target.title().equals(ESTABLISHED)) {
+                continue;
+            }
+            bar(measured, targets.getFirst(), target, Load.RANDOM_WRITE_32, RANDOM_BAR);
+            bar(measured, targets.getFirst(), target, Load.SEQUENTIAL_WRITE, SEQUENTIAL_BAR);
+        }
+    }
+
+    private void bar(
+            Map<Target, Map<Load, List<Target.Measured>>> measured,
+            Target nbdkit,
+            Target target,
+            Load load,
+            double bar) {
+        if (!loads.contains(load)) {
+            return;
+        }
+        double ratio =
+                Table.medianRatio(measured.get(target).get(load), measured.get(nbdkit).get(load));
+        if (ratio < bar) {
+            missed.add(
+                    "%s, %s: %.2f of nbdkit, should be %.2f"
+                            .formatted(target.title(), load.title(), ratio, bar));
+        }
+    }
+
+    /// A file of zeroes with all its blocks, in a directory of its own.
+    private Path disk(String name) throws IOException, InterruptedException {
+        Path disk = Files.createDirectories(work.resolve(name)).resolve(Pair.RESOURCE);
+        Programs.run(
+                "dd",
+                "if=/dev/zero",
+                "of=" + disk,
+                "bs=1M",
+                "count=" + sizeMib,
+                "conv=fsync",
+                "status=none");
+        return disk;
+    }
+
+    private Target export(String name) throws Exception {
+        List<Load> all = List.of(Load.values());
+        List<Load> writes =
+                List.of(Load.RANDOM_WRITE_1, Load.RANDOM_WRITE_32, Load.SEQUENTIAL_WRITE);
+        // Of these the buffer stays closed, or the epoch open, for as long as all runs take.
+        String narrow = "[buffer]\nsend = \"32 MiB\"\n";
+        return switch (name) {
+            case "alone" -> {
+                Pair pair = pair(name, Pair.Setup.PLAIN);
+                pair.stopBackup();
+                yield new Target.Export("no peer", pair, all, false);
+            }
+            case ESTABLISHED ->
+                    new Target.Export(ESTABLISHED, pair(name, Pair.Setup.PLAIN), all, true);
+            case "full" -> {
+                var setup = new Pair.Setup("rate = \"128 kbit/s\"\n" + narrow, "A");
+                yield new Target.Export("link full", pair(name, setup), writes, false);
+            }
+            case "epoch" -> {
+                var setup = new Pair.Setup("catch-up = \"128 kbit/s\"\n" + narrow, "A");
+                Pair pair = pair(name, setup);
+                Load.RANDOM_WRITE_32.run(pair.uri(), 2);
+                pair.awaitState("SYNC_SOURCE");
+                yield new Target.Export("epoch running", pair, writes, false);
+            }
+            case "C" ->
+                    new Target.Export(
+                            "protocol C", pair(name, new Pair.Setup("", "C")), writes, true);
+            default ->
+                    throw new CommandLine.ParameterException(
+                            new CommandLine(this), "there is no target " + name);
+        };
+    }
+
+    private Pair pair(String name, Pair.Setup setup) throws Exception {
+        // An epoch of the whole device has to go in.
+        return Pair.start(disk(name).getParent(), setup, (2L * sizeMib + 64) * MIB);
+    }
+
+    // ---- bytes -------------------------------------------------------------------------------
+
+    private void measureWire(Path postgres) throws Exception {
+        Path archive = work.resolve("trees.tar");
+        List<String> tar = new ArrayList<>(List.of("tar", "-cf", archive.toString()));
+        trees.forEach(each -> tar.add(each.toString()));
+        Programs.run(tar);
+        sizeMib = Math.max(1024, (int) (2 * Files.size(archive) / MIB));
+        List<Wire.Bytes> all = new ArrayList<>();
+        try (Pair pair = pair("wire", Pair.Setup.PLAIN);
+                var wire = new Wire(pair, work)) {
+            all.add(wire.untar(archive));
+            all.addAll(wire.postgres(postgres, quick ? 2 : 10, quick ? 5 : 15));
+        }
+        out.printf("%n%-44s %12s %12s %7s%n", "bytes", "raw", "on the wire", "ratio");
+        for (Wire.Bytes each : all) {
+            out.printf(
+                    "%-44s %12d %12d %7.3f%n", each.what(), each.raw(), each.wire(), each.ratio());
+            if (each.ratio() > WIRE_BAR) {
+                missed.add(
+                        "%s: %.3f of the raw bytes on the wire, should be %.2f at most"
+                                .formatted(each.what(), each.ratio(), WIRE_BAR));
+            }
+        }
+    }
+
+    /// The middle one.
+    static double median(double[] values) {
+        double[] sorted = values.clone();
+        Arrays.sort(sorted);
+        int n = sorted.length;
+        return n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+    }
+}
