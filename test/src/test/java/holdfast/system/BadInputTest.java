@@ -133,7 +133,7 @@ class BadInputTest {
     void aDeviceOfThePeerThatIsTooSmallIsRefused() throws Exception {
         nodes.pair();
         Path disk = file("disk.img", 4 * MIB);
-        Path small = file("small.img", 2 * MIB);
+        Path small = file("storage/small.img", 2 * MIB);
         byte[] before = Files.readAllBytes(small);
         refused(ExitCode.REFUSED, "is too small: it has", () -> add("home", disk, small, ""));
         assertArrayEquals(before, Files.readAllBytes(small));
@@ -145,7 +145,7 @@ class BadInputTest {
     void whatADeviceOfThePeerHoldsIsOverwrittenOnlyWhenThatIsTyped() throws Exception {
         nodes.pair();
         Path disk = file("disk.img", 4 * MIB);
-        Path used = dir.resolve("used.img");
+        Path used = dir.resolve("storage/used.img");
         Files.write(used, new byte[8 * MIB]);
         Run.ok("mkfs.ext4", "-q", "-L", "precious", used.toString());
         byte[] before = Files.readAllBytes(used);
@@ -165,9 +165,26 @@ class BadInputTest {
     }
 
     @Test
-    void oneDeviceHasOneResource() throws Exception {
+    void aPeerCannotChooseAFileOutsideTheStorage() throws Exception {
         nodes.pair();
         Path disk = file("disk.img", 4 * MIB);
+        Path elsewhere = dir.resolve("elsewhere.img");
+        refused(
+                ExitCode.REFUSED,
+                "lies outside the storage",
+                () -> add("home", disk, elsewhere, "backup/home"));
+        assertTrue(Files.notExists(elsewhere));
+        Files.writeString(
+                nodes.backupPaths.resourceDirectory().resolve("home.toml"),
+                "[on.backup]\ndisk = \"" + elsewhere + "\"\n");
+        add("home", disk, elsewhere, "");
+        assertTrue(Files.exists(elsewhere));
+    }
+
+    @Test
+    void oneDeviceHasOneResource() throws Exception {
+        nodes.pair();
+        Path disk = file("storage/disk.img", 4 * MIB);
         nodes.addAndAttach("home", disk, 16 * MIB);
         add("again", disk, null, "");
         refused(

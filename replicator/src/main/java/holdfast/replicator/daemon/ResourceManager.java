@@ -498,7 +498,9 @@ final class ResourceManager implements Link.Resources {
                                                 "no storage is set here; next, at "
                                                         + shared.node()
                                                         + ": holdfast storage DIR"));
-        Path disk = settings.diskAt(shared.node()).orElse(storage.resolve(name + ".img"));
+        Path disk =
+                settings.diskAt(shared.node()).orElse(storage.resolve(name + ".img")).normalize();
+        requireAllowed(name, disk, storage);
         long journal = LocalBackup.wholeSegments(settings.journalSize().bytes());
         boolean isNew = !Files.exists(disk);
         String holds = "";
@@ -526,6 +528,30 @@ final class ResourceManager implements Link.Resources {
         }
         take(peer, offer, settings, disk, isNew, storage.resolve(name + ".journal"), journal);
         return new Frame.OfferReply(offer.resource(), true, disk.toString(), holds, "");
+    }
+
+    /// A peer may name a block device, or a file directly in the storage directory. Any other file
+    /// is used only if the settings that a person wrote here name it too: a peer gone bad must not
+    /// choose where on this host something is written.
+    private void requireAllowed(String name, Path disk, Path storage)
+            throws IOException, ConfigException {
+        boolean isBlockDevice =
+                Files.exists(disk) && !Files.isRegularFile(disk) && !Files.isDirectory(disk);
+        if (isBlockDevice || storage.normalize().equals(disk.getParent())) {
+            return;
+        }
+        Path file = settingsFile(name);
+        boolean isNamedHere =
+                Files.exists(file)
+                        && ResourceSettings.parse(Files.readString(file), file.toString())
+                                .diskAt(shared.node())
+                                .filter(each -> each.normalize().equals(disk))
+                                .isPresent();
+        if (!isNamedHere) {
+            throw new IOException(
+                    "%s is no device and lies outside the storage %s; to allow it, name it in %s at %s"
+                            .formatted(disk, storage, file, shared.node()));
+        }
     }
 
     private void requireRoom(Path storage, long journal, long copy) throws IOException {
