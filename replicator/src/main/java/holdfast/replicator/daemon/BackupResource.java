@@ -307,8 +307,8 @@ final class BackupResource {
                                     backup.rolled(roll);
                                     lookForRoll();
                                 });
-                    } catch (DeviceException e) {
-                        mailbox.post(() -> backup.failed(e.getMessage()));
+                    } catch (DeviceException | RuntimeException e) {
+                        mailbox.post(() -> backup.rollFailed(e.getMessage()));
                     }
                 });
     }

@@ -63,6 +63,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /// One node: opens what its settings and its state directory name, serves it until it is told to
 /// stop, and closes it again. Start is recovery; a clean stop only makes it shorter.
@@ -102,6 +103,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
     private final LinkEndpoint endpoint;
     private final Reporter reporter;
     private final Instant started = Instant.now();
+    private final AtomicBoolean keeping = new AtomicBoolean();
     private final CountDownLatch stopping = new CountDownLatch(1);
     private volatile NodeSettings settings;
     private volatile Optional<InetSocketAddress> listening = Optional.empty();
@@ -292,13 +294,32 @@ public final class Daemon implements ControlApi, AutoCloseable {
     // ---- time --------------------------------------------------------------------------------
 
     private void tick() {
-        resources.tick(System.nanoTime(), System.currentTimeMillis());
+        guarded(() -> resources.tick(System.nanoTime(), System.currentTimeMillis()));
     }
 
     private void everySecond() {
-        applyRates();
-        reporter.sample(resources.all());
-        resources.keepWhatIsKnown();
+        guarded(
+                () -> {
+                    applyRates();
+                    reporter.sample(resources.all());
+                });
+        // It may wait for a disk, which must not stop the clock of the others.
+        if (keeping.compareAndSet(false, true)) {
+            pool.execute(
+                    () -> {
+                        guarded(resources::keepWhatIsKnown);
+                        keeping.set(false);
+                    });
+        }
+    }
+
+    /// The timer drops a task that throws.
+    private void guarded(Runnable task) {
+        try {
+            task.run();
+        } catch (RuntimeException e) {
+            events.node("internal-error", String.valueOf(e));
+        }
     }
 
     private void applyRates() {

@@ -284,14 +284,16 @@ final class PrimaryResource implements Export {
                 device.write(op.offsetBytes(), op.data().data());
             }
         } catch (DeviceException e) {
-            lock.lock();
-            try {
-                primary.failed(op, e.getMessage(), !e.isOutOfSpace());
-            } finally {
-                unlock();
-            }
+            writeFailed(op, e.getMessage(), !e.isOutOfSpace());
             if (request.pieceFailed(e.errno() == 0 ? Errno.EIO : e.errno())) {
                 request.synced(sync());
+            }
+            return;
+        } catch (RuntimeException | OutOfMemoryError e) {
+            // The range must not stay locked for ever, whatever went wrong.
+            writeFailed(op, "internal error: " + e, true);
+            if (request.pieceFailed(Errno.EIO)) {
+                request.synced(Errno.EIO);
             }
             return;
         }
@@ -306,6 +308,15 @@ final class PrimaryResource implements Export {
         }
         if (answer) {
             request.pieceDone();
+        }
+    }
+
+    private void writeFailed(Op op, String why, boolean fatal) {
+        lock.lock();
+        try {
+            primary.failed(op, why, fatal);
+        } finally {
+            unlock();
         }
     }
 
@@ -401,6 +412,8 @@ final class PrimaryResource implements Export {
             done(() -> primary.readDone(wanted, data));
         } catch (DeviceException e) {
             done(() -> primary.readFailed(wanted, e.getMessage()));
+        } catch (RuntimeException | OutOfMemoryError e) {
+            done(() -> primary.readFailed(wanted, "internal error: " + e));
         }
     }
 

@@ -17,6 +17,9 @@ import holdfast.replicator.state.Role;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
 
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -79,6 +82,8 @@ final class ResourceDir implements AutoCloseable {
                 }
             };
 
+    private static final Logger LOG = LoggerFactory.getLogger(ResourceDir.class);
+
     private final Path dir;
     private final String name;
     private final Facts facts;
@@ -116,6 +121,11 @@ final class ResourceDir implements AutoCloseable {
             Path resources, String name, Facts facts, Superblock first, ResourceSettings settings)
             throws IOException {
         Path dir = resources.resolve(name);
+        if (Files.exists(dir.resolve("resource.json"))) {
+            throw new IOException(
+                    "%s is there already, though %s could not be opened: see the events of the start"
+                            .formatted(dir, name));
+        }
         delete(dir);
         Files.createDirectories(dir);
         TwoSlotFile<Superblock> slots =
@@ -257,6 +267,9 @@ final class ResourceDir implements AutoCloseable {
     /// A bitmap that does not fit its superblock is not guessed about: everything is compared.
     private BitmapCodec.Sets readBitmap(Superblock was, long blocks) throws IOException {
         Path file = dir.resolve("bitmap");
+        if (!Files.exists(file)) {
+            return allSuspect(file + " is missing", blocks);
+        }
         try {
             return BitmapCodec.decode(
                     was.resource(),
@@ -264,8 +277,15 @@ final class ResourceDir implements AutoCloseable {
                     blocks,
                     ByteBuffer.wrap(Files.readAllBytes(file)));
         } catch (IllegalArgumentException e) {
-            throw new IOException(file + " cannot be used: " + e.getMessage(), e);
+            return allSuspect(file + " cannot be used: " + e.getMessage(), blocks);
         }
+    }
+
+    private static BitmapCodec.Sets allSuspect(String why, long blocks) {
+        LOG.warn("{}: every block is compared", why);
+        BitmapCodec.Sets sets = new BitmapCodec.Sets(new BlockSet(blocks), new BlockSet(blocks));
+        sets.suspect().addAll();
+        return sets;
     }
 
     /// Keeps what the peer may lack over a clean stop. A crash between the two files leaves "not

@@ -485,6 +485,11 @@ final class ResourceManager implements Link.Resources {
             }
             throw new IOException("there is a resource " + name + " already");
         }
+        if (Files.exists(directory.resolve(name).resolve("resource.json"))) {
+            throw new IOException(
+                    "%s is here already but could not be opened: see holdfast events"
+                            .formatted(name));
+        }
         if (offer.sizeBytes() <= 0 || offer.sizeBytes() > 1L << 50) {
             throw new IOException("a device of " + offer.sizeBytes() + " bytes");
         }
@@ -591,6 +596,9 @@ final class ResourceManager implements Link.Resources {
             Path journal,
             long journalBytes)
             throws IOException {
+        Path file = settingsFile(offer.name());
+        Files.createDirectories(file.getParent());
+        AtomicFile.write(file, settings.render().getBytes(StandardCharsets.UTF_8));
         ResourceDir.delete(journal);
         if (isNew) {
             FileBlockDevice.create(disk, offer.sizeBytes()).close();
@@ -625,9 +633,6 @@ final class ResourceManager implements Link.Resources {
                 throw e;
             }
             byName.put(offer.name(), backup);
-            Path file = settingsFile(offer.name());
-            Files.createDirectories(file.getParent());
-            AtomicFile.write(file, settings.render().getBytes(StandardCharsets.UTF_8));
             link.session(peer).ifPresent(backup::connect);
             shared.events().of(offer.name()).accept("added", "a copy for " + peer + " on " + disk);
         } catch (IOException | RuntimeException e) {
@@ -862,6 +867,13 @@ final class ResourceManager implements Link.Resources {
             Optional<PeerSession> session = link.session(resource.dir().facts().peer());
             if (alone) {
                 AtomicFile.write(resource.dir().standaloneMark(), new byte[0]);
+                session.ifPresent(
+                        each ->
+                                each.send(
+                                        new Frame.Refused(
+                                                resource.id(),
+                                                "disconnected by an operator of "
+                                                        + shared.node())));
                 session.ifPresent(resource::disconnect);
             } else {
                 Files.deleteIfExists(resource.dir().standaloneMark());

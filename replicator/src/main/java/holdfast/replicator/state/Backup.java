@@ -765,6 +765,12 @@ public final class Backup {
         return holding || epochLacksRoom || end - freed > config.journalBytes / 2;
     }
 
+    /// A [Roll] could not be finished: the journal still holds all of it.
+    public void rollFailed(String why) {
+        rolling = false;
+        failed(why);
+    }
+
     /// A [Roll] is in the base, synced, and its end is durable in the superblock.
     public void rolled(Roll roll) {
         rolling = false;

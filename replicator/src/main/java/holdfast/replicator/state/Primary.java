@@ -396,15 +396,19 @@ public final class Primary {
     }
 
     private void grant() {
-        for (Op op : lock.grantable()) {
-            if (failed) {
+        List<Op> next = lock.grantable();
+        while (failed && !next.isEmpty()) {
+            // Whoever waited behind these is free to go next, and is refused as well.
+            for (Op op : next) {
                 op.release();
                 lock.release(op);
                 fx.refused(op);
-            } else {
-                prepare(op);
-                fx.granted(op);
             }
+            next = lock.grantable();
+        }
+        for (Op op : next) {
+            prepare(op);
+            fx.granted(op);
         }
     }
 
@@ -699,6 +703,10 @@ public final class Primary {
             trim(stored.number());
         }
         if (ack.committed().generation() == generation) {
+            if (ack.committed().number() > last) {
+                refuse("the peer reports " + ack.committed() + ", we only got to " + position());
+                return;
+            }
             committed = ack.committed();
             peerCopy = 0;
             if (commitSent && committed.number() >= epochPosition) {
@@ -1006,7 +1014,12 @@ public final class Primary {
 
     public void readFailed(ReadRun read, String why) {
         if (!read.stale) {
-            putBack(read);
+            if (read.purpose() == ReadRun.Purpose.EPOCH && phase == Phase.SENDING) {
+                // Without these blocks the epoch is no image of anything: it must not be committed.
+                extend("blocks of the epoch cannot be read");
+            } else {
+                putBack(read);
+            }
         }
         endRead(read);
         diskFailed(why);
