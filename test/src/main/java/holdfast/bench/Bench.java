@@ -13,6 +13,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Deque;
 import java.util.EnumMap;
 import java.util.EnumSet;
 import java.util.LinkedHashMap;
@@ -21,6 +22,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.stream.Stream;
 
 /// What does replication cost the application? Sketch: a write that is kept for the peer costs one
@@ -109,6 +111,11 @@ public final class Bench implements Callable<Integer> {
 
     private final PrintWriter out;
     private final List<String> missed = new ArrayList<>();
+
+    /// What stands or is mounted, to be ended also when we are told to stop.
+    private final Deque<AutoCloseable> open = new ConcurrentLinkedDeque<>();
+
+    private int judged;
     private Path work;
 
     public Bench(PrintWriter out) {
@@ -151,13 +158,15 @@ public final class Bench implements Callable<Integer> {
                 Runtime.getRuntime().availableProcessors(),
                 Files.readString(Path.of("/proc/loadavg")).strip());
         Instant began = Instant.now();
+        Runtime.getRuntime().addShutdownHook(Thread.ofPlatform().unstarted(this::cleanUp));
         try {
             measureSpeed();
             if (!noWire) {
                 measureWire(postgres.orElseThrow());
             }
         } finally {
-            Programs.delete(work);
+            // A hook that runs already waits for nothing but this.
+            cleanUp();
         }
         out.printf(
                 "%d s, load at the end %s%n",
@@ -168,9 +177,31 @@ public final class Bench implements Callable<Integer> {
         }
         missed.forEach(each -> out.println("under its bar: " + each));
         if (missed.isEmpty()) {
-            out.println("all bars reached");
+            out.printf("all bars reached that were measured: %d of 3%n", judged);
         }
         return missed.isEmpty() ? 0 : 1;
+    }
+
+    /// In reverse order; when we are told to stop, beside whoever is still at work with it.
+    private synchronized void cleanUp() {
+        try {
+            for (AutoCloseable each = open.pollLast(); each != null; each = open.pollLast()) {
+                close(each);
+            }
+            if (Files.exists(work)) {
+                Programs.delete(work);
+            }
+        } catch (IOException e) {
+            out.println("not cleaned up: " + e.getMessage());
+        }
+    }
+
+    private void close(AutoCloseable each) {
+        try {
+            each.close();
+        } catch (Exception e) {
+            out.println("not cleaned up: " + e.getMessage());
+        }
     }
 
     private static Optional<Path> postgres() throws IOException {
@@ -189,35 +220,32 @@ public final class Bench implements Callable<Integer> {
 
     private void measureSpeed() throws Exception {
         List<Target> targets = new ArrayList<>();
-        try {
-            targets.add(new Target.Nbdkit(disk("nbdkit")));
-            for (String each : only) {
-                targets.add(export(each));
-            }
-            // Compiles what is hot, and gives each file its blocks; not counted.
-            for (Target each : targets) {
-                each.measure(Load.RANDOM_WRITE_32, Math.min(2, seconds));
-            }
-            var measured = new LinkedHashMap<Target, Map<Load, List<Target.Measured>>>();
-            targets.forEach(each -> measured.put(each, new EnumMap<>(Load.class)));
-            for (int run = 0; run < runs; run++) {
-                for (Load load : loads) {
-                    for (Target target : targets) {
-                        if (target.loads().contains(load)) {
-                            Programs.run("sync", "-f", work.toString());
-                            measured.get(target)
-                                    .computeIfAbsent(load, _ -> new ArrayList<>())
-                                    .add(target.measure(load, seconds));
-                        }
+        targets.add(new Target.Nbdkit(disk("nbdkit")));
+        for (String each : only) {
+            targets.add(export(each));
+        }
+        // Compiles what is hot, and gives each file its blocks; not counted.
+        for (Target each : targets) {
+            each.measure(Load.RANDOM_WRITE_32, Math.min(2, seconds));
+        }
+        var measured = new LinkedHashMap<Target, Map<Load, List<Target.Measured>>>();
+        targets.forEach(each -> measured.put(each, new EnumMap<>(Load.class)));
+        for (int run = 0; run < runs; run++) {
+            for (Load load : loads) {
+                for (Target target : targets) {
+                    if (target.loads().contains(load)) {
+                        Programs.run("sync", "-f", work.toString());
+                        measured.get(target)
+                                .computeIfAbsent(load, _ -> new ArrayList<>())
+                                .add(target.measure(load, seconds));
                     }
                 }
             }
-            new Table(out, measured).print();
-            judge(targets, measured);
-        } finally {
-            for (Target each : targets.reversed()) {
-                each.close();
-            }
+        }
+        new Table(out, measured).print();
+        judge(targets, measured);
+        while (!open.isEmpty()) {
+            close(open.pollLast());
         }
     }
 
@@ -241,6 +269,7 @@ public final class Bench implements Callable<Integer> {
         if (!loads.contains(load)) {
             return;
         }
+        judged++;
         double ratio =
                 Table.medianRatio(measured.get(target).get(load), measured.get(nbdkit).get(load));
         if (ratio < bar) {
@@ -300,7 +329,9 @@ public final class Bench implements Callable<Integer> {
 
     private Pair pair(String name, Pair.Setup setup) throws Exception {
         // An epoch of the whole device has to go in.
-        return Pair.start(disk(name).getParent(), setup, (2L * sizeMib + 64) * MIB);
+        Pair pair = Pair.start(disk(name).getParent(), setup, (2L * sizeMib + 64) * MIB);
+        open.addLast(pair);
+        return pair;
     }
 
     // ---- bytes -------------------------------------------------------------------------------
@@ -312,11 +343,16 @@ public final class Bench implements Callable<Integer> {
         Programs.run(tar);
         sizeMib = Math.max(1024, (int) (2 * Files.size(archive) / MIB));
         List<Wire.Bytes> all = new ArrayList<>();
-        try (Pair pair = pair("wire", Pair.Setup.PLAIN);
-                var wire = new Wire(pair, work)) {
-            all.add(wire.untar(archive));
-            all.addAll(wire.postgres(postgres, quick ? 2 : 10, quick ? 5 : 15));
+        Pair pair = pair("wire", Pair.Setup.PLAIN);
+        var wire = new Wire(pair, work);
+        open.addLast(wire);
+        wire.mount();
+        all.add(wire.untar(archive));
+        all.addAll(wire.postgres(postgres, quick ? 2 : 10, quick ? 5 : 15));
+        while (!open.isEmpty()) {
+            close(open.pollLast());
         }
+        judged++;
         out.printf("%n%-44s %12s %12s %7s%n", "bytes", "raw", "on the wire", "ratio");
         for (Wire.Bytes each : all) {
             out.printf(

@@ -13,7 +13,7 @@ import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 
 /// An export that is measured.
-sealed interface Target extends AutoCloseable {
+sealed interface Target {
     /// One figure.
     ///
     /// @param cpuMicros processor time of the server process for each operation
@@ -36,9 +36,6 @@ sealed interface Target extends AutoCloseable {
     List<Load> loads();
 
     Measured measure(Load load, double seconds) throws Exception;
-
-    @Override
-    void close() throws IOException;
 
     /// `nbdkit file`, which replicates nothing. Version 1.32 ends when a client leaves with
     /// requests in flight, as fio does: it is started for each load.
@@ -86,9 +83,6 @@ sealed interface Target extends AutoCloseable {
                 Programs.stop(process);
             }
         }
-
-        @Override
-        public void close() {}
     }
 
     /// Holdfast's export in one state of replication.
@@ -146,11 +140,6 @@ sealed interface Target extends AutoCloseable {
             } catch (IOException e) {
                 return Optional.empty(); // There is none in this setup.
             }
-        }
-
-        @Override
-        public void close() {
-            pair.close();
         }
     }
 

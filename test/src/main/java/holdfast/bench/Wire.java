@@ -4,16 +4,19 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
+import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.TimeUnit;
 
 /// How many bytes go over the wire for what filesystems and databases write: an ext4 on a loop
 /// device over nbdfuse, and PostgreSQL on it. Needs root; leaves nothing mounted.
 final class Wire implements AutoCloseable {
     private final Pair pair;
+    private final Path directory;
     private final Path mount;
     private final Path fuse;
-    private final List<Undo> undo = new ArrayList<>();
+    private final Deque<Undo> undo = new ConcurrentLinkedDeque<>();
 
     /// Takes one step back.
     private interface Undo {
@@ -28,38 +31,42 @@ final class Wire implements AutoCloseable {
         }
     }
 
-    /// Makes the filesystem and mounts it.
-    Wire(Pair pair, Path directory) throws Exception {
+    Wire(Pair pair, Path directory) throws IOException {
         this.pair = pair;
+        this.directory = directory;
         this.mount = Files.createDirectories(directory.resolve("mount"));
         this.fuse = Files.createDirectories(directory.resolve("fuse"));
-        try {
-            open(directory);
-        } catch (Exception e) {
-            close();
-            throw e;
-        }
     }
 
-    private void open(Path directory) throws Exception {
+    /// Makes the filesystem and mounts it. When it fails as well, [#close] undoes what was done.
+    void mount() throws Exception {
         Path file = fuse.resolve("nbd");
         Process nbdfuse =
                 Programs.start(
                         directory.resolve("nbdfuse.log"),
                         List.of("nbdfuse", fuse.toString(), pair.uri()));
-        undo.add(() -> Programs.stop(nbdfuse));
-        undo.add(() -> Programs.run("umount", fuse.toString()));
+        undo.addLast(() -> Programs.stop(nbdfuse));
+        undo.addLast(() -> unmount(fuse));
         while (!Files.exists(file)) {
             if (nbdfuse.waitFor(20, TimeUnit.MILLISECONDS)) {
                 throw new IOException(Files.readString(directory.resolve("nbdfuse.log")));
             }
         }
         String loop = Programs.run("losetup", "--show", "-f", file.toString()).strip();
-        undo.add(() -> Programs.run("losetup", "-d", loop));
+        undo.addLast(() -> Programs.run("losetup", "-d", loop));
         Programs.run("mke2fs", "-q", "-t", "ext4", loop);
         Programs.run("mount", loop, mount.toString());
-        undo.add(() -> Programs.run("umount", mount.toString()));
+        undo.addLast(() -> unmount(mount));
         settle();
+    }
+
+    /// Also when somebody is still at work there, because we were told to stop.
+    private static void unmount(Path what) throws IOException, InterruptedException {
+        try {
+            Programs.run("umount", what.toString());
+        } catch (IOException busy) {
+            Programs.run("umount", "-l", what.toString());
+        }
     }
 
     private void settle() throws Exception {
@@ -117,7 +124,7 @@ final class Wire implements AutoCloseable {
         String log = data.resolve("log").toString();
         asPostgres(control, "-D", data.toString(), "-w", "-l", log, "-o", options, "start");
         Undo stop = () -> asPostgres(control, "-D", data.toString(), "-m", "fast", "stop");
-        undo.add(stop);
+        undo.addLast(stop);
         String bench = bin.resolve("pgbench").toString();
         List<String> to = List.of("-h", socket.toString(), "-p", "54329", "postgres");
         counted.add(
@@ -131,8 +138,9 @@ final class Wire implements AutoCloseable {
                             asPostgres(bench, to, "-c", "4", "-T", Integer.toString(seconds));
                             asPostgres(bin.resolve("psql").toString(), to, "-c", "checkpoint");
                         }));
-        undo.remove(stop);
-        stop.run();
+        if (undo.remove(stop)) {
+            stop.run();
+        }
         return counted;
     }
 
@@ -151,7 +159,7 @@ final class Wire implements AutoCloseable {
     @Override
     public void close() throws IOException {
         IOException first = null;
-        for (Undo each : undo.reversed()) {
+        for (Undo each = undo.pollLast(); each != null; each = undo.pollLast()) {
             try {
                 each.run();
             } catch (Exception e) {
@@ -163,7 +171,6 @@ final class Wire implements AutoCloseable {
                 }
             }
         }
-        undo.clear();
         if (first != null) {
             throw first;
         }
