@@ -480,22 +480,10 @@ final class PrimaryResource implements Export {
     Frame.Data next(int forStream) {
         lock.lock();
         try {
-            return session == null || stream != forStream ? null : owned(primary.next());
+            return session == null || stream != forStream ? null : primary.next();
         } finally {
             unlock();
         }
-    }
-
-    /// The frame with data of its own. It is encoded after the lock was given back, when a detach
-    /// may have released the payload and another resource's write may have taken its memory.
-    private static Frame.Data owned(Frame.Data frame) {
-        if (!(frame instanceof Frame.Write write)) {
-            return frame;
-        }
-        ByteBuffer data = ByteBuffer.allocate(write.data().remaining());
-        data.put(write.data().duplicate()).flip();
-        return new Frame.Write(
-                write.volume(), write.position(), write.wallMillis(), write.offsetBytes(), data);
     }
 
     /// The next frames of the data stream up to so many bytes.
@@ -508,7 +496,7 @@ final class PrimaryResource implements Export {
                 return true;
             }
             for (int left = budgetBytes; left > 0; ) {
-                Frame.Data frame = owned(primary.next());
+                Frame.Data frame = primary.next();
                 if (frame == null) {
                     return true;
                 }
