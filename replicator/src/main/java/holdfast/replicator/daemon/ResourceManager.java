@@ -60,7 +60,6 @@ final class ResourceManager implements Link.Resources {
     private final KernelDevice kernel = new KernelDevice();
     private final SortedMap<String, LocalResource> byName = new ConcurrentSkipListMap<>();
     private Link link;
-    private volatile boolean stopping;
 
     ResourceManager(Shared shared, Supplier<NodeSettings> node, PeerBook peers) {
         this.shared = shared;
@@ -137,7 +136,6 @@ final class ResourceManager implements Link.Resources {
     /// Clients are let finish while the link is still there, so that what they wrote still goes
     /// out.
     void stop() {
-        stopping = true;
         for (LocalResource each : byName.values()) {
             if (each instanceof LocalPrimary primary) {
                 primary.stopClients();
@@ -930,9 +928,5 @@ final class ResourceManager implements Link.Resources {
             }
         }
         return differ;
-    }
-
-    boolean isStopping() {
-        return stopping;
     }
 }
