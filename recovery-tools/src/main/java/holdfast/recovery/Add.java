@@ -1,5 +1,6 @@
 package holdfast.recovery;
 
+import holdfast.replicator.config.ResourceSettings;
 import holdfast.replicator.config.Size;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.status.Words;
@@ -42,72 +43,37 @@ final class Add implements Callable<Integer> {
             names = "--protocol",
             paramLabel = "A|B|C",
             description = "When a write is answered. Default: A.")
-    private Optional<String> protocol;
+    private Optional<ResourceSettings.Protocol> protocol;
 
     @Option(
             names = "--journal",
             paramLabel = "SIZE",
             description = "Like 40GiB. Default: as proposed.")
-    private Optional<String> journal;
+    private Optional<Size> journal;
 
     @Option(names = "--dry-run", description = "Only say what would be done.")
     private boolean dryRun;
 
-    @Option(
-            names = "--confirm",
-            paramLabel = "HOST/NAME@GENERATION",
-            description = "Overwrite what is at the peer; as the dry run printed it.")
-    private Optional<String> confirm;
-
     @Override
     public Integer call() throws Exception {
         ControlApi api = holdfast.api();
-        // The preview first: it is what is shown, and it says whether something would be lost.
-        ControlApi.AddReply preview = api.add(request(true, Optional.empty()));
-        if (dryRun) {
-            return holdfast.answer(preview, text(preview) + hint(preview));
-        }
-        Optional<String> given = confirm;
-        if (preview.confirm().isPresent() && confirm.isEmpty()) {
-            holdfast.terminal().err().print(text(preview));
-            given =
-                    Optional.of(
-                            new Confirmation(holdfast.terminal(), preview.confirm().get())
-                                    .ask(
-                                            "%s: add %s overwrites %s at %s"
-                                                    .formatted(
-                                                            preview.host(),
-                                                            name,
-                                                            preview.peerDisk(),
-                                                            preview.peer()),
-                                            holdfast.paths()
-                                                    .command(
-                                                            "add %s %s --peer-disk %s --confirm %s"
-                                                                    .formatted(
-                                                                            name,
-                                                                            disk,
-                                                                            preview.peerDisk(),
-                                                                            preview.confirm()
-                                                                                    .get()))));
-        }
-        ControlApi.AddReply reply = api.add(request(false, given));
-        return holdfast.answer(
-                reply, text(reply) + "  next         holdfast attach %s%n".formatted(name));
+        ControlApi.AddReply reply =
+                api.add(
+                        new ControlApi.AddRequest(
+                                name,
+                                disk.toAbsolutePath().normalize().toString(),
+                                peerDisk,
+                                protocol.map(Enum::name),
+                                journal.map(Size::bytes),
+                                dryRun));
+        return holdfast.answer(reply, text(reply) + next(reply));
     }
 
-    private ControlApi.AddRequest request(boolean isDry, Optional<String> given) {
-        return new ControlApi.AddRequest(
-                name,
-                disk.toAbsolutePath().normalize().toString(),
-                peerDisk,
-                protocol,
-                journal.map(text -> Size.parse(text).bytes()),
-                isDry,
-                given);
-    }
-
-    private static String hint(ControlApi.AddReply preview) {
-        return preview.confirm().map("  confirm with --confirm %s%n"::formatted).orElse("");
+    private static String next(ControlApi.AddReply r) {
+        if (r.done()) {
+            return "  next         holdfast attach %s%n".formatted(r.name());
+        }
+        return r.permit().map("  first        %s%n"::formatted).orElse("");
     }
 
     private static String text(ControlApi.AddReply r) {

@@ -37,17 +37,18 @@ final class Adjust implements Callable<Integer> {
         }
         for (ControlApi.Change change : reply.changes()) {
             out.append(
-                    "%s: %s %s -> %s%n"
+                    "%s: %s %s -> %s, %s%n"
                             .formatted(
                                     change.file(),
                                     change.key(),
                                     change.from().orElse("(not set)"),
-                                    change.to().orElse("(not set)")));
+                                    change.to().orElse("(not set)"),
+                                    change.takesEffect()));
         }
         if (reply.changes().isEmpty()) {
             return "The files say what is in force.\n";
         }
-        return out.append(reply.applied() ? "Applied.\n" : "Not applied: this was a dry run.\n")
+        return out.append(reply.applied() ? "Accepted.\n" : "Not applied: this was a dry run.\n")
                 .toString();
     }
 }

@@ -1,5 +1,6 @@
 package holdfast.recovery;
 
+import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.DaemonEntry;
 import holdfast.replicator.control.ExitCode;
 import holdfast.replicator.control.NodePaths;
@@ -34,15 +35,12 @@ final class Daemon implements Callable<Integer> {
         NodePaths paths = holdfast.paths();
         if (detach) {
             if (DaemonProcess.answers(paths)) {
-                holdfast.terminal().println("The daemon runs already.");
-                return ExitCode.DONE.number();
+                return answer("The daemon runs already.");
             }
             DaemonProcess daemon = DaemonProcess.start(paths, whilePid);
-            holdfast.terminal()
-                    .println(
-                            "The daemon runs as process %d and logs to %s."
-                                    .formatted(daemon.pid(), paths.daemonLog()));
-            return ExitCode.DONE.number();
+            return answer(
+                    "The daemon runs as process %d and logs to %s."
+                            .formatted(daemon.pid(), paths.daemonLog()));
         }
         DaemonEntry entry =
                 ServiceLoader.load(DaemonEntry.class)
@@ -56,6 +54,10 @@ final class Daemon implements Callable<Integer> {
                                                         "this build has no daemon in its class path")));
         whilePid.ifPresent(Daemon::stopWith);
         return entry.run(paths);
+    }
+
+    private int answer(String line) {
+        return holdfast.answer(ControlApi.Done.of(line), line + "\n");
     }
 
     /// An orderly exit runs the daemon's shutdown hook, as a signal would.

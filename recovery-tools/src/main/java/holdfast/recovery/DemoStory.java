@@ -151,8 +151,7 @@ final class DemoStory implements AutoCloseable {
                                         Optional.empty(),
                                         Optional.empty(),
                                         Optional.of(JOURNAL_BYTES),
-                                        false,
-                                        Optional.empty()));
+                                        false));
         say(
                 "server: %s is added; its copy goes to %s at %s.",
                 RESOURCE, added.peerDisk(), added.peer());

@@ -53,6 +53,7 @@ final class Examination {
                     ioFlusher(r.node().pid());
                     r.link().ifPresentOrElse(this::link, this::noPeer);
                     r.resources().forEach(this::resource);
+                    r.unopened().forEach(u -> red(u.name(), u.cause(), u.next()));
                 });
         return List.copyOf(findings);
     }

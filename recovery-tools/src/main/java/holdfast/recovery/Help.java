@@ -3,9 +3,11 @@ package holdfast.recovery;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
+import java.io.PrintWriter;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 
@@ -39,6 +41,9 @@ final class Help implements Callable<Integer> {
 
     @Spec private CommandSpec spec;
 
+    @Option(names = "--man", description = "As a manual page: holdfast help --man add | man -l -")
+    private boolean man;
+
     @Parameters(paramLabel = "COMMAND", arity = "0..1", description = "A command, or drbd.")
     private Optional<String> topic;
 
@@ -46,7 +51,7 @@ final class Help implements Callable<Integer> {
     public Integer call() {
         CommandLine root = spec.parent().commandLine();
         if (topic.isEmpty()) {
-            root.usage(root.getOut());
+            show(root);
             return 0;
         }
         if (topic.get().equals("drbd")) {
@@ -58,7 +63,16 @@ final class Help implements Callable<Integer> {
             throw new CommandLine.ParameterException(
                     spec.commandLine(), "there is no command " + topic.get());
         }
-        command.usage(root.getOut());
+        show(command);
         return 0;
+    }
+
+    private void show(CommandLine command) {
+        PrintWriter out = spec.parent().commandLine().getOut();
+        if (man) {
+            out.print(ManPage.of(command));
+        } else {
+            command.usage(out);
+        }
     }
 }

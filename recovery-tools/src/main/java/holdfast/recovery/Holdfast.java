@@ -1,5 +1,6 @@
 package holdfast.recovery;
 
+import holdfast.replicator.config.Size;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ControlClient;
 import holdfast.replicator.control.ExitCode;
@@ -14,6 +15,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ScopeType;
 
 import java.nio.file.Path;
+import java.util.List;
 
 /// The `holdfast` command: each subcommand is a class of this package, listed in [Verbs].
 /// `bin/holdfast` starts it.
@@ -83,7 +85,8 @@ public final class Holdfast {
         line.setUsageHelpWidth(100);
         line.setExecutionStrategy(new CommandLine.RunLast());
         line.setExecutionExceptionHandler((e, _, _) -> holdfast.report(e));
-        line.setParameterExceptionHandler(Holdfast::usage);
+        line.setParameterExceptionHandler(holdfast::usage);
+        line.registerConverter(Size.class, Holdfast::size);
         int code = line.execute(args);
         terminal.out().flush();
         terminal.err().flush();
@@ -119,7 +122,7 @@ public final class Holdfast {
             terminal.print(Json.writePretty(problem));
         }
         terminal.endProgress();
-        terminal.err().print(problem.text());
+        terminal.complain(problem.text());
         return problem.exitCode();
     }
 
@@ -135,11 +138,27 @@ public final class Holdfast {
         };
     }
 
-    private static int usage(CommandLine.ParameterException e, String[] args) {
+    private static Size size(String text) {
+        try {
+            return Size.parse(text);
+        } catch (IllegalArgumentException e) {
+            throw new CommandLine.TypeConversionException(e.getMessage());
+        }
+    }
+
+    private int usage(CommandLine.ParameterException e, String[] args) {
         CommandLine line = e.getCommandLine();
+        String help = line.getCommandSpec().qualifiedName() + " --help";
+        // What was typed could not be parsed, so neither could be whether JSON is wanted.
+        if (List.of(args).contains("--json")) {
+            terminal.print(
+                    Json.writePretty(
+                            Problem.of(ExitCode.USAGE, "this host", e.getMessage())
+                                    .withNext(help)));
+        }
         line.getErr().println(e.getMessage());
         if (!CommandLine.UnmatchedArgumentException.printSuggestions(e, line.getErr())) {
-            line.getErr().println("  next: " + line.getCommandSpec().qualifiedName() + " --help");
+            line.getErr().println("  next: " + help);
         }
         return ExitCode.USAGE.number();
     }

@@ -47,7 +47,7 @@ final class Remove implements Callable<Integer> {
                         text(preview)
                                 + "  confirm with --confirm %s%n".formatted(preview.confirm()));
             }
-            holdfast.terminal().err().print(text(preview));
+            holdfast.terminal().complain(text(preview));
             String command =
                     holdfast.paths()
                             .command(

@@ -84,7 +84,7 @@ final class Status implements Callable<Integer> {
         }
     }
 
-    private static StatusReport only(StatusReport report, String name) throws ProblemException {
+    private StatusReport only(StatusReport report, String name) throws ProblemException {
         for (int i = 0; i < report.resources().size(); i++) {
             if (report.resources().get(i).name().equals(name)) {
                 return new StatusReport(
@@ -92,11 +92,23 @@ final class Status implements Callable<Integer> {
                         report.node(),
                         report.link(),
                         List.of(report.resources().get(i)),
+                        List.of(),
+                        report.settingsDiffer());
+            }
+        }
+        for (int i = 0; i < report.unopened().size(); i++) {
+            if (report.unopened().get(i).name().equals(name)) {
+                return new StatusReport(
+                        List.of(report.sentences().get(report.resources().size() + i)),
+                        report.node(),
+                        report.link(),
+                        List.of(),
+                        List.of(report.unopened().get(i)),
                         report.settingsDiffer());
             }
         }
         throw new ProblemException(
                 Problem.of(ExitCode.REFUSED, report.node().name(), "there is no resource " + name)
-                        .withNext("holdfast status"));
+                        .withNext(holdfast.paths().command("status")));
     }
 }

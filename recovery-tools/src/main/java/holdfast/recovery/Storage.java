@@ -28,11 +28,11 @@ final class Storage implements Callable<Integer> {
             names = "--max",
             paramLabel = "SIZE",
             description = "How much of it may be used, like 500GiB.")
-    private Optional<String> max;
+    private Optional<Size> max;
 
     @Override
     public Integer call() throws Exception {
-        Optional<Long> maxBytes = max.map(text -> Size.parse(text).bytes());
+        Optional<Long> maxBytes = max.map(Size::bytes);
         ControlApi.StorageReply reply =
                 holdfast.api()
                         .storage(

@@ -18,6 +18,7 @@ final class Verbs {
         ALL.put("join", Join::new);
         ALL.put("storage", Storage::new);
         ALL.put("add", Add::new);
+        ALL.put("permit", Permit::new);
         ALL.put("attach", Attach::new);
         ALL.put("detach", Detach::new);
         ALL.put("status", Status::new);
@@ -35,6 +36,7 @@ final class Verbs {
         ALL.put("down", Down::new);
         ALL.put("connect", Connect::new);
         ALL.put("disconnect", Disconnect::new);
+        ALL.put("completion", Completion::new);
         ALL.put("help", Help::new);
     }
 
@@ -42,7 +44,7 @@ final class Verbs {
 
     static void register(CommandLine line, String[] args) {
         String verb = verb(args);
-        if (ALL.containsKey(verb) && !verb.equals("help")) {
+        if (ALL.containsKey(verb) && !verb.equals("help") && !verb.equals("completion")) {
             line.addSubcommand(verb, ALL.get(verb).get());
         } else if (!verb.isEmpty() || !isVersion(args)) {
             ALL.forEach((name, command) -> line.addSubcommand(name, command.get()));

@@ -16,6 +16,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -113,7 +115,10 @@ class CommandsTest {
     @Test
     void aResourceThatIsNotThereIsRefused() {
         assertEquals(3, run("status", "hom"));
-        assertEquals("server: there is no resource hom\n  next: holdfast status\n", err.toString());
+        assertEquals(
+                "server: there is no resource hom\n  next: holdfast --root %s status\n"
+                        .formatted(root),
+                err.toString());
     }
 
     @Test
@@ -194,7 +199,7 @@ class CommandsTest {
                   next         holdfast attach home
                 """,
                 out.toString());
-        assertEquals(2, daemon.asked.size());
+        assertEquals(1, daemon.asked.size());
     }
 
     @Test
@@ -206,27 +211,30 @@ class CommandsTest {
     }
 
     @Test
-    void addOverSomethingWantsItTyped() {
+    void addOverSomethingSaysWhereItHasToBePermitted() {
         daemon.peerDiskInUse = true;
         assertEquals(6, run("add", "home", "/dev/vg0/home", "--peer-disk", "/dev/vg1/old"));
-        assertTrue(err.toString().contains("which holds xfs, label old"), err.toString());
+        assertTrue(err.toString().contains("next: " + ScriptedDaemon.PERMIT), err.toString());
+        assertEquals(0, run("add", "home", "/dev/vg0/home", "--dry-run"));
+        assertTrue(out.toString().contains("which holds xfs, label old"), out.toString());
         assertTrue(
-                err.toString()
-                        .contains(
-                                "add home /dev/vg0/home --peer-disk /dev/vg1/old --confirm backup/home@3fa901"),
-                err.toString());
-        assertEquals(
-                6, typed("yes\n", "add", "home", "/dev/vg0/home", "--peer-disk", "/dev/vg1/old"));
-        assertEquals(
-                0,
-                typed(
-                        "backup/home\n",
-                        "add",
-                        "home",
-                        "/dev/vg0/home",
-                        "--peer-disk",
-                        "/dev/vg1/old"));
-        assertTrue(err.toString().contains("Type backup/home to go on: "), err.toString());
+                out.toString().endsWith("  first        " + ScriptedDaemon.PERMIT + "\n"),
+                out.toString());
+    }
+
+    @Test
+    void permitShowsWhatIsLostAndWantsItTyped() {
+        assertEquals(6, run("permit", "home"));
+        assertTrue(err.toString().contains("it holds     xfs, label old"), err.toString());
+        assertTrue(err.toString().contains("--confirm server/home@3fa901"), err.toString());
+        assertEquals(6, typed("yes\n", "permit", "home"));
+        assertTrue(daemon.asked.stream().allMatch(q -> ((ControlApi.PermitRequest) q).dryRun()));
+        assertEquals(0, typed("server/home\n", "permit", "home"));
+        assertEquals(0, run("permit", "home", "--dry-run"));
+        assertTrue(
+                out.toString().endsWith("  confirm with --confirm server/home@3fa901\n"),
+                out.toString());
+        assertEquals(0, run("permit", "home", "--confirm", "server/home@3fa901"));
     }
 
     @Test
@@ -301,7 +309,7 @@ class CommandsTest {
     void adjustShowsChangesOrAllProblems() {
         assertEquals(0, run("adjust", "--dry-run"));
         assertEquals(
-                "node.toml: link.rate 18 Mbit/s -> 20 Mbit/s\nNot applied: this was a dry run.\n",
+                "node.toml: link.rate 18 Mbit/s -> 20 Mbit/s, at once\nNot applied: this was a dry run.\n",
                 out.toString());
         daemon.settingsProblems = List.of("node.toml:3:1: unknown key", "home.toml:1:1: no disk");
         assertEquals(2, run("adjust"));
@@ -349,6 +357,54 @@ class CommandsTest {
         Files.writeString(root.resolve("etc/node.toml"), "rate = 3\nfrob = 1\n");
         assertEquals(2, run("init", "--no-daemon"));
         assertTrue(err.toString().contains("node.toml"), err.toString());
+    }
+
+    /// `help` prints text, and a daemon in the foreground nothing.
+    @ParameterizedTest
+    @CsvSource({
+        "init --no-daemon,                      0, commands/init",
+        "invite --address a.example.net:7788,   0, invite-reply",
+        "join hf1:c2VjcmV0,                     0, join-reply",
+        "storage /srv,                          0, storage-reply",
+        "add home /dev/a,                       0, add-reply",
+        "add home,                              2, problem",
+        "add home /dev/a --protocol D,          2, problem",
+        "storage /srv --max 10,                 2, problem",
+        "permit home --dry-run,                 0, permit-reply",
+        "permit home,                           6, problem",
+        "attach home,                           0, attach-reply",
+        "detach home,                           3, problem",
+        "status,                                0, status-report",
+        "status home,                           0, status-report",
+        "status nope,                           3, problem",
+        "status --watch --count 1,              0, status-report",
+        "wait home,                             0, wait-status",
+        "wait nope,                             3, problem",
+        "open home,                             0, open-reply",
+        "close v1,                              0, done",
+        "remove home --dry-run,                 0, remove-reply",
+        "remove home --confirm x/y@1,           6, problem",
+        "adjust,                                0, adjust-reply",
+        "events,                                0, event",
+        "peers,                                 0, peers-reply",
+        "daemon --detach,                       0, done",
+        "up home,                               0, attach-reply",
+        "down home,                             3, problem",
+        "connect,                               0, done",
+        "disconnect home,                       0, done",
+        "frobnicate,                            2, problem"
+    })
+    void whatIsPrintedAsJsonFitsItsSchema(String words, int code, String schema) throws Exception {
+        daemon.stored = "3fa901/1234";
+        daemon.events.append(Optional.empty(), "started", "up");
+        assertEquals(code, run((words + " --json").split(" ")), err.toString());
+        new SchemaFile(schema + ".json").requireFits(out.toString());
+    }
+
+    @Test
+    void theExaminationAsJsonFitsItsSchema() throws Exception {
+        assertEquals(1, run("doctor", "--json"), "there are no settings, which is red");
+        new SchemaFile("commands/doctor.json").requireFits(out.toString());
     }
 
     private int run(String... arguments) {

@@ -74,6 +74,7 @@ class DemoTest {
         assertEquals(0, ended.getLast().code(), ended.getLast().out());
         assertTrue(
                 ended.getLast().out().startsWith("{\n  \"right\": true,"), ended.getLast().out());
+        new SchemaFile("commands/demo.json").requireFits(ended.getLast().out());
         for (String site : List.of("a/server", "a/backup", "b/server", "b/backup")) {
             assertFalse(
                     DaemonProcess.answers(NodePaths.under(directory.resolve(site))),

@@ -110,8 +110,7 @@ class DemoVolumeTest {
 
     private NbdServer serve(FileExport export) throws IOException {
         var server =
-                new NbdServer(
-                        Exports.of(List.of(export)), new PayloadPool(4 << 20), NbdLimits.DEFAULT);
+                new NbdServer(Exports.of(List.of(export)), new PayloadPool(), NbdLimits.DEFAULT);
         server.listenUnix(directory.resolve("s"));
         return server;
     }

@@ -24,6 +24,7 @@ final class ScriptedDaemon implements ControlApi {
     String stored = "3fa901/1234";
     String path = "/dev/vg0/home";
     boolean peerDiskInUse;
+    static final String PERMIT = "at backup: holdfast permit home";
     List<String> settingsProblems = List.of();
 
     @Override
@@ -111,7 +112,7 @@ final class ScriptedDaemon implements ControlApi {
                                 Optional.empty(),
                                 Optional.empty()));
         return StatusReport.of(
-                node, Optional.of(link), List.of(resource), List.of(), ZoneOffset.UTC);
+                node, Optional.of(link), List.of(resource), List.of(), List.of(), ZoneOffset.UTC);
     }
 
     @Override
@@ -151,11 +152,10 @@ final class ScriptedDaemon implements ControlApi {
     @Override
     public AddReply add(AddRequest request) throws ProblemException {
         asked.add(request);
-        Optional<String> needed =
-                peerDiskInUse ? Optional.of("backup/home@3fa901") : Optional.empty();
-        if (!request.dryRun() && needed.isPresent() && !request.confirm().equals(needed)) {
+        if (!request.dryRun() && peerDiskInUse) {
             throw new ProblemException(
-                    Problem.of(ExitCode.CONFIRMATION_NEEDED, "server", "not confirmed"));
+                    Problem.of(ExitCode.CONFIRMATION_NEEDED, "server", "it has to be permitted")
+                            .withNext(PERMIT));
         }
         return new AddReply(
                 !request.dryRun(),
@@ -171,6 +171,25 @@ final class ScriptedDaemon implements ControlApi {
                 Optional.of(4000.0),
                 Optional.of("/dev/holdfast/home /home ext4 _netdev,nofail 0 2"),
                 List.of(),
+                peerDiskInUse ? Optional.of(PERMIT) : Optional.empty());
+    }
+
+    @Override
+    public PermitReply permit(PermitRequest request) throws ProblemException {
+        asked.add(request);
+        String needed = "server/home@3fa901";
+        if (!request.dryRun() && !request.confirm().equals(Optional.of(needed))) {
+            throw new ProblemException(
+                    Problem.of(ExitCode.CONFIRMATION_NEEDED, "server", "not confirmed"));
+        }
+        return new PermitReply(
+                !request.dryRun(),
+                request.name(),
+                "server",
+                "backup",
+                "/dev/vg1/old",
+                10L << 30,
+                "xfs, label old",
                 needed);
     }
 
@@ -252,7 +271,8 @@ final class ScriptedDaemon implements ControlApi {
                                 "node.toml",
                                 "link.rate",
                                 Optional.of("18 Mbit/s"),
-                                Optional.of("20 Mbit/s"))),
+                                Optional.of("20 Mbit/s"),
+                                "at once")),
                 settingsProblems);
     }
 

@@ -46,7 +46,12 @@ final class Pair implements AutoCloseable {
                 Site.start(
                         directory.resolve("backup"),
                         "backup",
-                        "[link]\nlisten = \"127.0.0.1:%d\"\n".formatted(port));
+                        "[link]\nlisten = \"127.0.0.1:%d\"\n".formatted(port),
+                        // In life it has a machine of its own: here it gets what the server and its
+                        // application leave over.
+                        "nice",
+                        "-n",
+                        "19");
         Site server = null;
         try {
             server = Site.start(directory.resolve("server"), "server", "[link]\n" + setup.server());
@@ -89,8 +94,7 @@ final class Pair implements AutoCloseable {
                                 Optional.empty(),
                                 Optional.of(setup.protocol()),
                                 Optional.of(journalBytes),
-                                false,
-                                Optional.empty()));
+                                false));
         uri = server.api().attach(new ControlApi.NameRequest(RESOURCE)).uri();
         awaitInSync();
     }

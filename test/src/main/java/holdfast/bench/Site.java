@@ -36,14 +36,17 @@ final class Site implements AutoCloseable {
     /// Makes the node and starts its daemon; [#awaitAnswer] says when it is up.
     ///
     /// @param toml the rest of the node's settings
-    static Site start(Path root, String name, String toml) throws IOException {
+    /// @param prefix of the daemon's command: `nice` or nothing
+    static Site start(Path root, String name, String toml, String... prefix) throws IOException {
         NodePaths paths = NodePaths.under(root);
         Files.createDirectories(paths.resourceDirectory());
         Files.createDirectories(paths.state());
         Files.setPosixFilePermissions(paths.state(), PosixFilePermissions.fromString("rwx------"));
         Files.writeString(paths.nodeFile(), "[node]\nname = \"" + name + "\"\n" + toml);
         Identity.create(paths.state());
-        return new Site(name, paths, Programs.start(root.resolve("log"), command(root)));
+        List<String> command = new ArrayList<>(List.of(prefix));
+        command.addAll(command(root));
+        return new Site(name, paths, Programs.start(root.resolve("log"), command));
     }
 
     private static List<String> command(Path root) {

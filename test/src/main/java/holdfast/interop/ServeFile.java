@@ -24,7 +24,7 @@ public final class ServeFile {
                                         List.of(
                                                 new DeviceExport(
                                                         "disk", device, false, Runnable::run))),
-                                new PayloadPool(256 << 20),
+                                new PayloadPool(),
                                 NbdLimits.DEFAULT)) {
             server.listenUnix(Path.of(arguments[0]));
             while (System.in.read() >= 0) {

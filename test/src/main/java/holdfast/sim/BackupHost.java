@@ -8,6 +8,7 @@ import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BackupEffects;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
+import holdfast.tunnel.wire.Mutants;
 import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
@@ -31,6 +32,14 @@ final class BackupHost implements BackupEffects {
         record Digest(long session, long offset, int length, byte[] asked) implements BaseWork {}
     }
 
+    // Deliberate mistakes of a shell. The deciding objects have theirs in `state.Faults`.
+
+    /// A failed write of the journal is passed over.
+    private static final boolean M22 = Mutants.on("M22");
+
+    /// A failed sync of the journal is taken for good.
+    private static final boolean M23 = Mutants.on("M23");
+
     private final Simulation sim;
     private final Scenario scenario;
     private final SplittableRandom random;
@@ -50,6 +59,7 @@ final class BackupHost implements BackupEffects {
     private long appendedEnd;
     private long freed;
     private boolean journalSyncing;
+    private boolean journalBroken;
     private long durableEnd;
     private final ArrayDeque<BaseWork> baseWork = new ArrayDeque<>();
     private boolean baseBusy;
@@ -62,7 +72,25 @@ final class BackupHost implements BackupEffects {
     private boolean rolling;
     private long frozenUntil;
     private boolean failNextSync;
+    private boolean failNextAppend;
+    private boolean failNextBaseWrite;
     private boolean failed;
+
+    /// Behind all that was ever appended.
+    private long highest;
+
+    /// The journal was damaged, and the next start may find out.
+    private boolean damaged;
+
+    private boolean everDamaged;
+
+    /// Since then the primary has not looked at what is left.
+    private boolean unjudged;
+
+    /// There was no point when last looked.
+    private boolean lacked;
+
+    private boolean wasMixture;
     private SimLink link;
 
     // For the checks.
@@ -92,7 +120,11 @@ final class BackupHost implements BackupEffects {
 
     void start() {
         // What a killed daemon had written and not synced must not be taken for durable.
+        // What a failed sync left clean in the cache is not on the disk.
+        journal.dropClean();
+        base.dropClean();
         journal.syncNow();
+        base.syncNow();
         incarnation++;
         life++;
         backup = open(durableBase, durableBlank, incarnation, this, journal, durableBase);
@@ -101,6 +133,15 @@ final class BackupHost implements BackupEffects {
         appendedEnd = 0;
         durableEnd = 0;
         fresh.set(0, (scenario.deviceBytes() + 4095) / 4096);
+        lacked = true;
+        if (damaged) {
+            acknowledged = backup.hasPoint() ? backup.committed() : Position.NONE;
+            unjudged = true;
+            wakeRoller();
+        }
+        if (backup.isMixture()) {
+            sim.reached(Rare.MIXTURE);
+        }
         sim.check("backup started");
         keepRolling(life);
     }
@@ -139,14 +180,47 @@ final class BackupHost implements BackupEffects {
                         incarnation,
                         fx);
         try {
-            String damage = opened.recover((address, into) -> read(journal, known, address, into));
-            if (damage != null) {
+            String damage =
+                    opened.recover(
+                            (address, into) -> read(journal, known, address, into), segmentsEnd());
+            if (damage != null && !damaged) {
                 throw new Violation("PFX", "the journal is taken for damaged: " + damage);
             }
         } catch (IOException e) {
             throw new IllegalStateException(e);
         }
         return opened;
+    }
+
+    private long segmentsEnd() {
+        long segment = scenario.segmentBytes();
+        return (Math.max(highest, durableBase.watermark()) + segment - 1) / segment * segment;
+    }
+
+    /// Bytes of the journal that a start will read are not what was written; only while it is
+    /// stopped.
+    void damageJournal(SplittableRandom own) {
+        long from = durableBase.watermark();
+        if (up || highest <= from) {
+            return;
+        }
+        damaged = true;
+        everDamaged = true;
+        sim.reached(Rare.JOURNAL_DAMAGED);
+        long at = from + own.nextLong(highest - from);
+        int length = own.nextBoolean() ? 1 : 1 + own.nextInt(3000);
+        int place = (int) (at % scenario.journalBytes());
+        journal.damage(own, place, Math.min(length, journal.size() - place));
+    }
+
+    /// Whether its journal was ever damaged.
+    boolean wasDamaged() {
+        return everDamaged;
+    }
+
+    /// Whether the primary has looked at this copy since its journal was damaged.
+    boolean isJudged() {
+        return !unjudged;
     }
 
     private int read(SimDisk journal, Backup.Base known, long address, ByteBuffer into) {
@@ -191,7 +265,10 @@ final class BackupHost implements BackupEffects {
         backup = null;
         failed = false;
         failNextSync = false;
+        failNextAppend = false;
+        failNextBaseWrite = false;
         journalSyncing = false;
+        journalBroken = false;
         baseWork.clear();
         baseBusy = false;
         unsyncedBaseWrites = 0;
@@ -268,7 +345,10 @@ final class BackupHost implements BackupEffects {
                     backup.on(data, FrameCodec.sizeOf(frame), sim.wallMillis());
                     sim.check("frame");
                 }
-                case Frame.OfResource control -> backup.on(control);
+                case Frame.OfResource control -> {
+                    unjudged &= !(control instanceof Frame.StreamStart);
+                    backup.on(control);
+                }
                 case Frame.Control other ->
                         throw new IllegalStateException("sent by nobody: " + other);
             }
@@ -360,13 +440,43 @@ final class BackupHost implements BackupEffects {
         if (address >= scenario.journalBytes()) {
             sim.reached(Rare.JOURNAL_WRAPPED);
         }
+        if (journalBroken) {
+            return;
+        }
+        highest = Math.max(highest, address + length);
         long at = address % scenario.journalBytes();
-        journal.write(at, header);
+        if (failNextAppend) {
+            appendFailed(at, header);
+        } else {
+            journal.write(at, header);
+        }
+        if (journalBroken) {
+            return;
+        }
         if (data != null) {
             journal.write(at + JournalRecord.HEADER_BYTES, data);
         }
         appendedEnd = address + JournalRecord.totalBytes(data == null ? 0 : data.remaining());
         syncJournal();
+    }
+
+    /// EIO or no space: part of the record may be there. Nothing is written behind it.
+    private void appendFailed(long at, ByteBuffer header) {
+        byte[] part = new byte[random.nextInt(header.remaining() + 1)];
+        header.get(header.position(), part);
+        journal.write(at, part.length, part);
+        sim.reached(Rare.JOURNAL_WRITE_FAILED);
+        failNextAppend = false;
+        if (M22) {
+            return;
+        }
+        journalBroken = true;
+        journalSyncing = true;
+        if (random.nextBoolean()) {
+            fail();
+        } else {
+            later(random.nextLong(300_000), this::fail);
+        }
     }
 
     private void syncJournal() {
@@ -383,8 +493,12 @@ final class BackupHost implements BackupEffects {
                             diskTime(),
                             () -> {
                                 if (failNextSync) {
-                                    fail();
-                                    return;
+                                    journal.syncFailed(mark, random);
+                                    if (!M23) {
+                                        fail();
+                                        return;
+                                    }
+                                    failNextSync = false;
                                 }
                                 journal.synced(mark);
                                 durableEnd = upTo;
@@ -401,6 +515,9 @@ final class BackupHost implements BackupEffects {
     /// A failed sync is final: nothing more is acknowledged, and only a new start finds out what
     /// the disk holds.
     private void fail() {
+        if (failed) {
+            return;
+        }
         failNextSync = false;
         failed = true;
         sim.reached(Rare.BACKUP_DISK_FAILED);
@@ -411,6 +528,21 @@ final class BackupHost implements BackupEffects {
 
     void failNextSync() {
         failNextSync = up;
+    }
+
+    void failNextAppend() {
+        failNextAppend = up;
+    }
+
+    /// The next write of a first sync or a roll into the base fails, or the sync behind it.
+    void failNextBaseWrite() {
+        failNextBaseWrite = up;
+    }
+
+    private boolean baseWriteFails() {
+        boolean fails = failNextBaseWrite;
+        failNextBaseWrite = false;
+        return fails;
     }
 
     boolean hasFailed() {
@@ -426,7 +558,7 @@ final class BackupHost implements BackupEffects {
     // ------------------------------------------------------------------------------------------------
 
     @Override
-    public void writeBase(
+    public boolean writeBase(
             long session, long sequence, long offsetBytes, long lengthBytes, ByteBuffer data) {
         durableBlank = false;
         byte[] bytes = null;
@@ -436,6 +568,7 @@ final class BackupHost implements BackupEffects {
         }
         baseWork.add(new BaseWork.Write(session, sequence, offsetBytes, (int) lengthBytes, bytes));
         workOnBase();
+        return true;
     }
 
     @Override
@@ -445,7 +578,7 @@ final class BackupHost implements BackupEffects {
     }
 
     private void workOnBase() {
-        if (baseBusy) {
+        if (baseBusy || failed) {
             return;
         }
         if (unsyncedBaseWrites > 0 && (baseWork.isEmpty() || unsyncedBaseWrites > 8)) {
@@ -464,6 +597,12 @@ final class BackupHost implements BackupEffects {
         baseBusy = false;
         switch (next) {
             case BaseWork.Write w -> {
+                if (random.nextBoolean() && baseWriteFails()) {
+                    base.writePart(random, w.offset, w.length, w.data);
+                    sim.reached(Rare.BASE_WRITE_FAILED);
+                    fail();
+                    return;
+                }
                 base.write(w.offset, w.length, w.data);
                 syncSession = w.session;
                 syncSequence = w.sequence;
@@ -502,6 +641,12 @@ final class BackupHost implements BackupEffects {
         later(
                 diskTime(),
                 () -> {
+                    if (baseWriteFails()) {
+                        base.syncFailed(mark, random);
+                        sim.reached(Rare.BASE_WRITE_FAILED);
+                        fail();
+                        return;
+                    }
                     base.synced(mark);
                     baseBusy = false;
                     backup.baseDurable(session, sequence);
@@ -569,7 +714,21 @@ final class BackupHost implements BackupEffects {
         sim.note("roll", roll.reached().watermark(), roll.reached().position().number());
         rolling = true;
         rollRuns = roll.index().all().iterator();
-        rollStep(roll);
+        later(
+                diskTime(),
+                () -> {
+                    durableBase = roll.begun();
+                    rollStep(roll);
+                });
+    }
+
+    private void rollFailed() {
+        rolling = false;
+        sim.reached(Rare.ROLL_FAILED);
+        failed = true;
+        backup.rollFailed("an injected error");
+        sim.check("roll failed");
+        sim.backupFailed();
     }
 
     private void rollStep(Backup.Roll roll) {
@@ -580,6 +739,11 @@ final class BackupHost implements BackupEffects {
             if (!run.isZero()) {
                 int at = (int) (run.dataAddress() % journal.size());
                 data = Arrays.copyOfRange(journal.now(), at, at + (int) run.lengthBytes());
+            }
+            if (random.nextInt(4) == 0 && baseWriteFails()) {
+                base.writePart(random, run.offsetBytes(), (int) run.lengthBytes(), data);
+                rollFailed();
+                return;
             }
             base.write(run.offsetBytes(), (int) run.lengthBytes(), data);
             mark(fresh, run.offsetBytes(), run.lengthBytes());
@@ -593,6 +757,11 @@ final class BackupHost implements BackupEffects {
         later(
                 diskTime(),
                 () -> {
+                    if (baseWriteFails()) {
+                        base.syncFailed(mark, random);
+                        rollFailed();
+                        return;
+                    }
                     base.synced(mark);
                     sim.note("base synced", mark, 0);
                     sim.cloneAndCrash();
@@ -605,6 +774,7 @@ final class BackupHost implements BackupEffects {
                                         () -> {
                                             rolling = false;
                                             sim.reached(Rare.ROLLED);
+                                            damaged = false;
                                             backup.rolled(roll);
                                             checkAll("rolled");
                                             sim.cloneAndCrash();
@@ -622,8 +792,20 @@ final class BackupHost implements BackupEffects {
 
     /// PFX and LOW on what may have changed since the last check.
     void check(String where) {
-        if (backup == null || !backup.everCommitted()) {
+        if (backup == null || !backup.hasPoint()) {
+            if (backup != null && backup.isMixture()) {
+                lacked = true;
+                wasMixture = true;
+            }
             return;
+        }
+        if (wasMixture) {
+            wasMixture = false;
+            sim.reached(Rare.MIXTURE_MENDED);
+        }
+        if (lacked) {
+            lacked = false;
+            fresh.set(0, (scenario.deviceBytes() + 4095) / 4096);
         }
         Position committed = backup.committed();
         if (sim.truth().isBefore(committed, acknowledged)) {
@@ -685,6 +867,15 @@ final class BackupHost implements BackupEffects {
                         new NoEffects(),
                         journalCopy,
                         durableBase);
+        if (damaged) {
+            return; // What is left of it is known when it starts.
+        }
+        if (backup.isMixture()) {
+            return;
+        }
+        if (clone.isMixture()) {
+            throw new Violation("PFX", "after a power cut the copy is a mixture");
+        }
         if (!clone.everCommitted()) {
             if (!acknowledged.isNone()) {
                 throw new Violation("LOW", "after a power cut nothing is left of " + acknowledged);
@@ -742,8 +933,10 @@ final class BackupHost implements BackupEffects {
         public void append(long address, ByteBuffer header, ByteBuffer data) {}
 
         @Override
-        public void writeBase(
-                long session, long sequence, long offsetBytes, long lengthBytes, ByteBuffer data) {}
+        public boolean writeBase(
+                long session, long sequence, long offsetBytes, long lengthBytes, ByteBuffer data) {
+            return true;
+        }
 
         @Override
         public void digest(long session, long offsetBytes, int lengthBytes, byte[] root) {}

@@ -79,7 +79,8 @@ final class PrimaryHost implements PrimaryEffects {
     private final List<Request> onTheirWay = new ArrayList<>();
     private final ArrayDeque<Frame> sentSinceUp = new ArrayDeque<>();
     private long slowUntil;
-    private boolean failNextWrite;
+    private Scenario.Fault next;
+    private long frozenUntil;
     private boolean diskFailed;
     private boolean inSessionDown;
     private boolean inHello;
@@ -253,7 +254,12 @@ final class PrimaryHost implements PrimaryEffects {
                     later(
                             diskTime(),
                             () -> {
-                                disk.synced(mark);
+                                if (!synced(mark)) {
+                                    gone(); // No clean end: the next start suspects every block.
+                                    disk.dropClean();
+                                    then.run();
+                                    return;
+                                }
                                 durableAcknowledged = kept.acknowledged();
                                 durablePeerCopy = kept.peerCopy();
                                 durableEnd = end;
@@ -303,15 +309,47 @@ final class PrimaryHost implements PrimaryEffects {
 
     private long diskTime() {
         long slow = slowUntil > sim.agenda().nowNanos() ? 50 : 1;
-        return (random.nextLong(scenario.localDiskNanos()) + 1000) * slow;
+        long frozen = Math.max(0, frozenUntil - sim.agenda().nowNanos());
+        return (random.nextLong(scenario.localDiskNanos()) + 1000) * slow + frozen;
     }
 
     void slowUntil(long nanos) {
         slowUntil = nanos;
     }
 
-    void failNextWrite() {
-        failNextWrite = true;
+    void freezeUntil(long nanos) {
+        frozenUntil = Math.max(frozenUntil, nanos);
+        sim.reached(Rare.LOCAL_DISK_FROZEN);
+    }
+
+    /// The next write, read or sync of the disk fails.
+    void failNext(Scenario.Fault fault) {
+        next = fault;
+    }
+
+    private boolean fails(Scenario.Fault fault) {
+        if (next != fault) {
+            return false;
+        }
+        next = null;
+        return true;
+    }
+
+    /// @return whether it failed: then what it covered looks clean and may be lost (R11)
+    private boolean synced(long mark) {
+        if (!fails(Scenario.Fault.LOCAL_SYNC_EIO)) {
+            disk.synced(mark);
+            return true;
+        }
+        disk.syncFailed(mark, random);
+        sim.reached(Rare.LOCAL_SYNC_FAILED);
+        return false;
+    }
+
+    private void syncFailed() {
+        diskFailed = true;
+        outstanding--;
+        primary.diskFailed("an injected error of a sync");
     }
 
     private void tick(int of) {
@@ -386,7 +424,10 @@ final class PrimaryHost implements PrimaryEffects {
         later(
                 diskTime(),
                 () -> {
-                    disk.synced(mark);
+                    if (!synced(mark)) {
+                        syncFailed();
+                        return;
+                    }
                     if (primary.flushed(owner)) {
                         reply(owner.request);
                     } else {
@@ -427,6 +468,14 @@ final class PrimaryHost implements PrimaryEffects {
         later(
                 diskTime(),
                 () -> {
+                    if (fails(Scenario.Fault.LOCAL_READ_EIO)) {
+                        sim.reached(Rare.READ_FAILED);
+                        diskFailed = true;
+                        inFlight--;
+                        outstanding--;
+                        primary.failed(request.op, "an injected error of a read", true);
+                        return;
+                    }
                     ByteBuffer data = read(run);
                     if (request.op.preimages().isEmpty()) {
                         sim.reached(Rare.PREIMAGE_DROPPED);
@@ -452,14 +501,17 @@ final class PrimaryHost implements PrimaryEffects {
 
     private void write(Request request) {
         onTheirWay.add(request);
-        boolean fails = failNextWrite;
-        failNextWrite = false;
+        boolean noSpace = fails(Scenario.Fault.LOCAL_NO_SPACE);
+        boolean fails = noSpace || fails(Scenario.Fault.LOCAL_EIO);
         later(
                 diskTime(),
                 () -> {
                     onTheirWay.remove(request);
                     Op op = request.op;
-                    if (fails) {
+                    if (noSpace) {
+                        // Nothing of it arrived.
+                        sim.reached(Rare.LOCAL_NO_SPACE);
+                    } else if (fails) {
                         disk.writePart(
                                 random, op.offsetBytes(), (int) op.lengthBytes(), request.data);
                         diskFailed = true;
@@ -473,7 +525,8 @@ final class PrimaryHost implements PrimaryEffects {
                                 if (fails) {
                                     inFlight--;
                                     outstanding--;
-                                    primary.failed(op, "an injected error", true);
+                                    primary.failed(op, "an injected error", !noSpace);
+                                    sim.replied();
                                 } else {
                                     written(request);
                                 }
@@ -503,7 +556,10 @@ final class PrimaryHost implements PrimaryEffects {
             later(
                     diskTime(),
                     () -> {
-                        disk.synced(mark);
+                        if (!synced(mark)) {
+                            syncFailed();
+                            return;
+                        }
                         request.synced = true;
                         if (!request.held) {
                             reply(request);
@@ -697,6 +753,13 @@ final class PrimaryHost implements PrimaryEffects {
             later(
                     diskTime(),
                     () -> {
+                        if (fails(Scenario.Fault.LOCAL_READ_EIO)) {
+                            reading--;
+                            diskFailed = true;
+                            sim.reached(Rare.READ_FAILED);
+                            primary.readFailed(wanted, "an injected error of a read");
+                            return;
+                        }
                         // What was read may be old when it is handed over.
                         ByteBuffer data = read(wanted.blocks());
                         later(diskTime() / 2, () -> handOver(wanted, data));

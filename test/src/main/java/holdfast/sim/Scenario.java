@@ -53,7 +53,14 @@ record Scenario(
         VIEW,
         ROLL,
         BACKUP_EIO,
-        LOCAL_EIO
+        LOCAL_EIO,
+        LOCAL_READ_EIO,
+        LOCAL_SYNC_EIO,
+        LOCAL_NO_SPACE,
+        FREEZE_LOCAL_DISK,
+        BACKUP_WRITE_EIO,
+        BACKUP_BASE_EIO,
+        BACKUP_DAMAGE
     }
 
     /// A fault, and how hard it is: `amount` from 0 to 1.
@@ -87,6 +94,94 @@ record Scenario(
                     "preimage",
                     "primary starts");
 
+    /// Drawn with everything else of a seed; the later kinds have draws of their own, so that the
+    /// seeds without them stay what they were.
+    private static final List<Fault> COMMON =
+            List.of(Fault.values()).subList(0, Fault.LOCAL_EIO.ordinal() + 1);
+
+    private static final List<Fault> DISKS =
+            List.of(
+                    Fault.LOCAL_NO_SPACE,
+                    Fault.FREEZE_LOCAL_DISK,
+                    Fault.BACKUP_WRITE_EIO,
+                    Fault.BACKUP_BASE_EIO,
+                    Fault.BACKUP_EIO,
+                    Fault.BACKUP_DAMAGE);
+
+    /// They end the primary's part of a history, so they are rare.
+    private static final List<Fault> FINAL =
+            List.of(Fault.LOCAL_READ_EIO, Fault.LOCAL_SYNC_EIO, Fault.LOCAL_EIO);
+
+    /// Strikes of disks, in one history of two; and, in one of eight, a chain of faults that meets
+    /// what they do apart hardly ever.
+    private static List<Strike> ofDisks(long seed, long work) {
+        SplittableRandom r = Seeds.stream(seed, "disks");
+        List<Strike> strikes = new ArrayList<>();
+        if (r.nextBoolean()) {
+            int count = 1 + r.nextInt(5);
+            for (int i = 0; i < count; i++) {
+                strikes.add(at(r, work, DISKS.get(r.nextInt(DISKS.size()))));
+            }
+            if (r.nextInt(8) == 0) {
+                strikes.add(at(r, work, FINAL.get(r.nextInt(FINAL.size()))));
+            }
+        }
+        if (r.nextInt(8) == 0) {
+            Chain chain = CHAINS.get(r.nextInt(CHAINS.size()));
+            int count = 1 + r.nextInt(12);
+            for (Link link : chain.links) {
+                strikes.add(
+                        new Strike(
+                                link.afterMillis * 1_000_000L + r.nextLong(30_000_000L),
+                                chain.trigger,
+                                count,
+                                link.fault,
+                                r.nextDouble() * link.most,
+                                r.nextLong()));
+            }
+        }
+        return strikes;
+    }
+
+    private record Link(Fault fault, long afterMillis, double most) {}
+
+    private record Chain(String trigger, List<Link> links) {}
+
+    private static final List<Chain> CHAINS =
+            List.of(
+                    // A base sync of an old session ends during the next; then the power is cut.
+                    new Chain(
+                            "backup < SyncBlocks",
+                            List.of(
+                                    new Link(Fault.CUT, 0, 1),
+                                    new Link(Fault.FREEZE_BACKUP_DISK, 0, 0.4),
+                                    new Link(Fault.BACKUP_POWER_CUT, 400, 0.3))),
+                    // A comparison in a first sync sees blocks that are not synced.
+                    new Chain(
+                            "backup < SyncBlocks",
+                            List.of(
+                                    new Link(Fault.PRIMARY_KILL, 0, 0.1),
+                                    new Link(Fault.BACKUP_POWER_CUT, 400, 0.3))),
+                    // A slow read of an epoch outlasts the comparison that follows.
+                    new Chain(
+                            "primary > EpochBlocks",
+                            List.of(
+                                    new Link(Fault.SLOW_LOCAL_DISK, 0, 0.2),
+                                    new Link(Fault.BACKUP_DAMAGE, 30, 0.1))));
+
+    private static Strike at(SplittableRandom r, long work, Fault fault) {
+        if (r.nextBoolean()) {
+            return new Strike(r.nextLong(work), null, 0, fault, r.nextDouble(), r.nextLong());
+        }
+        return new Strike(
+                r.nextLong(r.nextBoolean() ? 200_000 : 40_000_000),
+                MOMENTS.get(r.nextInt(MOMENTS.size())),
+                1 + r.nextInt(r.nextBoolean() ? 3 : 20),
+                fault,
+                r.nextDouble(),
+                r.nextLong());
+    }
+
     static Scenario of(long seed) {
         SplittableRandom r = Seeds.stream(seed, "scenario");
         int blocks = pick(r, 16, 24, 48, 64, 64, 96, 128, 192, 256, 400);
@@ -112,7 +207,7 @@ record Scenario(
         int operations = r.nextInt(200, 420);
         long work = r.nextLong(10, 40) * 1_000_000_000L;
         List<Fault> kinds = new ArrayList<>();
-        for (Fault fault : Fault.values()) {
+        for (Fault fault : COMMON) {
             int percent =
                     switch (fault) {
                         case LOCAL_EIO -> 4;
@@ -142,6 +237,7 @@ record Scenario(
             }
             strikes.add(new Strike(at, trigger, occurrence, fault, r.nextDouble(), r.nextLong()));
         }
+        strikes.addAll(ofDisks(seed, work));
         return new Scenario(
                 device,
                 protocolC,

@@ -80,6 +80,36 @@ final class SimDisk {
         synced(sync());
     }
 
+    /// The sync failed: each write it covered is durable or lost by itself, and every one looks
+    /// clean. Reads show it, and a later sync has nothing left to do for it.
+    void syncFailed(long mark, SplittableRandom random) {
+        int ended = (int) Math.max(0, mark - settled);
+        for (Written w : pending.subList(0, ended)) {
+            if (random.nextBoolean()) {
+                put(safe, w.offset, w.length, w.data);
+            }
+        }
+        pending.subList(0, ended).clear();
+        settled += ended;
+    }
+
+    /// Clean pages are dropped: what reads show is again what the disk holds.
+    void dropClean() {
+        System.arraycopy(safe, 0, now, 0, now.length);
+        for (Written w : pending) {
+            put(now, w.offset, w.length, w.data);
+        }
+    }
+
+    /// Content is damaged where it lies; nothing reports it.
+    void damage(SplittableRandom random, long offset, int length) {
+        for (int at = (int) offset; at < offset + length; at++) {
+            byte flip = (byte) (1 + random.nextInt(255));
+            now[at] ^= flip;
+            safe[at] = now[at];
+        }
+    }
+
     /// The power is cut. `fate` 0: all that was not synced is lost, 1: all is kept, else each write
     /// has its own fate.
     void powerCut(SplittableRandom random, int fate) {

@@ -64,6 +64,7 @@ final class Simulation {
     private final Map<String, Integer> occurred = new HashMap<>();
     private boolean connecting;
     private boolean healed;
+    private boolean lostOnlyPoint;
     private long issued;
     private boolean issueDue;
     private long faults;
@@ -142,6 +143,10 @@ final class Simulation {
                 agenda.step();
             }
             quiet++;
+            if (lostOnlyPoint) {
+                backup.checkAll("the end, without a point");
+                return;
+            }
             if (needsDecision()) {
                 lackedRoom++;
                 if (lackedRoom == 1200) {
@@ -531,7 +536,19 @@ final class Simulation {
             case VIEW -> openView(agenda.nowNanos() + (long) (s.amount() * 15e9));
             case ROLL -> backup.settle();
             case BACKUP_EIO -> backup.failNextSync();
-            case LOCAL_EIO -> primary.failNextWrite();
+            case LOCAL_EIO, LOCAL_READ_EIO, LOCAL_SYNC_EIO, LOCAL_NO_SPACE ->
+                    primary.failNext(s.fault());
+            case FREEZE_LOCAL_DISK -> primary.freezeUntil(until);
+            case BACKUP_WRITE_EIO -> backup.failNextAppend();
+            case BACKUP_BASE_EIO -> backup.failNextBaseWrite();
+            case BACKUP_DAMAGE -> {
+                if (backup.isUp()) {
+                    backup.crash(own.nextBoolean());
+                    backup.damageJournal(own);
+                    cut(link);
+                    agenda.in(until - agenda.nowNanos(), this::startBackup);
+                }
+            }
         }
         check("fault");
         cloneAndCrash();
@@ -543,7 +560,7 @@ final class Simulation {
                 shell.nextLong(3_000_000_000L),
                 () -> {
                     if (backup.hasFailed()) {
-                        backup.crash(true);
+                        backup.crash(shell.nextBoolean());
                         cut(link);
                         agenda.in(shell.nextLong(100_000_000L), this::startBackup);
                     }
@@ -659,7 +676,8 @@ final class Simulation {
     private void checkLoss() {
         if (!primary.isUp()
                 || !backup.isUp()
-                || !backup.backup().everCommitted()
+                || !backup.backup().hasPoint()
+                || !backup.isJudged()
                 || primary.isDiskFailed()) {
             return;
         }
@@ -703,6 +721,15 @@ final class Simulation {
     }
 
     void refused(String side, String why) {
+        if (backup.wasDamaged()
+                && primary.isUp()
+                && primary.primary().peerCopy() == 0
+                && why.contains("now has a copy without a point")) {
+            // The only point was lost, and the primary crashed before it had stored which copy
+            // it had filled: somebody must say that it may be filled anew.
+            lostOnlyPoint = true;
+            return;
+        }
         if (!primary.isDiskFailed() && !why.equals("the peer's disk has failed")) {
             throw new Violation("REFUSED", side + ": " + why);
         }

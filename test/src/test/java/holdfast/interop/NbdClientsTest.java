@@ -43,7 +43,7 @@ class NbdClientsTest {
     @TempDir Path directory;
 
     private final List<FileBlockDevice> devices = new ArrayList<>();
-    private final PayloadPool pool = new PayloadPool(64 << 20);
+    private final PayloadPool pool = new PayloadPool();
     private ExecutorService others;
     private NbdServer server;
     private Path socket;

@@ -11,6 +11,7 @@ import holdfast.replicator.control.ExitCode;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.daemon.Daemon;
+import holdfast.replicator.status.StatusReport;
 import holdfast.tunnel.link.Identity;
 
 import org.junit.jupiter.api.AfterEach;
@@ -135,33 +136,55 @@ class BadInputTest {
         Path disk = file("disk.img", 4 * MIB);
         Path small = file("storage/small.img", 2 * MIB);
         byte[] before = Files.readAllBytes(small);
-        refused(ExitCode.REFUSED, "is too small: it has", () -> add("home", disk, small, ""));
+        refused(ExitCode.REFUSED, "is too small: it has", () -> add("home", disk, small));
         assertArrayEquals(before, Files.readAllBytes(small));
         assertEquals(List.of(), nodes.server.status().resources());
         assertEquals(List.of(), nodes.backup.status().resources());
     }
 
     @Test
-    void whatADeviceOfThePeerHoldsIsOverwrittenOnlyWhenThatIsTyped() throws Exception {
+    void whatADeviceOfThePeerHoldsIsOverwrittenOnlyWhenThatIsPermittedThere() throws Exception {
         nodes.pair();
         Path disk = file("disk.img", 4 * MIB);
         Path used = dir.resolve("storage/used.img");
         Files.write(used, new byte[8 * MIB]);
         Run.ok("mkfs.ext4", "-q", "-L", "precious", used.toString());
         byte[] before = Files.readAllBytes(used);
-        refused(ExitCode.CONFIRMATION_NEEDED, "precious", () -> add("home", disk, used, ""));
-        refused(
-                ExitCode.CONFIRMATION_NEEDED,
-                "add home " + disk + " --peer-disk " + used + " --confirm backup/home",
-                () -> add("home", disk, used, ""));
+        for (String words :
+                List.of(used + " would be overwritten at backup", "precious", "at backup: ")) {
+            refused(ExitCode.CONFIRMATION_NEEDED, words, () -> add("home", disk, used));
+        }
+        ControlApi.PermitReply shown = permit("home", Optional.empty(), true);
+        assertEquals(used.toString(), shown.disk());
+        assertTrue(shown.holds().contains("precious"), shown.holds());
         refused(
                 ExitCode.CONFIRMATION_NEEDED,
                 "precious",
-                () -> add("home", disk, used, "server/home"));
+                () -> permit("home", Optional.of("backup/home@00000000"), false));
+        refused(ExitCode.CONFIRMATION_NEEDED, "precious", () -> add("home", disk, used));
         assertArrayEquals(before, Files.readAllBytes(used));
-        add("home", disk, used, "backup/home");
+
+        assertTrue(permit("home", Optional.of(shown.confirm()), false).done());
+        // Not for another disk than was shown.
+        Path other = dir.resolve("storage/other.img");
+        Files.copy(used, other);
+        refused(ExitCode.CONFIRMATION_NEEDED, "precious", () -> add("home", disk, other));
+        refused(ExitCode.CONFIRMATION_NEEDED, "precious", () -> add("home", disk, used));
+        assertArrayEquals(before, Files.readAllBytes(other));
+
+        permit("home", Optional.of(permit("home", Optional.empty(), true).confirm()), false);
+        add("home", disk, used);
         nodes.server.attach(new ControlApi.NameRequest("home"));
         nodes.untilInSync("home");
+        refused(
+                ExitCode.REFUSED,
+                "nobody asks to overwrite",
+                () -> permit("home", Optional.empty(), true));
+    }
+
+    private ControlApi.PermitReply permit(String name, Optional<String> confirm, boolean dryRun)
+            throws ProblemException {
+        return nodes.backup.permit(new ControlApi.PermitRequest(name, dryRun, confirm));
     }
 
     @Test
@@ -169,15 +192,12 @@ class BadInputTest {
         nodes.pair();
         Path disk = file("disk.img", 4 * MIB);
         Path elsewhere = dir.resolve("elsewhere.img");
-        refused(
-                ExitCode.REFUSED,
-                "lies outside the storage",
-                () -> add("home", disk, elsewhere, "backup/home"));
+        refused(ExitCode.REFUSED, "lies outside the storage", () -> add("home", disk, elsewhere));
         assertTrue(Files.notExists(elsewhere));
         Files.writeString(
                 nodes.backupPaths.resourceDirectory().resolve("home.toml"),
                 "[on.backup]\ndisk = \"" + elsewhere + "\"\n");
-        add("home", disk, elsewhere, "");
+        add("home", disk, elsewhere);
         assertTrue(Files.exists(elsewhere));
     }
 
@@ -186,16 +206,23 @@ class BadInputTest {
         nodes.pair();
         Path disk = file("storage/disk.img", 4 * MIB);
         nodes.addAndAttach("home", disk, 16 * MIB);
-        add("again", disk, null, "");
+        nodes.server.detach(new ControlApi.NameRequest("home"));
+        Path alias = Files.createSymbolicLink(dir.resolve("alias.img"), disk);
         refused(
                 ExitCode.REFUSED,
-                "is held by resource home",
-                () -> nodes.server.attach(new ControlApi.NameRequest("again")));
+                "it is the disk of the resource home already",
+                () -> add("again", alias, null));
+        assertTrue(
+                nodes.server.adjust(new ControlApi.AdjustRequest(true)).problems().isEmpty(),
+                "settings that every start can read");
+        nodes.server.attach(new ControlApi.NameRequest("home"));
         Path other = file("other.img", 4 * MIB);
         refused(
-                ExitCode.REFUSED,
-                "is held by resource home",
-                () -> add("third", other, disk, "backup/third"));
+                ExitCode.CONFIRMATION_NEEDED,
+                "which has to be permitted there",
+                () -> add("third", other, disk));
+        permit("third", Optional.of(permit("third", Optional.empty(), true).confirm()), false);
+        refused(ExitCode.REFUSED, "is held by resource home", () -> add("third", other, disk));
         nodes.untilInSync("home");
     }
 
@@ -211,7 +238,7 @@ class BadInputTest {
         Run.ok("mount", loop, where.toString());
         mounted.add(where);
         Files.writeString(where.resolve("file"), "here");
-        add("home", Path.of(loop), null, "");
+        add("home", Path.of(loop), null);
         refused(
                 ExitCode.REFUSED,
                 "is mounted at " + where,
@@ -278,12 +305,9 @@ class BadInputTest {
         nodes.pair();
         storeIn(mount("small", "size=12m"));
         Path disk = file("disk.img", 4 * MIB);
-        refused(
-                ExitCode.REFUSED,
-                "the journal alone takes 16 MiB",
-                () -> add("home", disk, null, ""));
+        refused(ExitCode.REFUSED, "the journal alone takes 16 MiB", () -> add("home", disk, null));
         storeIn(Files.createDirectories(dir.resolve("large")));
-        add("home", disk, null, "");
+        add("home", disk, null);
     }
 
     /// The journal is taken in advance; what can still fill up is the copy, a sparse file.
@@ -304,15 +328,47 @@ class BadInputTest {
                 events.stream()
                         .anyMatch(
                                 each ->
-                                        each.startsWith("disk-failed")
-                                                && each.contains("no space")),
+                                        each.startsWith("no-space")
+                                                && each.contains("no space left")
+                                                && each.contains("connect home")),
                 events.toString());
         Run.ok("qemu-io", "-f", "raw", "-c", "write -P 7 0 1M", "-c", "read -P 7 0 1M", uri);
-        // Space was made, the daemon started again: it goes on by itself.
-        nodes.backup.close();
+        // Space is made: it goes on by itself.
         Run.ok("mount", "-o", "remount,size=64m", storage.toString());
-        nodes.startBackup();
         nodes.untilInSync("home");
+        assertTrue(nodes.atServer("home").trouble().isEmpty());
+    }
+
+    /// The same when there is a copy: the journal takes in what it can, and the copy stays open to
+    /// be looked at.
+    @Test
+    void aCopyThatCannotGrowKeepsItsPointsAndGoesOnWhenThereIsRoom() throws Exception {
+        nodes.pair();
+        Path storage = mount("full", "size=20m");
+        storeIn(storage);
+        Path disk = Files.write(dir.resolve("disk.img"), new byte[16 * MIB]);
+        String uri = nodes.addAndAttach("home", disk, 16 * MIB);
+        nodes.untilInSync("home");
+        Run.ok("qemu-io", "-f", "raw", "-c", "write -P 7 0 8M", uri);
+        TwoNodes.until(
+                "the cause is told",
+                () -> nodes.atServer("home").trouble().orElse("").contains("no space left"));
+        StatusReport.Resource home = nodes.backup.status().resource("home").orElseThrow();
+        assertTrue(home.trouble().orElseThrow().contains("connect home"), home.toString());
+        assertEquals("UP_TO_DATE", home.disk());
+        nodes.untilInSync("home");
+        assertSameAtBackup(disk);
+        Run.ok("mount", "-o", "remount,size=64m", storage.toString());
+        nodes.backup.connect(new ControlApi.LinkRequest(Optional.of("home")));
+        TwoNodes.until("no trouble", () -> nodes.atServer("home").trouble().isEmpty());
+        assertSameAtBackup(disk);
+    }
+
+    private void assertSameAtBackup(Path disk) throws Exception {
+        StatusReport.View view =
+                nodes.backup.open(new ControlApi.OpenRequest("home", Optional.empty())).view();
+        Run.ok("qemu-img", "compare", "-f", "raw", "-F", "raw", disk.toString(), view.uri());
+        nodes.backup.closeView(new ControlApi.CloseRequest(view.id()));
     }
 
     // ---- help --------------------------------------------------------------------------------
@@ -329,8 +385,7 @@ class BadInputTest {
         nodes.server.join(new ControlApi.JoinRequest(token));
     }
 
-    private void add(String name, Path disk, Path peerDisk, String confirm)
-            throws ProblemException {
+    private void add(String name, Path disk, Path peerDisk) throws ProblemException {
         nodes.server.add(
                 new ControlApi.AddRequest(
                         name,
@@ -338,8 +393,7 @@ class BadInputTest {
                         Optional.ofNullable(peerDisk).map(Path::toString),
                         Optional.empty(),
                         Optional.of(16L * MIB),
-                        false,
-                        confirm.isEmpty() ? Optional.empty() : Optional.of(confirm)));
+                        false));
     }
 
     private void storeIn(Path storage) throws ProblemException {

@@ -250,7 +250,8 @@ class FilesystemTest {
                 states,
                 filesChecked,
                 new TreeMap<>(events));
-        assertTrue(changes.get() > 500, "only " + changes + " changes of files");
+        assertTrue(changes.get() > 2000, "only " + changes + " changes of files");
+        assertTrue(filesChecked > 5000, "only " + filesChecked + " files were looked for");
         assertTrue(looks >= 5, "opened only " + looks + " times");
         assertTrue(points.size() >= 3, "only " + points.size() + " points");
     }

@@ -77,6 +77,32 @@ class ReplicationTest {
         }
     }
 
+    /// Blocks that read zero need no room in the journal: 60 MiB of them go through one of 16 MiB,
+    /// together with some data.
+    @Test
+    void aDiscardOfMoreThanTheJournalHoldsGoesThrough() throws Exception {
+        Path disk = dir.resolve("disk.img");
+        byte[] content = new byte[64 * MIB];
+        new Random(3).nextBytes(content);
+        Files.write(disk, content);
+        try (TwoNodes nodes = new TwoNodes(dir)) {
+            nodes.pair();
+            String uri = nodes.addAndAttach("home", disk, 16 * MIB);
+            nodes.untilInSync("home");
+            nodes.backup.close();
+            Run.ok("qemu-io", "-f", "raw", "-c", "discard 2M 60M", "-c", "write 9M 1M", uri);
+            // A planned stop turns what the peer lacks into marked blocks.
+            nodes.server.close();
+            nodes.startServer();
+            nodes.startBackup();
+            nodes.untilInSync("home");
+            compare(nodes, disk);
+            Run.ok("qemu-io", "-f", "raw", "-c", "write -P 0x77 20M 1M", uri);
+            nodes.untilInSync("home");
+            compare(nodes, disk);
+        }
+    }
+
     private void compare(TwoNodes nodes, Path disk) throws Exception {
         ControlApi.OpenReply view =
                 nodes.backup.open(new ControlApi.OpenRequest("home", Optional.empty()));

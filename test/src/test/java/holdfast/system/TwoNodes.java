@@ -94,8 +94,7 @@ final class TwoNodes implements AutoCloseable {
                 Optional.empty(),
                 Optional.empty(),
                 Optional.of(journalBytes),
-                false,
-                Optional.empty());
+                false);
     }
 
     /// Adds and attaches a resource on a file.

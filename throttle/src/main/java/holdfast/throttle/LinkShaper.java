@@ -1,5 +1,7 @@
 package holdfast.throttle;
 
+import java.time.Duration;
+
 /// Shapes one link: a bucket for all bytes on the wire and a second one that background packets pay
 /// as well.
 ///
@@ -65,6 +67,25 @@ public final class LinkShaper {
         apply();
         long wait = link.reserve(wireBytes);
         return isBackground ? Math.max(wait, background.reserve(wireBytes)) : wait;
+    }
+
+    /// What a packet of that class may carry in so much time, by the lower of its rates.
+    ///
+    /// @param atLeast the answer's bounds, in bytes
+    public int bytesIn(Duration time, boolean isBackground, int atLeast, int atMost) {
+        Rates now = limits;
+        long bytes = atMost;
+        if (!now.link().isUnlimited()) {
+            bytes = Math.min(bytes, bytesIn(now.link(), time));
+        }
+        if (isBackground && !now.catchUp().isUnlimited()) {
+            bytes = Math.min(bytes, bytesIn(now.catchUp(), time));
+        }
+        return (int) Math.max(bytes, atLeast);
+    }
+
+    private static long bytesIn(Rate rate, Duration time) {
+        return Math.round(rate.bytesPerSecond() * (time.toNanos() / 1e9));
     }
 
     private void apply() {

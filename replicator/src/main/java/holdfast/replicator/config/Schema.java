@@ -80,8 +80,8 @@ final class Schema {
                     "nbd.listen",
                     Type.ADDRESS,
                     "",
-                    "NBD over TCP beside the Unix sockets. Whoever can connect can read and write:"
-                            + " NBD asks for no name here.");
+                    "NBD over TCP beside the Unix sockets, for all attached resources; a client chooses by"
+                            + " export name, the resource's. Whoever can connect can read and write.");
     static final Key<Address> METRICS_LISTEN =
             Key.of(
                     "metrics.listen",

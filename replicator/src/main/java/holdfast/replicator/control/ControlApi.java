@@ -32,6 +32,10 @@ public interface ControlApi {
     /// it would do.
     AddReply add(AddRequest request) throws ProblemException;
 
+    /// Lets the peer's `add` overwrite what a disk here holds; with `dryRun` only says what that is
+    /// and what `confirm` has to be.
+    PermitReply permit(PermitRequest request) throws ProblemException;
+
     /// Exports the resource, and connects the kernel's device where there is one.
     AttachReply attach(NameRequest request) throws ProblemException;
 
@@ -106,24 +110,39 @@ public interface ControlApi {
     /// @param peerDisk at the peer; absent: a new file under its storage
     /// @param protocol A, B or C; absent: A
     /// @param journalBytes for each side; absent: proposed
-    /// @param confirm `host/resource@GENERATION` where something would be overwritten
     record AddRequest(
             String name,
             String disk,
             Optional<String> peerDisk,
             Optional<String> protocol,
             Optional<Long> journalBytes,
-            boolean dryRun,
-            Optional<String> confirm) {}
+            boolean dryRun) {}
+
+    /// @param confirm `host/resource@TOKEN` as the dry run gave it
+    record PermitRequest(String name, boolean dryRun, Optional<String> confirm) {}
+
+    /// @param host where the disk is
+    /// @param peer who asks for it
+    /// @param holds what would be lost
+    record PermitReply(
+            boolean done,
+            String name,
+            String host,
+            String peer,
+            String disk,
+            long sizeBytes,
+            String holds,
+            String confirm) {}
 
     /// @param done false: only a preview
     /// @param host where the data is
     /// @param signature what the disk holds, like `ext4, label home, UUID 8c…`
-    /// @param peerSignature what would be overwritten at the peer
+    /// @param peerSignature what is overwritten at the peer
     /// @param firstSyncSeconds estimate at the rate in force
     /// @param fstabLine to mount the exported device instead of the disk
     /// @param notes sentences the operator should read
-    /// @param confirm what has to be typed or given, absent when nothing is lost
+    /// @param permit what has to be typed at the peer first, absent when nothing is lost there or
+    ///   it was permitted
     record AddReply(
             boolean done,
             String name,
@@ -138,7 +157,7 @@ public interface ControlApi {
             Optional<Double> firstSyncSeconds,
             Optional<String> fstabLine,
             List<String> notes,
-            Optional<String> confirm) {}
+            Optional<String> permit) {}
 
     /// @param device of the kernel, absent where it has no nbd
     record AttachReply(
@@ -167,7 +186,13 @@ public interface ControlApi {
 
     /// @param from absent: the key was not there
     /// @param to absent: it is there no more
-    record Change(String file, String key, Optional<String> from, Optional<String> to) {}
+    /// @param takesEffect when, in words
+    record Change(
+            String file,
+            String key,
+            Optional<String> from,
+            Optional<String> to,
+            String takesEffect) {}
 
     /// @param name of a resource; absent: the link to the peer
     record LinkRequest(Optional<String> name) {}

@@ -75,6 +75,11 @@ public final class ControlClient implements ControlApi {
     }
 
     @Override
+    public PermitReply permit(PermitRequest request) throws ProblemException {
+        return post("permit", request, PermitReply.class);
+    }
+
+    @Override
     public AttachReply attach(NameRequest request) throws ProblemException {
         return post("attach", request, AttachReply.class);
     }

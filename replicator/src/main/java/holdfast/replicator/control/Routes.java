@@ -60,6 +60,11 @@ final class Routes {
                 api::storage,
                 ControlApi.StorageRequest::path);
         change("add", ControlApi.AddRequest.class, api::add, ControlApi.AddRequest::name);
+        change(
+                "permit",
+                ControlApi.PermitRequest.class,
+                api::permit,
+                ControlApi.PermitRequest::name);
         change("attach", ControlApi.NameRequest.class, api::attach, ControlApi.NameRequest::name);
         change("detach", ControlApi.NameRequest.class, api::detach, ControlApi.NameRequest::name);
         change("open", ControlApi.OpenRequest.class, api::open, ControlApi.OpenRequest::name);

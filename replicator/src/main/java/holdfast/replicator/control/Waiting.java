@@ -71,6 +71,17 @@ final class Waiting {
                 return i;
             }
         }
+        for (StatusReport.Unopened each : report.unopened()) {
+            if (each.name().equals(request.name())) {
+                throw new ProblemException(
+                        Problem.of(
+                                        ExitCode.REFUSED,
+                                        report.node().name(),
+                                        request.name() + " could not be opened")
+                                .withEvidence(each.cause())
+                                .withNext(each.next()));
+            }
+        }
         throw new ProblemException(
                 Problem.of(
                                 ExitCode.REFUSED,

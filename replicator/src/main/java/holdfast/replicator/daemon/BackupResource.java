@@ -8,7 +8,6 @@ import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.JournalFiles;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.journal.JournalRecord;
-import holdfast.replicator.journal.JournalScan;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BackupEffects;
 import holdfast.replicator.state.DiskState;
@@ -23,6 +22,7 @@ import org.slf4j.LoggerFactory;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.List;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.locks.LockSupport;
@@ -46,9 +46,16 @@ final class BackupResource {
     /// headers included.
     private static final long QUEUE_BYTES = 4 * WINDOW_BYTES;
 
+    private static final long RETRY_MIN_NANOS = 1_000_000_000L;
+    private static final long RETRY_MAX_NANOS = 60_000_000_000L;
+
     private static final Logger LOG = LoggerFactory.getLogger(BackupResource.class);
 
     private final String name;
+
+    /// As an operator types it.
+    private final String connectCommand;
+
     private final BlockDevice base;
     private final JournalFiles journal;
     private final Committer.Writer appends;
@@ -76,17 +83,25 @@ final class BackupResource {
     /// What the mailbox knew when it was last empty.
     private volatile Snapshot snapshot;
 
+    // When a base without space is tried again: each wait twice the one before, until it takes
+    // data.
+    private long retryNanos;
+    private volatile long retryAtNanos;
+    private volatile boolean retryDue;
+
     /// @param completeMillis wall time of the primary until which the copy is complete, 0 if
     ///   unknown
     record Snapshot(
             DiskState disk,
             Position committed,
-            boolean everCommitted,
+            boolean hasPoint,
+            boolean mixture,
             long completeMillis,
             long journalUsedBytes,
             boolean holding,
             boolean catchingUp,
             boolean connected,
+            String noSpace,
             String refusal) {}
 
     BackupResource(
@@ -100,9 +115,11 @@ final class BackupResource {
             Executor pool,
             PrimaryResource.ReadPace pace,
             ResourceDir store,
+            String connectCommand,
             BiConsumer<String, String> events)
             throws IOException {
         this.name = name;
+        this.connectCommand = connectCommand;
         this.base = base;
         this.journal = journal;
         this.pool = pool;
@@ -111,7 +128,7 @@ final class BackupResource {
         this.events = events;
         this.mailbox = new Mailbox(pool, this::mailboxIsEmpty, this::broken);
         this.backup = new Backup(config, durable, incarnation, new Effects());
-        String damage = backup.recover(reader(journal));
+        String damage = backup.recover(journal::read, journal.endOffset());
         this.appends =
                 committer.register(
                         journal,
@@ -133,13 +150,10 @@ final class BackupResource {
                             }
                         });
         if (damage != null) {
-            events.accept("journal-damaged", damage);
+            events.accept("journal-damaged", journal + ": " + damage);
+            mailbox.post(this::lookForRoll);
         }
         takeSnapshot();
-    }
-
-    private static JournalScan.Reader reader(JournalFiles journal) {
-        return journal::read;
     }
 
     // ---- the link ----------------------------------------------------------------------------
@@ -154,19 +168,30 @@ final class BackupResource {
                     if (peer == session && hello.diskState() == DiskState.FAILED.ordinal()) {
                         return; // It still drains what it has buffered (R11).
                     }
-                    if (peer == session && stream != 0) {
-                        peer.drop(stream);
-                    }
+                    leaveStream();
                     session = peer;
-                    stream = 0;
                     backup.sessionUp();
                 });
+    }
+
+    /// Asks the primary on this session to greet, when it does not use it.
+    void call(PeerSession peer) {
+        mailbox.post(() -> peer.send(backup.hello()));
+    }
+
+    /// What is still on its way on our stream is passed over.
+    private void leaveStream() {
+        if (session != null && stream != 0) {
+            session.drop(stream);
+        }
+        stream = 0;
     }
 
     void received(PeerSession peer, Frame.OfResource frame) {
         mailbox.post(
                 () -> {
-                    if (peer != session) {
+                    // The answer to a call of ours is a refusal where the primary is not there yet.
+                    if (peer != session && !(frame instanceof Frame.Refused)) {
                         return;
                     }
                     if (frame instanceof Frame.StreamStart start) {
@@ -195,6 +220,7 @@ final class BackupResource {
         mailbox.post(
                 () -> {
                     if (peer == session) {
+                        leaveStream();
                         session = null;
                         backup.sessionDown();
                     }
@@ -235,10 +261,25 @@ final class BackupResource {
                 if (run.isZero()) {
                     Holes.zero(into);
                 } else {
-                    journal.read(run.dataAddress(), into);
+                    readJournal(run.dataAddress(), into);
                 }
                 into.limit(end);
             }
+        }
+    }
+
+    /// Fills `into` from the journal. Where that ends too early something durable is gone, and
+    /// nothing more is acknowledged.
+    private void readJournal(long address, ByteBuffer into) throws DeviceException {
+        journal.read(address, into);
+        if (into.hasRemaining()) {
+            DeviceException gone =
+                    new DeviceException(
+                            0,
+                            "%s: %d bytes are missing of the data at offset %d"
+                                    .formatted(journal, into.remaining(), address));
+            mailbox.post(() -> backup.failed(gone.getMessage()));
+            throw gone;
         }
     }
 
@@ -267,13 +308,18 @@ final class BackupResource {
                 new Snapshot(
                         backup.diskState(),
                         backup.committed(),
-                        backup.everCommitted(),
+                        backup.hasPoint(),
+                        backup.isMixture(),
                         backup.completeMillis(),
                         backup.journalUsedBytes(),
                         backup.isHolding(),
                         backup.openEpoch() != 0,
                         session != null,
+                        backup.noSpace(),
                         backup.refusal());
+        if (backup.noSpace().isEmpty()) {
+            retryNanos = 0;
+        }
     }
 
     Snapshot snapshot() {
@@ -296,9 +342,9 @@ final class BackupResource {
         pool.execute(
                 () -> {
                     try {
-                        ByteBuffer buffer = ByteBuffer.allocateDirect(1 << 20);
-                        for (JournalIndex.Run run : roll.index().all()) {
-                            copy(run, buffer);
+                        store.rolled(roll.begun());
+                        if (!copyAll(roll)) {
+                            return;
                         }
                         base.sync();
                         store.rolled(roll.reached());
@@ -313,6 +359,52 @@ final class BackupResource {
                 });
     }
 
+    /// @return false if the base has no space: the roll has ended then. A sync that fails for want
+    ///   of space is another matter, and final
+    private boolean copyAll(Backup.Roll roll) throws DeviceException {
+        try {
+            ByteBuffer buffer = ByteBuffer.allocateDirect(1 << 20);
+            for (JournalIndex.Run run : roll.index().all()) {
+                copy(run, buffer);
+            }
+            return true;
+        } catch (DeviceException e) {
+            if (!e.isOutOfSpace()) {
+                throw e;
+            }
+            mailbox.post(
+                    () -> {
+                        backup.rollLacksSpace(noSpaceWords(e));
+                        retryLater();
+                    });
+            return false;
+        }
+    }
+
+    private String noSpaceWords(DeviceException e) {
+        return "%s. Nothing is lost. Make room; it goes on by itself, or at once with: %s"
+                .formatted(e.getMessage(), connectCommand);
+    }
+
+    private void retryLater() {
+        retryNanos = Math.clamp(2 * retryNanos, RETRY_MIN_NANOS, RETRY_MAX_NANOS);
+        retryAtNanos = System.nanoTime() + retryNanos;
+        retryDue = true;
+    }
+
+    /// Time passes; ten times a second.
+    void tick(long nowNanos) {
+        if (retryDue && nowNanos - retryAtNanos >= 0) {
+            tryAgain();
+        }
+    }
+
+    /// Space may have been made.
+    void tryAgain() {
+        retryDue = false;
+        mailbox.post(backup::tryAgain);
+    }
+
     private void copy(JournalIndex.Run run, ByteBuffer buffer) throws DeviceException {
         if (run.isZero()) {
             base.zero(run.offsetBytes(), run.lengthBytes(), run.punch());
@@ -321,7 +413,7 @@ final class BackupResource {
         for (long done = 0; done < run.lengthBytes(); ) {
             int part = (int) Math.min(buffer.capacity(), run.lengthBytes() - done);
             buffer.clear().limit(part);
-            journal.read(run.dataAddress() + done, buffer);
+            readJournal(run.dataAddress() + done, buffer);
             base.write(run.offsetBytes() + done, buffer.flip());
             done += part;
         }
@@ -350,22 +442,35 @@ final class BackupResource {
         }
     }
 
-    /// Waits until everything committed is in the base, so that the base alone is the newest point.
+    /// Takes in nothing more of this session, and waits until everything committed is in the base,
+    /// so that the base alone is the newest point. A roll-forward that is under way is waited for.
     ///
-    /// @return false if a view or an error prevents it
-    boolean settle() {
-        CompletableFuture<Boolean> settled = new CompletableFuture<>();
+    /// @return what prevents it; empty when it is done
+    String settle() {
+        CompletableFuture<String> settled = new CompletableFuture<>();
         mailbox.post(
                 () -> {
-                    Backup.Roll roll = backup.startRoll(true);
-                    if (roll == null) {
-                        settled.complete(backup.isSettled());
-                        return;
-                    }
-                    roll(roll);
-                    whenRolled(() -> settled.complete(backup.isSettled()));
+                    session = null;
+                    backup.sessionDown();
+                    settle(settled);
                 });
         return settled.join();
+    }
+
+    private void settle(CompletableFuture<String> settled) {
+        if (backup.isRolling()) {
+            whenRolled(() -> settle(settled));
+            return;
+        }
+        Backup.Roll roll = backup.isSettled() ? null : backup.startRoll(true);
+        if (roll != null) {
+            roll(roll);
+            whenRolled(() -> settle(settled));
+            return;
+        }
+        String obstacle = backup.obstacle();
+        settled.complete(
+                backup.isSettled() ? "" : obstacle.isEmpty() ? "there is no point" : obstacle);
     }
 
     /// Ends it: nothing is taken in or rolled any more when this returns, and the files may be
@@ -416,7 +521,7 @@ final class BackupResource {
         }
 
         @Override
-        public void writeBase(
+        public boolean writeBase(
                 long ofSession,
                 long sequence,
                 long offsetBytes,
@@ -441,8 +546,15 @@ final class BackupResource {
                                 }
                             });
                 }
+                return true;
             } catch (DeviceException e) {
-                backup.failed(e.getMessage());
+                if (!e.isOutOfSpace()) {
+                    backup.failed(e.getMessage());
+                    return true;
+                }
+                backup.lacksSpace(noSpaceWords(e));
+                retryLater();
+                return false;
             }
         }
 
@@ -468,6 +580,8 @@ final class BackupResource {
                         ExtentDigest.of(ByteBuffer.wrap(digests)));
             } catch (DeviceException e) {
                 backup.failed(e.getMessage());
+            } catch (CancellationException e) {
+                // The daemon stops: the question is asked again in the next session.
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
             }

@@ -17,9 +17,10 @@ import holdfast.replicator.control.Problem;
 import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.device.AtomicFile;
 import holdfast.replicator.device.Committer;
+import holdfast.replicator.device.DurableDirectory;
+import holdfast.replicator.device.GivingWay;
 import holdfast.replicator.device.OwnedLock;
 import holdfast.replicator.nbd.PayloadPool;
-import holdfast.replicator.state.Faults;
 import holdfast.replicator.status.StatusPage;
 import holdfast.replicator.status.StatusReport;
 import holdfast.throttle.BulkPacer;
@@ -39,6 +40,8 @@ import holdfast.tunnel.link.Pairing;
 import holdfast.tunnel.link.PairingException;
 import holdfast.tunnel.link.Pin;
 import holdfast.tunnel.link.WireLimiter;
+import holdfast.tunnel.wire.Mutants;
+import holdfast.tunnel.wire.PacketCodec;
 import holdfast.tunnel.wire.TrafficClass;
 
 import java.io.IOException;
@@ -76,17 +79,6 @@ public final class Daemon implements ControlApi, AutoCloseable {
     /// Bulk reading may run ahead of a limited wire: what compresses well is read faster than sent.
     private static final int READ_PER_WIRE_BYTE = 8;
 
-    /// zstd's levels: 3 takes twice the processor time of 1, which the application has to share,
-    /// and sends 5 to 10 % less (docs/benchmarks.md). At 100 Mbit/s the one costs 4 % of a
-    /// processor more than the other.
-    private static final int SLOW_LINK_LEVEL = 3;
-
-    private static final int FAST_LINK_LEVEL = 1;
-    private static final long SLOW_LINK_BYTES_PER_SECOND = 12_500_000;
-
-    /// Payload memory that stays with the daemon when nobody uses it.
-    private static final long IDLE_PAYLOAD_BYTES = 64L << 20;
-
     private final NodePaths paths;
     private final OwnedLock lock;
     private final Identity identity;
@@ -104,11 +96,16 @@ public final class Daemon implements ControlApi, AutoCloseable {
     private final Reporter reporter;
     private final Instant started = Instant.now();
     private final AtomicBoolean keeping = new AtomicBoolean();
+    private final CountDownLatch opened = new CountDownLatch(1);
     private final CountDownLatch stopping = new CountDownLatch(1);
     private volatile NodeSettings settings;
     private volatile Optional<InetSocketAddress> listening = Optional.empty();
     private ControlServer control;
     private StatusPage page;
+
+    /// Where `page` is served, as the settings have it.
+    private Optional<Address> pageAt = Optional.empty();
+
     private boolean closed;
 
     private Daemon(NodePaths paths, OwnedLock lock, NodeSettings settings) throws IOException {
@@ -122,7 +119,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                 Invitations.open(paths.state().resolve("invitations"), InstantSource.system());
         this.pool =
                 Executors.newCachedThreadPool(
-                        Thread.ofPlatform().daemon().name("work-", 0).factory());
+                        GivingWay.never(Thread.ofPlatform().daemon().name("work-", 0).factory()));
         this.timer =
                 Executors.newSingleThreadScheduledExecutor(
                         Thread.ofPlatform().daemon().name("timer").factory());
@@ -134,17 +131,18 @@ public final class Daemon implements ControlApi, AutoCloseable {
                         pool,
                         new Committer("journal"),
                         new SendBudget(settings.sendBuffer().bytes()),
-                        new PayloadPool(IDLE_PAYLOAD_BYTES),
+                        new PayloadPool(),
                         pacer::acquire,
                         events);
         this.resources = new ResourceManager(shared, this::settings, peers);
         this.link = new Link(resources, pool, events);
         resources.use(link);
-        this.reporter = new Reporter(shared, link, NanoClock.system());
+        this.reporter = new Reporter(shared, link, resources::tcpTrouble, NanoClock.system());
         this.endpoint =
                 LinkEndpoint.builder(identity, settings.name(), peers, link)
                         .settings(linkSettings(settings))
                         .limiter(new Limiter())
+                        .threadBegins(GivingWay::fromNowOn)
                         .invitations(invitations, this::joined)
                         .build();
     }
@@ -152,24 +150,16 @@ public final class Daemon implements ControlApi, AutoCloseable {
     private static LinkSettings linkSettings(NodeSettings settings) {
         LinkSettings usual = LinkSettings.DEFAULT;
         Duration ping = settings.keepalive();
-        return usual.withTimes(ping, ping.plus(Duration.ofSeconds(5)), usual.packet())
-                .withCompressionLevel(
-                        isSlow(settings.calendar().at(Instant.now()).link())
-                                ? SLOW_LINK_LEVEL
-                                : FAST_LINK_LEVEL);
-    }
-
-    /// A link on which bytes cost more than processor time.
-    private static boolean isSlow(Rate link) {
-        return !link.isUnlimited() && link.bytesPerSecond() <= SLOW_LINK_BYTES_PER_SECOND;
+        return usual.withTimes(ping, ping.plus(Duration.ofSeconds(5)), usual.packet());
     }
 
     /// What `holdfast daemon` runs.
     public static final class Entry implements DaemonEntry {
         @Override
         public int run(NodePaths paths) throws ProblemException, InterruptedException {
-            if (Faults.any()) {
-                throw refusal(ExitCode.USAGE, "holdfast.mutants is set: that is for tests alone");
+            if (Mutants.any()) {
+                throw refusal(
+                        ExitCode.USAGE, Mutants.PROPERTY + " is set: that is for tests alone");
             }
             try (Daemon daemon = start(paths)) {
                 Thread stop =
@@ -249,17 +239,13 @@ public final class Daemon implements ControlApi, AutoCloseable {
         applyRates();
         control = ControlServer.open(paths.run(), shared.node(), this, Audit.to(paths.auditFile()));
         resources.openAll();
+        listenForClients();
         listenAndDial();
-        if (settings.metricsListen().isPresent()) {
-            page =
-                    StatusPage.open(
-                            socketAddress(settings.metricsListen().get()),
-                            this::status,
-                            ZoneId.systemDefault());
-        }
+        servePage();
         timer.scheduleAtFixedRate(
                 this::tick, TICK.toMillis(), TICK.toMillis(), TimeUnit.MILLISECONDS);
         timer.scheduleAtFixedRate(this::everySecond, 1, 1, TimeUnit.SECONDS);
+        opened.countDown();
         events.node("started", "the daemon is up");
     }
 
@@ -287,6 +273,38 @@ public final class Daemon implements ControlApi, AutoCloseable {
         }
     }
 
+    /// Serves the status page where `metrics.listen` says now.
+    private synchronized void servePage() throws IOException {
+        Optional<Address> wanted = settings.metricsListen();
+        if (wanted.equals(pageAt)) {
+            return;
+        }
+        pageAt = Optional.empty();
+        if (page != null) {
+            page.close();
+            page = null;
+        }
+        if (wanted.isPresent()) {
+            page =
+                    StatusPage.open(
+                            socketAddress(wanted.get()), this::status, ZoneId.systemDefault());
+        }
+        pageAt = wanted;
+    }
+
+    /// A port that is taken does not keep the node from serving everything else; it is tried again
+    /// until it is had.
+    private void listenForClients() {
+        boolean wasTrouble = resources.tcpTrouble().isPresent();
+        try {
+            resources.listenTcp();
+        } catch (IOException e) {
+            if (!wasTrouble) {
+                events.node("nbd-listen-failed", e.getMessage());
+            }
+        }
+    }
+
     private NodeSettings settings() {
         return settings;
     }
@@ -298,9 +316,13 @@ public final class Daemon implements ControlApi, AutoCloseable {
     }
 
     private void everySecond() {
+        guarded(shared.payloads()::trim);
         guarded(
                 () -> {
                     applyRates();
+                    if (resources.tcpTrouble().isPresent()) {
+                        listenForClients();
+                    }
                     reporter.sample(resources.all());
                 });
         // It may wait for a disk, which must not stop the clock of the others.
@@ -337,6 +359,12 @@ public final class Daemon implements ControlApi, AutoCloseable {
 
     /// The link's rate; asked under the endpoint's lock.
     private final class Limiter implements WireLimiter {
+        /// What is more urgent waits no longer than this behind a part.
+        private static final Duration PART = Duration.ofMillis(100);
+
+        /// A part has 50 bytes of its own, the header and what TLS adds: 2.4 % of this.
+        private static final int SMALLEST_PART = 2 << 10;
+
         @Override
         public long waitNanos(TrafficClass trafficClass) {
             return shaper.waitNanos(isBackground(trafficClass));
@@ -345,6 +373,12 @@ public final class Daemon implements ControlApi, AutoCloseable {
         @Override
         public void spend(long wireBytes, TrafficClass trafficClass) {
             shaper.spend(wireBytes, isBackground(trafficClass));
+        }
+
+        @Override
+        public int partBytes(TrafficClass trafficClass) {
+            return shaper.bytesIn(
+                    PART, isBackground(trafficClass), SMALLEST_PART, PacketCodec.MAX_PART_BYTES);
         }
 
         private static boolean isBackground(TrafficClass trafficClass) {
@@ -357,8 +391,22 @@ public final class Daemon implements ControlApi, AutoCloseable {
 
     // ---- pairing -----------------------------------------------------------------------------
 
+    /// The control socket answers before the link listens: an invitation that is redeemed at once
+    /// must find it.
+    private void awaitOpened() throws ProblemException {
+        try {
+            if (!opened.await(CONNECTING.toSeconds(), TimeUnit.SECONDS)) {
+                throw shared.problem(
+                        ExitCode.FAILED, "the daemon is still opening its resources", "status");
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
     @Override
     public InviteReply invite(InviteRequest request) throws ProblemException {
+        awaitOpened();
         try {
             if (request.address().isEmpty() && settings.listen().isEmpty()) {
                 throw shared.problem(
@@ -507,7 +555,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
             if (Files.exists(dir) && !Files.isDirectory(dir)) {
                 throw new IOException(dir + " is no directory");
             }
-            Files.createDirectories(dir);
+            DurableDirectory.make(dir);
             if (!Files.isWritable(dir)) {
                 throw new IOException(dir + " cannot be written to");
             }
@@ -543,6 +591,8 @@ public final class Daemon implements ControlApi, AutoCloseable {
                 shared.budget().limit(settings.sendBuffer().bytes());
                 applyRates();
                 listenAndDial();
+                listenForClients();
+                servePage();
                 resources.accept(loaded.resources());
                 events.node("adjusted", changes.size() + " settings changed");
             }
@@ -573,6 +623,11 @@ public final class Daemon implements ControlApi, AutoCloseable {
     @Override
     public AddReply add(AddRequest request) throws ProblemException {
         return resources.add(request, reporter.rate(settings, Instant.now()));
+    }
+
+    @Override
+    public PermitReply permit(PermitRequest request) throws ProblemException {
+        return resources.permit(request);
     }
 
     @Override
@@ -664,7 +719,22 @@ public final class Daemon implements ControlApi, AutoCloseable {
             list.add(reporter.resource(each, isApart(each)));
         }
         return StatusReport.of(
-                node, linkReport(now), list, settingsDiffer(), ZoneId.systemDefault());
+                node,
+                linkReport(now),
+                list,
+                resources.unopened().stream().map(this::unopened).toList(),
+                settingsDiffer(),
+                ZoneId.systemDefault());
+    }
+
+    private StatusReport.Unopened unopened(Unopened each) {
+        return new StatusReport.Unopened(
+                each.name(),
+                each.facts().map(ResourceDir.Facts::role),
+                each.facts().map(ResourceDir.Facts::peer),
+                each.facts().map(ResourceDir.Facts::disk),
+                each.cause(),
+                shared.command(Unopened.NEXT + each.name()));
     }
 
     /// Whether the operator keeps the resource, or the whole link, disconnected.
@@ -735,7 +805,8 @@ public final class Daemon implements ControlApi, AutoCloseable {
     // ---- the end -----------------------------------------------------------------------------
 
     @Override
-    public Done shutdown() {
+    public Done shutdown() throws ProblemException {
+        resources.requireKernelDevicesUnused();
         timer.schedule(stopping::countDown, 100, TimeUnit.MILLISECONDS);
         return Done.of(shared.node() + " stops");
     }
@@ -748,12 +819,13 @@ public final class Daemon implements ControlApi, AutoCloseable {
         }
         closed = true;
         stopping.countDown();
+        // Whoever waits for a slow pace would keep the stop waiting as well.
+        pacer.close();
         resources.stop();
         endpoint.close();
         timer.shutdownNow();
         resources.closeAll();
         shared.committer().close();
-        pacer.close();
         try {
             if (page != null) {
                 page.close();

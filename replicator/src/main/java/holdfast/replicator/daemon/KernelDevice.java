@@ -1,16 +1,26 @@
 package holdfast.replicator.daemon;
 
+import holdfast.replicator.device.DeviceNode;
+import holdfast.replicator.device.FileBlockDevice;
+
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 
 /// Connects the kernel's own NBD client to an export, where the kernel has one: `/dev/nbdN`, with
 /// `/dev/holdfast/NAME` leading to it. `nbd-client` does the talking.
 ///
-/// The connection does not outlive a restart of the daemon yet: detach before stopping it.
+/// The connection does not outlive the daemon yet: what is mounted then sees I/O errors. Which
+/// device was a resource's stands in the run directory, so that the next daemon knows the dead
+/// connection for its own, and a device that somebody else uses meanwhile for theirs. A crash
+/// between `nbd-client` and that record leaves a dead device behind, which nobody is harmed by.
 final class KernelDevice {
     /// Of the kernel, seconds without an answer after which it gives a request up; 0 is never.
     private static final String TIMEOUT_SECONDS = "0";
@@ -19,15 +29,21 @@ final class KernelDevice {
 
     private final Path sysBlock;
     private final Path dev;
+    private final Path records;
 
-    KernelDevice() {
-        this(Path.of("/sys/block"), Path.of("/dev"));
+    /// The resources whose connection is to this process, and so alive.
+    private final Set<String> alive = ConcurrentHashMap.newKeySet();
+
+    /// @param records the run directory
+    KernelDevice(Path records) {
+        this(Path.of("/sys/block"), Path.of("/dev"), records);
     }
 
     /// For tests: other places than the kernel's.
-    KernelDevice(Path sysBlock, Path dev) {
+    KernelDevice(Path sysBlock, Path dev, Path records) {
         this.sysBlock = sysBlock;
         this.dev = dev;
+        this.records = records;
     }
 
     /// Whether the kernel offers NBD devices; what loads the module is the host's configuration.
@@ -38,19 +54,44 @@ final class KernelDevice {
     /// The first device that nobody is connected to.
     Optional<String> free() {
         for (int i = 0; Files.exists(sysBlock.resolve("nbd" + i)); i++) {
-            // The kernel shows the owner's process id for as long as a device is connected.
-            if (!Files.exists(sysBlock.resolve("nbd" + i).resolve("pid"))) {
+            if (owner("nbd" + i).isEmpty()) {
                 return Optional.of("nbd" + i);
             }
         }
         return Optional.empty();
     }
 
-    /// Connects a free device.
+    /// The device that is connected for a resource, by this process or by one before it.
+    Optional<String> of(String name) throws IOException {
+        Path record = record(name);
+        if (!Files.exists(record)) {
+            return Optional.empty();
+        }
+        String[] words = Files.readString(record).strip().split(" ");
+        return words.length == 2 && owner(words[0]).equals(Optional.of(words[1]))
+                ? Optional.of(words[0])
+                : Optional.empty();
+    }
+
+    /// Connects a free device, or finds the one that is connected.
     ///
-    /// @return its path, or that of the link to it
-    /// @throws IOException if none is free or `nbd-client` fails; its words are in the message
+    /// @return the link to it
+    /// @throws IOException if none is free, if the device of an earlier daemon is still in use, or
+    ///   if `nbd-client` fails; its words are in the message
     Path connect(String name, Path socket) throws IOException {
+        Path link = link(name);
+        if (isConnected(name)) {
+            return link;
+        }
+        try {
+            disconnect(name);
+        } catch (IOException e) {
+            throw new IOException(
+                    "its device is still in use, though the connection ended with the daemon before: "
+                            + e.getMessage()
+                            + "; unmount it, then attach again",
+                    e);
+        }
         String device =
                 free().orElseThrow(
                                 () ->
@@ -67,39 +108,101 @@ final class KernelDevice {
                 name,
                 "-timeout",
                 TIMEOUT_SECONDS);
-        Path link = dev.resolve("holdfast").resolve(name);
+        String owner =
+                owner(device).orElseThrow(() -> new IOException(node + " was not connected"));
+        Files.writeString(record(name), device + " " + owner + "\n");
+        alive.add(name);
         Files.createDirectories(link.getParent());
-        Files.deleteIfExists(link);
         Files.createSymbolicLink(link, node);
         return link;
     }
 
-    /// Takes the device off the export again; without effect when it was not connected.
+    /// Takes the device off the export again; without effect when it was not connected. The kernel
+    /// itself would do so under a mounted filesystem as well.
     ///
-    /// @throws IOException if the device is in use, or `nbd-client` fails
+    /// @throws IOException if the device is in use, or `nbd-client` fails; nothing has changed then
     void disconnect(String name) throws IOException {
-        Path link = dev.resolve("holdfast").resolve(name);
-        if (!Files.isSymbolicLink(link)) {
-            return;
+        Optional<String> device = of(name);
+        if (device.isPresent()) {
+            Path node = dev.resolve(device.get());
+            try (FileBlockDevice held = hold(node)) {
+                if (alive.contains(name)) {
+                    // What a program left in the page cache, for which nobody would be told.
+                    held.sync();
+                }
+                run("nbd-client", "-d", node.toString());
+            }
+            // The kernel lets go when the last one who had it open has closed it.
+            for (int i = 0; owner(device.get()).isPresent(); i++) {
+                if (i == 10 * COMMAND_SECONDS) {
+                    throw new IOException(node + " stays connected");
+                }
+                LockSupport.parkNanos(100_000_000);
+            }
         }
-        run("nbd-client", "-d", Files.readSymbolicLink(link).toString());
-        Files.deleteIfExists(link);
+        alive.remove(name);
+        Files.deleteIfExists(link(name));
+        Files.deleteIfExists(record(name));
+    }
+
+    /// @throws IOException if the device of a resource is in use; the message says by whom
+    void requireUnused(String name) throws IOException {
+        Optional<String> device = of(name);
+        if (device.isPresent()) {
+            hold(dev.resolve(device.get())).close();
+        }
+    }
+
+    /// Whether this process has a client of the kernel's for a resource.
+    boolean isConnected(String name) throws IOException {
+        return alive.contains(name) && of(name).isPresent();
+    }
+
+    /// Opens a device that nobody else uses, exclusively, so that nobody mounts it meanwhile.
+    private static FileBlockDevice hold(Path node) throws IOException {
+        FileBlockDevice held = FileBlockDevice.open(node);
+        Optional<String> user = DeviceNode.of(node).openedBy();
+        if (user.isPresent()) {
+            held.close();
+            throw new IOException("%s is open in %s".formatted(node, user.get()));
+        }
+        return held;
+    }
+
+    private Path link(String name) {
+        return dev.resolve("holdfast").resolve(name);
+    }
+
+    private Path record(String name) {
+        return records.resolve(name + ".kernel");
+    }
+
+    /// The process that connected a device, which the kernel shows for as long as it is connected,
+    /// though the process has ended long since.
+    private Optional<String> owner(String device) {
+        try {
+            return Optional.of(Files.readString(sysBlock.resolve(device).resolve("pid")).strip());
+        } catch (IOException e) {
+            return Optional.empty();
+        }
     }
 
     private static void run(String... command) throws IOException {
         Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
         try {
             process.getOutputStream().close();
-            String said =
-                    new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8)
-                            .strip();
             if (!process.waitFor(COMMAND_SECONDS, TimeUnit.SECONDS)) {
-                throw new IOException(String.join(" ", command) + " does not end");
+                throw new IOException(
+                        "%s has not ended within %d s"
+                                .formatted(String.join(" ", command), COMMAND_SECONDS));
             }
             if (process.exitValue() != 0) {
                 throw new IOException(
                         "%s ended with %d: %s"
-                                .formatted(String.join(" ", command), process.exitValue(), said));
+                                .formatted(
+                                        String.join(" ", command),
+                                        process.exitValue(),
+                                        said(process.getInputStream())));
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
@@ -107,5 +210,10 @@ final class KernelDevice {
         } finally {
             process.destroyForcibly();
         }
+    }
+
+    /// What has arrived: a child that stays behind may keep the pipe open for ever.
+    private static String said(InputStream output) throws IOException {
+        return new String(output.readNBytes(output.available()), StandardCharsets.UTF_8).strip();
     }
 }

@@ -28,11 +28,18 @@ final class Link implements LinkHandler {
 
         Optional<LocalResource> find(java.util.UUID id);
 
+        /// Why [#find] finds nothing, for the peer.
+        String whyNot(String peer, java.util.UUID id);
+
         /// A request of the peer that takes time; called on a pool thread.
         Frame.OfferReply offered(String peer, Frame.Offer offer);
 
         void withdrawn(String peer, Frame.Withdraw withdraw);
     }
+
+    /// Offers and withdrawals of one session that may wait. A daemon sends the one and waits, and
+    /// the other on an operator's command.
+    static final int MAX_ORDERS = 256;
 
     private final Resources resources;
     private final java.util.concurrent.Executor pool;
@@ -149,9 +156,9 @@ final class Link implements LinkHandler {
                 }
             }
             case Frame.Offer offer ->
-                    pool.execute(() -> mine.send(resources.offered(session.peer(), offer)));
+                    order(mine, () -> mine.send(resources.offered(session.peer(), offer)));
             case Frame.Withdraw withdraw ->
-                    pool.execute(() -> resources.withdrawn(session.peer(), withdraw));
+                    order(mine, () -> resources.withdrawn(session.peer(), withdraw));
             case Frame.OfResource ofResource -> dispatch(mine, ofResource);
             default -> {}
         }
@@ -172,6 +179,23 @@ final class Link implements LinkHandler {
         }
     }
 
+    /// Carries out what takes time in its order, one after the other for each peer. Who does not
+    /// wait for answers does not keep the protocol.
+    private void order(Session session, Runnable task) {
+        if (session.orders.incrementAndGet() > MAX_ORDERS) {
+            session.link.close("more than " + MAX_ORDERS + " offers and withdrawals are waiting");
+            return;
+        }
+        session.inOrder.post(
+                () -> {
+                    try {
+                        task.run();
+                    } finally {
+                        session.orders.decrementAndGet();
+                    }
+                });
+    }
+
     private void dispatch(Session session, Frame.OfResource frame) {
         Optional<LocalResource> found =
                 resources
@@ -181,7 +205,8 @@ final class Link implements LinkHandler {
             if (frame instanceof Frame.ResourceHello) {
                 session.send(
                         new Frame.Refused(
-                                frame.resource(), "there is no such resource at this node"));
+                                frame.resource(),
+                                resources.whyNot(session.link.peer(), frame.resource())));
             }
             return;
         }
@@ -197,6 +222,11 @@ final class Link implements LinkHandler {
         offers.put(offer.resource(), answer);
         session.send(offer);
         return answer;
+    }
+
+    /// The answer did not come in time.
+    void forget(Frame.Offer offer) {
+        offers.remove(offer.resource());
     }
 
     static Compression compressionOf(ResourceSettings.Compression setting) {
@@ -217,8 +247,12 @@ final class Link implements LinkHandler {
     }
 
     /// One session, as resources see it.
-    private static final class Session implements PeerSession {
+    private final class Session implements PeerSession {
         private final LinkSession link;
+        private final AtomicInteger orders = new AtomicInteger();
+        private final Mailbox inOrder =
+                new Mailbox(
+                        pool, () -> {}, bug -> events.node("internal-error", String.valueOf(bug)));
         private final AtomicInteger lastStream = new AtomicInteger();
         private final Map<PrimaryResource, Integer> outgoing = new ConcurrentHashMap<>();
         private final Map<Integer, LocalBackup> incoming = new ConcurrentHashMap<>();

@@ -1,13 +1,13 @@
 package holdfast.replicator.daemon;
 
 import holdfast.replicator.device.DeviceException;
+import holdfast.replicator.device.DeviceNode;
 import holdfast.replicator.device.FileBlockDevice;
 import holdfast.replicator.device.JournalFiles;
 import holdfast.replicator.device.OwnedLock;
 import holdfast.replicator.metadata.CorruptFormatException;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.nbd.Exports;
-import holdfast.replicator.nbd.NbdLimits;
 import holdfast.replicator.nbd.NbdServer;
 import holdfast.replicator.state.Backup;
 import holdfast.tunnel.wire.Frame;
@@ -72,12 +72,23 @@ final class LocalBackup implements LocalResource {
         return Math.max(2, journalBytes / segment) * segment;
     }
 
+    /// Makes the journal and notes what the base is, before the resource's directory is whole: from
+    /// then on their absence is a loss. A crash leaves files that nobody refers to.
+    static void create(ResourceDir.Facts facts) throws IOException {
+        JournalFiles.create(
+                Path.of(facts.journal()),
+                segmentBytes(facts.journalBytes()),
+                wholeSegments(facts.journalBytes()));
+    }
+
     /// Opens base and journal and reads what the journal holds.
     ///
-    /// @throws IOException if either cannot be opened or is damaged where that is not expected
+    /// @throws IOException if either is not there, is not the one it was or cannot be opened;
+    ///   nothing was changed then
     static LocalBackup open(Shared shared, ResourceDir dir) throws IOException {
         long journalBytes = dir.facts().journalBytes();
         Path disk = Path.of(dir.facts().disk());
+        requireSameBase(dir, disk);
         OwnedLock lock = OwnedLock.ofDevice(shared.lockDirectory(), disk, dir.name());
         FileBlockDevice base = null;
         JournalFiles journal = null;
@@ -91,10 +102,10 @@ final class LocalBackup implements LocalResource {
             }
             long segment = segmentBytes(journalBytes);
             long whole = wholeSegments(journalBytes);
-            journal =
-                    JournalFiles.open(
-                            Path.of(dir.facts().journal()), segment, whole, known.watermark());
+            journal = openJournal(dir, segment, whole);
             journal.reserve(whole);
+            // What a killed daemon had written and not synced reads back as if it were durable.
+            base.sync();
             long incarnation = dir.openJournal();
             Backup.Config config =
                     new Backup.Config(
@@ -116,15 +127,59 @@ final class LocalBackup implements LocalResource {
                             shared.pool(),
                             shared.pace(),
                             dir,
+                            shared.command("connect " + dir.name()),
                             shared.events().of(dir.name()));
             return new LocalBackup(shared, dir, lock, base, journal, resource, whole);
-        } catch (CorruptFormatException e) {
-            close(journal, base, lock);
-            throw new IOException(e.getMessage(), e);
         } catch (IOException | RuntimeException e) {
             close(journal, base, lock);
             throw e;
         }
+    }
+
+    private static JournalFiles openJournal(ResourceDir dir, long segmentBytes, long maxBytes)
+            throws IOException {
+        try {
+            return JournalFiles.open(
+                    Path.of(dir.facts().journal()),
+                    segmentBytes,
+                    maxBytes,
+                    dir.superblock().watermark());
+        } catch (CorruptFormatException e) {
+            throw notThere(dir, "its journal is not there or not whole", e.getMessage());
+        }
+    }
+
+    /// An empty or strange base under a journal that is there would be taken for the copy.
+    private static void requireSameBase(ResourceDir dir, Path disk) throws IOException {
+        String expected = dir.baseIdentity();
+        String found;
+        try {
+            found = DeviceNode.of(disk).identity();
+        } catch (DeviceException e) {
+            throw notThere(dir, "its base is not there", e.getMessage());
+        }
+        if (!expected.isEmpty() && !expected.equals(found)) {
+            throw notThere(
+                    dir,
+                    "its base is another one",
+                    "%s is %s, it was %s; if you moved the copy yourself: rm %s"
+                            .formatted(disk, found, expected, dir.baseIdentityFile()));
+        }
+    }
+
+    private static IOException notThere(ResourceDir dir, String cause, String evidence) {
+        Superblock known = dir.superblock();
+        return new IOException(
+                "%s: %s: %s (%s). Nothing was changed. If its filesystem is not mounted, mount it"
+                        .formatted(
+                                dir.name(),
+                                cause,
+                                evidence,
+                                known.everCommitted()
+                                        ? "the copy stands at %s or later"
+                                                .formatted(known.position())
+                                        : "the copy was opened %d times"
+                                                .formatted(known.incarnation())));
     }
 
     private static void close(JournalFiles journal, FileBlockDevice base, OwnedLock lock) {
@@ -166,6 +221,12 @@ final class LocalBackup implements LocalResource {
     @Override
     public void connect(PeerSession peer) {
         session = peer;
+        resource.tryAgain();
+    }
+
+    /// An operator has put it on the link again: the primary is asked to greet.
+    void call(PeerSession peer) {
+        resource.call(peer);
     }
 
     @Override
@@ -209,8 +270,7 @@ final class LocalBackup implements LocalResource {
         Path socket = shared.paths().run().resolve(id + ".nbd");
         ViewExport export =
                 new ViewExport(name() + "@latest", resource, view, dir.superblock().sizeBytes());
-        NbdServer server =
-                new NbdServer(Exports.of(List.of(export)), shared.payloads(), NbdLimits.DEFAULT);
+        NbdServer server = shared.nbdServer(Exports.of(List.of(export)));
         try {
             server.listenUnix(socket);
         } catch (IOException | RuntimeException e) {
@@ -241,7 +301,9 @@ final class LocalBackup implements LocalResource {
     // ---- the end -----------------------------------------------------------------------------
 
     /// Rolls everything into the base, so that the base alone is the newest point.
-    boolean settle() {
+    ///
+    /// @return what prevents it; empty when it is done
+    String settle() {
         return resource.settle();
     }
 

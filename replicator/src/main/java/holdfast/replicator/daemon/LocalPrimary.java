@@ -4,8 +4,8 @@ import holdfast.replicator.config.ResourceSettings;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.FileBlockDevice;
 import holdfast.replicator.device.OwnedLock;
+import holdfast.replicator.nbd.Export;
 import holdfast.replicator.nbd.Exports;
-import holdfast.replicator.nbd.NbdLimits;
 import holdfast.replicator.nbd.NbdServer;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.ReplicationState;
@@ -13,13 +13,14 @@ import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
-import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 
@@ -37,10 +38,14 @@ final class LocalPrimary implements LocalResource {
 
     private final Shared shared;
     private final ResourceDir dir;
+    private final TcpExports tcp;
     private volatile ResourceSettings settings;
 
     /// Null while detached.
     private volatile Attached attached;
+
+    /// Why the last attach failed; null after one that did not.
+    private volatile String attachTrouble;
 
     private volatile PeerSession session;
     private volatile Frame.ResourceHello peerHello;
@@ -49,9 +54,10 @@ final class LocalPrimary implements LocalResource {
     private record Attached(
             OwnedLock lock, FileBlockDevice device, PrimaryResource resource, NbdServer server) {}
 
-    LocalPrimary(Shared shared, ResourceDir dir, ResourceSettings settings) {
+    LocalPrimary(Shared shared, ResourceDir dir, TcpExports tcp, ResourceSettings settings) {
         this.shared = shared;
         this.dir = dir;
+        this.tcp = tcp;
         this.settings = settings;
     }
 
@@ -97,24 +103,17 @@ final class LocalPrimary implements LocalResource {
         return now == null ? Optional.empty() : Optional.of(now.resource());
     }
 
-    /// Opens the device exclusively, starts a generation and exports it.
-    ///
-    /// @param tcp also there, when the node's settings say so
-    synchronized void attach(Optional<InetSocketAddress> tcp) throws IOException {
+    /// Opens the device exclusively, starts a generation and exports it. Until the device and the
+    /// socket are had nothing durable changes: an attach that fails costs no clean bitmap.
+    synchronized void attach() throws IOException {
         if (attached != null) {
             return;
         }
-        OwnedLock lock = OwnedLock.ofDevice(shared.lockDirectory(), disk(), name());
         try {
-            FileBlockDevice device = FileBlockDevice.open(disk());
-            try {
-                attached = open(lock, device, tcp);
-            } catch (IOException | RuntimeException e) {
-                device.close();
-                throw e;
-            }
+            open();
+            attachTrouble = null;
         } catch (IOException | RuntimeException e) {
-            lock.close();
+            attachTrouble = String.valueOf(e.getMessage());
             throw e;
         }
         PeerSession peer = session;
@@ -123,14 +122,68 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
-    private Attached open(OwnedLock lock, FileBlockDevice device, Optional<InetSocketAddress> tcp)
-            throws IOException {
+    /// Why the last attach failed, if it did.
+    Optional<String> attachTrouble() {
+        return Optional.ofNullable(attachTrouble);
+    }
+
+    private void open() throws IOException {
+        OwnedLock lock = OwnedLock.ofDevice(shared.lockDirectory(), disk(), name());
+        try {
+            FileBlockDevice device = FileBlockDevice.open(disk());
+            try {
+                attached = open(lock, device);
+            } catch (IOException | RuntimeException e) {
+                device.close();
+                throw e;
+            }
+        } catch (IOException | RuntimeException e) {
+            lock.close();
+            throw e;
+        }
+    }
+
+    private Attached open(OwnedLock lock, FileBlockDevice device) throws IOException {
         if (device.sizeBytes() != dir.superblock().sizeBytes()) {
             throw new IOException(
                     "%s has %d bytes, it had %d when it was added"
                             .formatted(disk(), device.sizeBytes(), dir.superblock().sizeBytes()));
         }
-        NbdLimits limits = NbdLimits.DEFAULT;
+        CompletableFuture<PrimaryResource> made = new CompletableFuture<>();
+        NbdServer server = shared.nbdServer(exportOf(made));
+        try {
+            server.listenUnix(socket());
+            PrimaryResource resource = start(device);
+            made.complete(resource);
+            return new Attached(lock, device, resource, server);
+        } catch (IOException | RuntimeException e) {
+            made.completeExceptionally(e);
+            server.close();
+            throw e;
+        }
+    }
+
+    /// A client that comes while the attach is under way waits for its end.
+    private static Exports exportOf(CompletableFuture<PrimaryResource> made) {
+        return new Exports() {
+            @Override
+            public List<Export> list() {
+                try {
+                    return List.of(made.join());
+                } catch (CompletionException e) {
+                    return List.of(); // The attach has failed.
+                }
+            }
+
+            @Override
+            public Optional<Export> find(String name) {
+                return Exports.of(list()).find(name);
+            }
+        };
+    }
+
+    /// From here on the superblock says "not clean".
+    private PrimaryResource start(FileBlockDevice device) throws IOException {
         long generation = RANDOM.nextLong() | 1;
         Primary.Attached start =
                 dir.attach(shared.nodeId(), generation, System.currentTimeMillis());
@@ -140,28 +193,16 @@ final class LocalPrimary implements LocalResource {
                         device.sizeBytes(),
                         settings.protocol().waitsForPeer(),
                         settings.onCongestion() == ResourceSettings.OnCongestion.BLOCK);
-        PrimaryResource resource =
-                new PrimaryResource(
-                        name(),
-                        device,
-                        config,
-                        start,
-                        shared.budget(),
-                        shared.pool(),
-                        shared.pace(),
-                        Link.compressionOf(settings.compression()),
-                        shared.events().of(name()));
-        NbdServer server = new NbdServer(Exports.of(List.of(resource)), shared.payloads(), limits);
-        try {
-            server.listenUnix(socket());
-            if (tcp.isPresent()) {
-                server.listenTcp(tcp.get(), false);
-            }
-        } catch (IOException | RuntimeException e) {
-            server.close();
-            throw e;
-        }
-        return new Attached(lock, device, resource, server);
+        return new PrimaryResource(
+                name(),
+                device,
+                config,
+                start,
+                shared.budget(),
+                shared.pool(),
+                shared.pace(),
+                Link.compressionOf(settings.compression()),
+                shared.events().of(name()));
     }
 
     /// Lets clients finish, keeps what the peer may lack, and closes the device.
@@ -172,8 +213,7 @@ final class LocalPrimary implements LocalResource {
         if (now == null) {
             return;
         }
-        now.resource().stopClients();
-        now.server().close(CLIENTS_LIMIT);
+        endClients(now);
         attached = null;
         try {
             Primary.Attached end = now.resource().detach();
@@ -192,9 +232,14 @@ final class LocalPrimary implements LocalResource {
     synchronized void stopClients() {
         Attached now = attached;
         if (now != null) {
-            now.resource().stopClients();
-            now.server().close(CLIENTS_LIMIT);
+            endClients(now);
         }
+    }
+
+    private void endClients(Attached now) {
+        now.resource().stopClients();
+        now.server().close(CLIENTS_LIMIT);
+        tcp.end(now.resource(), CLIENTS_LIMIT);
     }
 
     /// Waits a bounded time until the peer has everything, when it is there at all.
@@ -237,6 +282,10 @@ final class LocalPrimary implements LocalResource {
     @Override
     public void received(PeerSession peer, Frame.OfResource frame) {
         if (frame instanceof Frame.ResourceHello hello && session == peer) {
+            if (resource().filter(PrimaryResource::isApart).isPresent()) {
+                connect(peer); // What we had refused, or was refused to us, may be over.
+                return;
+            }
             peerHello = hello;
         }
         resource().ifPresent(each -> each.received(peer, frame));

@@ -27,6 +27,7 @@ import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -72,6 +73,9 @@ final class PrimaryResource implements Export {
     /// Written under the lock, read without.
     private volatile ReplicationState replication = ReplicationState.OFF;
 
+    /// Nothing more is read for the peer: the daemon stops.
+    private volatile boolean readingEnds;
+
     private final AtomicBoolean readerRuns = new AtomicBoolean();
     private final AtomicInteger clients = new AtomicInteger();
 
@@ -79,6 +83,8 @@ final class PrimaryResource implements Export {
     @FunctionalInterface
     interface ReadPace {
         /// Waits until this many bytes may be read.
+        ///
+        /// @throws CancellationException when the daemon stops: nothing is read any more
         void acquire(int bytes) throws InterruptedException;
     }
 
@@ -370,7 +376,7 @@ final class PrimaryResource implements Export {
     private boolean isReadWanted() {
         lock.lock();
         try {
-            return !stopped && primary.wantsRead();
+            return !stopped && !readingEnds && primary.wantsRead();
         } finally {
             unlock();
         }
@@ -381,7 +387,7 @@ final class PrimaryResource implements Export {
             ReadRun wanted;
             lock.lock();
             try {
-                wanted = stopped ? null : primary.nextRead();
+                wanted = stopped || readingEnds ? null : primary.nextRead();
             } finally {
                 unlock();
             }
@@ -412,6 +418,10 @@ final class PrimaryResource implements Export {
             done(() -> primary.readDone(wanted, data));
         } catch (DeviceException e) {
             done(() -> primary.readFailed(wanted, e.getMessage()));
+        } catch (CancellationException e) {
+            // The daemon stops and paces nobody any more: not the disk's fault.
+            readingEnds = true;
+            done(() -> primary.readDropped(wanted));
         } catch (RuntimeException | OutOfMemoryError e) {
             done(() -> primary.readFailed(wanted, "internal error: " + e));
         }
@@ -439,6 +449,16 @@ final class PrimaryResource implements Export {
             session = peer;
             stream = peer.open(this);
             primary.sessionUp(number, stream);
+        } finally {
+            unlock();
+        }
+    }
+
+    /// Whether there is a session but one side has refused to use it.
+    boolean isApart() {
+        lock.lock();
+        try {
+            return session != null && primary.state() == ReplicationState.OFF;
         } finally {
             unlock();
         }

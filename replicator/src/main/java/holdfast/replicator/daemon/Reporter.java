@@ -23,6 +23,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Supplier;
 
 /// Puts together what the daemon knows into a [StatusReport].
 final class Reporter {
@@ -30,6 +31,7 @@ final class Reporter {
 
     private final Shared shared;
     private final Link link;
+    private final Supplier<Optional<String>> tcpTrouble;
     private final NanoClock clock;
     private final Map<String, Meter> meters = new ConcurrentHashMap<>();
     private final Map<String, Traffic> ended = new ConcurrentHashMap<>();
@@ -53,9 +55,11 @@ final class Reporter {
         }
     }
 
-    Reporter(Shared shared, Link link, NanoClock clock) {
+    /// @param tcpTrouble why the exports are not on their TCP address
+    Reporter(Shared shared, Link link, Supplier<Optional<String>> tcpTrouble, NanoClock clock) {
         this.shared = shared;
         this.link = link;
+        this.tcpTrouble = tcpTrouble;
         this.clock = clock;
     }
 
@@ -167,6 +171,7 @@ final class Reporter {
             ReplicationState state,
             boolean failed,
             String refusal,
+            String peerTrouble,
             Primary.Figures figures) {
         static Seen of(Primary primary) {
             return new Seen(
@@ -176,6 +181,7 @@ final class Reporter {
                     primary.state(),
                     primary.isFailed(),
                     primary.refusal(),
+                    primary.peerTrouble(),
                     primary.figures());
         }
     }
@@ -185,7 +191,7 @@ final class Reporter {
             case ESTABLISHED -> DiskState.UP_TO_DATE.name();
             case FIRST_SYNC -> DiskState.INCONSISTENT.name();
             case AHEAD, SYNC_SOURCE, PAUSED, COMPARE ->
-                    peer.everCommitted()
+                    peer.everCommitted() && peer.diskState() != DiskState.INCONSISTENT.ordinal()
                             ? DiskState.OUTDATED.name()
                             : DiskState.INCONSISTENT.name();
             case OFF, HANDSHAKE -> DiskState.of(peer.diskState()).name();
@@ -238,10 +244,10 @@ final class Reporter {
         return Optional.of(meter.meter().progress());
     }
 
-    private static Optional<String> trouble(
-            Optional<Seen> seen, boolean attached, LocalPrimary resource) {
+    private Optional<String> trouble(Optional<Seen> seen, boolean attached, LocalPrimary resource) {
         if (!attached) {
-            return Optional.of(resource.name() + " is not attached");
+            String cause = resource.attachTrouble().map(why -> ": " + why).orElse("");
+            return Optional.of(resource.name() + " is not attached" + cause);
         }
         Seen now = seen.orElseThrow();
         if (now.failed()) {
@@ -250,12 +256,16 @@ final class Reporter {
         if (!now.refusal().isEmpty()) {
             return Optional.of(now.refusal());
         }
+        if (!now.peerTrouble().isEmpty()) {
+            return Optional.of(
+                    "at %s: %s".formatted(resource.dir().facts().peer(), now.peerTrouble()));
+        }
         if (now.figures().missingBytes() > 0) {
             return Optional.of(
                     "the backup's journal lacks %d bytes for the catch-up"
                             .formatted(now.figures().missingBytes()));
         }
-        return Optional.empty();
+        return tcpTrouble.get();
     }
 
     /// Keeps the rates of bulk work measured also while nobody asks.
@@ -275,13 +285,13 @@ final class Reporter {
         BackupResource.Snapshot now = resource.resource().snapshot();
         Frame.ResourceHello peer = resource.peerHello();
         Optional<Instant> copyTime =
-                now.everCommitted() && now.completeMillis() > 0
+                now.hasPoint() && now.completeMillis() > 0
                         ? Optional.of(Instant.ofEpochMilli(now.completeMillis()))
                         : Optional.empty();
         String replication;
         if (!now.connected()) {
             replication = "OFF";
-        } else if (now.catchingUp() || !now.everCommitted()) {
+        } else if (now.catchingUp() || !now.hasPoint()) {
             replication = "SYNC_TARGET";
         } else {
             replication = "ESTABLISHED";
@@ -321,9 +331,22 @@ final class Reporter {
                                 Optional.empty(),
                                 0)),
                 views,
-                now.disk() == DiskState.FAILED
-                        ? Optional.of("the journal or the base has failed: nothing is taken in")
-                        : now.refusal().isEmpty() ? Optional.empty() : Optional.of(now.refusal()));
+                trouble(now));
+    }
+
+    private static Optional<String> trouble(BackupResource.Snapshot now) {
+        if (now.disk() == DiskState.FAILED) {
+            return Optional.of("the journal or the base has failed: nothing is taken in");
+        }
+        if (now.mixture()) {
+            return Optional.of(
+                    "the journal was damaged and the copy is no image of any moment until its primary"
+                            + " has mended it");
+        }
+        if (!now.noSpace().isEmpty()) {
+            return Optional.of(now.noSpace());
+        }
+        return now.refusal().isEmpty() ? Optional.empty() : Optional.of(now.refusal());
     }
 
     static StatusReport.View view(LocalBackup.OpenView view) {

@@ -4,6 +4,8 @@ import holdfast.replicator.config.ConfigException;
 import holdfast.replicator.config.ResourceSettings;
 import holdfast.replicator.device.AtomicFile;
 import holdfast.replicator.device.DeviceException;
+import holdfast.replicator.device.DeviceNode;
+import holdfast.replicator.device.DurableDirectory;
 import holdfast.replicator.device.TwoSlotFile;
 import holdfast.replicator.json.Json;
 import holdfast.replicator.json.JsonException;
@@ -40,6 +42,7 @@ import java.util.stream.Stream;
 /// | `settings.toml` | the settings as accepted last                                     |
 /// | `superblock`    | two slots, see [Superblock]                                       |
 /// | `bitmap`        | primary, after a clean stop: see [BitmapCodec]                    |
+/// | `base`          | backup: which file or device the base is, see [DeviceNode#identity]; without it any is taken |
 ///
 /// A directory without `resource.json` is what a crash in the middle of creation left; it is
 /// removed at start. The journal lies in the storage directory.
@@ -127,7 +130,7 @@ final class ResourceDir implements AutoCloseable {
                             .formatted(dir, name));
         }
         delete(dir);
-        Files.createDirectories(dir);
+        DurableDirectory.make(dir);
         TwoSlotFile<Superblock> slots =
                 TwoSlotFile.create(
                         dir.resolve("superblock"),
@@ -137,7 +140,13 @@ final class ResourceDir implements AutoCloseable {
                         first);
         ResourceDir created = new ResourceDir(dir, facts, slots);
         created.accept(settings);
+        if (!facts.isPrimary()) {
+            AtomicFile.write(
+                    created.baseIdentityFile(),
+                    DeviceNode.of(Path.of(facts.disk())).identity().getBytes(UTF_8));
+        }
         AtomicFile.write(dir.resolve("resource.json"), Json.writePretty(facts).getBytes(UTF_8));
+        DurableDirectory.sync(resources);
         return created;
     }
 
@@ -145,18 +154,22 @@ final class ResourceDir implements AutoCloseable {
 
     static ResourceDir open(Path resources, String name) throws IOException {
         Path dir = resources.resolve(name);
-        Path file = dir.resolve("resource.json");
-        Facts facts;
-        try {
-            facts = Json.read(Files.readString(file), Facts.class);
-        } catch (JsonException e) {
-            throw new IOException(file + ": " + e.getMessage(), e);
-        }
+        Facts facts = facts(resources, name);
         try {
             return new ResourceDir(
                     dir, facts, TwoSlotFile.open(dir.resolve("superblock"), facts.uuid(), CODEC));
         } catch (CorruptFormatException e) {
             throw new IOException(e.getMessage(), e);
+        }
+    }
+
+    /// What never changes, also of a resource that cannot be opened.
+    static Facts facts(Path resources, String name) throws IOException {
+        Path file = resources.resolve(name).resolve("resource.json");
+        try {
+            return Json.read(Files.readString(file), Facts.class);
+        } catch (JsonException e) {
+            throw new IOException(file + ": " + e.getMessage(), e);
         }
     }
 
@@ -209,8 +222,10 @@ final class ResourceDir implements AutoCloseable {
                 false,
                 false,
                 true,
+                false,
                 Position.NONE,
                 Position.NONE,
+                0,
                 0,
                 0,
                 0,
@@ -222,6 +237,11 @@ final class ResourceDir implements AutoCloseable {
     /// A crash before the superblock is written leaves the one before, and the attach is simply
     /// made again; after it, the superblock says "not clean" and the bitmap file is not looked at
     /// any more.
+    ///
+    /// A generation that ended cleanly without a write has given out no position: it goes on, and
+    /// attaches while the peer is away do not use up the ancestry.
+    ///
+    /// @param generation of which nothing is heard if the one before goes on
     Primary.Attached attach(UUID node, long generation, long wallMillis) throws IOException {
         Superblock was = superblock();
         long blocks = BlockSet.blocksOf(was.sizeBytes());
@@ -240,12 +260,20 @@ final class ResourceDir implements AutoCloseable {
             reason = Ancestry.Reason.CRASH;
             suspect.addAll();
         }
+        Position unwritten = new Position(was.ancestry().generation(), 0);
+        boolean goesOn = reason == Ancestry.Reason.ATTACH && was.position().equals(unwritten);
         Ancestry ancestry =
-                was.ancestry()
-                        .plus(
-                                new Ancestry.Entry(
-                                        generation, was.position(), reason, node, wallMillis));
-        Position here = new Position(generation, 0);
+                goesOn
+                        ? was.ancestry()
+                        : was.ancestry()
+                                .plus(
+                                        new Ancestry.Entry(
+                                                generation,
+                                                was.position(),
+                                                reason,
+                                                node,
+                                                wallMillis));
+        Position here = new Position(ancestry.generation(), 0);
         write(
                 new Superblock(
                         was.resource(),
@@ -255,9 +283,11 @@ final class ResourceDir implements AutoCloseable {
                         false,
                         false,
                         false,
+                        false,
                         here,
                         was.acknowledged(),
                         was.peerCopy(),
+                        0,
                         0,
                         was.incarnation() + 1,
                         ancestry));
@@ -325,9 +355,11 @@ final class ResourceDir implements AutoCloseable {
                 false,
                 false,
                 detached,
+                false,
                 position,
                 acknowledged,
                 peerCopy,
+                0,
                 0,
                 was.incarnation(),
                 was.ancestry());
@@ -352,8 +384,10 @@ final class ResourceDir implements AutoCloseable {
                 false,
                 blank,
                 false,
+                false,
                 Position.NONE,
                 Position.NONE,
+                0,
                 0,
                 0,
                 0,
@@ -369,11 +403,26 @@ final class ResourceDir implements AutoCloseable {
         return superblock().incarnation();
     }
 
-    static Backup.Base base(Superblock of) {
-        return new Backup.Base(of.watermark(), of.position(), of.everCommitted(), of.ancestry());
+    Path baseIdentityFile() {
+        return dir.resolve("base");
     }
 
-    /// A roll-forward has ended. From the committer's pool, while nothing else writes it.
+    /// What the base was when the copy was made; empty when an operator took the note away.
+    String baseIdentity() throws IOException {
+        return Files.exists(baseIdentityFile()) ? Files.readString(baseIdentityFile()) : "";
+    }
+
+    static Backup.Base base(Superblock of) {
+        return new Backup.Base(
+                of.watermark(),
+                of.rollingTo(),
+                of.position(),
+                of.everCommitted(),
+                of.mixture(),
+                of.ancestry());
+    }
+
+    /// A roll-forward begins or has ended. From the pool, while nothing else writes it.
     synchronized void rolled(Backup.Base reached) throws DeviceException {
         Superblock was = superblock();
         write(backup(was, was.blank(), reached, was.incarnation()));
@@ -397,10 +446,12 @@ final class ResourceDir implements AutoCloseable {
                 base.everCommitted(),
                 blank,
                 false,
+                base.mixture(),
                 base.position(),
                 Position.NONE,
                 0,
                 base.watermark(),
+                base.rollingTo(),
                 incarnation,
                 base.ancestry());
     }

@@ -12,8 +12,8 @@ import holdfast.replicator.control.Problem;
 import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.device.AtomicFile;
 import holdfast.replicator.device.DeviceException;
+import holdfast.replicator.device.DeviceNode;
 import holdfast.replicator.device.FileBlockDevice;
-import holdfast.replicator.device.Signature;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.status.StatusReport;
 import holdfast.replicator.status.Words;
@@ -24,22 +24,25 @@ import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.SecureRandom;
 import java.time.Duration;
+import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.BiConsumer;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
-import java.util.stream.Collectors;
 
 /// The resources of this node: made, attached, opened and removed, on order of an operator here or
 /// of a peer.
@@ -51,14 +54,26 @@ final class ResourceManager implements Link.Resources {
 
     private static final long JOURNAL_MAX_PROPOSAL_BYTES = 4L << 30;
 
-    private static final SecureRandom RANDOM = new SecureRandom();
+    /// What the mark of a copy holds whose primary was removed; of one that an operator
+    /// disconnected it is empty.
+    private static final String WITHDRAWN = "withdrawn";
 
     private final Shared shared;
     private final Supplier<NodeSettings> node;
     private final PeerBook peers;
     private final Path directory;
-    private final KernelDevice kernel = new KernelDevice();
+    private final KernelDevice kernel;
     private final SortedMap<String, LocalResource> byName = new ConcurrentSkipListMap<>();
+
+    /// What is here and could not be opened.
+    private final SortedMap<String, Unopened> unopened = new ConcurrentSkipListMap<>();
+
+    /// Names that an `add` here is busy with.
+    private final Set<String> adding = ConcurrentHashMap.newKeySet();
+
+    private final Permits permits = new Permits(InstantSource.system());
+    private final Offers offers;
+    private final TcpExports tcp;
     private Link link;
 
     ResourceManager(Shared shared, Supplier<NodeSettings> node, PeerBook peers) {
@@ -66,6 +81,9 @@ final class ResourceManager implements Link.Resources {
         this.node = node;
         this.peers = peers;
         this.directory = shared.paths().state().resolve("resources");
+        this.kernel = new KernelDevice(shared.paths().run());
+        this.tcp = new TcpExports(shared, this::attached);
+        this.offers = new Offers(shared, node, directory, permits);
     }
 
     void use(Link link) {
@@ -78,49 +96,76 @@ final class ResourceManager implements Link.Resources {
     /// others are not held up by it.
     void openAll() throws IOException {
         for (String name : ResourceDir.names(directory)) {
+            open(name);
+        }
+    }
+
+    /// Opens one, or remembers why that cannot be done.
+    private void open(String name) {
+        LocalResource opened;
+        try {
+            opened = opened(name);
+        } catch (IOException | RuntimeException e) {
+            Unopened why = Unopened.of(directory, name, e);
+            unopened.put(name, why);
+            shared.events().of(name).accept("open-failed", why.cause());
+            return;
+        }
+        byName.put(name, opened);
+        unopened.remove(name);
+        if (opened instanceof LocalPrimary primary && !opened.dir().superblock().detached()) {
             try {
-                open(name);
+                primary.attach();
+                if (kernel.isThere()) {
+                    connectKernel(
+                            primary, note -> shared.events().of(name).accept("attached", note));
+                }
             } catch (IOException | RuntimeException e) {
-                shared.events().of(name).accept("open-failed", String.valueOf(e.getMessage()));
+                shared.events().of(name).accept("attach-failed", String.valueOf(e.getMessage()));
             }
         }
     }
 
-    private void open(String name) throws IOException {
+    private LocalResource opened(String name) throws IOException {
         ResourceDir dir = ResourceDir.open(directory, name);
-        if (dir.facts().isPrimary()) {
-            LocalPrimary primary = new LocalPrimary(shared, dir, dir.settings());
-            byName.put(name, primary);
-            if (!dir.superblock().detached()) {
-                primary.attach(tcp());
-            }
-        } else {
-            try {
-                byName.put(name, LocalBackup.open(shared, dir));
-            } catch (IOException | RuntimeException e) {
-                dir.close();
-                throw e;
-            }
+        try {
+            return dir.facts().isPrimary()
+                    ? new LocalPrimary(shared, dir, tcp, dir.settings())
+                    : LocalBackup.open(shared, dir);
+        } catch (IOException | RuntimeException e) {
+            dir.close();
+            throw e;
         }
     }
 
-    /// With several resources on one address a client chooses by name; so far each has its own Unix
-    /// socket, and TCP serves the first that asks.
-    private Optional<InetSocketAddress> tcp() {
-        boolean taken =
-                byName.values().stream()
-                        .anyMatch(each -> each instanceof LocalPrimary p && p.isAttached());
-        return taken
-                ? Optional.empty()
-                : node.get()
+    /// Listens where `nbd.listen` says now.
+    ///
+    /// @throws IOException if that address cannot be had
+    void listenTcp() throws IOException {
+        tcp.listen(
+                node.get()
                         .nbdListen()
-                        .map((Address a) -> new InetSocketAddress(a.host(), a.port()));
+                        .map((Address a) -> new InetSocketAddress(a.host(), a.port())));
+    }
+
+    /// Why it is not listened there, though it should be.
+    Optional<String> tcpTrouble() {
+        return tcp.trouble();
+    }
+
+    private List<PrimaryResource> attached() {
+        return byName.values().stream()
+                .filter(LocalPrimary.class::isInstance)
+                .flatMap(each -> ((LocalPrimary) each).resource().stream())
+                .toList();
     }
 
     void tick(long nowNanos, long wallMillis) {
         for (LocalResource each : byName.values()) {
-            if (each instanceof LocalPrimary primary) {
-                primary.resource().ifPresent(at -> at.tick(nowNanos, wallMillis));
+            switch (each) {
+                case LocalPrimary primary ->
+                        primary.resource().ifPresent(at -> at.tick(nowNanos, wallMillis));
+                case LocalBackup backup -> backup.resource().tick(nowNanos);
             }
         }
     }
@@ -138,6 +183,7 @@ final class ResourceManager implements Link.Resources {
     void stop() {
         for (LocalResource each : byName.values()) {
             if (each instanceof LocalPrimary primary) {
+                letKernelDeviceGo(primary.name());
                 primary.stopClients();
             }
         }
@@ -148,9 +194,38 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
+    private void letKernelDeviceGo(String name) {
+        try {
+            kernel.disconnect(name);
+        } catch (IOException e) {
+            shared.events()
+                    .of(name)
+                    .accept("kernel-device-lost", "the daemon stops while " + e.getMessage());
+        }
+    }
+
     void closeAll() {
-        byName.values().forEach(LocalResource::close);
+        closeEach(
+                byName.values(),
+                LocalResource::close,
+                (resource, e) ->
+                        shared.events()
+                                .of(resource.name())
+                                .accept("close-failed", String.valueOf(e)));
         byName.clear();
+        tcp.close();
+    }
+
+    /// Closes all of them, whatever becomes of each.
+    static <T> void closeEach(
+            Iterable<T> all, Consumer<T> close, BiConsumer<T, RuntimeException> failed) {
+        for (T each : all) {
+            try {
+                close.accept(each);
+            } catch (RuntimeException e) {
+                failed.accept(each, e);
+            }
+        }
     }
 
     // ---- looking -----------------------------------------------------------------------------
@@ -173,8 +248,42 @@ final class ResourceManager implements Link.Resources {
                 .findFirst();
     }
 
+    Collection<Unopened> unopened() {
+        return unopened.values();
+    }
+
+    @Override
+    public String whyNot(String peer, UUID id) {
+        for (LocalResource each : byName.values()) {
+            if (each.id().equals(id) && each.dir().facts().peer().equals(peer)) {
+                return disconnectedBy();
+            }
+        }
+        for (Unopened each : unopened.values()) {
+            if (each.is(peer, id)) {
+                return "it cannot be opened at %s: %s".formatted(shared.node(), each.cause());
+            }
+        }
+        String none = "there is no such resource at " + shared.node();
+        return unopened.values().stream().allMatch(each -> each.facts().isPresent())
+                ? none
+                : none + ", unless it is one that cannot be read there any more";
+    }
+
+    private String disconnectedBy() {
+        return "disconnected by an operator of " + shared.node();
+    }
+
     private LocalResource get(String name) throws ProblemException {
         LocalResource found = byName.get(name);
+        Unopened why = unopened.get(name);
+        if (found == null && why != null) {
+            throw shared.problem(
+                    ExitCode.REFUSED,
+                    name + " could not be opened",
+                    Unopened.NEXT + name,
+                    why.cause());
+        }
         if (found == null) {
             throw shared.problem(
                     ExitCode.REFUSED,
@@ -226,6 +335,25 @@ final class ResourceManager implements Link.Resources {
     ControlApi.AddReply add(ControlApi.AddRequest request, StatusReport.Rate rate)
             throws ProblemException {
         String name = checkedName(request.name());
+        if (!adding.add(name)) {
+            throw shared.problem(
+                    ExitCode.REFUSED,
+                    "another command is adding " + name + " just now",
+                    "status " + name);
+        }
+        try {
+            return add(name, request, rate);
+        } finally {
+            adding.remove(name);
+        }
+    }
+
+    private ControlApi.AddReply add(
+            String name, ControlApi.AddRequest request, StatusReport.Rate rate)
+            throws ProblemException {
+        if (unopened.containsKey(name)) {
+            get(name);
+        }
         if (byName.containsKey(name)) {
             throw shared.problem(
                     ExitCode.REFUSED, "there is a resource " + name + " already", "status " + name);
@@ -256,8 +384,9 @@ final class ResourceManager implements Link.Resources {
                 throw new IOException(
                         "%s has %d bytes, should be a whole number of 512".formatted(disk, size));
             }
-            holds = holds(disk);
+            holds = Offers.holds(disk);
             requireNotUnderUs(disk);
+            requireNotOurs(disk);
         } catch (IOException e) {
             throw shared.problem(
                     ExitCode.REFUSED, disk + " cannot be replicated", "", e.getMessage());
@@ -273,44 +402,25 @@ final class ResourceManager implements Link.Resources {
                         session,
                         peer.name(),
                         new Frame.Offer(
-                                idOf(name),
-                                name,
-                                size,
-                                settings.render(),
-                                request.dryRun(),
-                                request.confirm().orElse("")));
-        String confirm = peer.name() + "/" + name;
-        if (!answer.accepted()) {
-            boolean asks = answer.reason().isEmpty();
-            if (asks && !request.dryRun()) {
-                throw new ProblemException(
-                        Problem.of(
-                                        ExitCode.CONFIRMATION_NEEDED,
-                                        shared.node(),
-                                        "what %s holds at %s would be overwritten"
-                                                .formatted(answer.disk(), peer.name()))
-                                .withEvidence(answer.holds())
-                                .withNext(
-                                        shared.command(
-                                                "add %s %s%s --confirm %s"
-                                                        .formatted(
-                                                                name,
-                                                                disk,
-                                                                request.peerDisk()
-                                                                        .map(
-                                                                                each ->
-                                                                                        " --peer-disk "
-                                                                                                + each)
-                                                                        .orElse(""),
-                                                                confirm))));
-            }
-            if (!asks) {
-                throw shared.problem(
-                        ExitCode.REFUSED,
-                        peer.name() + " does not take a copy of " + name,
-                        "",
-                        answer.reason());
-            }
+                                idOf(name), name, size, settings.render(), request.dryRun()));
+        boolean asks = !answer.accepted() && !answer.holds().isEmpty();
+        String permit = "at %s: %s".formatted(peer.name(), answer.reason());
+        if (asks && !request.dryRun()) {
+            throw new ProblemException(
+                    Problem.of(
+                                    ExitCode.CONFIRMATION_NEEDED,
+                                    shared.node(),
+                                    "%s would be overwritten at %s, which has to be permitted there"
+                                            .formatted(answer.disk(), peer.name()))
+                            .withEvidence("it holds " + answer.holds())
+                            .withNext(permit + ", then this command again"));
+        }
+        if (!answer.accepted() && !asks) {
+            throw shared.problem(
+                    ExitCode.REFUSED,
+                    peer.name() + " does not take a copy of " + name,
+                    "",
+                    answer.reason());
         }
         if (!request.dryRun()) {
             create(name, disk, size, peer.name(), settings);
@@ -336,29 +446,16 @@ final class ResourceManager implements Link.Resources {
                         "/dev/holdfast/%s /MOUNTPOINT auto _netdev,nofail,x-systemd.requires=holdfast.service 0 2"
                                 .formatted(name)),
                 List.of(),
-                answer.holds().isEmpty() ? Optional.empty() : Optional.of(confirm));
+                asks ? Optional.of(permit) : Optional.empty());
     }
 
     private String checkedName(String name) throws ProblemException {
         try {
             return Settings.checkResourceName(name);
         } catch (IllegalArgumentException e) {
-            throw shared.problem(ExitCode.USAGE, e.getMessage(), "add home /dev/vg0/home");
+            throw shared.problem(
+                    ExitCode.USAGE, "the name " + e.getMessage(), "add home /dev/vg0/home");
         }
-    }
-
-    /// What a device holds, in words; empty when it is blank.
-    private static Optional<String> holds(Path disk) throws IOException {
-        return switch (Signature.probe(disk)) {
-            case Signature.Blank() -> Optional.empty();
-            case Signature.Unknown(long offset) ->
-                    Optional.of("data of an unknown kind, at byte " + offset);
-            case Signature.Known(List<Signature.Content> found) ->
-                    Optional.of(
-                            found.stream()
-                                    .map(Signature.Content::toString)
-                                    .collect(Collectors.joining("; ")));
-        };
     }
 
     /// Our own files on a filesystem that the device carries would wait for themselves (R13).
@@ -374,6 +471,16 @@ final class ResourceManager implements Link.Resources {
                                 + " lies on the filesystem that "
                                 + disk
                                 + " carries: move it elsewhere");
+            }
+        }
+    }
+
+    /// One that is detached is not held by its lock; that its disk is taken has to be known here.
+    private void requireNotOurs(Path disk) throws IOException {
+        for (LocalResource each : byName.values()) {
+            Path taken = Path.of(each.dir().facts().disk());
+            if (Files.exists(taken) && DeviceNode.areSame(disk, taken)) {
+                throw new IOException("it is the disk of the resource " + each.name() + " already");
             }
         }
     }
@@ -411,6 +518,7 @@ final class ResourceManager implements Link.Resources {
         try {
             return link.offer(session, offer).get(ANSWER.toSeconds(), TimeUnit.SECONDS);
         } catch (TimeoutException | ExecutionException e) {
+            link.forget(offer);
             throw shared.problem(
                     ExitCode.PEER_AWAY,
                     peer + " has not answered within " + ANSWER.toSeconds() + " s",
@@ -421,6 +529,8 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
+    /// The peer has its copy already. A crash before `resource.json` leaves what the next `add`
+    /// writes over, and after it the resource.
     private void create(String name, Path disk, long size, String peer, ResourceSettings settings)
             throws ProblemException {
         try {
@@ -433,7 +543,7 @@ final class ResourceManager implements Link.Resources {
                             "",
                             settings.journalSize().bytes(),
                             peer);
-            Path file = settingsFile(name);
+            Path file = shared.settingsFile(name);
             Files.createDirectories(file.getParent());
             AtomicFile.write(file, settings.render().getBytes(StandardCharsets.UTF_8));
             ResourceDir dir =
@@ -443,7 +553,7 @@ final class ResourceManager implements Link.Resources {
                             facts,
                             ResourceDir.newPrimary(idOf(name), size),
                             settings);
-            LocalPrimary primary = new LocalPrimary(shared, dir, settings);
+            LocalPrimary primary = new LocalPrimary(shared, dir, tcp, settings);
             byName.put(name, primary);
             link.session(peer).ifPresent(primary::connect);
             shared.events().of(name).accept("added", disk + ", the copy is at " + peer);
@@ -452,19 +562,13 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
-    private Path settingsFile(String name) {
-        return shared.paths().resourceDirectory().resolve(name + ".toml");
-    }
-
     // ---- the peer's orders -------------------------------------------------------------------
 
-    /// The peer wants its copy of a resource here. Takes only a new file or a device without any
-    /// signature; anything else has to be typed.
     @Override
     public Frame.OfferReply offered(String peer, Frame.Offer offer) {
         try {
             return accept(peer, offer);
-        } catch (IOException | ConfigException | IllegalArgumentException e) {
+        } catch (IOException | ConfigException | RuntimeException e) {
             return new Frame.OfferReply(
                     offer.resource(), false, "", "", shared.node() + ": " + e.getMessage());
         }
@@ -472,174 +576,125 @@ final class ResourceManager implements Link.Resources {
 
     private synchronized Frame.OfferReply accept(String peer, Frame.Offer offer)
             throws IOException, ConfigException {
-        String name = Settings.checkResourceName(offer.name());
+        String name = offer.name();
         LocalResource existing = byName.get(name);
         if (existing != null) {
-            if (existing.id().equals(offer.resource())
-                    && existing instanceof LocalBackup
-                    && existing.dir().superblock().sizeBytes() == offer.sizeBytes()) {
-                return new Frame.OfferReply(
-                        offer.resource(), true, existing.dir().facts().disk(), "", "");
-            }
-            throw new IOException("there is a resource " + name + " already");
+            return offeredAgain(peer, offer, existing);
         }
-        if (Files.exists(directory.resolve(name).resolve("resource.json"))) {
+        Unopened why = unopened.get(name);
+        if (why != null) {
             throw new IOException(
-                    "%s is here already but could not be opened: see holdfast events"
-                            .formatted(name));
+                    "%s cannot be opened here: %s; next, at %s: %s"
+                            .formatted(
+                                    name,
+                                    why.cause(),
+                                    shared.node(),
+                                    shared.command(Unopened.NEXT + name)));
         }
-        if (offer.sizeBytes() <= 0 || offer.sizeBytes() > 1L << 50) {
-            throw new IOException("a device of " + offer.sizeBytes() + " bytes");
+        Offers.Outcome outcome = offers.accept(peer, offer, byName.values(), unopened.values());
+        outcome.made()
+                .ifPresent(
+                        backup -> {
+                            byName.put(name, backup);
+                            link.session(peer).ifPresent(backup::connect);
+                            shared.events()
+                                    .of(name)
+                                    .accept(
+                                            "added",
+                                            "a copy for %s on %s"
+                                                    .formatted(peer, outcome.reply().disk()));
+                        });
+        return outcome.reply();
+    }
+
+    /// An `add` that was cut off at the peer, or that follows a withdrawal, finds its copy here.
+    /// One without a point is taken up again. One with points is history, which the peer cannot
+    /// write over: an operator of this node removes it first.
+    private Frame.OfferReply offeredAgain(String peer, Frame.Offer offer, LocalResource existing)
+            throws IOException {
+        String name = existing.name();
+        if (!(existing instanceof LocalBackup backup)
+                || !existing.id().equals(offer.resource())
+                || !existing.dir().facts().peer().equals(peer)) {
+            throw new IOException("there is another resource " + name + " already");
         }
-        ResourceSettings settings = ResourceSettings.parse(offer.settings(), "offer of " + peer);
-        Path storage =
-                node.get()
-                        .storagePath()
+        String here = "; next, at %s: ".formatted(shared.node());
+        if (backup.resource().snapshot().hasPoint() || backup.resource().snapshot().mixture()) {
+            throw new IOException(
+                    "there is a copy of an earlier "
+                            + name
+                            + here
+                            + shared.command("remove " + name));
+        }
+        if (backup.dir().superblock().sizeBytes() != offer.sizeBytes()) {
+            throw new IOException(
+                    "there is a copy of %s begun, of %s"
+                                    .formatted(
+                                            name,
+                                            Words.bytes(backup.dir().superblock().sizeBytes()))
+                            + here
+                            + shared.command("remove " + name));
+        }
+        if (isStandalone(backup)) {
+            if (!Files.readString(backup.dir().standaloneMark()).equals(WITHDRAWN)) {
+                throw new IOException(
+                        name
+                                + " was disconnected by an operator"
+                                + here
+                                + shared.command("connect " + name));
+            }
+            if (!offer.dryRun()) {
+                standalone(backup, false, "");
+            }
+        }
+        return new Frame.OfferReply(offer.resource(), true, backup.dir().facts().disk(), "", "");
+    }
+
+    /// Lets the peer have what it asked for, typed at the node whose data is lost.
+    ControlApi.PermitReply permit(ControlApi.PermitRequest request) throws ProblemException {
+        String name = request.name();
+        Permits.Wanted wanted =
+                permits.question(name)
                         .orElseThrow(
                                 () ->
-                                        new IOException(
-                                                "no storage is set here; next, at "
-                                                        + shared.node()
-                                                        + ": holdfast storage DIR"));
-        Path disk =
-                settings.diskAt(shared.node()).orElse(storage.resolve(name + ".img")).normalize();
-        requireAllowed(name, disk, storage);
-        long journal = LocalBackup.wholeSegments(settings.journalSize().bytes());
-        boolean isNew = !Files.exists(disk);
-        String holds = "";
-        if (!isNew) {
-            try (FileBlockDevice device = FileBlockDevice.openReadOnly(disk)) {
-                if (device.sizeBytes() < offer.sizeBytes()) {
-                    throw new IOException(
-                            "%s is too small: it has %s, %s are needed"
-                                    .formatted(
-                                            disk,
-                                            Words.bytes(device.sizeBytes()),
-                                            Words.bytes(offer.sizeBytes())));
-                }
+                                        shared.problem(
+                                                ExitCode.REFUSED,
+                                                "nobody asks to overwrite anything for " + name,
+                                                "status",
+                                                "it is asked by 'add' at the other host, and"
+                                                        + " again after a restart here"));
+        String confirm = "%s/%s@%s".formatted(shared.node(), name, permits.token(name).orElse(""));
+        boolean done = false;
+        if (!request.dryRun()) {
+            done =
+                    request.confirm().map(confirm::equals).orElse(false)
+                            && permits.permit(name, confirm.substring(confirm.indexOf('@') + 1));
+            if (!done) {
+                throw new ProblemException(
+                        Problem.of(
+                                        ExitCode.CONFIRMATION_NEEDED,
+                                        shared.node(),
+                                        "%s would be overwritten for %s of %s"
+                                                .formatted(wanted.disk(), name, wanted.peer()))
+                                .withEvidence("it holds " + wanted.holds())
+                                .withNext(shared.command("permit " + name)));
             }
-            holds = holds(disk).orElse("");
-            if (holds.isEmpty() && Files.isRegularFile(disk)) {
-                holds = "a file that was there already";
-            }
+            shared.events()
+                    .of(name)
+                    .accept(
+                            "permitted",
+                            "%s may overwrite %s, which holds %s"
+                                    .formatted(wanted.peer(), wanted.disk(), wanted.holds()));
         }
-        requireRoom(storage, journal, isNew ? offer.sizeBytes() : 0);
-        String confirm = shared.node() + "/" + name;
-        if (offer.dryRun() || (!holds.isEmpty() && !offer.confirm().equals(confirm))) {
-            return new Frame.OfferReply(
-                    offer.resource(), holds.isEmpty(), disk.toString(), holds, "");
-        }
-        take(peer, offer, settings, disk, isNew, storage.resolve(name + ".journal"), journal);
-        return new Frame.OfferReply(offer.resource(), true, disk.toString(), holds, "");
-    }
-
-    /// A peer may name a block device, or a file directly in the storage directory. Any other file
-    /// is used only if the settings that a person wrote here name it too: a peer gone bad must not
-    /// choose where on this host something is written.
-    private void requireAllowed(String name, Path disk, Path storage)
-            throws IOException, ConfigException {
-        boolean isBlockDevice =
-                Files.exists(disk) && !Files.isRegularFile(disk) && !Files.isDirectory(disk);
-        if (isBlockDevice || storage.normalize().equals(disk.getParent())) {
-            return;
-        }
-        Path file = settingsFile(name);
-        boolean isNamedHere =
-                Files.exists(file)
-                        && ResourceSettings.parse(Files.readString(file), file.toString())
-                                .diskAt(shared.node())
-                                .filter(each -> each.normalize().equals(disk))
-                                .isPresent();
-        if (!isNamedHere) {
-            throw new IOException(
-                    "%s is no device and lies outside the storage %s; to allow it, name it in %s at %s"
-                            .formatted(disk, storage, file, shared.node()));
-        }
-    }
-
-    private void requireRoom(Path storage, long journal, long copy) throws IOException {
-        long free = Files.getFileStore(storage).getUsableSpace();
-        if (free < journal) {
-            throw new IOException(
-                    "%s has %s free, the journal alone takes %s"
-                            .formatted(storage, Words.bytes(free), Words.bytes(journal)));
-        }
-        Optional<Size> max = node.get().storageMax();
-        if (max.isPresent()) {
-            long used = journal + copy;
-            for (LocalResource each : byName.values()) {
-                if (each instanceof LocalBackup backup) {
-                    used +=
-                            backup.journalBytes()
-                                    + (backup.dir().facts().ownDisk()
-                                            ? backup.dir().superblock().sizeBytes()
-                                            : 0);
-                }
-            }
-            if (used > max.get().bytes()) {
-                throw new IOException(
-                        "storage.max is %s, with this copy %s would be used"
-                                .formatted(max.get(), Words.bytes(used)));
-            }
-        }
-    }
-
-    /// A crash in between leaves files without `resource.json`: the next try begins anew.
-    private void take(
-            String peer,
-            Frame.Offer offer,
-            ResourceSettings settings,
-            Path disk,
-            boolean isNew,
-            Path journal,
-            long journalBytes)
-            throws IOException {
-        Path file = settingsFile(offer.name());
-        Files.createDirectories(file.getParent());
-        AtomicFile.write(file, settings.render().getBytes(StandardCharsets.UTF_8));
-        ResourceDir.delete(journal);
-        if (isNew) {
-            FileBlockDevice.create(disk, offer.sizeBytes()).close();
-        }
-        try {
-            ResourceDir.Facts facts =
-                    new ResourceDir.Facts(
-                            offer.resource().toString(),
-                            Role.SECONDARY.name(),
-                            disk.toAbsolutePath().toString(),
-                            isNew,
-                            journal.toString(),
-                            journalBytes,
-                            peer);
-            ResourceDir dir =
-                    ResourceDir.create(
-                            directory,
-                            offer.name(),
-                            facts,
-                            ResourceDir.newBackup(
-                                    offer.resource(),
-                                    offer.sizeBytes(),
-                                    isNew,
-                                    shared.nodeId(),
-                                    RANDOM.nextLong() | 1),
-                            settings);
-            LocalBackup backup;
-            try {
-                backup = LocalBackup.open(shared, dir);
-            } catch (IOException | RuntimeException e) {
-                dir.remove();
-                throw e;
-            }
-            byName.put(offer.name(), backup);
-            link.session(peer).ifPresent(backup::connect);
-            shared.events().of(offer.name()).accept("added", "a copy for " + peer + " on " + disk);
-        } catch (IOException | RuntimeException e) {
-            ResourceDir.delete(journal);
-            if (isNew) {
-                Files.deleteIfExists(disk);
-            }
-            throw e;
-        }
+        return new ControlApi.PermitReply(
+                done,
+                name,
+                shared.node(),
+                wanted.peer(),
+                wanted.disk(),
+                wanted.sizeBytes(),
+                wanted.holds(),
+                confirm);
     }
 
     @Override
@@ -651,7 +706,7 @@ final class ResourceManager implements Link.Resources {
             return;
         }
         // History belongs to the backup: a peer can end replication but never delete the copy.
-        standalone(backup, true);
+        standalone(backup, true, WITHDRAWN);
         shared.events()
                 .of(backup.name())
                 .accept(
@@ -665,7 +720,8 @@ final class ResourceManager implements Link.Resources {
     ControlApi.AttachReply attach(String name) throws ProblemException {
         LocalPrimary primary = getPrimary(name);
         try {
-            primary.attach(tcp());
+            listenTcp();
+            primary.attach();
         } catch (DeviceException e) {
             throw refused(
                     Role.PRIMARY, name + " was not attached", "attach " + name, e.getMessage());
@@ -674,18 +730,7 @@ final class ResourceManager implements Link.Resources {
         }
         shared.events().of(name).accept("attached", "exported on " + primary.socket());
         List<String> notes = new ArrayList<>();
-        Optional<String> device = Optional.empty();
-        if (kernel.isThere()) {
-            try {
-                device = Optional.of(kernel.connect(name, primary.socket()).toString());
-            } catch (IOException e) {
-                notes.add("the kernel's device was not connected: " + e.getMessage());
-            }
-        } else {
-            notes.add(
-                    "this kernel has no nbd device (modprobe nbd): use the export with any NBD"
-                            + " client, for example nbdfuse or a virtual machine");
-        }
+        Optional<String> device = connectKernel(primary, notes::add);
         return new ControlApi.AttachReply(
                 name,
                 Reporter.uri(name, primary.socket().toString()),
@@ -694,26 +739,58 @@ final class ResourceManager implements Link.Resources {
                 notes);
     }
 
+    /// The kernel's own client on the export, where the kernel has one.
+    private Optional<String> connectKernel(LocalPrimary primary, Consumer<String> note) {
+        if (!kernel.isThere()) {
+            note.accept(
+                    "this kernel has no nbd device (modprobe nbd): use the export with any NBD"
+                            + " client, for example nbdfuse or a virtual machine");
+            return Optional.empty();
+        }
+        try {
+            return Optional.of(kernel.connect(primary.name(), primary.socket()).toString());
+        } catch (IOException e) {
+            note.accept("the kernel's device was not connected: " + e.getMessage());
+            return Optional.empty();
+        }
+    }
+
+    /// The first that the kernel's client uses is named, and nothing has changed: what is mounted
+    /// does not outlive the daemon yet.
+    void requireKernelDevicesUnused() throws ProblemException {
+        for (String name : byName.keySet()) {
+            try {
+                kernel.requireUnused(name);
+            } catch (IOException e) {
+                throw refused(
+                        Role.PRIMARY,
+                        name + " is in use and would see I/O errors, nothing changed",
+                        "umount it and detach " + name,
+                        e.getMessage());
+            }
+        }
+    }
+
     ControlApi.Done detach(String name) throws ProblemException {
         LocalPrimary primary = getPrimary(name);
-        try {
-            kernel.disconnect(name);
-        } catch (IOException e) {
-            throw refused(
-                    Role.PRIMARY,
-                    name + " is in use, nothing changed",
-                    "detach " + name,
-                    e.getMessage());
-        }
         int clients = primary.resource().map(PrimaryResource::clients).orElse(0);
+        String use =
+                clients
+                        + (clients == 1 ? " client is" : " clients are")
+                        + " connected to the export";
+        try {
+            // The kernel's own client first when it is alone, or else it would be the only one to
+            // go.
+            if (clients <= (kernel.isConnected(name) ? 1 : 0)) {
+                kernel.disconnect(name);
+                clients = 0;
+            }
+        } catch (IOException e) {
+            use = e.getMessage();
+        }
         if (clients > 0) {
             throw refused(
-                    Role.PRIMARY,
-                    name + " is in use, nothing changed",
-                    "detach " + name,
-                    clients
-                            + (clients == 1 ? " client is" : " clients are")
-                            + " connected to the export");
+                    Role.PRIMARY, name + " is in use, nothing changed", "detach " + name, use);
         }
         try {
             primary.detach(true);
@@ -745,7 +822,12 @@ final class ResourceManager implements Link.Resources {
             if (view == null) {
                 throw refused(
                         Role.SECONDARY,
-                        request.name() + " has no copy yet: the first sync has not ended",
+                        backup.resource().snapshot().mixture()
+                                ? "the copy of "
+                                        + request.name()
+                                        + " is the image of no moment: its journal was damaged, and the"
+                                        + " primary has not mended it yet"
+                                : request.name() + " has no copy yet: the first sync has not ended",
                         "status " + request.name());
             }
             shared.events()
@@ -817,10 +899,13 @@ final class ResourceManager implements Link.Resources {
                             facts.disk() + " stays as it is",
                             "replication to " + facts.peer() + " ends",
                             "the copy at " + facts.peer() + " stays until it is removed there");
-            case LocalBackup _ ->
+            case LocalBackup backup ->
                     keepCopy || !facts.ownDisk()
                             ? List.of(
-                                    facts.disk() + " becomes the newest point and stays",
+                                    backup.resource().snapshot().hasPoint()
+                                            ? facts.disk() + " becomes the newest point and stays"
+                                            : facts.disk()
+                                                    + " stays, and is the image of no moment",
                                     "the journal and its points are deleted")
                             : List.of(
                                     "the copy " + facts.disk() + " is deleted",
@@ -835,19 +920,38 @@ final class ResourceManager implements Link.Resources {
         byName.remove(primary.name());
         primary.close();
         primary.dir().remove();
-        Files.deleteIfExists(settingsFile(primary.name()));
+        Files.deleteIfExists(shared.settingsFile(primary.name()));
     }
 
     private void removeBackup(LocalBackup backup, boolean keepCopy) throws IOException {
         boolean stays = keepCopy || !backup.dir().facts().ownDisk();
-        if (stays && backup.resource().snapshot().everCommitted() && !backup.settle()) {
-            throw new IOException(
-                    "the journal could not be rolled into the copy; close the open views first");
+        if (stays && backup.resource().snapshot().hasPoint()) {
+            settle(backup);
         }
         byName.remove(backup.name());
         backup.close();
         backup.delete(stays);
-        Files.deleteIfExists(settingsFile(backup.name()));
+        Files.deleteIfExists(shared.settingsFile(backup.name()));
+    }
+
+    private void settle(LocalBackup backup) throws IOException {
+        if (!backup.views().isEmpty()) {
+            throw new IOException(
+                    "a view is open; next: "
+                            + shared.command("close " + backup.views().iterator().next().id()));
+        }
+        Optional<PeerSession> session = link.session(backup.dir().facts().peer());
+        session.ifPresent(
+                each ->
+                        each.send(
+                                new Frame.Refused(
+                                        backup.id(),
+                                        "the copy is being removed at " + shared.node())));
+        String obstacle = backup.settle();
+        if (!obstacle.isEmpty()) {
+            session.ifPresent(backup::call);
+            throw new IOException("the journal could not be rolled into the copy: " + obstacle);
+        }
     }
 
     // ---- connect, disconnect -----------------------------------------------------------------
@@ -856,26 +960,36 @@ final class ResourceManager implements Link.Resources {
         return Files.exists(resource.dir().standaloneMark());
     }
 
-    void setConnect(String name, boolean connect) throws ProblemException {
-        standalone(get(name), !connect);
+    /// To connect what could not be opened is to try that again first.
+    synchronized void setConnect(String name, boolean connect) throws ProblemException {
+        if (connect && unopened.containsKey(name)) {
+            open(name);
+        }
+        standalone(get(name), !connect, "");
     }
 
-    private void standalone(LocalResource resource, boolean alone) {
+    /// @param mark why, for later
+    private void standalone(LocalResource resource, boolean alone, String mark) {
         try {
             Optional<PeerSession> session = link.session(resource.dir().facts().peer());
             if (alone) {
-                AtomicFile.write(resource.dir().standaloneMark(), new byte[0]);
+                AtomicFile.write(
+                        resource.dir().standaloneMark(), mark.getBytes(StandardCharsets.UTF_8));
                 session.ifPresent(
-                        each ->
-                                each.send(
-                                        new Frame.Refused(
-                                                resource.id(),
-                                                "disconnected by an operator of "
-                                                        + shared.node())));
+                        each -> each.send(new Frame.Refused(resource.id(), disconnectedBy())));
                 session.ifPresent(resource::disconnect);
             } else {
                 Files.deleteIfExists(resource.dir().standaloneMark());
-                session.ifPresent(resource::connect);
+                session.ifPresent(
+                        each -> {
+                            switch (resource) {
+                                case LocalPrimary primary -> primary.connect(each);
+                                case LocalBackup backup -> {
+                                    backup.connect(each);
+                                    backup.call(each);
+                                }
+                            }
+                        });
             }
         } catch (IOException e) {
             shared.events().of(resource.name()).accept("metadata-error", e.getMessage());
@@ -916,7 +1030,7 @@ final class ResourceManager implements Link.Resources {
     List<String> filesThatDiffer() throws IOException {
         List<String> differ = new ArrayList<>();
         for (LocalResource each : byName.values()) {
-            Path file = settingsFile(each.name());
+            Path file = shared.settingsFile(each.name());
             try {
                 if (!Files.exists(file)
                         || !ResourceSettings.parse(Files.readString(file), file.toString())

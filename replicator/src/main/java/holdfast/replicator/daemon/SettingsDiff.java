@@ -10,12 +10,18 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
 
 /// Which keys differ between two texts of one settings file, both known to be right.
 final class SettingsDiff {
+    /// What a running daemon does not take back: its name, its directory, where it listens and whom
+    /// it dials already.
+    private static final Set<String> AT_NEXT_START =
+            Set.of("node.name", "node.state-dir", "link.listen", "link.dial", "link.keepalive");
+
     private SettingsDiff() {}
 
     static List<ControlApi.Change> between(String file, String before, String after) {
@@ -31,10 +37,21 @@ final class SettingsDiff {
                                 file,
                                 key,
                                 Optional.ofNullable(old.get(key)),
-                                Optional.ofNullable(now.get(key))));
+                                Optional.ofNullable(now.get(key)),
+                                takesEffect(file, key, old.containsKey(key))));
             }
         }
         return changes;
+    }
+
+    private static String takesEffect(String file, String key, boolean wasSet) {
+        if (!file.equals("node.toml")) {
+            return "at the next attach";
+        }
+        boolean opens = !wasSet && (key.equals("link.listen") || key.equals("link.dial"));
+        return AT_NEXT_START.contains(key) && !opens
+                ? "at the next start of the daemon"
+                : "at once";
     }
 
     private static Map<String, String> values(String text) {

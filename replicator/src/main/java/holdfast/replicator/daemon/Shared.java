@@ -5,12 +5,17 @@ import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.control.Problem;
 import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.device.Committer;
+import holdfast.replicator.device.GivingWay;
+import holdfast.replicator.nbd.Exports;
+import holdfast.replicator.nbd.NbdLimits;
+import holdfast.replicator.nbd.NbdServer;
 import holdfast.replicator.nbd.PayloadPool;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.UUID;
 import java.util.concurrent.ExecutorService;
+import java.util.concurrent.ThreadFactory;
 
 /// What all resources of a daemon use together.
 ///
@@ -35,6 +40,18 @@ record Shared(
         return Files.isWritable(Files.isDirectory(common) ? common : parent)
                 ? common
                 : paths.state().resolve("locks");
+    }
+
+    /// What an operator writes of a resource.
+    Path settingsFile(String name) {
+        return paths.resourceDirectory().resolve(name + ".toml");
+    }
+
+    /// A server whose threads answer an application, whoever starts them: the link's give way, and
+    /// what they start would inherit that.
+    NbdServer nbdServer(Exports exports) {
+        ThreadFactory usual = GivingWay.never(Thread.ofPlatform().daemon().factory());
+        return new NbdServer(exports, payloads, NbdLimits.DEFAULT, usual);
     }
 
     /// A refusal by this node, to be thrown.

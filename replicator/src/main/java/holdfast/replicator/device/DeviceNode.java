@@ -6,6 +6,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /// What a path leads to: one file or one block device, however many names it has.
 ///
@@ -59,6 +60,11 @@ public record DeviceNode(Path path, boolean isBlockDevice, long device, long ino
         return this;
     }
 
+    /// Whether both show the same content, by whatever name.
+    public static boolean areSame(Path a, Path b) throws DeviceException {
+        return of(a).lockKey().equals(of(b).lockKey());
+    }
+
     /// Names the content for [OwnedLock]: equal for a file, its hard links, symbolic links, bind
     /// mounts and loop devices.
     String lockKey() throws DeviceException {
@@ -68,6 +74,30 @@ public record DeviceNode(Path path, boolean isBlockDevice, long device, long ino
                 : "file-%s-%d".formatted(numbers(root.device).replace(':', '-'), root.inode);
     }
 
+    /// Which file or device it is, in words that stay the same over a reboot and differ for another
+    /// one at the same path: for a file its inode, for a device what it says of itself, as far as
+    /// it does.
+    public String identity() {
+        if (!isBlockDevice) {
+            return "the file with inode " + inode;
+        }
+        Path sys = sys();
+        String part = "";
+        if (Files.exists(sys.resolve("partition"))) {
+            part = "partition " + LinuxText.read(sys.resolve("partition")) + " of ";
+            sys = sys.getParent();
+        }
+        for (String name : List.of("dm/uuid", "wwid", "device/wwid", "serial", "device/serial")) {
+            if (Files.isReadable(sys.resolve(name))) {
+                String id = LinuxText.read(sys.resolve(name)).strip();
+                if (!id.isEmpty()) {
+                    return part + "the device " + id;
+                }
+            }
+        }
+        return part + "a device without an id";
+    }
+
     /// @throws DeviceException if it, a part of it or something built on it is mounted, swapped on
     ///   or mapped; the message says what and where
     void requireUnused() throws DeviceException {
@@ -75,6 +105,12 @@ public record DeviceNode(Path path, boolean isBlockDevice, long device, long ino
         if (user != null) {
             throw new DeviceException(Errno.EBUSY, path + " " + user);
         }
+    }
+
+    /// Another process that has this block device open, as far as this one may see, like `process
+    /// 812 (qemu-system-x86)`.
+    public Optional<String> openedBy() {
+        return Optional.ofNullable(DeviceUse.opener(this));
     }
 
     /// Whether zeroing costs the device no transfer of data. Not the same as supporting discard,

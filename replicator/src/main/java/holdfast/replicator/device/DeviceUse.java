@@ -36,6 +36,32 @@ final class DeviceUse {
         return null;
     }
 
+    /// Another process that has a block device open, like `process 812 (qemu-system-x86)`, or null:
+    /// a virtual machine does without opening it exclusively. Only root sees those of other users.
+    static String opener(DeviceNode node) {
+        String self = Long.toString(ProcessHandle.current().pid());
+        for (Path process : list(Path.of("/proc"))) {
+            String pid = process.getFileName().toString();
+            if (!Character.isDigit(pid.charAt(0)) || pid.equals(self)) {
+                continue;
+            }
+            for (Path file : list(process.resolve("fd"))) {
+                try {
+                    // Whatever it is called in that process's mounts; sockets and pipes are not
+                    // asked.
+                    if (Files.readSymbolicLink(file).startsWith("/dev")
+                            && Files.getAttribute(file, "unix:rdev").equals(node.device())) {
+                        return "process %s (%s)"
+                                .formatted(pid, LinuxText.read(process.resolve("comm")));
+                    }
+                } catch (IOException e) {
+                    // It was closed meanwhile.
+                }
+            }
+        }
+        return null;
+    }
+
     private static String device(Path sys, String prefix) {
         String numbers = LinuxText.read(sys.resolve("dev"));
         for (String line : LinuxText.lines(MOUNTS)) {

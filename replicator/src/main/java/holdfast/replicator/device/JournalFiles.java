@@ -3,6 +3,7 @@ package holdfast.replicator.device;
 import holdfast.replicator.metadata.CorruptFormatException;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -11,6 +12,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.locks.ReentrantLock;
@@ -56,60 +58,99 @@ public final class JournalFiles implements AutoCloseable {
     /// The writer's: segments written since the last sync, and the newest.
     private final TreeMap<Long, RawFile> writing = new TreeMap<>();
 
-    private DeviceException syncFailure;
+    /// The first sync that failed, of a segment or of the names. Any thread may set it.
+    private volatile DeviceException syncFailure;
 
     private JournalFiles(Path directory, long segmentBytes, long maxBytes) {
+        if (segmentBytes < 4096 || segmentBytes % 4096 != 0 || maxBytes < 2 * segmentBytes) {
+            throw new IllegalArgumentException(
+                    "a journal of %d bytes in segments of %d".formatted(maxBytes, segmentBytes));
+        }
         this.directory = directory;
         this.segmentBytes = segmentBytes;
         this.maxBytes = maxBytes;
     }
 
-    /// Opens a journal, or an empty one in a directory that has none, which is made if need be.
+    /// Makes an empty journal, durably: its directory, which must not exist, and its first segment.
+    /// From then on it is never without a segment, so one that has none was lost.
+    ///
+    /// A crash before this returns leaves a directory that nobody refers to.
+    public static void create(Path directory, long segmentBytes, long maxBytes)
+            throws DeviceException {
+        var files = new JournalFiles(directory.toAbsolutePath(), segmentBytes, maxBytes);
+        int result = Native.mkdir(files.directory.toString(), 0700);
+        if (result < 0) {
+            throw new DeviceException(-result, directory + " cannot be made");
+        }
+        RawFile.syncDirectory(files.directory.getParent().toString());
+        files.names.lock();
+        try {
+            files.makeSpare();
+            RawFile.rename(files.spares.removeFirst().toString(), files.segment(0).toString());
+            files.syncNames();
+        } finally {
+            files.names.unlock();
+        }
+    }
+
+    /// What a directory holds of a journal, in words; empty when no record is in it. A segment that
+    /// was written to begins with a record.
+    public static Optional<String> heldAt(Path directory) throws IOException {
+        if (!Files.isDirectory(directory)) {
+            return Optional.empty();
+        }
+        try (Stream<Path> files = Files.list(directory)) {
+            for (Path each : files.toList()) {
+                try (InputStream in = Files.newInputStream(each)) {
+                    for (byte b : in.readNBytes(4)) {
+                        if (b != 0) {
+                            return Optional.of("the journal of an earlier copy in " + directory);
+                        }
+                    }
+                }
+            }
+        }
+        return Optional.empty();
+    }
+
+    /// Opens a journal that [#create] made.
     ///
     /// @param segmentBytes size of a segment file, the same for the life of the journal
     /// @param maxBytes most that segments and spares take together
     /// @param neededFrom the oldest offset that is still needed: segments wholly below go
-    /// @throws CorruptFormatException if a segment is missing in between or has another size
+    /// @throws CorruptFormatException if the journal is not there, or not as far as to that offset;
+    ///   if a segment is missing in between or has another size. Nothing was changed
     public static JournalFiles open(
             Path directory, long segmentBytes, long maxBytes, long neededFrom)
             throws DeviceException, CorruptFormatException {
-        if (segmentBytes < 4096 || segmentBytes % 4096 != 0 || maxBytes < 2 * segmentBytes) {
-            throw new IllegalArgumentException(
-                    "a journal of %d bytes in segments of %d".formatted(maxBytes, segmentBytes));
-        }
         var files = new JournalFiles(directory.toAbsolutePath(), segmentBytes, maxBytes);
-        files.makeDirectory();
         files.findSegments();
+        files.requireWhole(neededFrom);
         files.free(neededFrom);
-        files.requireWhole(neededFrom / segmentBytes);
         files.syncAll();
         return files;
     }
 
     /// What a killed process had written and not synced reads back, and recovery would take it for
-    /// durable: so it is made durable first.
+    /// durable: so it is made durable first. What an earlier sync could not write reads back too,
+    /// from pages that the kernel counts as clean since, and no later sync fails for it: so what is
+    /// read comes from the disk and not from memory.
     private void syncAll() throws DeviceException {
         for (long number : segments) {
             try (RawFile file = RawFile.open(segment(number).toString(), Native.O_RDWR, 0)) {
                 file.sync();
+                file.dropCache();
             }
         }
         namesChanged = true;
         syncNames();
     }
 
-    private void makeDirectory() throws DeviceException {
-        if (Files.isDirectory(directory)) {
-            return;
+    private void findSegments() throws DeviceException, CorruptFormatException {
+        if (!Files.isDirectory(directory)) {
+            throw new CorruptFormatException(
+                    directory.toString(), 0, "the directory of a journal", "nothing");
         }
-        int result = Native.mkdir(directory.toString(), 0700);
-        if (result < 0) {
-            throw new DeviceException(-result, directory + " cannot be made");
-        }
-        RawFile.syncDirectory(directory.getParent().toString());
-    }
-
-    private void findSegments() throws DeviceException {
         List<Path> found;
         try (Stream<Path> entries = Files.list(directory)) {
             found = entries.sorted().toList();
@@ -139,11 +180,17 @@ public final class JournalFiles implements AutoCloseable {
         }
     }
 
-    private void requireWhole(long firstNeeded) throws CorruptFormatException {
-        if (segments.isEmpty()) {
-            return;
+    /// What is there must reach as far as is needed. The segment in which the needed part begins
+    /// may be missing only when the one before it ends just there.
+    private void requireWhole(long neededFrom) throws CorruptFormatException {
+        if (segments.isEmpty() || endOffset() < neededFrom) {
+            throw new CorruptFormatException(
+                    directory.toString(),
+                    0,
+                    "segments as far as offset " + neededFrom,
+                    segments.isEmpty() ? "no segment" : "segments as far as " + endOffset());
         }
-        for (long number = Math.min(firstNeeded, segments.first());
+        for (long number = Math.min(neededFrom / segmentBytes, segments.last());
                 number <= segments.last();
                 number++) {
             long size = segments.contains(number) ? segment(number).toFile().length() : 0;
@@ -329,7 +376,13 @@ public final class JournalFiles implements AutoCloseable {
 
     private void syncNames() throws DeviceException {
         if (namesChanged) {
-            RawFile.syncDirectory(directory.toString());
+            try {
+                RawFile.syncDirectory(directory.toString());
+            } catch (DeviceException e) {
+                // Whoever asked: the kernel says it once, so the writer would not hear of it.
+                syncFailure = e;
+                throw e;
+            }
             namesChanged = false;
         }
     }
@@ -463,6 +516,11 @@ public final class JournalFiles implements AutoCloseable {
         } finally {
             names.unlock();
         }
+    }
+
+    @Override
+    public String toString() {
+        return directory.toString();
     }
 
     private Path segment(long number) {

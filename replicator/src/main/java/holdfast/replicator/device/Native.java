@@ -49,6 +49,8 @@ final class Native {
     static final int MCL_FUTURE = 2;
     static final int MCL_ONFAULT = 4;
 
+    private static final int PRIO_PROCESS = 0;
+
     private static final long BLKROGET = 0x125E;
     private static final long BLKSSZGET = 0x1268;
 
@@ -194,6 +196,24 @@ final class Native {
             MemorySegment state = state();
             int result = (int) Bound.FDATASYNC.invokeExact(state, fd);
             return (int) resultOrErrno(result, state);
+        } catch (Throwable e) {
+            throw broken(e);
+        }
+    }
+
+    /// posix_fadvise(2): lets go of the clean pages of a file, so that the next read asks the disk.
+    static int dropCache(int fd) {
+        final class Bound {
+            static final MethodHandle ADVISE =
+                    bind(
+                            "posix_fadvise",
+                            JAVA_INT,
+                            takes(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT));
+        }
+        try {
+            int dontNeed = 4;
+            // Unlike the others it returns the number of the error.
+            return -(int) Bound.ADVISE.invokeExact(state(), fd, 0L, 0L, dontNeed);
         } catch (Throwable e) {
             throw broken(e);
         }
@@ -374,6 +394,21 @@ final class Native {
         try {
             MemorySegment state = state();
             int result = (int) Bound.MLOCKALL.invokeExact(state, flags);
+            return (int) resultOrErrno(result, state);
+        } catch (Throwable e) {
+            throw broken(e);
+        }
+    }
+
+    /// setpriority(2) of the calling thread: on Linux a nice value belongs to a thread.
+    static int nice(int value) {
+        final class Bound {
+            static final MethodHandle SETPRIORITY =
+                    bind("setpriority", JAVA_INT, takes(JAVA_INT, JAVA_INT, JAVA_INT));
+        }
+        try {
+            MemorySegment state = state();
+            int result = (int) Bound.SETPRIORITY.invokeExact(state, PRIO_PROCESS, 0, value);
             return (int) resultOrErrno(result, state);
         } catch (Throwable e) {
             throw broken(e);

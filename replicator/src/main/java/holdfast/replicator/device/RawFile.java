@@ -228,6 +228,16 @@ final class RawFile implements AutoCloseable {
         }
     }
 
+    /// Forgets what the kernel keeps of it in memory, as far as that is on disk.
+    void dropCache() throws DeviceException {
+        enter();
+        try {
+            check(Native.dropCache(fd), "cannot be dropped from memory");
+        } finally {
+            leave();
+        }
+    }
+
     /// The next data or hole, or `end` when there is none.
     long seek(long offsetBytes, int whence, long end) throws DeviceException {
         enter();

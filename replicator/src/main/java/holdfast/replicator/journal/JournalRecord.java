@@ -158,6 +158,9 @@ public record JournalRecord(
             return new Found.Bad("kind %d with %d bytes".formatted(kind + 1, dataBytes));
         }
         ByteBuffer b = in.slice(at, HEADER_BYTES);
+        if (!Position.isValid(b.getLong(56), b.getLong(64))) {
+            return new Found.Bad("position %x/%d".formatted(b.getLong(56), b.getLong(64)));
+        }
         return new Found.Good(
                 new JournalRecord(
                         KINDS[kind],

@@ -16,20 +16,22 @@ import java.util.UUID;
 /// |      0 |     4 | magic        | `0x48465342`, "HFSB"                                                         |
 /// |      4 |     1 | version      | [#VERSION]                                                                   |
 /// |      5 |     1 | role         | 1 primary, 2 secondary                                                       |
-/// |      6 |     2 | flags        | bit 0 clean, 1 ever committed, 2 blank, 3 detached                           |
+/// |      6 |     2 | flags        | bit 0 clean, 1 ever committed, 2 blank, 3 detached, 4 mixture                |
 /// |      8 |    16 | resource     | id                                                                           |
 /// |     24 |     8 | sizeBytes    | of the device                                                                |
 /// |     32 |    16 | position     | primary: last position at a clean stop; secondary: what the base holds       |
 /// |     48 |    16 | acknowledged | primary: what the peer is known to have committed                            |
-/// |     64 |     8 | peerCopy     | primary: the peer's copy that a first sync is filling, else 0                |
+/// |     64 |     8 | peerCopy     | primary: the peer's copy that the last first sync filled, 0 before           |
 /// |     72 |     8 | watermark    | secondary: journal offset of the first record that the base does not hold    |
-/// |     80 |     8 | incarnation  | counts the openings                                                          |
-/// |     88 |     4 | ancestry     | its length in bytes; it follows                                              |
+/// |     80 |     8 | rollingTo    | secondary: records below this journal offset may be in the base in part      |
+/// |     88 |     8 | incarnation  | counts the openings                                                          |
+/// |     96 |     4 | ancestry     | its length in bytes; it follows                                              |
 ///
 /// @param clean primary: stopped with nothing in flight, the bitmap file of this incarnation names
 ///   what the peer lacks
 /// @param detached primary: the operator detached it; a start of the daemon does not attach it
 ///   again
+/// @param mixture secondary: base and journal are no image of anything until the next commit
 public record Superblock(
         UUID resource,
         Role role,
@@ -38,16 +40,18 @@ public record Superblock(
         boolean everCommitted,
         boolean blank,
         boolean detached,
+        boolean mixture,
         Position position,
         Position acknowledged,
         long peerCopy,
         long watermark,
+        long rollingTo,
         long incarnation,
         Ancestry ancestry) {
     public static final int VERSION = 1;
 
     private static final int MAGIC = 0x48465342;
-    private static final int HEADER_BYTES = 92;
+    private static final int HEADER_BYTES = 100;
 
     /// Bytes that a slot must hold.
     public static final int MAX_BYTES = HEADER_BYTES + Ancestry.MAX_ENTRIES * Ancestry.Entry.BYTES;
@@ -61,12 +65,14 @@ public record Superblock(
                         ((clean ? 1 : 0)
                                 | (everCommitted ? 2 : 0)
                                 | (blank ? 4 : 0)
-                                | (detached ? 8 : 0)));
+                                | (detached ? 8 : 0)
+                                | (mixture ? 16 : 0)));
         out.putLong(resource.getMostSignificantBits()).putLong(resource.getLeastSignificantBits());
         out.putLong(sizeBytes);
         position.write(out);
         acknowledged.write(out);
-        out.putLong(peerCopy).putLong(watermark).putLong(incarnation).putInt(lineage.remaining());
+        out.putLong(peerCopy).putLong(watermark).putLong(rollingTo);
+        out.putLong(incarnation).putInt(lineage.remaining());
         return out.put(lineage).flip();
     }
 
@@ -79,7 +85,7 @@ public record Superblock(
         int version = in.get();
         int role = in.get() - 1;
         int flags = in.getShort();
-        if (version != VERSION || role < 0 || role >= Role.values().length || (flags & ~15) != 0) {
+        if (version != VERSION || role < 0 || role >= Role.values().length || (flags & ~31) != 0) {
             throw new IllegalArgumentException(
                     "superblock of version %d, role %d, flags %x; this program knows version %d"
                             .formatted(version, role + 1, flags, VERSION));
@@ -90,6 +96,7 @@ public record Superblock(
         Position acknowledged = Position.read(in);
         long peerCopy = in.getLong();
         long watermark = in.getLong();
+        long rollingTo = in.getLong();
         long incarnation = in.getLong();
         int lineage = in.getInt();
         if (lineage != in.remaining()) {
@@ -104,10 +111,12 @@ public record Superblock(
                 (flags & 2) != 0,
                 (flags & 4) != 0,
                 (flags & 8) != 0,
+                (flags & 16) != 0,
                 position,
                 acknowledged,
                 peerCopy,
                 watermark,
+                rollingTo,
                 incarnation,
                 AncestryCodec.decode(in));
     }

@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Predicate;
@@ -35,6 +36,7 @@ public final class NbdServer implements AutoCloseable {
 
     private final Exports exports;
     private final PayloadPool pool;
+    private final ThreadFactory threads;
     private final NbdLimits limits;
     private final HalfOpen halfOpen;
     private final AtomicLong accepted = new AtomicLong();
@@ -60,10 +62,16 @@ public final class NbdServer implements AutoCloseable {
 
     /// @param pool where the payloads of writes come from; it may be shared
     public NbdServer(Exports exports, PayloadPool pool, NbdLimits limits) {
+        this(exports, pool, limits, Thread.ofPlatform().daemon().factory());
+    }
+
+    /// @param threads makes the threads of listeners and connections
+    public NbdServer(Exports exports, PayloadPool pool, NbdLimits limits, ThreadFactory threads) {
         this.exports = exports;
         this.pool = pool;
         this.limits = limits;
         this.halfOpen = new HalfOpen(limits.halfOpen());
+        this.threads = threads;
     }
 
     /// Listens on a Unix socket of mode 0600, which appears at `path` only when it can be connected
@@ -214,10 +222,13 @@ public final class NbdServer implements AutoCloseable {
             }
             listeners.add(listener);
         }
-        Thread.ofPlatform()
-                .daemon()
-                .name("nbd accept " + listener.name())
-                .start(() -> accept(listener));
+        start("nbd accept " + listener.name(), () -> accept(listener));
+    }
+
+    private void start(String name, Runnable work) {
+        Thread thread = threads.newThread(work);
+        thread.setName(name);
+        thread.start();
     }
 
     private void accept(Listener listener) {
@@ -242,7 +253,7 @@ public final class NbdServer implements AutoCloseable {
                 channel.close();
                 return;
             }
-            Thread.ofPlatform().daemon().name("nbd " + connection.client()).start(connection);
+            start("nbd " + connection.client(), connection);
         } catch (IOException | RuntimeException | Error e) {
             channel.close();
             if (connection != null) {

@@ -10,12 +10,9 @@ import java.util.concurrent.locks.ReentrantLock;
 /// late replies; nobody ever waits here for the client: what the socket does not take is queued,
 /// and the connection goes on with it when the socket is writable.
 final class Outbox {
-    /// Small replies that have to wait are gathered in chunks of this size.
+    /// Replies that have to wait and fill less than half of their buffer are gathered in chunks of
+    /// this size, so that what waits holds at most twice its own length, and a chunk.
     private static final int CHUNK_BYTES = 32 << 10;
-
-    /// What has to wait and is no longer than this is copied, so that its buffer is not held for
-    /// it.
-    private static final int COPIED_BYTES = 8 << 10;
 
     private final GatheringByteChannel channel;
     private final PayloadPool pool;
@@ -63,7 +60,7 @@ final class Outbox {
             if (broken || queue.isEmpty() && write(bytes)) {
                 return true;
             }
-            if (bytes.remaining() <= COPIED_BYTES) {
+            if (bytes.remaining() < bytes.capacity() / 2) {
                 queueCopy(bytes);
                 return true;
             }
@@ -78,7 +75,6 @@ final class Outbox {
 
     /// Sends one short reply from any thread.
     ///
-    /// @param reply at most [#COPIED_BYTES] long
     /// @return whether the connection must be woken to send the rest
     boolean sendLate(ByteBuffer reply) {
         lock.lock();
@@ -95,16 +91,19 @@ final class Outbox {
     }
 
     private void queueCopy(ByteBuffer bytes) {
-        int length = bytes.remaining();
-        if (chunk == null || chunk.data().capacity() - chunk.data().limit() < length) {
-            chunk = pool.acquire(CHUNK_BYTES);
-            chunk.data().limit(0);
-            queue.addLast(chunk);
-            queuedBytes += chunk.data().capacity();
+        while (bytes.hasRemaining()) {
+            if (chunk == null || chunk.data().limit() == chunk.data().capacity()) {
+                chunk = pool.acquire(CHUNK_BYTES);
+                chunk.data().limit(0);
+                queue.addLast(chunk);
+                queuedBytes += chunk.data().capacity();
+            }
+            ByteBuffer to = chunk.data();
+            int at = to.limit();
+            int length = Math.min(bytes.remaining(), to.capacity() - at);
+            to.limit(at + length).put(at, bytes, bytes.position(), length);
+            bytes.position(bytes.position() + length);
         }
-        ByteBuffer to = chunk.data();
-        int at = to.limit();
-        to.limit(at + length).put(at, bytes, bytes.position(), length);
     }
 
     /// Sends queued bytes, as many as the socket takes.

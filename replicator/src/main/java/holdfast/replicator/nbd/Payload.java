@@ -1,6 +1,5 @@
 package holdfast.replicator.nbd;
 
-import java.lang.foreign.Arena;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
@@ -25,17 +24,17 @@ public final class Payload {
     }
 
     private final PayloadPool pool;
-    private final Arena arena;
+    private final PayloadPool.Slab slab;
     private final int sizeClass;
     private final ByteBuffer data;
 
     @SuppressWarnings("UnusedVariable") // read through REFERENCES
     private volatile int references;
 
-    /// @param pool null, like `arena`, for memory that the garbage collector takes care of
-    Payload(PayloadPool pool, Arena arena, int sizeClass, ByteBuffer data) {
+    /// @param pool null, like `slab`, for memory that the garbage collector takes care of
+    Payload(PayloadPool pool, PayloadPool.Slab slab, int sizeClass, ByteBuffer data) {
         this.pool = pool;
-        this.arena = arena;
+        this.slab = slab;
         this.sizeClass = sizeClass;
         this.data = data;
         this.references = 1;
@@ -79,9 +78,9 @@ public final class Payload {
         return sizeClass;
     }
 
-    /// For the pool: gives the memory back to the system.
-    void free() {
-        arena.close();
+    /// For the pool: whose memory this is a part of.
+    PayloadPool.Slab slab() {
+        return slab;
     }
 
     /// For the pool: the payload begins a new life.

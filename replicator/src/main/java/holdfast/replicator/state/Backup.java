@@ -73,19 +73,40 @@ public final class Backup {
     /// What is durable about the base: the part of the superblock that a roll-forward moves on.
     ///
     /// @param watermark journal offset of the first record that the base does not hold
+    /// @param rollingTo records below this journal offset may be in the base in part: where a
+    ///   roll-forward leads that has begun; else the watermark
     /// @param position the image that the base holds together with nothing
     /// @param everCommitted false during a first sync: the base alone is no image of anything
+    /// @param mixture damage to the journal took what an interrupted roll-forward needed: base and
+    ///   journal are no image of anything until the next commit
     public record Base(
-            long watermark, Position position, boolean everCommitted, Ancestry ancestry) {}
+            long watermark,
+            long rollingTo,
+            Position position,
+            boolean everCommitted,
+            boolean mixture,
+            Ancestry ancestry) {
+        /// A base on which no roll-forward is under way.
+        public Base(long watermark, Position position, boolean everCommitted, Ancestry ancestry) {
+            this(watermark, watermark, position, everCommitted, false, ancestry);
+        }
+    }
 
     /// The committed image at one moment: what the index does not hold is read from the base. It
     /// stays right until [#closeView].
     public record View(
             long id, Position position, long completeMillis, JournalIndex index, long watermark) {}
 
-    /// Records that should go into the base: write every run of the index, sync the base, make
-    /// [#reached] durable in the superblock, then call [Backup#rolled].
-    public record Roll(JournalIndex index, Base reached) {}
+    /// Records that should go into the base. A crash behind a step leaves:
+    ///
+    /// | step                                       | a crash behind it leaves                  |
+    /// |--------------------------------------------|-------------------------------------------|
+    /// | make [#begun] durable in the superblock    | the base as it was                        |
+    /// | write every run of the index into the base | a base that is whole with the journal up to `rollingTo`, and with less of it a mixture |
+    /// | sync the base                              | the same                                  |
+    /// | make [#reached] durable in the superblock  | the base holds all below the watermark    |
+    /// | call [Backup#rolled]                       | what it frees is freed at the next start  |
+    public record Roll(JournalIndex index, Base begun, Base reached) {}
 
     private static final long NOTHING_STAGED = Long.MAX_VALUE;
 
@@ -107,6 +128,7 @@ public final class Backup {
     private Ancestry ancestry;
     private Position committed;
     private boolean everCommitted;
+    private boolean mixture;
     private long completeMillis;
     private long appliedEnd;
 
@@ -115,6 +137,13 @@ public final class Backup {
     private long durableEnd;
     private Position appended;
     private final ArrayDeque<Pending> pending = new ArrayDeque<>();
+
+    /// The journal is damaged where it ended at the start: nothing is taken in until what is good
+    /// of it is in the base and the journal begins anew behind all its segments.
+    private boolean damaged;
+
+    /// Where that is.
+    private long journalEnd;
 
     // The epoch being staged.
     private long openEpoch;
@@ -141,6 +170,12 @@ public final class Backup {
     private boolean holding;
     private String refusal = "";
 
+    /// Why the base took nothing the last time; empty when it did.
+    private String noSpace = "";
+
+    /// The base is left alone until [#tryAgain].
+    private boolean waitsForSpace;
+
     // Roll-forward and views.
     private boolean rolling;
     private long freed;
@@ -159,16 +194,24 @@ public final class Backup {
         this.ancestry = base.ancestry();
         this.committed = base.position();
         this.everCommitted = base.everCommitted();
+        this.mixture = base.mixture();
         this.appliedEnd = base.watermark();
         this.end = base.watermark();
-        this.freed = base.watermark() / config.segmentBytes * config.segmentBytes;
+        this.freed = startOfSegment(base.watermark() - 1);
     }
 
     /// Reads the journal from the watermark on. The caller has synced journal and base: what a
     /// killed daemon wrote and did not sync reads back, and is taken for durable here.
     ///
-    /// @return null, or what is damaged: then nothing may be appended (R25)
-    public String recover(JournalScan.Reader reader) throws IOException {
+    /// A damaged journal ends the points where the damage is (R25). What is in front of it makes a
+    /// point together with the base, unless a roll-forward that was interrupted may have brought
+    /// something from behind it into the base: then there is none until the primary has compared
+    /// everything and committed an epoch. In both cases [#startRoll] answers with the roll that
+    /// leaves the damaged journal behind.
+    ///
+    /// @param journalEnd where the last segment ends
+    /// @return null, or what is damaged and what the copy is now, for the operator
+    public String recover(JournalScan.Reader reader, long journalEnd) throws IOException {
         JournalScan scan = new JournalScan(config.resource, config.segmentBytes, reader);
         JournalScan.End found =
                 scan.run(
@@ -183,10 +226,25 @@ public final class Backup {
         appended = committed;
         openEpoch = 0;
         staged = new JournalIndex();
-        if (found.damage() != null) {
-            failed = true;
+        String damage = Faults.M21 ? null : found.damage();
+        if (damage == null && !Faults.M21 && end < base.rollingTo()) {
+            damage = "it ends at offset %d, the base was rolled on to".formatted(end);
         }
-        return found.damage();
+        if (damage == null) {
+            return null;
+        }
+        damaged = true;
+        this.journalEnd = journalEnd;
+        if (!everCommitted) {
+            return damage + "; there was no point yet, the first sync goes on";
+        }
+        mixture |= end < base.rollingTo();
+        return mixture
+                ? damage
+                        + "; an interrupted roll-forward may have brought more than that into the"
+                        + " base: the copy is no image of any moment until the primary has compared"
+                        + " and mended it"
+                : damage + "; the copy is back at %s, the primary mends it".formatted(committed);
     }
 
     // ---- the session
@@ -213,24 +271,31 @@ public final class Backup {
 
     private void helloIfDue() {
         // What is pending on a failed journal stays so.
-        if (helloDue && (pending.isEmpty() || failed)) {
+        if (helloDue && !damaged && (pending.isEmpty() || failed)) {
             helloDue = false;
             // Nothing is in flight, so what is appended is what is committed.
             appended = committed;
-            fx.send(
-                    new Frame.ResourceHello(
-                            config.resource,
-                            Role.SECONDARY.ordinal() + 1,
-                            diskState().ordinal(),
-                            config.sizeBytes,
-                            committed,
-                            committed,
-                            openEpoch,
-                            everCommitted,
-                            config.journalBytes,
-                            blank,
-                            ancestry));
+            fx.send(hello());
+            if (!noSpace.isEmpty()) {
+                tellTrouble();
+            }
         }
+    }
+
+    /// What this copy is. While it [#isMixture] its position only says whose past it comes from.
+    public Frame.ResourceHello hello() {
+        return new Frame.ResourceHello(
+                config.resource,
+                Role.SECONDARY.ordinal() + 1,
+                diskState().ordinal(),
+                config.sizeBytes,
+                committed,
+                committed,
+                openEpoch,
+                everCommitted,
+                config.journalBytes,
+                blank,
+                ancestry);
     }
 
     private void abandonEpoch() {
@@ -261,7 +326,8 @@ public final class Backup {
                     Frame.CompareReply _,
                     Frame.Offer _,
                     Frame.OfferReply _,
-                    Frame.Withdraw _ -> {}
+                    Frame.Withdraw _,
+                    Frame.Trouble _ -> {}
         }
     }
 
@@ -269,10 +335,10 @@ public final class Backup {
         if (!sessionUp || helloDue) {
             return;
         }
-        if (!start.from().equals(everCommitted ? committed : Position.NONE)) {
+        if (!start.from().equals(yields())) {
             refuse(
                     "the peer's stream begins at %s, this copy stands at %s"
-                            .formatted(start.from(), committed));
+                            .formatted(start.from(), yields()));
             return;
         }
         refusal = "";
@@ -306,7 +372,7 @@ public final class Backup {
         while (!inbox.isEmpty() && session != 0 && !failed) {
             Arrived next = inbox.peek();
             if (!take(next.frame())) {
-                if (!holding) {
+                if (!holding && !waitsForSpace) {
                     holding = true;
                     fx.event(
                             "journal-full",
@@ -389,8 +455,8 @@ public final class Backup {
             long primaryMillis,
             boolean punch,
             ByteBuffer data) {
-        if (!everCommitted && openCommit() == null) {
-            refuse("a write before the first point");
+        if (!hasPoint() && openCommit() == null) {
+            refuse("a write while there is no point");
             return true;
         }
         if (!at.equals(appended.plus(1))) {
@@ -425,9 +491,14 @@ public final class Backup {
 
     private boolean takeBegin(Frame.EpochBegin begin) {
         boolean again = begin.epoch() == openEpoch && openEpoch != 0;
-        long stagedBytes = again ? epochBlocks * EPOCH_BLOCK_BYTES : 0;
         long commitBytes = JournalRecord.totalBytes(Ancestry.MAX_ENTRIES * Ancestry.Entry.BYTES);
-        long need = Math.max(0, begin.blocks() * EPOCH_BLOCK_BYTES - stagedBytes) + commitBytes;
+        // More than the journal has bytes never fits, and the peer may have said anything: the sum
+        // must not run over.
+        long need =
+                Math.min(begin.blocks(), config.journalBytes) * EPOCH_BLOCK_BYTES
+                        + Math.min(begin.zeroRanges(), config.journalBytes)
+                                * JournalRecord.HEADER_BYTES
+                        + commitBytes;
         // A run that does not fit a segment's rest leaves a gap of at most one run in each segment,
         // and only what is
         // left of the segment counts.
@@ -436,7 +507,9 @@ public final class Backup {
         long room = config.journalBytes - (end - freed);
         epochLacksRoom = need > room;
         if (epochLacksRoom) {
-            fx.send(new Frame.EpochReply(config.resource, session, begin.epoch(), 0, need - room));
+            fx.send(
+                    new Frame.EpochReply(
+                            config.resource, session, begin.epoch(), 0, 0, need - room));
             fx.wakeRoller();
             return true;
         }
@@ -451,7 +524,14 @@ public final class Backup {
             epochBlocks = 0;
         }
         reservedBytes = need;
-        fx.send(new Frame.EpochReply(config.resource, session, begin.epoch(), begin.blocks(), 0));
+        fx.send(
+                new Frame.EpochReply(
+                        config.resource,
+                        session,
+                        begin.epoch(),
+                        begin.blocks(),
+                        begin.zeroRanges(),
+                        0));
         return true;
     }
 
@@ -516,9 +596,47 @@ public final class Backup {
             refuse("a first sync into a copy that has points already");
         } else if (isInside(offset, length)) {
             blank = false;
-            fx.writeBase(session, sequence, offset, length, data);
+            if (waitsForSpace || !fx.writeBase(session, sequence, offset, length, data)) {
+                return false;
+            }
+            spaceAgain();
         }
         return true;
+    }
+
+    /// The base has no space for what should go into it. Nothing is lost: it is still in the
+    /// journal or, in a first sync, at the peer. Until [#tryAgain] the base is left alone; what a
+    /// journal holds it goes on taking in.
+    public void lacksSpace(String why) {
+        waitsForSpace = true;
+        if (noSpace.isEmpty()) {
+            fx.event("no-space", why);
+        }
+        noSpace = why;
+        tellTrouble();
+    }
+
+    /// Space may have been made.
+    public void tryAgain() {
+        if (waitsForSpace) {
+            waitsForSpace = false;
+            takeIn();
+            fx.wakeRoller();
+        }
+    }
+
+    private void spaceAgain() {
+        if (!noSpace.isEmpty()) {
+            noSpace = "";
+            fx.event("space-again", "the base takes data again");
+            tellTrouble();
+        }
+    }
+
+    private void tellTrouble() {
+        if (sessionUp) {
+            fx.send(new Frame.Trouble(config.resource, noSpace));
+        }
     }
 
     // ---- the journal
@@ -634,7 +752,7 @@ public final class Backup {
 
     private void acknowledge() {
         if (session != 0) {
-            fx.send(new Frame.Ack(config.resource, session, committed, committed, synced));
+            fx.send(new Frame.Ack(config.resource, session, yields(), yields(), synced));
         }
     }
 
@@ -655,8 +773,9 @@ public final class Backup {
                 ancestry = AncestryCodec.decode(data.duplicate());
                 committed = r.position();
                 completeMillis = Math.max(completeMillis, r.primaryMillis());
-                if (!everCommitted) {
+                if (!hasPoint()) {
                     everCommitted = true;
+                    mixture = false;
                     fx.event("first-point", "the copy can be opened from now on: " + committed);
                 }
             }
@@ -714,19 +833,7 @@ public final class Backup {
             fx.event("disk-failed", why);
             if (sessionUp) {
                 helloDue = false;
-                fx.send(
-                        new Frame.ResourceHello(
-                                config.resource,
-                                Role.SECONDARY.ordinal() + 1,
-                                diskState().ordinal(),
-                                config.sizeBytes,
-                                committed,
-                                committed,
-                                0,
-                                everCommitted,
-                                config.journalBytes,
-                                blank,
-                                ancestry));
+                fx.send(hello());
             }
             session = 0;
         }
@@ -738,6 +845,7 @@ public final class Backup {
     private boolean rollIsDue() {
         return !rolling
                 && !failed
+                && !waitsForSpace
                 && views.isEmpty()
                 && rollTarget() > base.watermark()
                 && (holding || end - freed + reservedBytes > config.rollBytes);
@@ -751,18 +859,62 @@ public final class Backup {
     ///
     /// @param settle also when the journal has room enough
     public Roll startRoll(boolean settle) {
+        if (rolling || !obstacle().isEmpty()) {
+            return null;
+        }
+        if (damaged) {
+            return startLastRoll();
+        }
         // Before the first point there is nothing to roll, but room that abandoned epochs took.
-        boolean possible =
-                !rolling && !failed && views.isEmpty() && rollTarget() > base.watermark();
-        if (!possible || !(settle || wantsRoom() || rollIsDue())) {
+        if (rollTarget() <= base.watermark() || !(settle || wantsRoom() || rollIsDue())) {
             return null;
         }
         rolling = true;
-        return new Roll(index.copy(), new Base(rollTarget(), committed, everCommitted, ancestry));
+        return new Roll(index.copy(), begun(rollTarget()), reached(rollTarget()));
+    }
+
+    /// Leaves a damaged journal behind: what is good of it goes into the base, and the journal goes
+    /// on in a segment that was never used. A mixture gains nothing from it and stays as it is.
+    private Roll startLastRoll() {
+        rolling = true;
+        return mixture
+                ? new Roll(new JournalIndex(), base, reached(journalEnd))
+                : new Roll(index.copy(), begun(end), reached(journalEnd));
+    }
+
+    private Base begun(long rollingTo) {
+        return new Base(
+                base.watermark(),
+                Math.max(rollingTo, base.rollingTo()),
+                base.position(),
+                base.everCommitted(),
+                base.mixture(),
+                base.ancestry());
+    }
+
+    private Base reached(long watermark) {
+        return new Base(watermark, watermark, committed, everCommitted, mixture, ancestry);
     }
 
     private boolean wantsRoom() {
         return holding || epochLacksRoom || end - freed > config.journalBytes / 2;
+    }
+
+    /// What keeps records out of the base at present; empty for nothing.
+    public String obstacle() {
+        if (failed) {
+            return "the journal or the base has failed";
+        }
+        if (!views.isEmpty()) {
+            return views.size() == 1 ? "a view is open" : views.size() + " views are open";
+        }
+        return waitsForSpace ? noSpace : "";
+    }
+
+    /// A [Roll] met a full disk: the journal still holds all of it.
+    public void rollLacksSpace(String why) {
+        rolling = false;
+        lacksSpace(why);
     }
 
     /// A [Roll] could not be finished: the journal still holds all of it.
@@ -774,21 +926,31 @@ public final class Backup {
     /// A [Roll] is in the base, synced, and its end is durable in the superblock.
     public void rolled(Roll roll) {
         rolling = false;
+        spaceAgain();
         base = roll.reached();
         index.dropBelow(base.watermark());
+        if (damaged) {
+            damaged = false;
+            end = base.watermark();
+            appliedEnd = end;
+            durableEnd = end;
+        }
         free();
+        helloIfDue();
         takeIn();
         if (rollIsDue()) {
             fx.wakeRoller();
         }
     }
 
+    /// Frees what nobody needs, but never the newest segment: the files keep it, so that the
+    /// journal is never without one.
     private void free() {
         long keep = base.watermark();
         for (View view : views) {
             keep = Math.min(keep, view.watermark());
         }
-        long before = keep / config.segmentBytes * config.segmentBytes;
+        long before = startOfSegment(Math.min(keep, end - 1));
         if (before > freed) {
             freed = before;
             fx.free(before);
@@ -797,9 +959,9 @@ public final class Backup {
 
     /// Opens the newest committed point. While a view is open the base stands still.
     ///
-    /// @return null when there is no point yet
+    /// @return null when there is none: [#isMixture], or no first point yet
     public View openView() {
-        if (!everCommitted) {
+        if (!hasPoint()) {
             return null;
         }
         View view = new View(++nextView, committed, completeMillis, index.copy(), base.watermark());
@@ -811,9 +973,13 @@ public final class Backup {
         views.removeIf(view -> view.id() == id);
         free();
         takeIn();
-        if (rollIsDue() || holding) {
+        if (rollIsDue() || holding || damaged) {
             fx.wakeRoller();
         }
+    }
+
+    private long startOfSegment(long address) {
+        return Math.max(0, address) / config.segmentBytes * config.segmentBytes;
     }
 
     // ---- what it knows
@@ -823,7 +989,7 @@ public final class Backup {
         if (failed) {
             return DiskState.FAILED;
         }
-        if (!everCommitted) {
+        if (!hasPoint()) {
             return DiskState.INCONSISTENT;
         }
         return session != 0 && openEpoch == 0 ? DiskState.UP_TO_DATE : DiskState.OUTDATED;
@@ -833,8 +999,24 @@ public final class Backup {
         return committed;
     }
 
+    /// Whether there ever was a point; [#hasPoint] says whether there is one.
     public boolean everCommitted() {
         return everCommitted;
+    }
+
+    /// Whether base and journal are the image of a moment, which a view shows.
+    public boolean hasPoint() {
+        return everCommitted && !mixture;
+    }
+
+    /// Whether there was a point, and damage to the journal has taken it.
+    public boolean isMixture() {
+        return mixture;
+    }
+
+    /// What a promotion would get.
+    private Position yields() {
+        return hasPoint() ? committed : Position.NONE;
     }
 
     public Ancestry ancestry() {
@@ -860,6 +1042,11 @@ public final class Backup {
         return refusal;
     }
 
+    /// Why the base takes nothing, until it does again; empty when it does.
+    public String noSpace() {
+        return noSpace;
+    }
+
     public long openEpoch() {
         return openEpoch;
     }
@@ -874,7 +1061,7 @@ public final class Backup {
 
     /// Whether the base alone holds the committed image.
     public boolean isSettled() {
-        return everCommitted && index.size() == 0;
+        return hasPoint() && index.size() == 0;
     }
 
     /// Journal bytes in use, the room kept for an epoch included.

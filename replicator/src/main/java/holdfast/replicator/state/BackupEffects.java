@@ -17,7 +17,10 @@ public interface BackupEffects {
     /// [Backup#baseDurable] with the same `session`. Before the first such write to a blank base it
     /// must be durable that it is blank no longer: a primary that comes again and forgot this copy
     /// would not send it zeroes.
-    void writeBase(
+    ///
+    /// @return false if there was no space: then [Backup#lacksSpace] was called, and the same write
+    ///   comes again
+    boolean writeBase(
             long session, long sequence, long offsetBytes, long lengthBytes, ByteBuffer data);
 
     /// Reads the range as the committed image has it ([Backup#committedIndex] over the base) and

@@ -199,6 +199,34 @@ public final class BlockSet {
         return at;
     }
 
+    /// The number of runs of set blocks, where a run ends at the end of its page at the latest.
+    public long runCount() {
+        long runs = 0;
+        for (long[] page : pages) {
+            if (page == FULL) {
+                runs++;
+            } else if (page != null) {
+                long before = 0;
+                for (long word : page) {
+                    runs += Long.bitCount(word & ~(word << 1 | before));
+                    before = word >>> 63;
+                }
+            }
+        }
+        return runs;
+    }
+
+    /// The run of [#runCount] that `block`, which is in the set, belongs to.
+    public BlockRun runAround(long block) {
+        long pageFirst = block >>> PAGE_BITS << PAGE_BITS;
+        long pageEnd = Math.min(blocks, pageFirst + PAGE_BLOCKS);
+        long first = block;
+        while (first > pageFirst && contains(first - 1)) {
+            first--;
+        }
+        return new BlockRun(first, (int) (runEnd(block, pageEnd - block) - first));
+    }
+
     /// Whether any block from `from` (inclusive) to `to` (exclusive) is in the set.
     public boolean intersects(long from, long to) {
         if (count == 0) {

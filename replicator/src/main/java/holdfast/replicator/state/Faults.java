@@ -1,43 +1,48 @@
 package holdfast.replicator.state;
 
-import java.util.Arrays;
+import holdfast.tunnel.wire.Mutants;
 
 /// Deliberate mistakes for test builds, to prove that the tests see them (correctness page,
-/// mutants). All are off unless the system property `holdfast.mutants` lists them; a daemon refuses
-/// to start with it.
+/// mutants). All are off unless [Mutants] says otherwise.
 public final class Faults {
     /// Acknowledges before the journal is synced.
-    public static final boolean M1 = on("M1");
+    public static final boolean M1 = Mutants.on("M1");
 
     /// Clears a block when it is sent, not when it is applied.
-    public static final boolean M2 = on("M2");
+    public static final boolean M2 = Mutants.on("M2");
 
     /// Clears a block by an acknowledgement older than its newest write.
-    public static final boolean M3 = on("M3");
+    public static final boolean M3 = Mutants.on("M3");
+
+    /// Forgets blocks when they are asked to be compared, not when the answer is there.
+    public static final boolean M7 = Mutants.on("M7");
 
     /// Finishes a resync with queued writes that are older than it.
-    public static final boolean M8 = on("M8");
+    public static final boolean M8 = Mutants.on("M8");
+
+    /// Takes the stream up by position although blocks are marked.
+    public static final boolean M10 = Mutants.on("M10");
+
+    /// Takes a peer that has less than it acknowledged for one that is only behind.
+    public static final boolean M15 = Mutants.on("M15");
 
     /// Applies overlapping writes in any order.
-    public static final boolean M16 = on("M16");
+    public static final boolean M16 = Mutants.on("M16");
 
     /// Replicates only the whole blocks of an unaligned trim.
-    public static final boolean M17 = on("M17");
+    public static final boolean M17 = Mutants.on("M17");
+
+    /// Takes a damaged journal for one with a torn end.
+    public static final boolean M21 = Mutants.on("M21");
 
     /// Shows blocks of an epoch before its commit record.
-    public static final boolean M25 = on("M25");
+    public static final boolean M25 = Mutants.on("M25");
 
     /// Takes late answers of an older session.
-    public static final boolean M26 = on("M26");
+    public static final boolean M26 = Mutants.on("M26");
+
+    /// Reports as missing at the peer only what is marked, not what is buffered.
+    public static final boolean M32 = Mutants.on("M32");
 
     private Faults() {}
-
-    /// Whether any mistake is switched on.
-    public static boolean any() {
-        return !System.getProperty("holdfast.mutants", "").isBlank();
-    }
-
-    private static boolean on(String id) {
-        return Arrays.asList(System.getProperty("holdfast.mutants", "").split(",")).contains(id);
-    }
 }

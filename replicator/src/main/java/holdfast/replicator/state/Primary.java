@@ -42,7 +42,7 @@ public final class Primary {
     ///
     /// @param ancestry ends with the generation that this attach started
     /// @param acknowledged what the peer is known to have committed
-    /// @param peerCopy identity of the peer's copy while that has no committed point, else 0
+    /// @param peerCopy identity of the peer's copy that the last first sync filled, 0 before
     /// @param dirty blocks that the peer may lack
     /// @param suspect blocks of which nobody knows: they are compared first
     public record Attached(
@@ -61,6 +61,9 @@ public final class Primary {
         /// The disk has failed: answer with an I/O error.
         REFUSED
     }
+
+    /// Runs of zeroes that wait for the link at most.
+    private static final int ZERO_RUNS_AHEAD = 64;
 
     private enum Phase {
         /// No epoch is being made; one that was sent may still wait for its commit to be
@@ -124,6 +127,24 @@ public final class Primary {
     /// Blocks of the epoch that are neither sent nor read nor being captured.
     private final BlockSet unsent;
 
+    /// Marked blocks that were found to read zero and were not written since. Only while the buffer
+    /// is closed: then whatever is written is marked, and leaves this set.
+    private final BlockSet zeroed;
+
+    /// Blocks of [#unsent] that read zero as of the epoch's position. They are sent without reading
+    /// and a whole run at a time, so that they take no more records than were reserved.
+    private final BlockSet unsentZeroes;
+
+    /// Marked blocks to be looked at for zeroes, because the peer lacks room for all of them.
+    private final BlockSet toLook;
+
+    private boolean looking;
+
+    /// What is to be looked at next is being written.
+    private boolean lookWaits;
+
+    private boolean foundZeroes;
+
     private final ArrayDeque<SyncSent> syncInFlight = new ArrayDeque<>();
 
     /// Blocks of a blank copy that were never sent anything: zeroes need not be sent for them.
@@ -138,6 +159,7 @@ public final class Primary {
     // The session with the peer.
     private ReplicationState state = ReplicationState.OFF;
     private String refusal = "";
+    private String peerTrouble = "";
     private long session;
     private int stream;
     private Frame.ResourceHello peer;
@@ -151,7 +173,8 @@ public final class Primary {
     private long epoch;
     private long epochPosition;
     private boolean commitSent;
-    private long granted;
+    private long askedBlocks;
+    private long askedZeroRanges;
     private long missingBytes;
     private long epochSentBlocks;
     private long askedNanos;
@@ -187,6 +210,9 @@ public final class Primary {
         long blocks = BlockSet.blocksOf(config.sizeBytes);
         this.frozen = new BlockSet(blocks);
         this.unsent = new BlockSet(blocks);
+        this.zeroed = new BlockSet(blocks);
+        this.unsentZeroes = new BlockSet(blocks);
+        this.toLook = new BlockSet(blocks);
         this.untouched = new BlockSet(blocks);
     }
 
@@ -315,6 +341,9 @@ public final class Primary {
         if (!unsent.intersects(from, to)) {
             return;
         }
+        for (long b = unsentZeroes.next(from); b >= 0 && b < to; b = unsentZeroes.next(from)) {
+            sendZeroes(b);
+        }
         List<BlockRun> runs = new ArrayList<>();
         long bytes = 0;
         for (long b = unsent.next(from); b >= 0 && b < to; ) {
@@ -369,6 +398,14 @@ public final class Primary {
             return;
         }
         dirty.addBytes(offsetBytes, lengthBytes);
+        if (looking || !zeroed.isEmpty()) {
+            long from = offsetBytes / BlockSet.BLOCK_BYTES;
+            long to = BlockSet.blocksOf(offsetBytes + lengthBytes);
+            zeroed.removeRange(from, to);
+            if (looking) {
+                toLook.addRange(from, to);
+            }
+        }
     }
 
     private void close() {
@@ -386,6 +423,10 @@ public final class Primary {
 
     private void unlock(Op op) {
         lock.release(op);
+        if (lookWaits) {
+            lookWaits = false;
+            fx.wakeReader();
+        }
         if (phase == Phase.FREEZING) {
             if (lock.heldCount() == 0) {
                 freeze();
@@ -459,6 +500,7 @@ public final class Primary {
     public void sessionDown() {
         session = 0;
         peer = null;
+        peerTrouble = "";
         abandonEpoch();
         for (ReadRun run : reading) {
             run.stale = true;
@@ -471,7 +513,9 @@ public final class Primary {
         ready.clear();
         readyBytes = 0;
         for (Digests digests : comparing) {
-            putBack(digests);
+            if (!Faults.M7) {
+                putBack(digests);
+            }
         }
         comparing.clear();
         for (SyncSent sent : syncInFlight) {
@@ -490,6 +534,7 @@ public final class Primary {
             case Frame.EpochReply reply when isCurrent(reply.session()) -> replied(reply);
             case Frame.CompareReply reply when isCurrent(reply.session()) -> compared(reply);
             case Frame.Refused refused -> refuse("the peer refuses: " + refused.reason());
+            case Frame.Trouble trouble -> peerTrouble = trouble.text();
             case Frame.Ack _, Frame.EpochReply _, Frame.CompareReply _ -> {} // of an older session
             case Frame.Offer _, Frame.OfferReply _, Frame.Withdraw _, Frame.StreamStart _ -> {}
         }
@@ -540,7 +585,7 @@ public final class Primary {
                             .formatted(hello.sizeBytes(), config.sizeBytes));
             return;
         }
-        switch (Verdict.of(ancestry, position(), committed, hello)) {
+        switch (Verdict.of(ancestry, position(), known(hello), peerCopy, hello)) {
             case Verdict.Refuse(String why) -> {
                 fx.send(new Frame.Refused(config.resource, why));
                 refuse(why);
@@ -549,11 +594,31 @@ public final class Primary {
             case Verdict.InGeneration(long number) -> resume(number);
             case Verdict.InPast() -> startBehind();
             case Verdict.InPastUntracked(String why) -> {
-                suspectAll();
-                fx.event("compare", "every block is compared: " + why);
+                compareAll(why);
                 startBehind();
             }
+            case Verdict.Mixture(String why) -> {
+                compareAll(why);
+                startBehind(Position.NONE);
+            }
+            case Verdict.FreshUntracked(String why) -> {
+                committed = Position.NONE;
+                stored = Position.NONE;
+                untouched.clear();
+                compareAll(why);
+                startFresh();
+            }
         }
+    }
+
+    /// What this peer is known to have committed.
+    private Position known(Frame.ResourceHello hello) {
+        return Faults.M15 && hello.everCommitted() ? hello.committed() : committed;
+    }
+
+    private void compareAll(String why) {
+        suspectAll();
+        fx.event("compare", "every block is compared: " + why);
     }
 
     private void suspectAll() {
@@ -573,6 +638,7 @@ public final class Primary {
     }
 
     private void startFresh() {
+        zeroed.clear(); // A pass takes marks away.
         long copy = peer.ancestry().generation();
         forgetCommit();
         bufferToDirty();
@@ -597,10 +663,15 @@ public final class Primary {
     }
 
     private void startBehind() {
+        startBehind(peer.committed());
+    }
+
+    /// @param at what a promotion of the peer would get
+    private void startBehind(Position at) {
         forgetCommit();
         bufferToDirty();
-        committed = peer.committed();
-        stored = peer.committed();
+        committed = at;
+        stored = at;
         startStream(committed);
         cursor = 0;
         bulkTotalBlocks = suspect.count();
@@ -636,7 +707,9 @@ public final class Primary {
         bulkTotalBlocks = suspect.count();
         state =
                 suspect.isEmpty()
-                        ? closed ? ReplicationState.AHEAD : ReplicationState.ESTABLISHED
+                        ? closed && !Faults.M10
+                                ? ReplicationState.AHEAD
+                                : ReplicationState.ESTABLISHED
                         : ReplicationState.COMPARE;
         fx.wakeReader();
         fx.wakeSender();
@@ -708,7 +781,6 @@ public final class Primary {
                 return;
             }
             committed = ack.committed();
-            peerCopy = 0;
             if (commitSent && committed.number() >= epochPosition) {
                 epochCommitted();
             }
@@ -723,6 +795,7 @@ public final class Primary {
         commitSent = false;
         frozen.clear();
         unsent.clear();
+        unsentZeroes.clear();
         epochsCommitted++;
         fx.event(
                 "epoch-committed",
@@ -780,12 +853,15 @@ public final class Primary {
             phase = Phase.PAUSED;
             state = ReplicationState.PAUSED;
             askedNanos = nowNanos;
+            lookForZeroes();
             return;
         }
+        if (reply.grantedBlocks() != askedBlocks || reply.grantedZeroRanges() != askedZeroRanges) {
+            return; // We have asked again since, and that replaced it.
+        }
         missingBytes = 0;
-        granted = reply.grantedBlocks();
         state = ReplicationState.SYNC_SOURCE;
-        if (epochSentBlocks + dirty.count() > granted) {
+        if (isMoreThanAsked()) {
             phase = Phase.ASKING;
             askedNanos = 0;
             fx.wakeSender();
@@ -797,10 +873,50 @@ public final class Primary {
         }
     }
 
+    private long blocksWithData() {
+        return dirty.count() - zeroed.count();
+    }
+
+    private boolean isMoreThanAsked() {
+        return blocksWithData() > askedBlocks || zeroed.runCount() > askedZeroRanges;
+    }
+
+    /// The journal lacks room for all marked blocks as if they carried data. Those that read zero
+    /// take next to none, and nobody knows which these are: they are read once, here and not before
+    /// every epoch.
+    private void lookForZeroes() {
+        if (!looking) {
+            looking = true;
+            toLook.addAll(dirty);
+            toLook.removeAll(zeroed);
+        }
+        fx.wakeReader();
+    }
+
+    private void stopLooking() {
+        looking = false;
+        foundZeroes = false;
+        toLook.clear();
+    }
+
+    /// When all is looked at and room was found, the peer is asked again at once.
+    private void looked() {
+        boolean underWay = false;
+        for (ReadRun run : reading) {
+            underWay |= run.purpose() == ReadRun.Purpose.LOOK;
+        }
+        if (phase == Phase.PAUSED && foundZeroes && toLook.isEmpty() && !underWay) {
+            foundZeroes = false;
+            phase = Phase.ASKING;
+            askedNanos = 0;
+            fx.wakeSender();
+        }
+    }
+
     /// No write is in flight: the epoch's position is the last number, and the buffer opens again
     /// behind it.
     private void freeze() {
-        if (epochSentBlocks + dirty.count() > granted) {
+        if (isMoreThanAsked()) {
             phase = Phase.ASKING;
             askedNanos = 0;
             fx.wakeSender();
@@ -812,6 +928,10 @@ public final class Primary {
             frozen.addAll(dirty);
             unsent.clear();
             unsent.addAll(dirty);
+            unsentZeroes.clear();
+            unsentZeroes.addAll(zeroed);
+            zeroed.clear();
+            stopLooking();
             bulkTotalBlocks = unsent.count();
             dirty.clear();
             dirtySinceMillis = Long.MAX_VALUE;
@@ -859,6 +979,7 @@ public final class Primary {
     private void dropUnsentEpoch() {
         dirty.addAll(unsent);
         unsent.clear();
+        unsentZeroes.clear();
         for (Content content : preimages) {
             dirty.addRange(content.run().first(), content.run().end());
         }
@@ -894,6 +1015,8 @@ public final class Primary {
         dirty.addAll(frozen);
         frozen.clear();
         unsent.clear();
+        unsentZeroes.clear();
+        stopLooking();
         commitSent = false;
         phase = Phase.NONE;
         epochSentBlocks = 0;
@@ -916,11 +1039,13 @@ public final class Primary {
             case COMPARE -> readToCompare();
             case FIRST_SYNC -> readToSync();
             case SYNC_SOURCE -> phase == Phase.SENDING ? readForEpoch() : null;
-            case OFF, HANDSHAKE, ESTABLISHED, AHEAD, PAUSED -> null;
+            case PAUSED -> readToLook();
+            case OFF, HANDSHAKE, ESTABLISHED, AHEAD -> null;
         };
     }
 
-    /// Whether [#nextRead] would have something; may say yes too often.
+    /// Whether [#nextRead] would have something; may say yes too often, but not while it has to
+    /// wait for something slow: the reader would ask again and again.
     public boolean wantsRead() {
         if (session == 0
                 || failed
@@ -934,8 +1059,9 @@ public final class Primary {
                             && comparing.size() + reading.size() + ready.size()
                                     < limits.comparesInFlight();
             case FIRST_SYNC -> dirty.next(cursor) >= 0;
-            case SYNC_SOURCE -> phase == Phase.SENDING && !unsent.isEmpty();
-            case OFF, HANDSHAKE, ESTABLISHED, AHEAD, PAUSED -> false;
+            case SYNC_SOURCE -> phase == Phase.SENDING && !unsent.isEmpty() && !zeroesWait();
+            case PAUSED -> !lookWaits && !toLook.isEmpty();
+            case OFF, HANDSHAKE, ESTABLISHED, AHEAD -> false;
         };
     }
 
@@ -971,12 +1097,17 @@ public final class Primary {
         if (b < 0) {
             b = unsent.next(0);
         }
-        if (b < 0) {
-            return null;
+        while (b >= 0 && unsentZeroes.contains(b) && !zeroesWait()) {
+            sendZeroes(b);
+            b = unsent.next(0);
         }
-        BlockRun run = new BlockRun(b, (int) (unsent.runEnd(b, limits.runBlocks()) - b));
-        Op reader =
-                Op.zero(run.offsetBytes(), (long) run.count() * BlockSet.BLOCK_BYTES, false, null);
+        if (b < 0 || unsentZeroes.contains(b)) {
+            return null; // What is taken of the zeroes wakes us.
+        }
+        long end = unsent.runEnd(b, limits.runBlocks());
+        long zero = unsentZeroes.next(b);
+        BlockRun run = new BlockRun(b, (int) ((zero < 0 ? end : Math.min(end, zero)) - b));
+        Op reader = readLock(run);
         if (!lock.tryHold(reader)) {
             return null; // A write that was admitted just now has captured some of them; its end
             // wakes us.
@@ -984,6 +1115,39 @@ public final class Primary {
         unsent.removeRange(run.first(), run.end());
         cursor = run.end();
         return startRead(ReadRun.Purpose.EPOCH, run, reader);
+    }
+
+    /// Whether the link has to take something before more of an epoch is handed over.
+    private boolean zeroesWait() {
+        return ready.size() >= ZERO_RUNS_AHEAD;
+    }
+
+    /// Hands over the run of zeroes around an unsent block, all of it.
+    private void sendZeroes(long block) {
+        BlockRun run = unsentZeroes.runAround(block);
+        unsent.removeRange(run.first(), run.end());
+        unsentZeroes.removeRange(run.first(), run.end());
+        ready.add(new Content(run, null, false));
+        fx.wakeSender();
+    }
+
+    private ReadRun readToLook() {
+        long b = toLook.next(0);
+        if (b < 0) {
+            return null;
+        }
+        BlockRun run = new BlockRun(b, (int) (toLook.runEnd(b, limits.runBlocks()) - b));
+        Op reader = readLock(run);
+        if (!lock.tryHold(reader)) {
+            lookWaits = true; // For the end of a write, which wakes us.
+            return null;
+        }
+        toLook.removeRange(run.first(), run.end());
+        return startRead(ReadRun.Purpose.LOOK, run, reader);
+    }
+
+    private static Op readLock(BlockRun run) {
+        return Op.zero(run.offsetBytes(), (long) run.count() * BlockSet.BLOCK_BYTES, false, null);
     }
 
     private ReadRun startRead(ReadRun.Purpose purpose, BlockRun run, Op lockOp) {
@@ -994,6 +1158,16 @@ public final class Primary {
 
     /// The blocks were read; `data` null: they are all zero, or a hole.
     public void readDone(ReadRun read, ByteBuffer data) {
+        if (read.purpose() == ReadRun.Purpose.LOOK) {
+            // Before its lock is let go: a write may follow, or the freeze that waits for it.
+            if (!read.stale && looking && data == null) {
+                zeroed.addRange(read.blocks().first(), read.blocks().end());
+                foundZeroes = true;
+            }
+            endRead(read);
+            looked();
+            return;
+        }
         endRead(read);
         if (!read.stale) {
             ready.add(new Content(read.blocks(), data, false));
@@ -1025,6 +1199,17 @@ public final class Primary {
         diskFailed(why);
     }
 
+    /// What was to be read is not read after all; its blocks are as before.
+    public void readDropped(ReadRun read) {
+        if (!read.stale && read.purpose() == ReadRun.Purpose.EPOCH && phase == Phase.SENDING) {
+            // Without these blocks the epoch is no image of anything: it waits for them.
+            unsent.addRange(read.blocks().first(), read.blocks().end());
+        } else if (!read.stale) {
+            putBack(read);
+        }
+        endRead(read);
+    }
+
     private void endRead(ReadRun read) {
         reading.remove(read);
         if (read.lock != null) {
@@ -1037,6 +1222,7 @@ public final class Primary {
         switch (read.purpose()) {
             case COMPARE -> suspect.addRange(read.blocks().first(), read.blocks().end());
             case FIRST_SYNC, EPOCH -> dirty.addRange(read.blocks().first(), read.blocks().end());
+            case LOOK -> {} // They are marked as they were.
         }
     }
 
@@ -1197,6 +1383,7 @@ public final class Primary {
     }
 
     private void nextPass() {
+        zeroed.clear(); // A pass takes marks away.
         cursor = 0;
         bulkTotalBlocks = dirty.count();
         fx.wakeReader();
@@ -1215,8 +1402,11 @@ public final class Primary {
     private Frame.Data askForRoom() {
         askedNanos = Math.max(1, nowNanos);
         // A quarter more than now: writes go on while the answer is on its way.
-        long blocks = epochSentBlocks + dirty.count() + dirty.count() / 4 + 16;
-        return new Frame.EpochBegin(epoch, Math.min(blocks, epochSentBlocks + dirty.capacity()));
+        long blocks = blocksWithData();
+        long zeroRanges = zeroed.runCount();
+        askedBlocks = Math.min(blocks + blocks / 4 + 16, dirty.capacity());
+        askedZeroRanges = zeroRanges == 0 ? 0 : zeroRanges + zeroRanges / 4 + 16;
+        return new Frame.EpochBegin(epoch, askedBlocks, askedZeroRanges);
     }
 
     private Frame.Data nextOfEpoch() {
@@ -1287,6 +1477,11 @@ public final class Primary {
         return refusal;
     }
 
+    /// What the peer's operator must see to before its copy can go on; empty for nothing.
+    public String peerTrouble() {
+        return peerTrouble;
+    }
+
     public Position committed() {
         return committed;
     }
@@ -1295,7 +1490,7 @@ public final class Primary {
         return stored;
     }
 
-    /// Identity of the peer's copy while that has no committed point, else 0: part of what is
+    /// Identity of the peer's copy that the last first sync filled, 0 before: part of what is
     /// stored.
     public long peerCopy() {
         return peerCopy;
@@ -1351,7 +1546,7 @@ public final class Primary {
             inFlight += bulk.run().count();
         }
         for (ReadRun run : reading) {
-            inFlight += run.blocks().count();
+            inFlight += run.purpose() == ReadRun.Purpose.LOOK ? 0 : run.blocks().count();
         }
         for (Digests asked : comparing) {
             inFlight += asked.run().count();
@@ -1383,7 +1578,7 @@ public final class Primary {
                 dirty.count(),
                 suspect.count(),
                 frozenLeft,
-                bufferedChangeBytes + blocks * BlockSet.BLOCK_BYTES,
+                (Faults.M32 ? 0 : bufferedChangeBytes) + blocks * BlockSet.BLOCK_BYTES,
                 oldest,
                 bulkTotalBlocks,
                 left,

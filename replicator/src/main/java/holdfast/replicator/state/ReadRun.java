@@ -10,7 +10,9 @@ public final class ReadRun {
         /// handed over.
         EPOCH,
         /// Digest only.
-        COMPARE
+        COMPARE,
+        /// Whether the blocks read zero and take no room in the journal; locked as for an epoch.
+        LOOK
     }
 
     final Op lock;

@@ -10,6 +10,10 @@ sealed interface Verdict {
     /// The peer's copy never had a committed point: a first sync (R19).
     record Fresh() implements Verdict {}
 
+    /// The peer's copy is the one that our first sync filled, and it has forgotten its points: a
+    /// first sync again, of what a comparison finds.
+    record FreshUntracked(String why) implements Verdict {}
+
     /// The peer stands in our generation at this number; the stream or the dirty blocks bring it
     /// on.
     record InGeneration(long number) implements Verdict {}
@@ -21,19 +25,59 @@ sealed interface Verdict {
     /// only a comparison tells what it lacks.
     record InPastUntracked(String why) implements Verdict {}
 
+    /// The peer stands in our past, and damage has made its copy the image of no moment: a
+    /// comparison tells what it lacks, and until the next commit it has no point.
+    record Mixture(String why) implements Verdict {}
+
     /// The copies must not be joined without an order.
     record Refuse(String why) implements Verdict {}
 
     /// @param mine ends with the generation we are in
     /// @param last our last position
     /// @param acknowledged what the peer is known to have committed; [Position#NONE] when nothing
+    /// @param peerCopy the copy that our first sync filled, 0 when there was none
     static Verdict of(
-            Ancestry mine, Position last, Position acknowledged, Frame.ResourceHello peer) {
+            Ancestry mine,
+            Position last,
+            Position acknowledged,
+            long peerCopy,
+            Frame.ResourceHello peer) {
         if (!peer.everCommitted()) {
+            return withoutPoint(acknowledged, peerCopy, peer);
+        }
+        Verdict verdict = withPoint(mine, last, acknowledged, peer);
+        return verdict instanceof Refuse || peer.diskState() != DiskState.INCONSISTENT.ordinal()
+                ? verdict
+                : new Mixture("the peer's journal was damaged and its copy is a mixture");
+    }
+
+    /// What a peer has that had acknowledged a point is not overwritten unasked: its storage or its
+    /// state may be another one, and the copy that we know still there.
+    private static Verdict withoutPoint(
+            Position acknowledged, long peerCopy, Frame.ResourceHello peer) {
+        if (acknowledged.isNone()) {
             return new Fresh();
         }
+        String why =
+                "the peer acknowledged " + acknowledged + " and now has a copy without a point";
+        return peer.ancestry().generation() == peerCopy
+                ? new FreshUntracked(why)
+                : new Refuse(
+                        why
+                                + ", another one: its state or its storage was replaced. Look for the"
+                                + " old copy there; to fill the new one, remove the resource here"
+                                + " and add it again");
+    }
+
+    private static Verdict withPoint(
+            Ancestry mine, Position last, Position acknowledged, Frame.ResourceHello peer) {
         Position theirs = peer.committed();
         int at = indexOf(mine, theirs.generation());
+        if (at < 0 && isForgotten(mine, last, acknowledged, peer)) {
+            return new InPastUntracked(
+                    "more than %d generations began since %s"
+                            .formatted(Ancestry.MAX_ENTRIES, theirs));
+        }
         if (at < 0) {
             return peer.ancestry().find(last.generation()).isPresent()
                     ? new Refuse("the peer has gone on from our history by itself: it was promoted")
@@ -69,6 +113,16 @@ sealed interface Verdict {
                 ? new InPastUntracked(
                         "the peer acknowledged " + acknowledged + " and now reports " + theirs)
                 : new InPast();
+    }
+
+    /// Whether the peer stands where it once acknowledged to us that it does, so long ago that our
+    /// ancestry no longer reaches back to it. Had it gone on by itself since, it would be in
+    /// another generation; had we been set back, it would know the one we are in or none of ours.
+    private static boolean isForgotten(
+            Ancestry mine, Position last, Position acknowledged, Frame.ResourceHello peer) {
+        return mine.hasForgotten()
+                && peer.committed().generation() == acknowledged.generation()
+                && peer.ancestry().find(last.generation()).isEmpty();
     }
 
     private static int indexOf(Ancestry ancestry, long generation) {

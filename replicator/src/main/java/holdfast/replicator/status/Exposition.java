@@ -25,6 +25,7 @@ final class Exposition {
         var text = new Exposition();
         text.node(report.node());
         report.link().ifPresent(text::link);
+        text.opened(report);
         text.resources(report.resources());
         return text.out.toString();
     }
@@ -91,6 +92,17 @@ final class Exposition {
                 "Limit in force for first sync and catch-up.",
                 peer,
                 link.rate().catchUpBytesPerSecond());
+    }
+
+    private void opened(StatusReport report) {
+        if (report.resources().isEmpty() && report.unopened().isEmpty()) {
+            return;
+        }
+        head("holdfast_resource_open", "gauge", "0 for a resource that could not be opened.");
+        report.resources()
+                .forEach(r -> line("holdfast_resource_open", labels("resource", r.name()), "1"));
+        report.unopened()
+                .forEach(u -> line("holdfast_resource_open", labels("resource", u.name()), "0"));
     }
 
     private void resources(List<StatusReport.Resource> resources) {

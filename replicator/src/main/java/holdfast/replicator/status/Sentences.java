@@ -5,12 +5,14 @@ import java.time.Instant;
 import java.time.ZoneId;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /// The sentence that `status` begins with: for each resource, what would be lost, or what can be
 /// opened, in words that need no knowledge of the product. Each side has its own.
 ///
 /// | side   | situation                          | sentence                                                              |
 /// |--------|------------------------------------|-----------------------------------------------------------------------|
+/// | both   | it could not be opened             | home could not be opened at backup: CAUSE. Next: COMMAND.             |
 /// | both   | no second copy                     | home runs at backup. There is no second copy.                         |
 /// | server | first sync                         | home has no copy yet: 41 % sent, about 19 h left.                     |
 /// | server | nothing is missing                 | If this server vanished now you would lose nothing of home.           |
@@ -34,12 +36,21 @@ final class Sentences {
         this.zone = zone;
     }
 
-    List<String> of(List<StatusReport.Resource> resources) {
-        if (resources.isEmpty()) {
+    /// Those of the resources in their order, then those of what could not be opened.
+    List<String> of(List<StatusReport.Resource> resources, List<StatusReport.Unopened> unopened) {
+        if (resources.isEmpty() && unopened.isEmpty()) {
             return List.of(nothingYet());
         }
-        boolean several = resources.size() > 1;
-        return resources.stream().map(r -> of(r, several)).toList();
+        boolean several = resources.size() + unopened.size() > 1;
+        return Stream.concat(
+                        resources.stream().map(r -> of(r, several)),
+                        unopened.stream().map(this::notOpened))
+                .toList();
+    }
+
+    private String notOpened(StatusReport.Unopened u) {
+        return "%s could not be opened at %s: %s. Next: %s"
+                .formatted(u.name(), node.name(), u.cause(), u.next());
     }
 
     private String nothingYet() {
@@ -171,9 +182,14 @@ final class Sentences {
     }
 
     private static String trouble(StatusReport.Resource r) {
-        return r.trouble()
-                .map(t -> " " + Character.toUpperCase(t.charAt(0)) + t.substring(1) + ".")
-                .orElse("");
+        return r.trouble().map(t -> " " + beginning(t, r.name()) + ".").orElse("");
+    }
+
+    /// A sentence begins with a capital, a resource's name is as it is.
+    private static String beginning(String sentence, String name) {
+        return sentence.startsWith(name)
+                ? sentence
+                : Character.toUpperCase(sentence.charAt(0)) + sentence.substring(1);
     }
 
     private String age(Instant until) {

@@ -11,12 +11,14 @@ import java.util.Optional;
 /// are written as `3fa901/1234` (generation and number), or `none`.
 ///
 /// @param sentences what matters most, one for each resource, in words ([Sentences])
+/// @param unopened resources that are here but could not be opened: nothing is known of their state
 /// @param settingsDiffer files whose content is not what `adjust` accepted last, as paths
 public record StatusReport(
         List<String> sentences,
         Node node,
         Optional<Link> link,
         List<Resource> resources,
+        List<Unopened> unopened,
         List<String> settingsDiffer) {
 
     /// A report whose sentences are made from its facts, so that the two cannot disagree.
@@ -26,10 +28,11 @@ public record StatusReport(
             Node node,
             Optional<Link> link,
             List<Resource> resources,
+            List<Unopened> unopened,
             List<String> settingsDiffer,
             java.time.ZoneId zone) {
-        var sentences = new Sentences(node, link, zone).of(resources);
-        return new StatusReport(sentences, node, link, resources, settingsDiffer);
+        var sentences = new Sentences(node, link, zone).of(resources, unopened);
+        return new StatusReport(sentences, node, link, resources, unopened, settingsDiffer);
     }
 
     /// The resource of that name.
@@ -160,6 +163,20 @@ public record StatusReport(
             return copyTime.isPresent();
         }
     }
+
+    /// A resource that is here and could not be opened, at the start of the daemon or since.
+    ///
+    /// @param role PRIMARY or SECONDARY, absent when not even that can be read
+    /// @param path of the backing device or file here, as far as known
+    /// @param cause why, in words
+    /// @param next command that tries again once the cause is mended
+    public record Unopened(
+            String name,
+            Optional<String> role,
+            Optional<String> peer,
+            Optional<String> path,
+            String cause,
+            String next) {}
 
     /// The NBD export of an attached resource.
     ///

@@ -36,6 +36,10 @@ public final class StatusTable {
             out.append('\n');
             resource(r);
         }
+        for (StatusReport.Unopened u : report.unopened()) {
+            out.append('\n');
+            unopened(u);
+        }
         report.link().ifPresent(this::link);
         return out.toString();
     }
@@ -102,6 +106,13 @@ public final class StatusTable {
                     "of %s  %s  %s"
                             .formatted(moment(v.pointTime()), v.uri(), clients(v.clients())));
         }
+    }
+
+    private void unopened(StatusReport.Unopened u) {
+        out.append("%s  not opened  %s%n".formatted(u.name(), u.path().orElse("")));
+        u.role().ifPresent(r -> line("role", Words.state(r)));
+        line("cause", u.cause());
+        line("next", u.next());
     }
 
     private void link(StatusReport.Link link) {

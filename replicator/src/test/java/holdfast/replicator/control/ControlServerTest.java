@@ -86,8 +86,7 @@ class ControlServerTest {
                                                 Optional.empty(),
                                                 Optional.empty(),
                                                 Optional.empty(),
-                                                false,
-                                                Optional.empty())));
+                                                false)));
         assertEquals(
                 """
                 server (Primary): /dev/vg0/home is in use, nothing changed

@@ -22,6 +22,7 @@ class FakeDaemon implements ControlApi {
                 Optional.of(Samples.link("backup", "CONNECTED", 0)),
                 List.of(resource),
                 List.of(),
+                List.of(),
                 ZoneOffset.UTC);
     }
 
@@ -59,6 +60,11 @@ class FakeDaemon implements ControlApi {
                         .withRole("PRIMARY")
                         .withEvidence("mounted at /home")
                         .withNext("umount /home"));
+    }
+
+    @Override
+    public PermitReply permit(PermitRequest request) {
+        throw new UnsupportedOperationException();
     }
 
     @Override

@@ -13,12 +13,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 
-/// Which device is chosen, from what the kernel shows in `/sys/block`.
+/// Which device is chosen, from what the kernel shows in `/sys/block`. The kernel itself takes part
+/// in `test/guest`.
 class KernelDeviceTest {
     @TempDir Path dir;
 
     private KernelDevice kernel() {
-        return new KernelDevice(dir.resolve("sys"), dir.resolve("dev"));
+        return new KernelDevice(dir.resolve("sys"), dir.resolve("dev"), dir);
     }
 
     @Test
@@ -44,6 +45,31 @@ class KernelDeviceTest {
                 assertThrows(
                         IOException.class, () -> kernel().connect("home", dir.resolve("socket")));
         assertTrue(refused.getMessage().contains("nbds_max"), refused.getMessage());
+    }
+
+    @Test
+    void aDeviceIsTheResourcesForAsLongAsItHasTheOwnerThatTheRecordNames() throws Exception {
+        Files.createDirectories(dir.resolve("sys/nbd0"));
+        Files.writeString(dir.resolve("sys/nbd0/pid"), "812\n");
+        assertEquals(Optional.empty(), kernel().of("home"));
+        Files.writeString(dir.resolve("home.kernel"), "nbd0 812\n");
+        assertEquals(Optional.of("nbd0"), kernel().of("home"));
+        assertFalse(kernel().isConnected("home"), "not by this process");
+        Files.writeString(dir.resolve("sys/nbd0/pid"), "813\n");
+        assertEquals(Optional.empty(), kernel().of("home"));
+    }
+
+    /// Somebody disconnected it by hand and uses it for something else.
+    @Test
+    void aDeviceThatIsNoLongerTheResourcesIsLeftAlone() throws Exception {
+        Files.createDirectories(dir.resolve("sys/nbd0"));
+        Files.createDirectories(dir.resolve("dev/holdfast"));
+        Files.writeString(dir.resolve("sys/nbd0/pid"), "813\n");
+        Files.writeString(dir.resolve("home.kernel"), "nbd0 812\n");
+        Files.createSymbolicLink(dir.resolve("dev/holdfast/home"), dir.resolve("dev/nbd0"));
+        kernel().disconnect("home");
+        assertFalse(Files.exists(dir.resolve("home.kernel")));
+        assertFalse(Files.isSymbolicLink(dir.resolve("dev/holdfast/home")));
     }
 
     @Test

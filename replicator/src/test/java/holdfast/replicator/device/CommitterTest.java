@@ -64,6 +64,7 @@ class CommitterTest {
     }
 
     private JournalFiles files(String name) throws Exception {
+        JournalFiles.create(directory.resolve(name), SEGMENT, 16 * SEGMENT);
         return JournalFiles.open(directory.resolve(name), SEGMENT, 16 * SEGMENT, 0);
     }
 
@@ -110,6 +111,7 @@ class CommitterTest {
     void aResourceThatFailsHarmsNoOther() throws Exception {
         var bad = new Ear(0);
         var good = new Ear(0);
+        JournalFiles.create(directory.resolve("bad"), 4096, 8192);
         try (var badFiles = JournalFiles.open(directory.resolve("bad"), 4096, 8192, 0);
                 var goodFiles = files("good");
                 var committer = new Committer("test");

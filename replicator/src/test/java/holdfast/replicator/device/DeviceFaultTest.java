@@ -24,6 +24,21 @@ class DeviceFaultTest {
 
         public static void main(String[] arguments) throws Exception {
             Path path = Path.of(arguments[1]);
+            if (arguments[0].equals("free")) {
+                try (var files = JournalFiles.open(path, 4096, 8192, 0)) {
+                    say(
+                            "fill",
+                            () -> {
+                                files.write(0, filled(4096));
+                                files.write(4096, filled(4096));
+                                files.sync();
+                            });
+                    say("free", () -> files.free(4096));
+                    say("write", () -> files.write(8192, filled(100)));
+                    say("sync", files::sync);
+                }
+                return;
+            }
             if (arguments[0].equals("journal")) {
                 try (var files = JournalFiles.open(path, 4096, 8192, 0)) {
                     say("write", () -> files.write(0, filled(100)));
@@ -156,16 +171,27 @@ class DeviceFaultTest {
         assertEquals("zero ok", device("fallocate:error=EOPNOTSUPP").get(3));
     }
 
+    /// Also when it was not the writer who asked: here the directory is synced to give a segment
+    /// free.
+    @Test
+    void aDirectoryThatCannotBeSyncedIsFinalForTheJournal() throws Exception {
+        Path journal = directory.resolve("journal");
+        JournalFiles.create(journal, 4096, 8192);
+        assertEquals(
+                answers("fill ok", "free 5", "write 5", "sync 5"),
+                run("free", journal, journal, "fsync:error=EIO:when=3"));
+    }
+
     @Test
     void aJournalWhoseSyncFailedTakesNothingMore() throws Exception {
         Path journal = directory.resolve("journal");
-        JournalFiles.open(journal, 4096, 8192, 0).close();
+        JournalFiles.create(journal, 4096, 8192);
         assertEquals(
                 answers("write ok", "sync 5", "write 5", "sync 5", "read ok"),
                 run(
                         "journal",
                         journal,
                         journal.resolve("0000000000000000"),
-                        "fdatasync:error=EIO:when=1"));
+                        "fdatasync:error=EIO:when=2")); // The first is that of opening it.
     }
 }

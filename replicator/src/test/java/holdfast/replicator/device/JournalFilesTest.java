@@ -26,7 +26,11 @@ class JournalFilesTest {
         return directory.resolve("journal");
     }
 
+    /// Opens it, and makes it first if need be.
     private JournalFiles open(int segments, long neededFrom) throws Exception {
+        if (!Files.exists(journal())) {
+            JournalFiles.create(journal(), SEGMENT, (long) segments * SEGMENT);
+        }
         return JournalFiles.open(journal(), SEGMENT, (long) segments * SEGMENT, neededFrom);
     }
 
@@ -59,7 +63,7 @@ class JournalFilesTest {
     @Test
     void whatWasWrittenIsReadAcrossSegmentsAndAfterOpeningAgain() throws Exception {
         try (var files = open(4, 0)) {
-            assertEquals(0, files.endOffset());
+            assertEquals(SEGMENT, files.endOffset());
             files.write(0, filled(100, 1), filled(200, 2));
             files.write(300, filled(SEGMENT - 300, 3));
             files.write(SEGMENT, filled(5000, 4));
@@ -82,7 +86,7 @@ class JournalFilesTest {
             assertEquals(1000, beyond.limit());
         }
         assertEquals(
-                List.of("0000000000000000", "0000000000000001", "spare-0000000000000002"), names());
+                List.of("0000000000000000", "0000000000000001", "spare-0000000000000001"), names());
     }
 
     @Test
@@ -186,12 +190,69 @@ class JournalFilesTest {
     }
 
     @Test
+    void aJournalThatVanishedIsNotTakenForAnEmptyOne() throws Exception {
+        try (var files = open(4, 0)) {
+            files.reserve(4 * SEGMENT);
+            fill(files, 0, 2);
+        }
+        Path kept = directory.resolve("kept");
+        Files.move(journal(), kept);
+        var e = assertThrows(CorruptFormatException.class, () -> reopen(0));
+        assertTrue(e.getMessage().contains("found nothing"), e.getMessage());
+        assertFalse(Files.exists(journal()));
+        // What lies under a mount point, or what is left when segments were deleted.
+        Files.createDirectory(journal());
+        e = assertThrows(CorruptFormatException.class, () -> reopen(0));
+        assertTrue(e.getMessage().contains("found no segment"), e.getMessage());
+        Files.move(
+                kept.resolve("spare-0000000000000002"),
+                journal().resolve("spare-0000000000000002"));
+        assertThrows(CorruptFormatException.class, () -> reopen(0));
+        Files.move(kept.resolve("0000000000000000"), journal().resolve("0000000000000000"));
+        e = assertThrows(CorruptFormatException.class, () -> reopen(SEGMENT + 8));
+        assertTrue(e.getMessage().contains("segments as far as " + SEGMENT), e.getMessage());
+        reopen(SEGMENT).close();
+    }
+
+    private JournalFiles reopen(long neededFrom) throws Exception {
+        return JournalFiles.open(journal(), SEGMENT, 4 * SEGMENT, neededFrom);
+    }
+
+    @Test
+    void whatIsReadAfterOpeningComesFromTheDisk() throws Exception {
+        Tool.assumeRoot();
+        Path image = directory.resolve("image");
+        try (Loop loop = Loop.over(image, 8 << 20)) {
+            Path mount = Files.createDirectory(directory.resolve("mount"));
+            Tool.run("mkfs.ext4", "-q", loop.device());
+            Tool.run("mount", loop.device(), mount);
+            try {
+                Path path = mount.resolve("journal");
+                JournalFiles.create(path, SEGMENT, 4 * SEGMENT);
+                try (var files = JournalFiles.open(path, SEGMENT, 4 * SEGMENT, 0)) {
+                    fill(files, 0, 1);
+                }
+                Path segment = path.resolve("0000000000000000");
+                assertEquals(SEGMENT, cachedBytes(segment));
+                JournalFiles.open(path, SEGMENT, 4 * SEGMENT, 0).close();
+                assertEquals(0, cachedBytes(segment));
+            } finally {
+                Tool.run("umount", mount);
+            }
+        }
+    }
+
+    private static long cachedBytes(Path file) throws IOException {
+        return Long.parseLong(Tool.run("fincore", "-b", "-n", "-o", "RES", file).strip());
+    }
+
+    @Test
     void whatACrashLeftHalfMadeGoes() throws Exception {
         open(4, 0).close();
         Files.write(journal().resolve("spare-0000000000000000.tmp"), new byte[10]);
         Files.write(journal().resolve("spare-0000000000000007"), new byte[10]);
         try (var files = open(4, 0)) {
-            assertEquals(List.of(), names());
+            assertEquals(List.of("0000000000000000"), names());
             fill(files, 0, 1);
         }
     }
@@ -216,6 +277,7 @@ class JournalFilesTest {
             Path path = mount.resolve("journal");
             Path ballast = mount.resolve("ballast");
             Files.write(ballast, new byte[380 << 10]);
+            JournalFiles.create(path, SEGMENT, 100 * SEGMENT);
             try (var files = JournalFiles.open(path, SEGMENT, 100 * SEGMENT, 0)) {
                 fill(files, 0, 2);
                 var e =

@@ -80,6 +80,15 @@ class JournalRecordTest {
         }
     }
 
+    /// With a right checksum: a disk is not trusted to hold what this program wrote.
+    @Test
+    void aPositionThatCannotBeIsNoRecord() {
+        ByteBuffer bytes = write.encode();
+        bytes.putLong(64, -7);
+        bytes.putInt(124, JournalRecord.crcOf(bytes.slice(0, 124)));
+        assertInstanceOf(JournalRecord.Found.Bad.class, JournalRecord.decode(bytes));
+    }
+
     @Test
     void aRecordAfterThisOneBeginsAtAMultipleOfEight() {
         assertEquals(128, JournalRecord.totalBytes(0));

@@ -8,9 +8,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import org.junit.jupiter.api.Test;
 
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
 
 class PayloadPoolTest {
-    private final PayloadPool pool = new PayloadPool(1 << 20);
+    private final PayloadPool pool = new PayloadPool();
 
     @Test
     void everyLengthFitsAndStartsOnAPage() {
@@ -32,19 +34,42 @@ class PayloadPoolTest {
     }
 
     @Test
-    void whatIsReleasedIsUsedAgainUpToTheLimit() {
+    void whatIsReleasedIsUsedAgain() {
         Payload first = pool.acquire(4096);
         first.data().position(100);
         first.release();
-        assertEquals(4096, pool.idleBytes());
+        assertEquals(1 << 20, pool.idleBytes());
         Payload again = pool.acquire(10);
         assertSame(first, again);
         assertEquals(0, again.data().position());
         assertEquals(10, again.data().limit());
+        assertEquals((1 << 20) - 4096, pool.idleBytes());
         again.release();
-        pool.acquire(4 << 20).release();
-        assertEquals(4096, pool.idleBytes());
-        assertEquals(0, pool.usedBytes());
+    }
+
+    @Test
+    void memoryThatStaysIdleGoesBack() {
+        List<Payload> many = new ArrayList<>();
+        for (int i = 0; i < 1000; i++) {
+            many.add(pool.acquire(4096));
+        }
+        Payload large = pool.acquire(4 << 20);
+        Payload kept = many.removeFirst();
+        many.forEach(Payload::release);
+        large.release();
+        for (int i = 0; i < 9; i++) {
+            pool.trim();
+        }
+        assertEquals((8 << 20) + 4096 - 4096, pool.idleBytes(), "not yet");
+        pool.trim();
+        assertEquals((1 << 20) - 4096, pool.idleBytes(), "what is partly in use stays");
+        kept.data().put(0, (byte) 1);
+        kept.release();
+        for (int i = 0; i < 10; i++) {
+            pool.acquire(4096).release();
+            pool.trim();
+        }
+        assertEquals(1 << 20, pool.idleBytes(), "what is used now and then stays");
     }
 
     @Test

@@ -20,7 +20,7 @@ final class ServerFixture implements AutoCloseable {
 
     final MemoryExport disk = new MemoryExport("disk", SIZE_BYTES);
     final MemoryExport other = new MemoryExport("other", SIZE_BYTES);
-    final PayloadPool pool = new PayloadPool(64 << 20);
+    final PayloadPool pool = new PayloadPool();
     final NbdServer server;
     final Path directory;
     final Path socket;

@@ -12,6 +12,22 @@ import java.util.BitSet;
 import java.util.SplittableRandom;
 
 class BlockSetTest {
+    @Test
+    void runsAreCountedAndFoundAndEndAtTheirPage() {
+        BlockSet set = new BlockSet(100_000);
+        assertEquals(0, set.runCount());
+        set.addRange(10, 200);
+        set.add(202);
+        set.addRange(32_760, 32_770);
+        set.addRange(65_536, 98_304);
+        assertEquals(5, set.runCount());
+        assertEquals(new BlockRun(10, 190), set.runAround(64));
+        assertEquals(new BlockRun(202, 1), set.runAround(202));
+        assertEquals(new BlockRun(32_760, 8), set.runAround(32_767));
+        assertEquals(new BlockRun(32_768, 2), set.runAround(32_768));
+        assertEquals(new BlockRun(65_536, 32_768), set.runAround(70_000));
+    }
+
     /// Sizes around a word and around a page of 32,768 blocks.
     @ParameterizedTest
     @ValueSource(ints = {1, 63, 64, 65, 32767, 32768, 32769, 70000})

@@ -17,6 +17,9 @@ class VerdictTest {
     private static final UUID NODE = new UUID(1, 2);
     private static final Position NOTHING = Position.NONE;
 
+    /// The copy that our first sync filled.
+    private static final long COPY = 77;
+
     private Ancestry mine = Ancestry.EMPTY;
 
     private VerdictTest began(long generation, Position parent, Reason reason) {
@@ -34,11 +37,22 @@ class VerdictTest {
             Position theirs,
             boolean everCommitted,
             Ancestry theirAncestry) {
+        return of(
+                lastNumber, acknowledged, theirs, everCommitted, theirAncestry, DiskState.OUTDATED);
+    }
+
+    private Verdict of(
+            long lastNumber,
+            Position acknowledged,
+            Position theirs,
+            boolean everCommitted,
+            Ancestry theirAncestry,
+            DiskState disk) {
         Frame.ResourceHello hello =
                 new Frame.ResourceHello(
                         NODE,
                         2,
-                        4,
+                        disk.ordinal(),
                         4096,
                         theirs,
                         theirs,
@@ -47,7 +61,8 @@ class VerdictTest {
                         0,
                         false,
                         theirAncestry);
-        return Verdict.of(mine, new Position(mine.generation(), lastNumber), acknowledged, hello);
+        return Verdict.of(
+                mine, new Position(mine.generation(), lastNumber), acknowledged, COPY, hello);
     }
 
     private static Position at(long generation, long number) {
@@ -58,6 +73,30 @@ class VerdictTest {
     void aCopyWithoutAPointIsFilled() {
         began(1, NOTHING, Reason.CREATE);
         assertEquals(new Verdict.Fresh(), of(5, NOTHING, NOTHING, false, Ancestry.EMPTY));
+    }
+
+    @Test
+    void aCopyThatForgotItsPointsIsComparedAndAnotherOneIsRefused() {
+        began(1, NOTHING, Reason.CREATE);
+        assertInstanceOf(Verdict.FreshUntracked.class, of(5, at(1, 3), NOTHING, false, copy(COPY)));
+        assertInstanceOf(Verdict.Refuse.class, of(5, at(1, 3), NOTHING, false, copy(COPY + 1)));
+        assertInstanceOf(Verdict.Refuse.class, of(5, at(1, 3), NOTHING, false, Ancestry.EMPTY));
+    }
+
+    @Test
+    void aMixtureIsComparedAndNeverResumed() {
+        began(1, NOTHING, Reason.CREATE);
+        assertInstanceOf(Verdict.Mixture.class, mixture(at(1, 3), at(1, 3)));
+        assertInstanceOf(Verdict.Mixture.class, mixture(NOTHING, at(1, 3)));
+        assertInstanceOf(Verdict.Refuse.class, mixture(at(1, 3), at(1, 6)));
+    }
+
+    private Verdict mixture(Position acknowledged, Position theirs) {
+        return of(5, acknowledged, theirs, true, Ancestry.EMPTY, DiskState.INCONSISTENT);
+    }
+
+    private static Ancestry copy(long id) {
+        return Ancestry.EMPTY.plus(new Ancestry.Entry(id, NOTHING, Reason.CREATE, NODE, 0));
     }
 
     @Test
@@ -99,6 +138,25 @@ class VerdictTest {
         // Also when it holds more than we were sure of: what we lost, it may hold (R4).
         assertInstanceOf(Verdict.InPastUntracked.class, of(0, at(1, 2), at(1, 7)));
         assertEquals(new Verdict.InPast(), of(0, at(2, 1), at(2, 1)));
+    }
+
+    @Test
+    void aPeerFromBeforeAllThatIsRememberedIsComparedIfItAcknowledgedToBeThere() {
+        began(1, NOTHING, Reason.CREATE);
+        Ancestry then = mine;
+        for (int i = 2; i <= Ancestry.MAX_ENTRIES + 1; i++) {
+            began(i, at(i - 1, 1), Reason.ATTACH);
+        }
+        assertEquals(-1, mine.entries().indexOf(then.entries().getFirst()));
+        assertInstanceOf(Verdict.InPastUntracked.class, of(5, at(1, 1), at(1, 1), true, then));
+        // It went on by itself, it is somebody else's, or we were set back: no evidence.
+        Ancestry other = then.plus(new Ancestry.Entry(-5, at(1, 1), Reason.PROMOTE, NODE, 0));
+        assertInstanceOf(Verdict.Refuse.class, of(5, at(1, 1), at(-5, 3), true, other));
+        assertInstanceOf(Verdict.Refuse.class, of(5, NOTHING, at(1, 1), true, then));
+        Ancestry later =
+                then.plus(new Ancestry.Entry(mine.generation(), at(1, 1), Reason.ATTACH, NODE, 0))
+                        .plus(new Ancestry.Entry(-6, at(1, 1), Reason.ATTACH, NODE, 0));
+        assertInstanceOf(Verdict.Refuse.class, of(5, at(-6, 1), at(-6, 1), true, later));
     }
 
     @Test

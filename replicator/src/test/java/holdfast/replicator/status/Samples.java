@@ -43,6 +43,16 @@ public final class Samples {
         return new Builder(name, role);
     }
 
+    public static StatusReport.Unopened unopened(String name) {
+        return new StatusReport.Unopened(
+                name,
+                Optional.of("SECONDARY"),
+                Optional.of("server"),
+                Optional.of("/srv/" + name + ".img"),
+                "/srv/" + name + ".img: No such file or directory",
+                "holdfast connect " + name);
+    }
+
     public static final class Builder {
         private final String name;
         private final String role;

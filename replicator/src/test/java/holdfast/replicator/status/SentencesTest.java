@@ -111,7 +111,7 @@ class SentencesTest {
             Optional<StatusReport.Link> link,
             Samples.Builder resource) {
         var sentences = new Sentences(Samples.node(host), link, ZoneOffset.UTC);
-        assertEquals(List.of(sentence), sentences.of(List.of(resource.build())));
+        assertEquals(List.of(sentence), sentences.of(List.of(resource.build()), List.of()));
     }
 
     @org.junit.jupiter.api.Test
@@ -124,7 +124,22 @@ class SentencesTest {
                 sentences.of(
                         List.of(
                                 Samples.resource("a", "SECONDARY").build(),
-                                Samples.resource("b", "SECONDARY").build())));
+                                Samples.resource("b", "SECONDARY").build()),
+                        List.of()));
+    }
+
+    @org.junit.jupiter.api.Test
+    void whatCouldNotBeOpenedIsNotPassedOver() {
+        var sentences = new Sentences(Samples.node("backup"), Optional.empty(), ZoneOffset.UTC);
+        String music =
+                "music could not be opened at backup: /srv/music.img: No such file or directory."
+                        + " Next: holdfast connect music";
+        assertEquals(List.of(music), sentences.of(List.of(), List.of(Samples.unopened("music"))));
+        assertEquals(
+                List.of("The copy of a of 12:03:07 can be opened.", music),
+                sentences.of(
+                        List.of(Samples.resource("a", "SECONDARY").build()),
+                        List.of(Samples.unopened("music"))));
     }
 
     @org.junit.jupiter.api.Test
@@ -134,7 +149,7 @@ class SentencesTest {
                         "Nothing is replicated yet, and server has no peer. Next: holdfast invite"
                                 + " --address HOST:PORT at the side that can be reached."),
                 new Sentences(Samples.node("server"), Optional.empty(), ZoneOffset.UTC)
-                        .of(List.of()));
+                        .of(List.of(), List.of()));
         assertEquals(
                 List.of(
                         "Nothing is replicated yet. Next: holdfast add NAME DEVICE, typed where the"
@@ -143,7 +158,7 @@ class SentencesTest {
                                 Samples.node("server"),
                                 Optional.of(Samples.link("backup", "CONNECTED", 0)),
                                 ZoneOffset.UTC)
-                        .of(List.of()));
+                        .of(List.of(), List.of()));
     }
 
     private static Samples.Builder primary() {

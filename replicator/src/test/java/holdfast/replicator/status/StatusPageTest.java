@@ -32,6 +32,7 @@ class StatusPageTest {
                     List.of(
                             Samples.resource("home", "PRIMARY").behind(203, 812 << 10, 14).build(),
                             Samples.resource("mail", "SECONDARY").noCopy().build()),
+                    List.of(Samples.unopened("music")),
                     List.of(),
                     ZoneOffset.UTC);
     private StatusPage page;
@@ -69,6 +70,16 @@ class StatusPageTest {
                 metrics);
         assertTrue(
                 metrics.contains("\nholdfast_behind_bytes{resource=\"home\"} 831488\n"), metrics);
+    }
+
+    @Test
+    void whatCouldNotBeOpenedIsInTextAndMetrics() throws Exception {
+        String metrics = body(get("/metrics", "localhost"));
+        assertTrue(metrics.contains("\nholdfast_resource_open{resource=\"home\"} 1\n"), metrics);
+        assertTrue(metrics.contains("\nholdfast_resource_open{resource=\"music\"} 0\n"), metrics);
+        String text = body(get("/", "localhost"));
+        assertTrue(text.contains("music  not opened  /srv/music.img"), text);
+        assertTrue(text.contains("holdfast connect music"), text);
     }
 
     @Test

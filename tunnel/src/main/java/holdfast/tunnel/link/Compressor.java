@@ -25,14 +25,16 @@ final class Compressor implements AutoCloseable {
     private static final int MAX_SKIP = 64;
 
     private final Compression compression;
-    private final int level;
     private ZstdCompressCtx context;
+
+    /// Of the context.
+    private int contextLevel;
+
     private int useless;
     private int skip;
 
-    Compressor(Compression compression, int level) {
+    Compressor(Compression compression) {
         this.compression = compression;
-        this.level = level;
     }
 
     /// Whether the next packet should be given to [#compress]; else it goes as it is.
@@ -53,22 +55,29 @@ final class Compressor implements AutoCloseable {
         return rawBytes + (rawBytes >> 8) + 512;
     }
 
-    /// Compresses all of `raw` into `out`; both are direct.
+    /// Compresses all of `raw` into `out`; both are direct. Another level than the last time begins
+    /// a new context, for zstd cannot change it within one.
     ///
+    /// @param level zstd's
     /// @return how, or [Encoding#RAW] when nothing was gained and `raw` is to be sent instead; in
     ///   the streaming mode the result must be sent once it is made, because the next one builds on
     ///   it
-    Encoding compress(ByteBuffer raw, ByteBuffer out) {
+    Encoding compress(ByteBuffer raw, ByteBuffer out, int level) {
         int rawBytes = raw.remaining();
         int at = out.position();
+        boolean starts = context == null || level != contextLevel;
         if (context == null) {
-            context = new ZstdCompressCtx().setLevel(level).setChecksum(false);
+            context = new ZstdCompressCtx().setChecksum(false);
             if (compression == Compression.STREAM) {
                 context.setWindowLog(WINDOW_LOG);
             }
         }
-        if (compression == Compression.FRAME) {
+        if (starts || compression == Compression.FRAME) {
             context.reset();
+            context.setLevel(level);
+            contextLevel = level;
+        }
+        if (compression == Compression.FRAME) {
             context.setPledgedSrcSize(rawBytes);
         }
         var end = compression == Compression.STREAM ? EndDirective.FLUSH : EndDirective.END;
@@ -82,7 +91,7 @@ final class Compressor implements AutoCloseable {
             skip = Math.min(MAX_SKIP, useless - PATIENCE + 4);
         }
         if (compression == Compression.STREAM) {
-            return Encoding.ZSTD_STREAM;
+            return starts ? Encoding.ZSTD_STREAM_START : Encoding.ZSTD_STREAM;
         }
         return gained > 0 ? Encoding.ZSTD_FRAME : Encoding.RAW;
     }

@@ -27,10 +27,19 @@ final class Decompressor implements AutoCloseable {
         ByteBuffer payload = packet.payload();
         return switch (header.encoding()) {
             case RAW -> payload;
+            case PART -> throw new ProtocolException("a part is no packet");
+            case ZSTD_STREAM_START -> {
+                requireMagic(payload);
+                if (stream == null) {
+                    stream = fresh();
+                } else {
+                    stream.reset();
+                }
+                yield inflate(stream, payload, header.rawBytes(), false);
+            }
             case ZSTD_STREAM -> {
                 if (stream == null) {
-                    requireMagic(payload);
-                    stream = fresh();
+                    throw new ProtocolException("compressed payload goes on with what never began");
                 }
                 yield inflate(stream, payload, header.rawBytes(), false);
             }

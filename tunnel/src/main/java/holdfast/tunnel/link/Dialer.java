@@ -13,7 +13,7 @@ final class Dialer {
     private final LinkEndpoint endpoint;
     private final HostPort target;
 
-    /// Failures since a session last held.
+    /// Failures since a session last was of use.
     private int failures;
 
     /// Whether an attempt or a connection of this dialer is under way, or a next attempt is
@@ -98,7 +98,8 @@ final class Dialer {
         this.peer = peer;
     }
 
-    /// A session with that peer has held for a while: its loss is tried again at once.
+    /// A session with that peer has carried data or held for a while: after its loss the waits
+    /// begin with the least again. One that did neither counts as a failure.
     void held(String peer) {
         if (peer.equals(this.peer)) {
             failures = 0;

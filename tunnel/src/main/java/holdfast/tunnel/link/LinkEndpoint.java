@@ -9,6 +9,7 @@ import holdfast.tunnel.wire.FrameCodec;
 import io.netty.bootstrap.AbstractBootstrap;
 import io.netty.bootstrap.Bootstrap;
 import io.netty.bootstrap.ServerBootstrap;
+import io.netty.buffer.PooledByteBufAllocator;
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelFuture;
 import io.netty.channel.ChannelInitializer;
@@ -82,6 +83,9 @@ public final class LinkEndpoint implements AutoCloseable {
     private static final WriteBufferWaterMark WATER_MARK =
             new WriteBufferWaterMark(64 << 10, 192 << 10);
 
+    // The pooled allocator, since the adaptive one leaves buffers of a megabyte to the system:
+    // to give one back stops every thread for a moment (it closes a shared arena).
+
     private static final long NOT_SENT_BYTES = 128 << 10;
 
     private static final SecureRandom SECRETS = new SecureRandom();
@@ -95,6 +99,7 @@ public final class LinkEndpoint implements AutoCloseable {
     private final Optional<Invitations> invitations;
     private final WireLimiter limiter;
     private final RandomGenerator random;
+    private final Runnable threadBegins;
     private final long instance = SECRETS.nextLong();
     private final Tls tls;
     private final Counters counters = new Counters();
@@ -124,8 +129,25 @@ public final class LinkEndpoint implements AutoCloseable {
         invitations = Optional.ofNullable(b.invitations);
         tls = new Tls(identity);
         IoHandlerFactory io = epoll ? EpollIoHandler.newFactory() : NioIoHandler.newFactory();
-        group = new MultiThreadIoEventLoopGroup(1, new DefaultThreadFactory("link-loop", true), io);
+        threadBegins = b.threadBegins;
+        group = new MultiThreadIoEventLoopGroup(1, new LoopThreads(), io);
         loop = group.next();
+    }
+
+    private final class LoopThreads extends DefaultThreadFactory {
+        LoopThreads() {
+            super("link-loop", true);
+        }
+
+        @Override
+        protected Thread newThread(Runnable work, String name) {
+            return super.newThread(
+                    () -> {
+                        threadBegins.run();
+                        work.run();
+                    },
+                    name);
+        }
     }
 
     /// What an endpoint needs. Nothing is opened before [LinkEndpoint#listen] or
@@ -145,6 +167,7 @@ public final class LinkEndpoint implements AutoCloseable {
         private RandomGenerator random = new SecureRandom();
         private Invitations invitations;
         private JoinHandler joins;
+        private Runnable threadBegins = () -> {};
 
         private Builder(Identity identity, String nodeName, Peers peers, LinkHandler handler) {
             if (nodeName.getBytes(UTF_8).length > FrameCodec.MAX_NAME_BYTES) {
@@ -170,6 +193,12 @@ public final class LinkEndpoint implements AutoCloseable {
         /// For the jitter of the back-off only.
         public Builder random(RandomGenerator random) {
             this.random = random;
+            return this;
+        }
+
+        /// Runs first in each thread that encrypts, compresses or sends.
+        public Builder threadBegins(Runnable task) {
+            this.threadBegins = task;
             return this;
         }
 
@@ -209,6 +238,7 @@ public final class LinkEndpoint implements AutoCloseable {
                                         accepted(channel);
                                     }
                                 });
+        bootstrap.childOption(ChannelOption.ALLOCATOR, PooledByteBufAllocator.DEFAULT);
         bootstrap.childOption(ChannelOption.TCP_NODELAY, true);
         bootstrap.childOption(ChannelOption.SO_KEEPALIVE, true);
         bootstrap.childOption(ChannelOption.WRITE_BUFFER_WATER_MARK, WATER_MARK);
@@ -373,6 +403,7 @@ public final class LinkEndpoint implements AutoCloseable {
     private void options(AbstractBootstrap<?, ?> bootstrap) {
         bootstrap.option(
                 ChannelOption.CONNECT_TIMEOUT_MILLIS, (int) settings.authentication().toMillis());
+        bootstrap.option(ChannelOption.ALLOCATOR, PooledByteBufAllocator.DEFAULT);
         bootstrap.option(ChannelOption.TCP_NODELAY, true);
         bootstrap.option(ChannelOption.SO_KEEPALIVE, true);
         bootstrap.option(ChannelOption.WRITE_BUFFER_WATER_MARK, WATER_MARK);
@@ -447,7 +478,7 @@ public final class LinkEndpoint implements AutoCloseable {
                         hello.instance(),
                         features,
                         connection.dialled());
-        var session = new LinkSession(this, channel, facts, limiter);
+        var session = new LinkSession(this, channel, facts, limiter, threadBegins);
         sessions.put(peer, session);
         counters.count(Event.CONNECTED);
         LOG.info("{} connected, key {}", session, pin);
@@ -474,8 +505,9 @@ public final class LinkEndpoint implements AutoCloseable {
         sessions.remove(session.peer(), session);
         counters.count(Event.DISCONNECTED);
         LOG.info("{} ended: {}", session, reason);
-        if (System.currentTimeMillis() - session.stats().connectedAtMillis()
-                > settings.backoffMax().toMillis() / 4) {
+        if (session.hasCarriedData()
+                || System.currentTimeMillis() - session.stats().connectedAtMillis()
+                        > settings.backoffMax().toMillis() / 4) {
             dialers.forEach(d -> d.held(session.peer()));
         }
         try {

@@ -51,6 +51,10 @@ public final class LinkSession {
     private volatile LinkStats.Traffic received = LinkStats.NOTHING;
     private volatile long rttNanos;
     private volatile boolean closed;
+
+    /// Written and read by the event loop alone.
+    private boolean dataReceived;
+
     private long pingToken;
 
     /// What the handshake has shown.
@@ -67,13 +71,18 @@ public final class LinkSession {
             long features,
             boolean dialled) {}
 
-    LinkSession(LinkEndpoint endpoint, Channel channel, Facts facts, WireLimiter limiter) {
+    LinkSession(
+            LinkEndpoint endpoint,
+            Channel channel,
+            Facts facts,
+            WireLimiter limiter,
+            Runnable threadBegins) {
         this.endpoint = endpoint;
         this.channel = channel;
         this.facts = facts;
-        this.pump = new Pump(this, channel, limiter, "link-" + facts.peer());
+        this.pump = new Pump(this, channel, limiter, "link-" + facts.peer(), threadBegins);
         this.controlStream =
-                new Outgoing(0, new ControlSource(), 1, new Compressor(Compression.OFF, 1));
+                new Outgoing(0, new ControlSource(), 1, new Compressor(Compression.OFF));
         pump.add(controlStream);
     }
 
@@ -150,12 +159,7 @@ public final class LinkSession {
         if (stream < 1 || weight < 1) {
             throw new IllegalArgumentException("stream " + stream + " of weight " + weight);
         }
-        var added =
-                new Outgoing(
-                        stream,
-                        source,
-                        weight,
-                        new Compressor(compression, endpoint.settings().compressionLevel()));
+        var added = new Outgoing(stream, source, weight, new Compressor(compression));
         if (outgoing.putIfAbsent(stream, added) != null) {
             throw new IllegalArgumentException("stream " + stream + " is there already");
         }
@@ -311,6 +315,11 @@ public final class LinkSession {
         return rttNanos;
     }
 
+    /// Whether it was of use: a packet of a data stream has passed, in either direction.
+    boolean hasCarriedData() {
+        return dataReceived || pump.hasSentData();
+    }
+
     /// One packet from the peer.
     void packet(Packet packet) throws ProtocolException {
         if (closed) {
@@ -328,6 +337,7 @@ public final class LinkSession {
             }
             return;
         }
+        dataReceived = true;
         Incoming in = incoming.get(header.stream());
         if (in == null) {
             throw new ProtocolException(

@@ -12,17 +12,15 @@ import java.time.Duration;
 /// @param packet a packet that began is whole within this time, or the peer is dead
 /// @param backoffMin first wait before a connection is tried again
 /// @param backoffMax longest such wait
-/// @param compressionLevel zstd's, 1 to 3
 public record LinkSettings(
         Duration authentication,
         Duration ping,
         Duration silence,
         Duration packet,
         Duration backoffMin,
-        Duration backoffMax,
-        int compressionLevel) {
+        Duration backoffMax) {
     /// A silent peer is pinged after 10 s; 15 s leaves the answer 5 s and 16 round trips, and is
-    /// shorter than any operator's patience. A packet of 1.1 MiB within 60 s is 19 kB/s, less than
+    /// shorter than any operator's patience. A part of 256 KiB within 60 s is 4.4 kB/s, less than
     /// any line worth replicating over.
     public static final LinkSettings DEFAULT =
             new LinkSettings(
@@ -31,32 +29,17 @@ public record LinkSettings(
                     Duration.ofSeconds(15),
                     Duration.ofSeconds(60),
                     Duration.ofMillis(200),
-                    Duration.ofSeconds(15),
-                    3);
-
-    public LinkSettings {
-        if (compressionLevel < 1 || compressionLevel > 3) {
-            throw new IllegalArgumentException(
-                    "compression level is " + compressionLevel + ", should be 1 to 3");
-        }
-    }
+                    Duration.ofSeconds(15));
 
     public LinkSettings withTimes(Duration ping, Duration silence, Duration packet) {
-        return new LinkSettings(
-                authentication, ping, silence, packet, backoffMin, backoffMax, compressionLevel);
+        return new LinkSettings(authentication, ping, silence, packet, backoffMin, backoffMax);
     }
 
     public LinkSettings withAuthentication(Duration deadline) {
-        return new LinkSettings(
-                deadline, ping, silence, packet, backoffMin, backoffMax, compressionLevel);
+        return new LinkSettings(deadline, ping, silence, packet, backoffMin, backoffMax);
     }
 
     public LinkSettings withBackoff(Duration min, Duration max) {
-        return new LinkSettings(authentication, ping, silence, packet, min, max, compressionLevel);
-    }
-
-    public LinkSettings withCompressionLevel(int level) {
-        return new LinkSettings(
-                authentication, ping, silence, packet, backoffMin, backoffMax, level);
+        return new LinkSettings(authentication, ping, silence, packet, min, max);
     }
 }

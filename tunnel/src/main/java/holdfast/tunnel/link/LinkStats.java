@@ -19,6 +19,15 @@ public record LinkStats(
         Traffic plus(long rawBytes, long wireBytes) {
             return new Traffic(packets + 1, this.rawBytes + rawBytes, this.wireBytes + wireBytes);
         }
+
+        /// A packet that is not on the wire yet.
+        Traffic plusPacket(long rawBytes) {
+            return plus(rawBytes, 0);
+        }
+
+        Traffic plusWire(long wireBytes) {
+            return new Traffic(packets, rawBytes, this.wireBytes + wireBytes);
+        }
     }
 
     /// @param creditBytes what the peer takes before it must grant more; negative by at most one

@@ -2,6 +2,8 @@ package holdfast.tunnel.link;
 
 import holdfast.tunnel.wire.TrafficClass;
 
+import io.netty.buffer.ByteBuf;
+
 import java.util.concurrent.atomic.AtomicLong;
 
 /// One stream that this side sends. The pump owns it but for the two letter boxes by which others
@@ -11,6 +13,18 @@ final class Outgoing {
     final StreamSource source;
     final int weight;
     final Compressor compressor;
+
+    /// What is still to be sent of a packet that goes in parts, else null. The pump releases it.
+    ByteBuf rest;
+
+    /// Whether a part of it was sent.
+    boolean inParts;
+
+    /// How well it was compressed.
+    double rawPerWire;
+
+    /// Nothing is sent any more but the rest.
+    boolean ending;
 
     /// Credit that has come since the pump last looked.
     final AtomicLong creditInbox = new AtomicLong();

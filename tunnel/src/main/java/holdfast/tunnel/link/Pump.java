@@ -1,5 +1,6 @@
 package holdfast.tunnel.link;
 
+import holdfast.throttle.NanoClock;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
 import holdfast.tunnel.wire.Packet;
@@ -40,13 +41,19 @@ final class Pump implements Runnable {
     private final LinkSession session;
     private final Channel channel;
     private final WireLimiter limiter;
+    private final NanoClock clock = NanoClock.system();
     private final StreamScheduler scheduler = new StreamScheduler();
+    private final CompressionLevel level = new CompressionLevel(clock);
     private final List<Outgoing> streams = new ArrayList<>();
 
     /// Additions and removals, in order, for this thread to carry out.
     private final Queue<Runnable> changes = new ConcurrentLinkedQueue<>();
 
     private final Thread thread;
+
+    /// Whether the last step found something to send that the channel or the limiter holds back.
+    private boolean heldBack;
+
     private volatile boolean signalled;
     private volatile boolean allWoken;
     private volatile boolean stopped;
@@ -54,11 +61,28 @@ final class Pump implements Runnable {
     /// Written by the pump, read by anyone.
     private volatile LinkStats.Traffic sent = LinkStats.NOTHING;
 
-    Pump(LinkSession session, Channel channel, WireLimiter limiter, String name) {
+    /// Written by the pump's thread alone.
+    private volatile boolean dataSent;
+
+    /// @param threadBegins runs first in its thread
+    Pump(
+            LinkSession session,
+            Channel channel,
+            WireLimiter limiter,
+            String name,
+            Runnable threadBegins) {
         this.session = session;
         this.channel = channel;
         this.limiter = limiter;
-        this.thread = Thread.ofPlatform().daemon().name(name).unstarted(this);
+        this.thread =
+                Thread.ofPlatform()
+                        .daemon()
+                        .name(name)
+                        .unstarted(
+                                () -> {
+                                    threadBegins.run();
+                                    run();
+                                });
     }
 
     void start() {
@@ -83,11 +107,24 @@ final class Pump implements Runnable {
     void remove(Outgoing stream) {
         changes.add(
                 () -> {
-                    scheduler.remove(stream.id);
-                    streams.remove(stream);
-                    stream.compressor.close();
+                    stream.ending = true;
+                    scheduler.ready(stream.id, false, stream.trafficClass());
+                    if (stream.rest == null) {
+                        forget(stream);
+                    }
                 });
         signal();
+    }
+
+    /// Whether a packet of a data stream was sent.
+    boolean hasSentData() {
+        return dataSent;
+    }
+
+    private void forget(Outgoing stream) {
+        scheduler.remove(stream.id);
+        streams.remove(stream);
+        stream.compressor.close();
     }
 
     LinkStats.Traffic sent() {
@@ -116,7 +153,11 @@ final class Pump implements Runnable {
                 signalled = false;
                 long waitNanos = step();
                 if (waitNanos > 0 && !signalled && !stopped) {
+                    long since = heldBack ? clock.nanoTime() : 0;
                     LockSupport.parkNanos(this, waitNanos);
+                    if (heldBack) {
+                        level.waited(clock.nanoTime() - since);
+                    }
                 }
             }
         } catch (RuntimeException | Error e) {
@@ -126,7 +167,12 @@ final class Pump implements Runnable {
             for (Runnable change = changes.poll(); change != null; change = changes.poll()) {
                 change.run();
             }
-            streams.forEach(s -> s.compressor.close());
+            for (Outgoing stream : streams) {
+                stream.compressor.close();
+                if (stream.rest != null) {
+                    stream.rest.release();
+                }
+            }
         }
     }
 
@@ -135,7 +181,9 @@ final class Pump implements Runnable {
     /// @return how long there is nothing to do unless somebody signals, 0 to go on at once
     private long step() {
         collect();
+        heldBack = false;
         if (!channel.isWritable()) {
+            heldBack = scheduler.canSend();
             return Long.MAX_VALUE;
         }
         var held = EnumSet.noneOf(TrafficClass.class);
@@ -151,11 +199,16 @@ final class Pump implements Runnable {
         }
         OptionalInt next = scheduler.next(held);
         if (next.isEmpty()) {
+            heldBack = !held.isEmpty() && scheduler.canSend();
             return waitNanos;
         }
         for (Outgoing stream : streams) {
             if (stream.id == next.getAsInt()) {
-                send(stream);
+                if (stream.rest == null) {
+                    send(stream);
+                } else {
+                    sendPart(stream);
+                }
                 break;
             }
         }
@@ -175,7 +228,7 @@ final class Pump implements Runnable {
                 scheduler.credit(stream.id, stream.creditInbox.getAndSet(0));
                 stream.creditBytes = scheduler.creditBytes(stream.id);
             }
-            if (all || stream.woken) {
+            if ((all || stream.woken) && !stream.ending) {
                 stream.woken = false;
                 scheduler.ready(stream.id, true, stream.trafficClass());
             }
@@ -183,7 +236,6 @@ final class Pump implements Runnable {
     }
 
     private void send(Outgoing stream) {
-        TrafficClass trafficClass = stream.trafficClass();
         var frames = new ArrayList<Frame>();
         boolean drained = stream.source.fill(frames, BATCH_BYTES);
         if (!frames.isEmpty()) {
@@ -196,19 +248,61 @@ final class Pump implements Runnable {
                 packet.release();
                 return;
             }
-            int wireBytes = packet.readableBytes();
-            scheduler.sent(stream.id, rawBytes);
+            scheduler.took(stream.id, rawBytes);
             stream.creditBytes = scheduler.creditBytes(stream.id);
-            stream.sent = stream.sent.plus(rawBytes, wireBytes);
-            sent = sent.plus(rawBytes, wireBytes);
-            synchronized (limiter) {
-                limiter.spend(
-                        wireBytes + (long) TLS_RECORD_BYTES * (1 + (wireBytes >> 14)),
-                        trafficClass);
-            }
-            channel.writeAndFlush(packet);
+            stream.sent = stream.sent.plusPacket(rawBytes);
+            sent = sent.plusPacket(rawBytes);
+            stream.rawPerWire = (double) rawBytes / packet.readableBytes();
+            dataSent |= stream.id != 0;
+            stream.rest = packet;
+            sendPart(stream);
         }
-        scheduler.ready(stream.id, !drained, stream.trafficClass());
+        if (!stream.ending) {
+            scheduler.ready(stream.id, !drained, stream.trafficClass());
+        }
+    }
+
+    /// Sends the next part of a packet, or all of a short one.
+    private void sendPart(Outgoing stream) {
+        ByteBuf rest = stream.rest;
+        TrafficClass trafficClass = stream.trafficClass();
+        int left = rest.readableBytes();
+        int part;
+        synchronized (limiter) {
+            part = limiter.partBytes(trafficClass) - PacketCodec.HEADER_BYTES;
+        }
+        int wireBytes;
+        if (!stream.inParts && left <= part) {
+            wireBytes = left;
+            stream.rest = null;
+            channel.writeAndFlush(rest);
+        } else {
+            int bytes = Math.min(part, left);
+            ByteBuf header = channel.alloc().directBuffer(PacketCodec.HEADER_BYTES);
+            ByteBuffer out = header.nioBuffer(0, PacketCodec.HEADER_BYTES);
+            PacketCodec.writePartHeader(stream.id, bytes, left, out);
+            header.writerIndex(PacketCodec.HEADER_BYTES);
+            wireBytes = PacketCodec.HEADER_BYTES + bytes;
+            channel.write(header);
+            if (bytes < left) {
+                channel.writeAndFlush(rest.readRetainedSlice(bytes));
+            } else {
+                stream.rest = null;
+                channel.writeAndFlush(rest);
+            }
+        }
+        stream.inParts = stream.rest != null;
+        scheduler.open(stream.id, stream.inParts);
+        scheduler.sent(stream.id, (long) (wireBytes * stream.rawPerWire));
+        stream.sent = stream.sent.plusWire(wireBytes);
+        sent = sent.plusWire(wireBytes);
+        synchronized (limiter) {
+            limiter.spend(
+                    wireBytes + (long) TLS_RECORD_BYTES * (1 + (wireBytes >> 14)), trafficClass);
+        }
+        if (stream.rest == null && stream.ending) {
+            forget(stream);
+        }
     }
 
     /// One packet in a buffer that the channel releases.
@@ -224,15 +318,23 @@ final class Pump implements Runnable {
             }
             int rawCrc = PacketCodec.crc(bytes, header, rawBytes);
             if (stream.compressor.wanted()) {
-                int room = header + Compressor.bound(rawBytes);
+                int bound = Compressor.bound(rawBytes);
+                int room = header + bound + PacketCodec.paddingBound(bound);
                 packed = channel.alloc().directBuffer(room, room);
                 ByteBuffer out = packed.nioBuffer(0, room).position(header);
-                Encoding how = stream.compressor.compress(bytes.flip().position(header), out);
+                long since = clock.nanoTime();
+                Encoding how =
+                        stream.compressor.compress(bytes.flip().position(header), out, level.get());
+                level.compressed(clock.nanoTime() - since);
                 if (how != Encoding.RAW) {
-                    int wireBytes = out.position() - header;
+                    int zipBytes = out.position() - header;
+                    int padding = PacketCodec.paddingFor(zipBytes);
+                    int wireBytes = zipBytes + padding;
                     out.rewind();
                     PacketCodec.writeHeader(
-                            new Packet.Header(how, stream.id, wireBytes, rawBytes, rawCrc), out);
+                            new Packet.Header(how, stream.id, wireBytes, padding, rawBytes, rawCrc),
+                            out);
+                    packed.setZero(header + zipBytes, padding);
                     packed.writerIndex(header + wireBytes);
                     ByteBuf result = packed;
                     packed = null;

@@ -1,5 +1,6 @@
 package holdfast.tunnel.link;
 
+import holdfast.tunnel.wire.PacketCodec;
 import holdfast.tunnel.wire.TrafficClass;
 
 /// How fast the endpoint may send, counted after compression. It is asked and told under one lock
@@ -23,4 +24,12 @@ public interface WireLimiter {
     /// A packet of that size is sent now; its header is counted, TLS' own few bytes are added by
     /// the link.
     void spend(long wireBytes, TrafficClass trafficClass);
+
+    /// How much of a longer packet goes at once: what the line carries in a moment, so that what is
+    /// more urgent waits for no longer.
+    ///
+    /// @return at most [PacketCodec#MAX_PART_BYTES], its header included
+    default int partBytes(TrafficClass trafficClass) {
+        return PacketCodec.MAX_PART_BYTES;
+    }
 }

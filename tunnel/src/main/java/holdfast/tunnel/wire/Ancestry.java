@@ -49,6 +49,11 @@ public record Ancestry(List<Entry> entries) {
         return entries.isEmpty() ? 0 : entries.getLast().generation();
     }
 
+    /// Whether there were older generations than the list has.
+    public boolean hasForgotten() {
+        return !entries.isEmpty() && !entries.getFirst().parent().isNone();
+    }
+
     public Optional<Entry> find(long generation) {
         return entries.stream().filter(e -> e.generation() == generation).findFirst();
     }

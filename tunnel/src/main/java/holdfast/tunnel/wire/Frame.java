@@ -64,19 +64,13 @@ public sealed interface Frame {
     /// Asks the peer to keep a copy of a resource. `settings` is the text of its settings file.
     ///
     /// @param dryRun only say what would be used and what it holds
-    /// @param confirm what the operator typed where something would be overwritten, else empty
-    record Offer(
-            UUID resource,
-            String name,
-            long sizeBytes,
-            String settings,
-            boolean dryRun,
-            String confirm)
+    record Offer(UUID resource, String name, long sizeBytes, String settings, boolean dryRun)
             implements OfResource {}
 
     /// @param disk what the peer uses for the copy
-    /// @param holds what that holds now and would be overwritten; empty for nothing
-    /// @param reason why it was not accepted, else empty
+    /// @param holds what that holds now and is overwritten; empty for nothing
+    /// @param reason why it was not accepted, else empty; where it holds something, the command
+    ///   that an operator of the peer permits it with
     record OfferReply(UUID resource, boolean accepted, String disk, String holds, String reason)
             implements OfResource {}
 
@@ -87,7 +81,8 @@ public sealed interface Frame {
     // ---- resources: handshake and answers -------------------------------------------------------
 
     /// What a side knows of its copy; both send it once a session and again whenever role or disk
-    /// state changes.
+    /// state changes. A backup that an operator connects again sends it as well: a primary that
+    /// stands still then greets anew.
     ///
     /// @param role 1 primary, 2 secondary
     /// @param diskState ordinal of replicator.state.DiskState
@@ -130,10 +125,15 @@ public sealed interface Frame {
     record Ack(UUID resource, long session, Position stored, Position committed, long synced)
             implements OfResource {}
 
-    /// Answer to [EpochBegin]: room is reserved for `grantedBlocks`, or `missingBytes` more are
-    /// needed first (R17).
+    /// Answer to [EpochBegin]: room is reserved for `grantedBlocks` and `grantedZeroRanges`, as
+    /// they were asked for, or `missingBytes` more are needed first (R17).
     record EpochReply(
-            UUID resource, long session, long epoch, long grantedBlocks, long missingBytes)
+            UUID resource,
+            long session,
+            long epoch,
+            long grantedBlocks,
+            long grantedZeroRanges,
+            long missingBytes)
             implements OfResource {}
 
     /// Answer to [Compare]: empty `blockDigests` when the whole range is equal, else 32 bytes for
@@ -141,6 +141,10 @@ public sealed interface Frame {
     record CompareReply(
             UUID resource, long session, long offsetBytes, int lengthBytes, byte[] blockDigests)
             implements OfResource {}
+
+    /// What an operator at the sender must see to before its copy can go on, in words for the
+    /// peer's status; empty when it is over. Nothing is decided by it.
+    record Trouble(UUID resource, String text) implements OfResource {}
 
     // ---- data stream ----------------------------------------------------------------------------
 
@@ -163,9 +167,12 @@ public sealed interface Frame {
     /// (R26).
     record Heartbeat(Position position, long wallMillis) implements Data {}
 
-    /// Asks for room for `blocks` blocks of an epoch; nothing is frozen yet. Asking again replaces
-    /// the request.
-    record EpochBegin(long epoch, long blocks) implements Data {}
+    /// Asks for room for what is still to come of an epoch: nothing of that is frozen yet. Asking
+    /// again replaces the request.
+    ///
+    /// @param blocks blocks that may carry data
+    /// @param zeroRanges ranges that are known to read zero; each takes one [EpochZero]
+    record EpochBegin(long epoch, long blocks, long zeroRanges) implements Data {}
 
     /// Blocks as of the epoch's position; offset and length are whole 4 KiB blocks (the device's
     /// last one may be short).
@@ -234,5 +241,6 @@ public sealed interface Frame {
                     EpochCommit.class,
                     SyncBlocks.class,
                     SyncZero.class,
-                    Compare.class);
+                    Compare.class,
+                    Trouble.class);
 }

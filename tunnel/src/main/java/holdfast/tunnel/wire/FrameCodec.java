@@ -25,6 +25,7 @@ import holdfast.tunnel.wire.Frame.ResourceHello;
 import holdfast.tunnel.wire.Frame.StreamStart;
 import holdfast.tunnel.wire.Frame.SyncBlocks;
 import holdfast.tunnel.wire.Frame.SyncZero;
+import holdfast.tunnel.wire.Frame.Trouble;
 import holdfast.tunnel.wire.Frame.Welcome;
 import holdfast.tunnel.wire.Frame.Withdraw;
 import holdfast.tunnel.wire.Frame.Write;
@@ -102,6 +103,7 @@ public final class FrameCodec {
             case SyncBlocks _ -> 25;
             case SyncZero _ -> 26;
             case Compare _ -> 27;
+            case Trouble _ -> 28;
         };
     }
 
@@ -116,8 +118,7 @@ public final class FrameCodec {
                     case Goodbye f -> text(f.reason());
                     case Join f -> 4 + f.secret().length + 16 + text(f.nodeName());
                     case Joined f -> 1 + 16 + text(f.nodeName()) + text(f.reason());
-                    case Offer f ->
-                            16 + text(f.name()) + 8 + text(f.settings()) + 1 + text(f.confirm());
+                    case Offer f -> 16 + text(f.name()) + 8 + text(f.settings()) + 1;
                     case OfferReply f ->
                             16 + 1 + text(f.disk()) + text(f.holds()) + text(f.reason());
                     case Withdraw _ -> 16 + 1;
@@ -135,12 +136,12 @@ public final class FrameCodec {
                     case StreamStart _ -> 16 + 8 + 4 + Position.BYTES;
                     case Refused f -> 16 + text(f.reason());
                     case Ack _ -> 16 + 8 + 2 * Position.BYTES + 8;
-                    case EpochReply _ -> 16 + 8 + 8 + 8 + 8;
+                    case EpochReply _ -> 16 + 8 + 8 + 8 + 8 + 8;
                     case CompareReply f -> 16 + 8 + 8 + 4 + 4 + f.blockDigests().length;
                     case Write f -> 4 + Position.BYTES + 8 + 8 + f.data().remaining();
                     case Zero _ -> 4 + Position.BYTES + 8 + 8 + 8 + 1;
                     case Heartbeat _ -> Position.BYTES + 8;
-                    case EpochBegin _ -> 8 + 8;
+                    case EpochBegin _ -> 8 + 8 + 8;
                     case EpochBlocks f -> 4 + 8 + 8 + f.data().remaining();
                     case EpochZero _ -> 4 + 8 + 8 + 8;
                     case EpochCommit f ->
@@ -148,6 +149,7 @@ public final class FrameCodec {
                     case SyncBlocks f -> 4 + 8 + 8 + f.data().remaining();
                     case SyncZero _ -> 4 + 8 + 8 + 8;
                     case Compare _ -> 4 + 8 + 4 + DIGEST_BYTES;
+                    case Trouble f -> 16 + text(f.text());
                 };
     }
 
@@ -195,7 +197,6 @@ public final class FrameCodec {
                 out.putLong(f.sizeBytes());
                 put(out, f.settings(), MAX_SETTINGS_BYTES);
                 put(out, f.dryRun());
-                put(out, f.confirm(), MAX_REASON_BYTES);
             }
             case OfferReply f -> {
                 put(out, f.resource());
@@ -228,6 +229,10 @@ public final class FrameCodec {
                 put(out, f.resource());
                 put(out, f.reason(), MAX_REASON_BYTES);
             }
+            case Trouble f -> {
+                put(out, f.resource());
+                put(out, f.text(), MAX_REASON_BYTES);
+            }
             case Ack f -> {
                 put(out, f.resource());
                 out.putLong(f.session());
@@ -240,6 +245,7 @@ public final class FrameCodec {
                 out.putLong(f.session())
                         .putLong(f.epoch())
                         .putLong(f.grantedBlocks())
+                        .putLong(f.grantedZeroRanges())
                         .putLong(f.missingBytes());
             }
             case CompareReply f -> {
@@ -263,7 +269,7 @@ public final class FrameCodec {
                 f.position().write(out);
                 out.putLong(f.wallMillis());
             }
-            case EpochBegin f -> out.putLong(f.epoch()).putLong(f.blocks());
+            case EpochBegin f -> out.putLong(f.epoch()).putLong(f.blocks()).putLong(f.zeroRanges());
             case EpochBlocks f -> {
                 out.putInt(f.volume()).putLong(f.epoch()).putLong(f.offsetBytes());
                 putData(out, f.data());
@@ -364,8 +370,7 @@ public final class FrameCodec {
                                 text(MAX_NAME_BYTES),
                                 count("size"),
                                 text(MAX_SETTINGS_BYTES),
-                                flag(),
-                                text(MAX_REASON_BYTES));
+                                flag());
                 case 10 ->
                         new OfferReply(
                                 uuid(),
@@ -392,7 +397,12 @@ public final class FrameCodec {
                 case 15 -> new Ack(uuid(), int64(), position(), position(), count("synced"));
                 case 16 ->
                         new EpochReply(
-                                uuid(), int64(), int64(), count("granted"), count("missing"));
+                                uuid(),
+                                int64(),
+                                int64(),
+                                count("granted"),
+                                count("granted zero ranges"),
+                                count("missing"));
                 case 17 -> compareReply();
                 case 18 -> {
                     int volume = volume();
@@ -410,7 +420,7 @@ public final class FrameCodec {
                             volume, position, wallMillis, offsetBytes, length(offsetBytes), flag());
                 }
                 case 20 -> new Heartbeat(position(), int64());
-                case 21 -> new EpochBegin(int64(), count("blocks"));
+                case 21 -> new EpochBegin(int64(), count("blocks"), count("zero ranges"));
                 case 22 -> new EpochBlocks(volume(), int64(), offset(in.remaining() - 8), data());
                 case 23 -> {
                     int volume = volume();
@@ -436,6 +446,7 @@ public final class FrameCodec {
                     yield new SyncZero(volume, sequence, offsetBytes, length(offsetBytes));
                 }
                 case 27 -> compare();
+                case 28 -> new Trouble(uuid(), text(MAX_REASON_BYTES));
                 default -> throw new ProtocolException("unknown frame type " + type);
             };
         }

@@ -1,8 +1,16 @@
 package holdfast.tunnel.wire;
 
+import static holdfast.tunnel.wire.FrameCodec.require;
+
+import holdfast.tunnel.wire.Packet.Encoding;
+
 import java.nio.ByteBuffer;
+import java.util.HashMap;
+import java.util.Map;
 
 /// Puts packets together from the bytes of a connection, however these are cut into pieces.
+///
+/// Packets may come in parts, those of several streams in turn.
 ///
 /// The header is collected and proven first; only then is memory for the payload taken, at most
 /// [PacketCodec#MAX_PAYLOAD_BYTES]. After a [ProtocolException] the assembler is of no further use.
@@ -17,6 +25,9 @@ public final class PacketAssembler {
     private int maxPayloadBytes = PacketCodec.MAX_PAYLOAD_BYTES;
     private Packet.Header current;
     private ByteBuffer payload;
+
+    /// What has come of packets that go in parts, by their streams.
+    private final Map<Integer, ByteBuffer> open = new HashMap<>();
 
     public PacketAssembler(Sink sink) {
         this.sink = sink;
@@ -34,7 +45,7 @@ public final class PacketAssembler {
                 move(chunk, header);
                 if (!header.hasRemaining()) {
                     current = PacketCodec.readHeader(header.flip());
-                    FrameCodec.require(
+                    require(
                             Math.max(current.payloadBytes(), current.rawBytes()) <= maxPayloadBytes,
                             "packet of %d bytes where at most %d may be",
                             current.payloadBytes(),
@@ -45,11 +56,16 @@ public final class PacketAssembler {
                 int at = payload.position();
                 move(chunk, payload);
                 if (!payload.hasRemaining()) {
-                    var whole = new Packet(current, payload.flip());
+                    Packet.Header done = current;
+                    ByteBuffer bytes = payload.flip();
                     current = null;
                     payload = null;
                     header.clear();
-                    sink.packet(whole);
+                    if (done.encoding() == Encoding.PART) {
+                        part(done, bytes);
+                    } else {
+                        sink.packet(new Packet(done, PacketCodec.withoutPadding(done, bytes)));
+                    }
                 } else if (Mutants.M19) {
                     payload.position(at);
                 }
@@ -57,7 +73,36 @@ public final class PacketAssembler {
         }
     }
 
-    /// Whether the bytes so far end between two packets: a connection that ends elsewhere was cut.
+    /// Memory for the whole packet is taken with its first part, for at most [PacketCodec#MAX_OPEN]
+    /// at once.
+    private void part(Packet.Header part, ByteBuffer bytes) throws ProtocolException {
+        ByteBuffer whole = open.get(part.stream());
+        if (whole == null) {
+            require(open.size() < PacketCodec.MAX_OPEN, "%d packets in parts", open.size() + 1);
+            whole = ByteBuffer.allocate(part.rawBytes());
+            open.put(part.stream(), whole);
+        }
+        require(
+                whole.remaining() == part.rawBytes(),
+                "part where %d bytes are left, not %d",
+                whole.remaining(),
+                part.rawBytes());
+        whole.put(bytes);
+        if (whole.hasRemaining()) {
+            return;
+        }
+        open.remove(part.stream());
+        Packet.Header inner = PacketCodec.readHeader(whole.flip());
+        require(
+                inner.stream() == part.stream()
+                        && inner.encoding() != Encoding.PART
+                        && inner.payloadBytes() == whole.remaining(),
+                "parts that make no packet");
+        sink.packet(new Packet(inner, PacketCodec.withoutPadding(inner, whole.slice())));
+    }
+
+    /// Whether the bytes so far end between two packets or parts: a connection that ends elsewhere
+    /// was cut.
     public boolean isBetweenPackets() {
         return current == null && header.position() == 0;
     }

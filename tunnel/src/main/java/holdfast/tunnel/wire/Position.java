@@ -18,9 +18,14 @@ public record Position(long generation, long number) {
     public static final int BYTES = 16;
 
     public Position {
-        if (number < 0 || (generation == 0 && number != 0)) {
+        if (!isValid(generation, number)) {
             throw new IllegalArgumentException("position " + generation + "/" + number);
         }
+    }
+
+    /// Whether these two make a position: what a disk or a peer says need not.
+    public static boolean isValid(long generation, long number) {
+        return number >= 0 && (generation != 0 || number == 0);
     }
 
     public boolean isNone() {

@@ -35,12 +35,16 @@ public final class StreamScheduler {
     /// For each class, the clock of the stream it served last, as it was before.
     private final long[] clocks = new long[CLASSES.length];
 
+    /// Streams with a packet of which a part is still to be sent.
+    private int openCount;
+
     private static final class Stream {
         final int id;
         final int weight;
         TrafficClass trafficClass;
         boolean ready;
         boolean credited;
+        boolean open;
         long creditBytes;
         long clock;
 
@@ -51,7 +55,7 @@ public final class StreamScheduler {
         }
 
         boolean canSend() {
-            return ready && (!credited || creditBytes > 0);
+            return open || ready && (!credited || creditBytes > 0);
         }
     }
 
@@ -68,7 +72,18 @@ public final class StreamScheduler {
     }
 
     public void remove(int stream) {
+        open(stream, false);
         streams.remove(stream);
+    }
+
+    /// Whether a part of the stream's last packet is still to be sent, for which it needs no more
+    /// credit.
+    public void open(int stream, boolean open) {
+        Stream s = streams.get(stream);
+        if (s != null && s.open != open) {
+            s.open = open;
+            openCount += open ? 1 : -1;
+        }
     }
 
     public boolean contains(int stream) {
@@ -105,6 +120,22 @@ public final class StreamScheduler {
         return s == null ? 0 : s.creditBytes;
     }
 
+    /// Whether any stream could send, if its class may.
+    public boolean canSend() {
+        return streams.values().stream().anyMatch(Stream::canSend);
+    }
+
+    /// So many packets may be in parts already when a stream of the class begins another. The
+    /// packets of a class whose rate holds it back stay so for as long as that takes: they leave
+    /// room for live writes, and these for control, or the peer would take the link for dead.
+    private static int openMax(TrafficClass trafficClass) {
+        return switch (trafficClass) {
+            case CONTROL -> PacketCodec.MAX_OPEN;
+            case LIVE -> PacketCodec.MAX_OPEN - 1;
+            case CATCH_UP, FIRST_SYNC, VERIFY -> PacketCodec.MAX_OPEN / 2;
+        };
+    }
+
     /// The stream whose turn it is, empty when none can send.
     ///
     /// @param held classes that may not send now, whatever their streams have
@@ -114,6 +145,7 @@ public final class StreamScheduler {
             int c = s.trafficClass.ordinal();
             // Ascending ids, so that of two equal clocks the lower id wins.
             if (s.canSend()
+                    && (s.open || openCount < openMax(s.trafficClass))
                     && !held.contains(s.trafficClass)
                     && (best[c] == null || s.clock < best[c].clock)) {
                 best[c] = s;
@@ -137,22 +169,29 @@ public final class StreamScheduler {
         return OptionalInt.of(yields ? owed.id : urgent.id);
     }
 
-    /// The stream has sent this much, raw: its credit and its turn are used up by it.
-    public void sent(int stream, long rawBytes) {
+    /// The stream has made a packet of this much, raw, which uses up its credit.
+    public void took(int stream, long rawBytes) {
+        Stream s = streams.get(stream);
+        if (s != null && s.credited) {
+            s.creditBytes -= rawBytes;
+        }
+    }
+
+    /// The stream has sent this much, which uses up its turn.
+    public void sent(int stream, long bytes) {
         Stream s = streams.get(stream);
         if (s == null) {
             return;
         }
-        s.creditBytes -= s.credited ? rawBytes : 0;
         int sender = s.trafficClass.ordinal();
         clocks[sender] = Math.max(clocks[sender], s.clock);
-        s.clock += rawBytes / s.weight;
-        owedBytes[sender] = Math.max(0, owedBytes[sender] - rawBytes);
+        s.clock += bytes / s.weight;
+        owedBytes[sender] = Math.max(0, owedBytes[sender] - bytes);
         if (s.trafficClass == TrafficClass.CONTROL) {
             return;
         }
         for (int c = sender + 1; c < CLASSES.length; c++) {
-            owedBytes[c] += rawBytes / SHARE;
+            owedBytes[c] += bytes / SHARE;
         }
     }
 }

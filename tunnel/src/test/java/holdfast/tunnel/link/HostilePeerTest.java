@@ -359,7 +359,11 @@ class HostilePeerTest {
                         client.write(
                                 packet(
                                         new Packet.Header(
-                                                Encoding.ZSTD_STREAM, 1, skippable.length, 10, 0),
+                                                Encoding.ZSTD_STREAM_START,
+                                                1,
+                                                skippable.length,
+                                                10,
+                                                0),
                                         skippable)));
         refused(
                 "ends in the wrong place",
@@ -367,7 +371,11 @@ class HostilePeerTest {
                         client.write(
                                 packet(
                                         new Packet.Header(
-                                                Encoding.ZSTD_STREAM, 1, zip.length, 1000, crc),
+                                                Encoding.ZSTD_STREAM_START,
+                                                1,
+                                                zip.length,
+                                                1000,
+                                                crc),
                                         zip)));
     }
 
@@ -390,7 +398,11 @@ class HostilePeerTest {
                         client.write(
                                 packet(
                                         new Packet.Header(
-                                                Encoding.ZSTD_STREAM, 1, length, 1000, crc(raw)),
+                                                Encoding.ZSTD_STREAM_START,
+                                                1,
+                                                length,
+                                                1000,
+                                                crc(raw)),
                                         exact)));
     }
 

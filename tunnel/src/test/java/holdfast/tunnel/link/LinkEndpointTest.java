@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.tunnel.link.Counters.Event;
 import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.TrafficClass;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -15,6 +16,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.UUID;
+import java.util.concurrent.atomic.AtomicReference;
 
 class LinkEndpointTest {
     private final TestNode a = new TestNode("a");
@@ -68,6 +70,45 @@ class LinkEndpointTest {
             assertEquals("test", b.awaitDisconnected());
         }
         a.awaitConnected();
+    }
+
+    /// Doubled after each of them the last wait alone would take more than the patience of a test.
+    @Test
+    void shortSessionsThatCarryDataDoNotMakeTheWaitsLonger() throws Exception {
+        try (var dialler =
+                new TestNode(
+                        "d",
+                        Identity.generate(),
+                        builder ->
+                                builder.settings(
+                                        LinkSettings.DEFAULT.withBackoff(
+                                                Duration.ofMillis(10), Duration.ofMinutes(10))))) {
+            TestNode.pair(dialler, b);
+            dialler.endpoint.dial(b.listen());
+            for (int i = 0; i < 14; i++) {
+                LinkSession atDialler = dialler.awaitConnected();
+                LinkSession atB = b.awaitConnected();
+                var once = new AtomicReference<Frame>(new Frame.EpochBegin(1, 1, 0));
+                atDialler.addStream(
+                        1,
+                        new StreamSource() {
+                            @Override
+                            public Frame next(int budgetBytes) {
+                                return once.getAndSet(null);
+                            }
+
+                            @Override
+                            public TrafficClass trafficClass() {
+                                return TrafficClass.LIVE;
+                            }
+                        });
+                atB.grant(1, 1 << 20);
+                b.awaitReceived();
+                atB.close("test");
+                dialler.awaitDisconnected();
+                b.awaitDisconnected();
+            }
+        }
     }
 
     @Test

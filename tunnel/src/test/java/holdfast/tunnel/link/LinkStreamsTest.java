@@ -274,10 +274,11 @@ class LinkStreamsTest {
             source.endless = random(4096);
             out.addStream(1, source, Compression.OFF, 1);
             in.grant(1, MUCH);
-            TestNode.await(() -> bytes.get() >= 1 << 20, "the first MiB");
-            assertTrue(spent.get() < (1 << 20) + (256 << 10), "spent " + spent);
+            // A packet of which parts are held back has not come.
+            TestNode.await(() -> bytes.get() >= 3 << 18, "most of the first MiB");
+            assertTrue(spent.get() < (1 << 20) + (300 << 10), "spent " + spent);
             open.set(2 << 20);
-            TestNode.await(() -> bytes.get() >= 2 << 20, "the second MiB");
+            TestNode.await(() -> bytes.get() >= 7 << 18, "most of the second MiB");
             assertTrue(out.stats().sent().wireBytes() <= spent.get());
         }
     }

@@ -181,8 +181,7 @@ class FrameCodecTest {
                         "n",
                         1,
                         "x".repeat(FrameCodec.MAX_SETTINGS_BYTES),
-                        false,
-                        "");
+                        false);
         assertSame(offer, FrameCodec.decode(Samples.encoded(offer)));
     }
 

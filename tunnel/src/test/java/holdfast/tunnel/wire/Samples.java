@@ -38,8 +38,7 @@ final class Samples {
                     new Frame.Goodbye("the daemon stops"),
                     new Frame.Join(bytes(32, 3), NODE, "backup"),
                     new Frame.Joined(true, NODE, "server", ""),
-                    new Frame.Offer(
-                            RESOURCE, "home", 1L << 40, "protocol = \"A\"\n", true, "backup/home"),
+                    new Frame.Offer(RESOURCE, "home", 1L << 40, "protocol = \"A\"\n", true),
                     new Frame.OfferReply(
                             RESOURCE,
                             false,
@@ -53,19 +52,20 @@ final class Samples {
                     new Frame.StreamStart(RESOURCE, 99, 3, STORED),
                     new Frame.Refused(RESOURCE, "unrelated data"),
                     new Frame.Ack(RESOURCE, 99, STORED, COMMITTED, 55),
-                    new Frame.EpochReply(RESOURCE, 99, 12, 4096, 0),
+                    new Frame.EpochReply(RESOURCE, 99, 12, 4096, 17, 0),
                     new Frame.CompareReply(RESOURCE, 99, 8192, 8000, bytes(64, 4)),
                     new Frame.Write(1, STORED, 1_795_200_000_003L, 4096, data(512)),
                     new Frame.Zero(0, STORED, 1_795_200_000_004L, 4096, 1L << 30, true),
                     new Frame.Heartbeat(STORED, 1_795_200_000_005L),
-                    new Frame.EpochBegin(12, 4096),
+                    new Frame.EpochBegin(12, 4096, 17),
                     new Frame.EpochBlocks(0, 12, 1 << 20, data(4096)),
                     new Frame.EpochZero(0, 12, 1 << 21, 1 << 20),
                     new Frame.EpochCommit(
                             12, STORED, 1_795_200_000_006L, 4096, bytes(32, 5), ANCESTRY),
                     new Frame.SyncBlocks(0, 1, 0, data(4096)),
                     new Frame.SyncZero(0, 2, 4096, 1 << 30),
-                    new Frame.Compare(0, 1 << 22, 1 << 20, bytes(32, 6)));
+                    new Frame.Compare(0, 1 << 22, 1 << 20, bytes(32, 6)),
+                    new Frame.Trouble(RESOURCE, "no space left"));
 
     private Samples() {}
 

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import org.junit.jupiter.api.Test;
 
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
@@ -28,6 +29,68 @@ class StreamSchedulerTest {
         assertEquals(OptionalInt.of(1), scheduler.next(Set.of()));
         scheduler.ready(1, false, TrafficClass.VERIFY);
         assertEquals(OptionalInt.empty(), scheduler.next(Set.of()));
+    }
+
+    @Test
+    void anUrgentStreamGoesBetweenThePartsOfAnother() {
+        add(1, TrafficClass.FIRST_SYNC, 1);
+        scheduler.took(1, 1L << 60);
+        scheduler.ready(1, false, TrafficClass.FIRST_SYNC);
+        assertEquals(OptionalInt.empty(), scheduler.next(Set.of()));
+        scheduler.open(1, true);
+        assertEquals(OptionalInt.of(1), scheduler.next(Set.of()), "a rest needs no credit");
+        add(2, TrafficClass.LIVE, 1);
+        assertEquals(OptionalInt.of(2), scheduler.next(Set.of()));
+        scheduler.ready(2, false, TrafficClass.LIVE);
+        assertEquals(OptionalInt.of(1), scheduler.next(Set.of()));
+        scheduler.open(1, false);
+        assertEquals(OptionalInt.empty(), scheduler.next(Set.of()));
+    }
+
+    @Test
+    void noMoreStreamsThanTheReceiverTakesHaveAPacketInParts() {
+        for (int s = 1; s < PacketCodec.MAX_OPEN; s++) {
+            add(s, TrafficClass.LIVE, 1);
+            scheduler.open(s, true);
+        }
+        add(100, TrafficClass.LIVE, 1);
+        add(50, TrafficClass.CONTROL, 1);
+        Set<Integer> seen = new HashSet<>();
+        for (int i = 0; i < 1000; i++) {
+            int next = scheduler.next(Set.of(TrafficClass.CONTROL)).getAsInt();
+            scheduler.sent(next, BATCH);
+            seen.add(next);
+        }
+        assertEquals(PacketCodec.MAX_OPEN - 1, seen.size(), seen.toString());
+        scheduler.open(1, false);
+        assertEquals(OptionalInt.of(100), scheduler.next(Set.of(TrafficClass.CONTROL)));
+        assertEquals(OptionalInt.of(50), scheduler.next(Set.of()));
+    }
+
+    /// A calendar may hold catching up back for hours.
+    @Test
+    void packetsThatAreHeldBackInPartsKeepNeitherControlNorLiveWrites() {
+        int begun = 0;
+        for (int s = 1; s <= 40; s++) {
+            add(s, TrafficClass.CATCH_UP, 1);
+        }
+        for (OptionalInt next = scheduler.next(Set.of());
+                next.isPresent() && begun < 40;
+                next = scheduler.next(Set.of())) {
+            scheduler.open(next.getAsInt(), true);
+            scheduler.sent(next.getAsInt(), BATCH);
+            begun++;
+        }
+        add(100, TrafficClass.LIVE, 1);
+        assertEquals(OptionalInt.of(100), scheduler.next(Set.of(TrafficClass.CATCH_UP)));
+        for (int s = 101; s < 140; s++) {
+            add(s, TrafficClass.LIVE, 1);
+            OptionalInt next = scheduler.next(Set.of(TrafficClass.CATCH_UP));
+            scheduler.open(next.getAsInt(), true);
+            scheduler.sent(next.getAsInt(), BATCH);
+        }
+        add(50, TrafficClass.CONTROL, 1);
+        assertEquals(OptionalInt.of(50), scheduler.next(Set.of(TrafficClass.CATCH_UP)));
     }
 
     @Test
@@ -124,6 +187,7 @@ class StreamSchedulerTest {
         add(1, TrafficClass.LIVE, 1);
         scheduler.remove(1);
         scheduler.credit(1, 10);
+        scheduler.took(1, 10);
         scheduler.sent(1, 10);
         assertEquals(OptionalInt.empty(), scheduler.next(Set.of()));
     }
@@ -136,6 +200,7 @@ class StreamSchedulerTest {
 
     private int step() {
         int next = scheduler.next(Set.of()).orElseThrow();
+        scheduler.took(next, BATCH);
         scheduler.sent(next, BATCH);
         return next;
     }

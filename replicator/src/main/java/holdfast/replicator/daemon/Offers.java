@@ -1,0 +1,317 @@
+package holdfast.replicator.daemon;
+
+import holdfast.replicator.config.ConfigException;
+import holdfast.replicator.config.NodeSettings;
+import holdfast.replicator.config.ResourceSettings;
+import holdfast.replicator.config.Settings;
+import holdfast.replicator.config.Size;
+import holdfast.replicator.device.AtomicFile;
+import holdfast.replicator.device.FileBlockDevice;
+import holdfast.replicator.device.JournalFiles;
+import holdfast.replicator.device.Signature;
+import holdfast.replicator.state.Role;
+import holdfast.replicator.status.Words;
+import holdfast.tunnel.wire.Frame;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.util.Collection;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Supplier;
+import java.util.stream.Collectors;
+
+/// A peer wants its copy of a resource here: what of this host it may have, and the making of the
+/// copy. It takes only what is new or empty; anything else an operator of this host has to permit
+/// ([Permits]), since the peer may have gone bad.
+///
+/// Its owner calls it from one thread at a time.
+final class Offers {
+    private static final SecureRandom RANDOM = new SecureRandom();
+
+    private final Shared shared;
+    private final Supplier<NodeSettings> node;
+    private final Path directory;
+    private final Permits permits;
+
+    /// @param directory of the resources in the state directory
+    Offers(Shared shared, Supplier<NodeSettings> node, Path directory, Permits permits) {
+        this.shared = shared;
+        this.node = node;
+        this.directory = directory;
+        this.permits = permits;
+    }
+
+    /// What comes of an offer.
+    ///
+    /// @param made the new copy, absent when nothing was made
+    record Outcome(Frame.OfferReply reply, Optional<LocalBackup> made) {}
+
+    /// Where the copy is to lie.
+    ///
+    /// @param isNew there is no such file yet, or it has no byte
+    /// @param reads zero, all of it: new, or a file of holes
+    private record Place(Path disk, boolean isNew, boolean blank, boolean ours, String holds) {
+        /// The same, with what else would be lost.
+        Place with(Optional<String> more) {
+            String all =
+                    more.map(each -> holds.isEmpty() ? each : holds + "; " + each).orElse(holds);
+            return new Place(disk, isNew, blank, ours, all);
+        }
+    }
+
+    /// An offer of a name that nothing here has.
+    ///
+    /// @param others the resources of this node, which take room as well
+    /// @param unopened those that could not be opened: their disks are not free either
+    /// @throws IOException if it is refused
+    Outcome accept(
+            String peer,
+            Frame.Offer offer,
+            Collection<LocalResource> others,
+            Collection<Unopened> unopened)
+            throws IOException, ConfigException {
+        String name = Settings.checkResourceName(offer.name());
+        if (offer.sizeBytes() <= 0 || offer.sizeBytes() > 1L << 50) {
+            throw new IOException("a device of " + offer.sizeBytes() + " bytes");
+        }
+        ResourceSettings settings = ResourceSettings.parse(offer.settings(), "offer of " + peer);
+        Path storage =
+                node.get()
+                        .storagePath()
+                        .orElseThrow(
+                                () ->
+                                        new IOException(
+                                                "no storage is set here; next, at "
+                                                        + shared.node()
+                                                        + ": holdfast storage DIR"));
+        Path disk =
+                settings.diskAt(shared.node()).orElse(storage.resolve(name + ".img")).normalize();
+        requireAllowed(name, disk, storage);
+        for (LocalResource each : others) {
+            requireOther(disk, each.name(), each.dir().facts());
+        }
+        for (Unopened each : unopened) {
+            if (each.facts().isPresent()) {
+                requireOther(disk, each.name(), each.facts().get());
+            }
+        }
+        Path oldJournal = storage.resolve(name + ".journal");
+        Place place = place(disk, storage, offer.sizeBytes()).with(JournalFiles.heldAt(oldJournal));
+        long journal = LocalBackup.wholeSegments(settings.journalSize().bytes());
+        requireRoom(storage, journal, place.isNew() ? offer.sizeBytes() : 0, others);
+        if (!place.holds().isEmpty()) {
+            var wanted =
+                    new Permits.Wanted(
+                            peer,
+                            offer.resource(),
+                            name,
+                            disk.toString(),
+                            offer.sizeBytes(),
+                            place.holds());
+            if (!permits.allows(wanted)) {
+                return new Outcome(
+                        new Frame.OfferReply(
+                                offer.resource(),
+                                false,
+                                disk.toString(),
+                                place.holds(),
+                                shared.command("permit " + name)),
+                        Optional.empty());
+            }
+        }
+        Frame.OfferReply yes =
+                new Frame.OfferReply(offer.resource(), true, disk.toString(), place.holds(), "");
+        if (offer.dryRun()) {
+            return new Outcome(yes, Optional.empty());
+        }
+        LocalBackup made = make(peer, offer, settings, place, oldJournal, journal);
+        permits.used(name);
+        return new Outcome(yes, Optional.of(made));
+    }
+
+    /// What is at a place now. A file without a byte of data is as good as none: it is what a crash
+    /// in the middle of [#make] leaves, and nothing is lost by it.
+    private static Place place(Path disk, Path storage, long sizeBytes) throws IOException {
+        boolean inStorage = storage.normalize().equals(disk.getParent());
+        if (!Files.exists(disk) || (Files.isRegularFile(disk) && Files.size(disk) == 0)) {
+            return new Place(disk, true, true, true, "");
+        }
+        boolean empty;
+        try (FileBlockDevice device = FileBlockDevice.openReadOnly(disk)) {
+            if (device.sizeBytes() < sizeBytes) {
+                throw new IOException(
+                        "%s is too small: it has %s, %s are needed"
+                                .formatted(
+                                        disk,
+                                        Words.bytes(device.sizeBytes()),
+                                        Words.bytes(sizeBytes)));
+            }
+            empty =
+                    Files.isRegularFile(disk)
+                            && device.sizeBytes() == sizeBytes
+                            && device.nextData(0) >= sizeBytes;
+        }
+        if (empty) {
+            return new Place(disk, false, true, inStorage, "");
+        }
+        Optional<String> holds = holds(disk);
+        return new Place(
+                disk,
+                false,
+                false,
+                false,
+                Files.isRegularFile(disk)
+                        ? holds.orElse("a file that was there already")
+                        : holds.orElse(""));
+    }
+
+    /// The disk of another resource is not free, whatever it holds itself: the newest data may be
+    /// in the journal alone. A lock keeps it only while the resource is open.
+    private static void requireOther(Path disk, String owner, ResourceDir.Facts facts)
+            throws IOException {
+        Path theirs = Path.of(facts.disk());
+        boolean same =
+                Files.exists(disk) && Files.exists(theirs)
+                        ? Files.isSameFile(disk, theirs)
+                        : disk.toAbsolutePath().equals(theirs);
+        if (same) {
+            throw new IOException("%s belongs to the resource %s".formatted(disk, owner));
+        }
+    }
+
+    /// What a device holds, in words; empty when it is blank.
+    static Optional<String> holds(Path disk) throws IOException {
+        return switch (Signature.probe(disk)) {
+            case Signature.Blank() -> Optional.empty();
+            case Signature.Unknown(long offset) ->
+                    Optional.of("data of an unknown kind, at byte " + offset);
+            case Signature.Known(List<Signature.Content> found) ->
+                    Optional.of(
+                            found.stream()
+                                    .map(Signature.Content::toString)
+                                    .collect(Collectors.joining("; ")));
+        };
+    }
+
+    /// A peer may name a block device, or a file directly in the storage directory. Any other file
+    /// is used only if the settings that a person wrote here name it too: a peer gone bad must not
+    /// choose where on this host something is written.
+    private void requireAllowed(String name, Path disk, Path storage)
+            throws IOException, ConfigException {
+        boolean isBlockDevice =
+                Files.exists(disk) && !Files.isRegularFile(disk) && !Files.isDirectory(disk);
+        if (isBlockDevice || storage.normalize().equals(disk.getParent())) {
+            return;
+        }
+        Path file = shared.settingsFile(name);
+        boolean isNamedHere =
+                Files.exists(file)
+                        && ResourceSettings.parse(Files.readString(file), file.toString())
+                                .diskAt(shared.node())
+                                .filter(each -> each.normalize().equals(disk))
+                                .isPresent();
+        if (!isNamedHere) {
+            throw new IOException(
+                    "%s is no device and lies outside the storage %s; to allow it, name it in %s at %s"
+                            .formatted(disk, storage, file, shared.node()));
+        }
+    }
+
+    private void requireRoom(
+            Path storage, long journal, long copy, Collection<LocalResource> others)
+            throws IOException {
+        long free = Files.getFileStore(storage).getUsableSpace();
+        if (free < journal) {
+            throw new IOException(
+                    "%s has %s free, the journal alone takes %s"
+                            .formatted(storage, Words.bytes(free), Words.bytes(journal)));
+        }
+        Optional<Size> max = node.get().storageMax();
+        if (max.isPresent()) {
+            long used = journal + copy;
+            for (LocalResource each : others) {
+                if (each instanceof LocalBackup backup) {
+                    used +=
+                            backup.journalBytes()
+                                    + (backup.dir().facts().ownDisk()
+                                            ? backup.dir().superblock().sizeBytes()
+                                            : 0);
+                }
+            }
+            if (used > max.get().bytes()) {
+                throw new IOException(
+                        "storage.max is %s, with this copy %s would be used"
+                                .formatted(max.get(), Words.bytes(used)));
+            }
+        }
+    }
+
+    /// Makes the copy, in this order. Nothing is written into what was there before the resource
+    /// exists, and the same `add` goes on after a crash:
+    ///
+    /// | a crash after          | leaves                                         | the next try                       |
+    /// |------------------------|------------------------------------------------|------------------------------------|
+    /// | the settings file      | it                                             | writes it again                    |
+    /// | the journal's deletion | that: it belonged to no resource, and records in it were permitted to go | deletes nothing |
+    /// | the image's creation   | a file without data, of 0 bytes or of its size | makes it anew, or takes it as new  |
+    /// | the journal's first segment | it, which belongs to no resource          | deletes it                         |
+    /// | parts of the directory | no `resource.json`: the start removes it       | makes it again                     |
+    /// | `resource.json`        | the resource, which a start opens              | finds it, without a point, and so is done |
+    private LocalBackup make(
+            String peer,
+            Frame.Offer offer,
+            ResourceSettings settings,
+            Place place,
+            Path journal,
+            long journalBytes)
+            throws IOException {
+        Path file = shared.settingsFile(offer.name());
+        Files.createDirectories(file.getParent());
+        AtomicFile.write(file, settings.render().getBytes(StandardCharsets.UTF_8));
+        ResourceDir.delete(journal);
+        if (place.isNew()) {
+            Files.deleteIfExists(place.disk());
+            FileBlockDevice.create(place.disk(), offer.sizeBytes()).close();
+        }
+        try {
+            ResourceDir.Facts facts =
+                    new ResourceDir.Facts(
+                            offer.resource().toString(),
+                            Role.SECONDARY.name(),
+                            place.disk().toAbsolutePath().toString(),
+                            place.ours(),
+                            journal.toString(),
+                            journalBytes,
+                            peer);
+            LocalBackup.create(facts);
+            ResourceDir dir =
+                    ResourceDir.create(
+                            directory,
+                            offer.name(),
+                            facts,
+                            ResourceDir.newBackup(
+                                    offer.resource(),
+                                    offer.sizeBytes(),
+                                    place.blank(),
+                                    shared.nodeId(),
+                                    RANDOM.nextLong() | 1),
+                            settings);
+            try {
+                return LocalBackup.open(shared, dir);
+            } catch (IOException | RuntimeException e) {
+                dir.remove();
+                throw e;
+            }
+        } catch (IOException | RuntimeException e) {
+            ResourceDir.delete(journal);
+            if (place.isNew()) {
+                Files.deleteIfExists(place.disk());
+            }
+            throw e;
+        }
+    }
+}

@@ -1,0 +1,94 @@
+package holdfast.replicator.daemon;
+
+import holdfast.replicator.nbd.Export;
+import holdfast.replicator.nbd.Exports;
+import holdfast.replicator.nbd.NbdServer;
+
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Supplier;
+
+/// All attached resources on the one TCP address of `nbd.listen`: a client chooses by the name of
+/// the export, and is not told which there are.
+final class TcpExports implements AutoCloseable {
+    private final Shared shared;
+    private final Exports exports;
+
+    // Guarded by this object's monitor.
+    private NbdServer server;
+    private InetSocketAddress listening;
+    private volatile String trouble;
+
+    /// @param attached asked anew by every handshake
+    TcpExports(Shared shared, Supplier<List<? extends Export>> attached) {
+        this.shared = shared;
+        this.exports =
+                new Exports() {
+                    @Override
+                    public List<Export> list() {
+                        return List.copyOf(attached.get());
+                    }
+
+                    @Override
+                    public Optional<Export> find(String name) {
+                        return Exports.of(attached.get()).find(name);
+                    }
+                };
+    }
+
+    /// Listens there and nowhere else; nothing happens when it does already.
+    ///
+    /// @throws IOException if the address cannot be had; tried again by the next call
+    synchronized void listen(Optional<InetSocketAddress> wanted) throws IOException {
+        if (server != null && !wanted.map(listening::equals).orElse(false)) {
+            close();
+        }
+        trouble = null;
+        if (server != null || wanted.isEmpty()) {
+            return;
+        }
+        NbdServer next = shared.nbdServer(exports);
+        try {
+            next.listenTcp(wanted.get(), false);
+        } catch (IOException | RuntimeException e) {
+            next.close();
+            trouble =
+                    "nbd.listen is %s:%d: %s"
+                            .formatted(
+                                    wanted.get().getHostString(),
+                                    wanted.get().getPort(),
+                                    e.getMessage());
+            throw new IOException(trouble, e);
+        }
+        server = next;
+        listening = wanted.get();
+    }
+
+    /// Why it does not listen though it should.
+    Optional<String> trouble() {
+        return Optional.ofNullable(trouble);
+    }
+
+    /// Ends the connections to one export, as a stop does.
+    void end(Export export, Duration limit) {
+        NbdServer now;
+        synchronized (this) {
+            now = server;
+        }
+        if (now != null) {
+            now.disconnect(each -> each == export, limit);
+        }
+    }
+
+    @Override
+    public synchronized void close() {
+        if (server != null) {
+            server.close();
+            server = null;
+            listening = null;
+        }
+    }
+}

@@ -1,0 +1,379 @@
+package holdfast.replicator.daemon;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import holdfast.replicator.config.ResourceSettings;
+import holdfast.replicator.device.BlockDevice;
+import holdfast.replicator.device.Committer;
+import holdfast.replicator.device.DeviceException;
+import holdfast.replicator.device.FileBlockDevice;
+import holdfast.replicator.device.JournalFiles;
+import holdfast.replicator.journal.JournalIndex;
+import holdfast.replicator.state.Backup;
+import holdfast.replicator.state.DiskState;
+import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.Position;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.util.Arrays;
+import java.util.List;
+import java.util.TreeMap;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
+
+/// A copy whose base hangs, is full or fails, and whose journal is shorter than its index says.
+class BackupResourceTest {
+    private static final int BLOCK = 4096;
+    private static final int SIZE = 64 * BLOCK;
+    private static final UUID ID = new UUID(5, 6);
+    private static final long SESSION = 9;
+    private static final Ancestry ANCESTRY =
+            Ancestry.EMPTY.plus(
+                    new Ancestry.Entry(1, Position.NONE, Ancestry.Reason.CREATE, ID, 0));
+    private static final int ENOSPC = 28;
+
+    @TempDir Path dir;
+
+    private final List<Frame> sent = new CopyOnWriteArrayList<>();
+    private final List<String> events = new CopyOnWriteArrayList<>();
+    private final ExecutorService pool = Executors.newFixedThreadPool(4);
+    private final Committer committer = new Committer("test");
+    private ResourceDir store;
+    private JournalFiles journal;
+    private StrangeDevice base;
+    private BackupResource resource;
+
+    private final PeerSession peer =
+            new PeerSession() {
+                @Override
+                public void send(Frame frame) {
+                    sent.add(frame);
+                }
+
+                @Override
+                public int open(PrimaryResource source) {
+                    throw new AssertionError("a backup opens no stream");
+                }
+
+                @Override
+                public void close(int stream) {}
+
+                @Override
+                public void drop(int stream) {}
+
+                @Override
+                public void wake(int stream) {}
+
+                @Override
+                public void grant(int stream, long bytes) {}
+            };
+
+    @BeforeEach
+    void open() throws Exception {
+        Path disk = dir.resolve("home.img");
+        base = new StrangeDevice(FileBlockDevice.create(disk, SIZE));
+        long journalBytes = 64 << 20;
+        ResourceDir.Facts facts =
+                new ResourceDir.Facts(
+                        ID.toString(),
+                        "SECONDARY",
+                        disk.toString(),
+                        true,
+                        dir.resolve("home.journal").toString(),
+                        journalBytes,
+                        "server");
+        LocalBackup.create(facts);
+        store =
+                ResourceDir.create(
+                        dir.resolve("resources"),
+                        "home",
+                        facts,
+                        ResourceDir.newBackup(ID, SIZE, true, ID, 7),
+                        ResourceSettings.ofDisks(new TreeMap<>()));
+        long segment = LocalBackup.segmentBytes(journalBytes);
+        journal = JournalFiles.open(Path.of(facts.journal()), segment, journalBytes, 0);
+        resource =
+                new BackupResource(
+                        "home",
+                        base,
+                        journal,
+                        committer,
+                        // Whatever is committed is rolled forward at once.
+                        new Backup.Config(ID, SIZE, journalBytes, segment, 1, true),
+                        ResourceDir.base(store.superblock()),
+                        store.openJournal(),
+                        pool,
+                        _ -> {},
+                        store,
+                        "holdfast connect home",
+                        (kind, text) -> events.add(kind + " " + text));
+        resource.greeted(
+                peer,
+                new Frame.ResourceHello(
+                        ID,
+                        1,
+                        DiskState.UP_TO_DATE.ordinal(),
+                        SIZE,
+                        new Position(1, 1),
+                        new Position(1, 1),
+                        0,
+                        true,
+                        0,
+                        false,
+                        ANCESTRY));
+        await("greeted", () -> !sent.isEmpty());
+        resource.received(peer, new Frame.StreamStart(ID, SESSION, 1, Position.NONE));
+    }
+
+    @AfterEach
+    void close() {
+        base.hang.release(1000);
+        resource.stop();
+        committer.close();
+        journal.close();
+        base.close();
+        store.close();
+        pool.shutdown();
+    }
+
+    @Test
+    void settlingWaitsForARollForwardThatIsUnderWay() throws Exception {
+        base.hangs = true;
+        commit(1, (byte) 5, 3);
+        await("the roll-forward hangs", () -> base.waiting);
+        CompletableFuture<String> settled = CompletableFuture.supplyAsync(resource::settle);
+        await("settling has begun", () -> !resource.snapshot().connected());
+        base.hangs = false;
+        base.hang.release();
+        assertEquals("", settled.join());
+        assertEquals(5, base.at(3L * BLOCK));
+    }
+
+    @Test
+    void settlingSaysThatAViewIsOpen() throws Exception {
+        base.hangs = true;
+        commit(1, (byte) 5, 3);
+        await("the roll-forward hangs", () -> base.waiting);
+        Backup.View view = resource.openView();
+        base.hangs = false;
+        base.hang.release();
+        await("rolled", () -> store.superblock().watermark() > 0);
+        write(2, (byte) 6, 3);
+        await("committed", () -> resource.snapshot().committed().number() == 2);
+        assertEquals("a view is open", resource.settle());
+        resource.closeView(view);
+        assertEquals("", resource.settle());
+        assertEquals(6, base.at(3L * BLOCK));
+    }
+
+    @Test
+    void aFullBaseLosesNothingAndGoesOnWhenThereIsSpace() throws Exception {
+        base.error = ENOSPC;
+        commit(1, (byte) 5, 3);
+        await("the cause is told", () -> !resource.snapshot().noSpace().isEmpty());
+        String words = resource.snapshot().noSpace();
+        assertTrue(words.contains("no space left"), words);
+        assertTrue(words.contains("holdfast connect home"), words);
+        assertEquals(DiskState.UP_TO_DATE, resource.snapshot().disk());
+        assertTrue(sent.contains(new Frame.Trouble(ID, words)));
+        // The journal goes on, and what it holds can be seen.
+        write(2, (byte) 6, 3);
+        await("acknowledged", () -> acknowledged() == 2);
+        int before = base.refused;
+        resource.tick(System.nanoTime() + 3_600_000_000_000L);
+        await("tried again", () -> base.refused > before);
+        base.error = 0;
+        resource.tryAgain();
+        await("space again", () -> resource.snapshot().noSpace().isEmpty());
+        assertEquals(new Frame.Trouble(ID, ""), sent.getLast());
+        assertEquals(1, events.stream().filter(each -> each.startsWith("no-space")).count());
+        assertEquals("", resource.settle());
+        assertEquals(6, base.at(3L * BLOCK));
+    }
+
+    @Test
+    void aFullBaseInTheFirstSyncAcknowledgesNothingUntilItIsWritten() throws Exception {
+        base.error = ENOSPC;
+        data(new Frame.SyncBlocks(0, 1, 0, filled((byte) 5)));
+        data(new Frame.SyncBlocks(0, 2, BLOCK, filled((byte) 6)));
+        await("the cause is told", () -> !resource.snapshot().noSpace().isEmpty());
+        assertEquals(0, synced());
+        base.error = 0;
+        resource.tryAgain();
+        await("synced", () -> synced() == 2);
+        assertEquals(5, base.at(0));
+        assertEquals(6, base.at(BLOCK));
+        assertEquals("", resource.snapshot().noSpace());
+    }
+
+    @Test
+    void aSyncThatFailsForWantOfSpaceIsFinal() throws Exception {
+        base.syncError = ENOSPC;
+        commit(1, (byte) 5, 3);
+        await("failed", () -> resource.snapshot().disk() == DiskState.FAILED);
+        base.syncError = 0;
+        resource.tryAgain();
+        assertEquals("the journal or the base has failed", resource.settle());
+        assertEquals(0, store.superblock().watermark());
+    }
+
+    @Test
+    void aJournalThatEndsTooEarlyIsAFailedDisk() {
+        JournalIndex index = new JournalIndex();
+        index.put(new JournalIndex.Run(0, BLOCK, journal.endOffset() - 10, 0, false));
+        DeviceException e =
+                assertThrows(
+                        DeviceException.class,
+                        () -> resource.read(index, 0, ByteBuffer.allocate(BLOCK)));
+        assertTrue(e.getMessage().contains("4086 bytes are missing"), e.getMessage());
+        await("failed", () -> resource.snapshot().disk() == DiskState.FAILED);
+    }
+
+    // ---- help --------------------------------------------------------------------------------
+
+    private void commit(long number, byte with, int block) throws Exception {
+        ByteBuffer data = filled(with);
+        MessageDigest digest = MessageDigest.getInstance("SHA-256");
+        digest.update(ByteBuffer.allocate(16).putLong((long) block * BLOCK).putLong(BLOCK).flip());
+        digest.update(data.duplicate());
+        data(new Frame.EpochBegin(1, 1, 0));
+        data(new Frame.EpochBlocks(0, 1, (long) block * BLOCK, data));
+        data(new Frame.EpochCommit(1, new Position(1, number), 5, 1, digest.digest(), ANCESTRY));
+    }
+
+    private void write(long number, byte with, int block) {
+        data(new Frame.Write(0, new Position(1, number), 5, (long) block * BLOCK, filled(with)));
+    }
+
+    private void data(Frame frame) {
+        resource.received(peer, 1, List.of(frame));
+    }
+
+    private static ByteBuffer filled(byte with) {
+        byte[] bytes = new byte[BLOCK];
+        Arrays.fill(bytes, with);
+        return ByteBuffer.wrap(bytes);
+    }
+
+    private long acknowledged() {
+        return sent.stream()
+                .filter(each -> each instanceof Frame.Ack)
+                .mapToLong(each -> ((Frame.Ack) each).committed().number())
+                .max()
+                .orElse(0);
+    }
+
+    private long synced() {
+        return sent.stream()
+                .filter(each -> each instanceof Frame.Ack)
+                .mapToLong(each -> ((Frame.Ack) each).synced())
+                .max()
+                .orElse(0);
+    }
+
+    private static void await(String what, BooleanSupplier holds) {
+        long deadline = System.nanoTime() + 30_000_000_000L;
+        while (!holds.getAsBoolean()) {
+            assertTrue(System.nanoTime() < deadline, "not within 30 s: " + what);
+            LockSupport.parkNanos(1_000_000);
+        }
+    }
+
+    /// A file that hangs, or reports errors, as long as it is told.
+    private static final class StrangeDevice implements BlockDevice {
+        private final BlockDevice file;
+        final Semaphore hang = new Semaphore(0);
+        volatile boolean hangs;
+        volatile boolean waiting;
+        volatile int error;
+        volatile int refused;
+        volatile int syncError;
+
+        StrangeDevice(BlockDevice file) {
+            this.file = file;
+        }
+
+        int at(long offset) throws DeviceException {
+            ByteBuffer one = ByteBuffer.allocate(1);
+            file.read(offset, one);
+            return one.get(0);
+        }
+
+        @Override
+        public void write(long offsetBytes, ByteBuffer... parts) throws DeviceException {
+            if (hangs) {
+                waiting = true;
+                hang.acquireUninterruptibly();
+            }
+            if (error != 0) {
+                refused++;
+                throw new DeviceException(error, "home.img cannot be written at byte 0");
+            }
+            file.write(offsetBytes, parts);
+        }
+
+        @Override
+        public void sync() throws DeviceException {
+            if (syncError != 0) {
+                throw new DeviceException(syncError, "home.img cannot be made durable");
+            }
+            file.sync();
+        }
+
+        @Override
+        public void zero(long offsetBytes, long lengthBytes, boolean punch) throws DeviceException {
+            file.zero(offsetBytes, lengthBytes, punch);
+        }
+
+        @Override
+        public void read(long offsetBytes, ByteBuffer into) throws DeviceException {
+            file.read(offsetBytes, into);
+        }
+
+        @Override
+        public long sizeBytes() {
+            return file.sizeBytes();
+        }
+
+        @Override
+        public int logicalBlockBytes() {
+            return file.logicalBlockBytes();
+        }
+
+        @Override
+        public boolean discardZeroes() {
+            return file.discardZeroes();
+        }
+
+        @Override
+        public long nextData(long offsetBytes) throws DeviceException {
+            return file.nextData(offsetBytes);
+        }
+
+        @Override
+        public long nextHole(long offsetBytes) throws DeviceException {
+            return file.nextHole(offsetBytes);
+        }
+
+        @Override
+        public void close() {
+            file.close();
+        }
+    }
+}

@@ -1,0 +1,66 @@
+package holdfast.replicator.metadata;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import holdfast.replicator.state.Role;
+import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Position;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import java.nio.ByteBuffer;
+import java.util.UUID;
+
+class SuperblockTest {
+    private static Superblock sample(int flags) {
+        return new Superblock(
+                new UUID(1, 2),
+                Role.SECONDARY,
+                3,
+                (flags & 1) != 0,
+                (flags & 2) != 0,
+                (flags & 4) != 0,
+                (flags & 8) != 0,
+                (flags & 16) != 0,
+                new Position(4, 5),
+                new Position(6, 7),
+                8,
+                9,
+                10,
+                11,
+                Ancestry.EMPTY.plus(
+                        new Ancestry.Entry(
+                                12, Position.NONE, Ancestry.Reason.CREATE, new UUID(13, 14), 15)));
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1, 2, 4, 8, 16, 31})
+    void everyFlagComesBackAndHasItsBit(int flags) {
+        ByteBuffer bytes = sample(flags).encode();
+        assertEquals(flags, bytes.getShort(6));
+        assertEquals(sample(flags), Superblock.decode(bytes));
+    }
+
+    @Test
+    void fieldsStandWhereThePageSays() {
+        ByteBuffer bytes = sample(0).encode();
+        assertEquals(9, bytes.getLong(72));
+        assertEquals(10, bytes.getLong(80));
+        assertEquals(11, bytes.getLong(88));
+        assertEquals(49, bytes.getInt(96));
+    }
+
+    @Test
+    void whatIsCutOrUnknownIsRefused() {
+        ByteBuffer bytes = sample(0).encode();
+        for (int length = 0; length < bytes.limit(); length++) {
+            ByteBuffer cut = bytes.slice(0, length);
+            assertThrows(IllegalArgumentException.class, () -> Superblock.decode(cut));
+        }
+        ByteBuffer unknown = sample(0).encode().putShort(6, (short) 32);
+        assertThrows(IllegalArgumentException.class, () -> Superblock.decode(unknown));
+    }
+}

@@ -1,0 +1,180 @@
+package holdfast.replicator.state;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.Position;
+
+import org.junit.jupiter.api.Test;
+
+import java.nio.ByteBuffer;
+import java.util.UUID;
+
+/// What a [Primary] wants read for a catch-up whose epoch is too large for the peer's journal, when
+/// it wants nothing, and that what reads zero is sent as zero only while it does.
+class CatchUpReadsTest implements PrimaryEffects {
+    private static final int BLOCK = BlockSet.BLOCK_BYTES;
+    private static final int BLOCKS = 256;
+    private static final UUID ID = new UUID(5, 6);
+    private static final long SESSION = 3;
+    private static final Position THEIRS = new Position(1, 10);
+    private static final Ancestry OLD =
+            Ancestry.EMPTY.plus(
+                    new Ancestry.Entry(1, Position.NONE, Ancestry.Reason.CREATE, ID, 0));
+    private static final Ancestry MINE =
+            OLD.plus(new Ancestry.Entry(2, THEIRS, Ancestry.Reason.ATTACH, ID, 0));
+
+    private final BlockSet dirty = new BlockSet(BLOCKS);
+    private Primary primary;
+    private Frame.EpochBegin asked;
+    private int readerWoken;
+
+    /// A session with a peer that has no room for the marked blocks.
+    private void pause() {
+        primary =
+                new Primary(
+                        new Primary.Config(ID, (long) BLOCKS * BLOCK, false, false),
+                        new Primary.Attached(MINE, THEIRS, 0, dirty, new BlockSet(BLOCKS)),
+                        Budget.of(1 << 20),
+                        this);
+        primary.sessionUp(SESSION, 1);
+        primary.on(
+                new Frame.ResourceHello(
+                        ID,
+                        2,
+                        DiskState.OUTDATED.ordinal(),
+                        (long) BLOCKS * BLOCK,
+                        THEIRS,
+                        THEIRS,
+                        0,
+                        true,
+                        1 << 20,
+                        false,
+                        OLD));
+        asked = assertInstanceOf(Frame.EpochBegin.class, primary.next());
+        primary.on(new Frame.EpochReply(ID, SESSION, asked.epoch(), 0, 0, 999));
+        assertEquals(ReplicationState.PAUSED, primary.state());
+    }
+
+    private void lookAtAll(ByteBuffer found) {
+        while (primary.wantsRead()) {
+            ReadRun read = primary.nextRead();
+            assertEquals(ReadRun.Purpose.LOOK, read.purpose());
+            primary.readDone(read, found);
+        }
+    }
+
+    private void grant() {
+        asked = assertInstanceOf(Frame.EpochBegin.class, primary.next());
+        primary.on(
+                new Frame.EpochReply(
+                        ID, SESSION, asked.epoch(), asked.blocks(), asked.zeroRanges(), 0));
+        assertEquals(ReplicationState.SYNC_SOURCE, primary.state());
+    }
+
+    private static Op write(long block) {
+        return Op.write(block * BLOCK, BLOCK, Held.of(ByteBuffer.allocate(BLOCK)), "nobody waits");
+    }
+
+    @Test
+    void theReaderRestsWhileTheLinkHasEnoughRunsOfZeroes() {
+        for (int i = 0; i < 200; i += 2) {
+            dirty.add(i);
+        }
+        pause();
+        lookAtAll(null);
+        grant();
+        assertTrue(asked.zeroRanges() >= 100);
+        assertNull(primary.nextRead());
+        assertFalse(primary.wantsRead(), "it would be asked again and again");
+        assertInstanceOf(Frame.EpochZero.class, primary.next());
+        assertTrue(primary.wantsRead());
+        int sent = 1;
+        while (true) {
+            assertNull(primary.nextRead());
+            Frame.Data next = primary.next();
+            if (next instanceof Frame.EpochCommit commit) {
+                assertEquals(100, sent);
+                assertEquals(100, commit.blocks());
+                return;
+            }
+            assertInstanceOf(Frame.EpochZero.class, next);
+            sent++;
+        }
+    }
+
+    @Test
+    void theReaderRestsWhileWhatItWouldLookAtIsBeingWritten() {
+        dirty.addRange(0, 4);
+        pause();
+        Op op = write(1);
+        assertEquals(Primary.Admission.GO, primary.admit(op));
+        assertNull(primary.nextRead());
+        assertFalse(primary.wantsRead(), "it would be asked again and again");
+        readerWoken = 0;
+        primary.written(op, 1);
+        assertTrue(readerWoken > 0);
+        assertNotNull(primary.nextRead());
+    }
+
+    @Test
+    void whatIsWrittenAfterItWasFoundToReadZeroIsReadAgain() {
+        dirty.addRange(0, 8);
+        pause();
+        lookAtAll(null);
+        Op op = write(3);
+        assertEquals(Primary.Admission.GO, primary.admit(op));
+        primary.written(op, 1);
+        grant();
+        ReadRun read = primary.nextRead();
+        assertEquals(ReadRun.Purpose.EPOCH, read.purpose());
+        assertEquals(new BlockRun(3, 1), read.blocks());
+    }
+
+    @Test
+    void anEpochIsNotCommittedWithoutWhatWasNotReadAfterAll() {
+        dirty.addRange(0, 8);
+        pause();
+        lookAtAll(ByteBuffer.allocate(8 * BLOCK));
+        primary.tick(10_000_000_000L, 1);
+        grant();
+        ReadRun read = primary.nextRead();
+        assertEquals(new BlockRun(0, 8), read.blocks());
+        primary.readDropped(read);
+        assertNull(primary.next(), "no commit");
+        assertEquals(read.blocks(), primary.nextRead().blocks());
+    }
+
+    @Override
+    public void send(Frame.OfResource frame) {}
+
+    @Override
+    public void wakeSender() {}
+
+    @Override
+    public void wakeReader() {
+        readerWoken++;
+    }
+
+    @Override
+    public void granted(Op op) {
+        throw new AssertionError("nothing waits here");
+    }
+
+    @Override
+    public void refused(Op op) {
+        throw new AssertionError("nothing is refused here");
+    }
+
+    @Override
+    public void answered(Object waiter) {}
+
+    @Override
+    public void event(String kind, String text) {}
+}

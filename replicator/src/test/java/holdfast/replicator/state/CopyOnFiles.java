@@ -1,0 +1,228 @@
+package holdfast.replicator.state;
+
+import holdfast.replicator.device.FileBlockDevice;
+import holdfast.replicator.device.JournalFiles;
+import holdfast.replicator.journal.JournalIndex;
+import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.Position;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.UUID;
+
+/// A [Backup] over a real journal and base, one step at a time: what is appended is durable at
+/// once, and nothing is rolled unless told.
+final class CopyOnFiles implements BackupEffects, AutoCloseable {
+    static final int BLOCK = BlockSet.BLOCK_BYTES;
+    static final int BLOCKS = 64;
+    static final long SEGMENT = 256 << 10;
+    static final long JOURNAL = 8 * SEGMENT;
+    private static final UUID ID = new UUID(3, 4);
+    private static final long SESSION = 9;
+    private static final long GENERATION = 1;
+    private static final Ancestry ANCESTRY =
+            Ancestry.EMPTY.plus(
+                    new Ancestry.Entry(GENERATION, Position.NONE, Ancestry.Reason.CREATE, ID, 0));
+
+    final Path journalDirectory;
+    final List<Frame> sent = new ArrayList<>();
+    final List<String> events = new ArrayList<>();
+    Backup backup;
+    String damage;
+    int rollerWoken;
+
+    /// What the superblock holds.
+    Backup.Base durable = new Backup.Base(0, Position.NONE, false, Ancestry.EMPTY);
+
+    private final FileBlockDevice base;
+    private JournalFiles journal;
+    private long incarnation;
+    private long epoch;
+    private long lastAddress;
+
+    CopyOnFiles(Path directory) throws Exception {
+        journalDirectory = directory.resolve("journal");
+        base = FileBlockDevice.create(directory.resolve("base"), (long) BLOCKS * BLOCK);
+        JournalFiles.create(journalDirectory, SEGMENT, JOURNAL);
+        open();
+    }
+
+    /// As after a crash: whatever is not in the files is forgotten.
+    void open() throws Exception {
+        if (journal != null) {
+            journal.close();
+        }
+        journal = JournalFiles.open(journalDirectory, SEGMENT, JOURNAL, durable.watermark());
+        backup =
+                new Backup(
+                        new Backup.Config(ID, base.sizeBytes(), JOURNAL, SEGMENT, SEGMENT, true),
+                        durable,
+                        ++incarnation,
+                        this);
+        sent.clear();
+        damage = backup.recover(journal::read, journal.endOffset());
+    }
+
+    /// A session, on which the primary goes on from what the copy says it has.
+    void connect(Position from) {
+        backup.sessionUp();
+        backup.on(new Frame.StreamStart(ID, SESSION, 1, from));
+    }
+
+    /// One epoch in which each of these blocks is filled with `with`.
+    void commit(long number, int with, int... blocks) {
+        EpochDigest digest = new EpochDigest();
+        on(new Frame.EpochBegin(++epoch, blocks.length, 0));
+        for (int block : blocks) {
+            ByteBuffer data = filled(with);
+            digest.blocks((long) block * BLOCK, data);
+            on(new Frame.EpochBlocks(0, epoch, (long) block * BLOCK, data));
+        }
+        on(new Frame.EpochCommit(epoch, at(number), 5, blocks.length, digest.finish(), ANCESTRY));
+    }
+
+    /// Fills one block.
+    ///
+    /// @return where the record begins
+    long write(long number, int block, int with) {
+        on(new Frame.Write(0, at(number), 5, (long) block * BLOCK, filled(with)));
+        return lastAddress;
+    }
+
+    void on(Frame.Data frame) {
+        backup.on(frame, 1, 5);
+    }
+
+    static Position at(long number) {
+        return new Position(GENERATION, number);
+    }
+
+    private static ByteBuffer filled(int with) {
+        byte[] bytes = new byte[BLOCK];
+        Arrays.fill(bytes, (byte) with);
+        return ByteBuffer.wrap(bytes);
+    }
+
+    /// Carries out a roll-forward up to `runs` runs; all of it when there are no more.
+    void roll(int runs) throws Exception {
+        Backup.Roll roll = backup.startRoll(true);
+        durable = roll.begun();
+        int done = 0;
+        for (JournalIndex.Run run : roll.index().all()) {
+            if (done++ == runs) {
+                return;
+            }
+            ByteBuffer data = ByteBuffer.allocate((int) run.lengthBytes());
+            journal.read(run.dataAddress(), data);
+            base.write(run.offsetBytes(), data.flip());
+        }
+        base.sync();
+        durable = roll.reached();
+        backup.rolled(roll);
+    }
+
+    /// Turns a bit of the journal over.
+    void damage(long address) throws IOException {
+        Path segment = journalDirectory.resolve("%016x".formatted(address / SEGMENT));
+        try (FileChannel file =
+                FileChannel.open(segment, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+            ByteBuffer one = ByteBuffer.allocate(1);
+            file.read(one, address % SEGMENT);
+            one.put(0, (byte) (one.get(0) ^ 1));
+            file.write(one.flip(), address % SEGMENT);
+        }
+    }
+
+    /// The first byte of a block as a view shows it.
+    int seen(Backup.View view, int block) throws IOException {
+        JournalIndex.Run run = view.index().at((long) block * BLOCK);
+        ByteBuffer one = ByteBuffer.allocate(1);
+        if (run == null || run.offsetBytes() > (long) block * BLOCK) {
+            base.read((long) block * BLOCK, one);
+        } else {
+            journal.read(run.dataAddress(), one);
+        }
+        return one.get(0);
+    }
+
+    Frame.ResourceHello lastHello() {
+        return sent.stream()
+                .filter(each -> each instanceof Frame.ResourceHello)
+                .map(each -> (Frame.ResourceHello) each)
+                .reduce((_, last) -> last)
+                .orElse(null);
+    }
+
+    @Override
+    public void append(long address, ByteBuffer header, ByteBuffer data) {
+        lastAddress = address;
+        try {
+            journal.write(address, header);
+            long end = address + 128;
+            if (data != null) {
+                journal.write(end, data);
+                end = (end + data.limit() + 7) & ~7L;
+            }
+            journal.sync();
+            appended = end;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private long appended;
+
+    @Override
+    public void grant(long bytes) {
+        backup.durable(appended);
+    }
+
+    @Override
+    public void send(Frame.OfResource frame) {
+        sent.add(frame);
+    }
+
+    @Override
+    public void free(long beforeAddress) {
+        try {
+            journal.free(beforeAddress);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    @Override
+    public void event(String kind, String text) {
+        events.add(kind + " " + text);
+    }
+
+    @Override
+    public boolean writeBase(
+            long session, long sequence, long offsetBytes, long lengthBytes, ByteBuffer data) {
+        throw new AssertionError("no first sync here");
+    }
+
+    @Override
+    public void digest(long session, long offsetBytes, int lengthBytes, byte[] root) {
+        throw new AssertionError("no comparison here");
+    }
+
+    @Override
+    public void wakeRoller() {
+        rollerWoken++;
+    }
+
+    @Override
+    public void close() {
+        journal.close();
+        base.close();
+    }
+}

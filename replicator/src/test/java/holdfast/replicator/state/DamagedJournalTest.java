@@ -1,0 +1,173 @@
+package holdfast.replicator.state;
+
+import static holdfast.replicator.state.CopyOnFiles.at;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import holdfast.tunnel.wire.Position;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.nio.file.Path;
+
+/// What a damaged journal leaves of the copy (R25): the point in front of the damage, unless a
+/// roll-forward that was interrupted may have been behind it already.
+class DamagedJournalTest {
+    @TempDir Path directory;
+
+    private CopyOnFiles copy;
+
+    private long second;
+    private long third;
+
+    /// The first point is 10, with 1 in the blocks 0 to 3; then 2, 3, 4 are written to 0, 1, 2.
+    @BeforeEach
+    void fill() throws Exception {
+        copy = new CopyOnFiles(directory);
+        copy.connect(Position.NONE);
+        copy.commit(10, 1, 0, 1, 2, 3);
+        copy.write(11, 0, 2);
+        second = copy.write(12, 1, 3);
+        third = copy.write(13, 2, 4);
+        assertEquals(at(13), copy.backup.committed());
+    }
+
+    @AfterEach
+    void close() {
+        copy.close();
+    }
+
+    @Test
+    void withoutDamageAnInterruptedRollForwardChangesNothing() throws Exception {
+        copy.roll(2);
+        copy.open();
+        assertNull(copy.damage);
+        assertView(at(13), 2, 3, 4, 1);
+    }
+
+    @Test
+    void theCopyGoesBackToThePointInFrontOfTheDamage() throws Exception {
+        copy.damage(second + 200);
+        copy.open();
+        assertTrue(copy.damage.contains("back at " + at(11)), copy.damage);
+        assertView(at(11), 2, 1, 1, 1);
+        assertGoesOnBehindTheDamage();
+    }
+
+    @Test
+    void aRollForwardThatEndedInFrontOfTheDamageIsHarmless() throws Exception {
+        copy.roll(Integer.MAX_VALUE);
+        assertEquals(at(13), copy.durable.position());
+        copy.write(14, 3, 5);
+        long late = copy.write(15, 0, 6);
+        copy.write(16, 0, 7);
+        copy.damage(late + 5);
+        copy.open();
+        assertView(at(14), 2, 3, 4, 5);
+    }
+
+    @Test
+    void whatARollForwardMayHavePassedIsNoPoint() throws Exception {
+        copy.roll(2);
+        copy.damage(second + 200);
+        assertNoPoint();
+    }
+
+    @Test
+    void aJournalThatLostItsEndIsNoPointBelowARollForward() throws Exception {
+        copy.roll(1);
+        // No record behind it says that it had been durable; the roll-forward alone does.
+        copy.damage(third);
+        assertNoPoint();
+    }
+
+    @Test
+    void aRollForwardThatOnlyReachedTheDamageIsFinished() throws Exception {
+        copy.roll(1);
+        long late = copy.write(14, 3, 5);
+        copy.write(15, 3, 6);
+        copy.damage(late + 200);
+        copy.open();
+        assertTrue(copy.damage.contains("back at " + at(13)), copy.damage);
+        assertView(at(13), 2, 3, 4, 1);
+    }
+
+    /// It found the base full, and a view was open when there was space again.
+    @Test
+    void aViewThatIsClosedLetsTheDamagedJournalBeLeft() throws Exception {
+        copy.damage(second + 200);
+        copy.open();
+        assertNotNull(copy.backup.startRoll(false));
+        copy.backup.rollLacksSpace("full");
+        Backup.View view = copy.backup.openView();
+        copy.backup.tryAgain();
+        assertNull(copy.backup.startRoll(false));
+        copy.rollerWoken = 0;
+        copy.backup.closeView(view.id());
+        assertEquals(1, copy.rollerWoken);
+        assertGoesOnBehindTheDamage();
+    }
+
+    private void assertNoPoint() throws Exception {
+        copy.open();
+        assertTrue(copy.damage.contains("no image of any moment"), copy.damage);
+        assertMixture();
+        // The damaged journal is left behind; that the copy is a mixture is not forgotten.
+        copy.backup.sessionUp();
+        assertNull(copy.lastHello(), "greets before the journal can take anything");
+        copy.roll(Integer.MAX_VALUE);
+        assertEquals(DiskState.INCONSISTENT.ordinal(), copy.lastHello().diskState());
+        copy.open();
+        assertNull(copy.damage);
+        assertMixture();
+        // A write cannot mend it, an epoch with all that differs can.
+        copy.connect(Position.NONE);
+        copy.write(14, 3, 9);
+        assertTrue(copy.backup.refusal().contains("no point"), copy.backup.refusal());
+        copy.connect(Position.NONE);
+        copy.commit(20, 8, 0, 1, 2, 3);
+        assertView(at(20), 8, 8, 8, 8);
+        copy.write(21, 3, 9);
+        copy.open();
+        assertNull(copy.damage);
+        assertView(at(21), 8, 8, 8, 9);
+        copy.roll(Integer.MAX_VALUE);
+        copy.open();
+        assertFalse(copy.durable.mixture());
+        assertView(at(21), 8, 8, 8, 9);
+    }
+
+    private void assertMixture() {
+        assertTrue(copy.backup.isMixture());
+        assertNull(copy.backup.openView());
+        assertEquals(DiskState.INCONSISTENT, copy.backup.diskState());
+    }
+
+    private void assertGoesOnBehindTheDamage() throws Exception {
+        copy.roll(Integer.MAX_VALUE);
+        copy.connect(at(11));
+        assertEquals(at(11), copy.lastHello().committed());
+        copy.write(12, 3, 6);
+        assertEquals(at(12), copy.backup.committed());
+        copy.open();
+        assertNull(copy.damage);
+        assertView(at(12), 2, 1, 1, 6);
+    }
+
+    private void assertView(Position position, int... blocks) throws Exception {
+        Backup.View view = copy.backup.openView();
+        assertNotNull(view);
+        assertEquals(position, view.position());
+        for (int i = 0; i < blocks.length; i++) {
+            assertEquals(blocks[i], copy.seen(view, i), "block " + i);
+        }
+        copy.backup.closeView(view.id());
+    }
+}

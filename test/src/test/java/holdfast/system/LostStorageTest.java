@@ -1,0 +1,256 @@
+package holdfast.system;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import holdfast.replicator.control.ControlApi;
+import holdfast.replicator.control.ProblemException;
+import holdfast.replicator.device.TwoSlotFile;
+import holdfast.replicator.metadata.Superblock;
+import holdfast.replicator.status.StatusReport;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Random;
+import java.util.UUID;
+import java.util.stream.Stream;
+
+/// The backup comes up and its storage is not what it was: not mounted, another file, a damaged
+/// journal. It never takes that for a new copy, and never lets a mixture be opened.
+class LostStorageTest {
+    private static final int MIB = 1 << 20;
+
+    @TempDir Path dir;
+
+    private TwoNodes nodes;
+    private Path storage;
+    private Path disk;
+    private String uri;
+
+    @BeforeEach
+    void start() throws Exception {
+        nodes = new TwoNodes(dir);
+        nodes.pair();
+        storage = dir.resolve("storage");
+        disk = dir.resolve("disk.img");
+        byte[] content = new byte[4 * MIB];
+        new Random(5).nextBytes(content);
+        Files.write(disk, content);
+        uri = nodes.addAndAttach("home", disk, 16 * MIB);
+        nodes.untilInSync("home");
+        nodes.backup.close();
+    }
+
+    @AfterEach
+    void stop() {
+        nodes.close();
+    }
+
+    @Test
+    void aStorageThatIsNotMountedIsWaitedFor() throws Exception {
+        // What the mount point shows without the filesystem: an empty directory.
+        Path away = dir.resolve("away");
+        Files.move(storage, away);
+        Files.createDirectory(storage);
+        nodes.startBackup();
+        assertIsRefused("its base is not there");
+        Files.createFile(storage.resolve("home.img"));
+        assertIsRefused("its base is another one");
+        Files.delete(storage.resolve("home.img"));
+        Files.move(away.resolve("home.img"), storage.resolve("home.img"));
+        assertIsRefused("its journal is not there");
+        Files.createDirectory(storage.resolve("home.journal"));
+        assertIsRefused("its journal is not there");
+        assertEquals(List.of(), list(storage.resolve("home.journal")));
+        Files.delete(storage.resolve("home.journal"));
+        Files.move(away.resolve("home.journal"), storage.resolve("home.journal"));
+        connect();
+        nodes.untilInSync("home");
+        assertSameAsDisk();
+    }
+
+    @Test
+    void aBaseThatIsAnotherFileIsNotTaken() throws Exception {
+        Path base = storage.resolve("home.img");
+        Path kept = dir.resolve("kept.img");
+        Files.move(base, kept);
+        Files.write(base, new byte[4 * MIB]);
+        nodes.startBackup();
+        assertIsRefused("its base is another one");
+        assertArrayEquals(new byte[4 * MIB], Files.readAllBytes(base));
+        // Moved by its owner, who says so.
+        Files.copy(kept, base, java.nio.file.StandardCopyOption.REPLACE_EXISTING);
+        Files.delete(nodes.backupPaths.state().resolve("resources/home/base"));
+        connect();
+        nodes.untilInSync("home");
+        assertSameAsDisk();
+    }
+
+    @Test
+    void aDamagedJournalEndsThePointsAndIsMended() throws Exception {
+        Run.ok("qemu-io", "-f", "raw", "-c", "write -P 1 0 64k", uri);
+        nodes.startBackup();
+        nodes.untilInSync("home");
+        Run.ok("qemu-io", "-f", "raw", "-c", "write -P 2 0 64k", "-c", "flush", uri);
+        Run.ok("qemu-io", "-f", "raw", "-c", "write -P 3 64k 64k", "-c", "flush", uri);
+        nodes.untilInSync("home");
+        nodes.backup.close();
+        overwrite((byte) 2);
+        nodes.startBackup();
+        TwoNodes.until(
+                "the damage is told", () -> events().anyMatch(e -> e.contains("is back at")));
+        nodes.untilInSync("home");
+        assertSameAsDisk();
+        nodes.backup.close();
+        nodes.startBackup();
+        assertTrue(events().noneMatch(e -> e.startsWith("journal-damaged")));
+        nodes.untilInSync("home");
+        assertSameAsDisk();
+    }
+
+    /// As if a roll-forward had been cut off, and then the records that it had come to were lost.
+    @Test
+    void aMixtureIsNeverOpenedAndIsMended() throws Exception {
+        nodes.server.disconnect(new ControlApi.LinkRequest(Optional.of("home")));
+        rollingTo(1 << 20);
+        nodes.startBackup();
+        TwoNodes.until(
+                "the damage is told",
+                () -> events().anyMatch(e -> e.contains("is no image of any moment")));
+        ProblemException e =
+                assertThrows(
+                        ProblemException.class,
+                        () ->
+                                nodes.backup.open(
+                                        new ControlApi.OpenRequest("home", Optional.empty())));
+        assertTrue(e.problem().text().contains("is the image of no moment"), e.problem().text());
+        StatusReport.Resource home = nodes.backup.status().resource("home").orElseThrow();
+        assertEquals("INCONSISTENT", home.disk());
+        assertTrue(home.copyTime().isEmpty());
+        assertTrue(home.trouble().orElseThrow().contains("journal was damaged"));
+        nodes.server.connect(new ControlApi.LinkRequest(Optional.of("home")));
+        nodes.untilInSync("home");
+        assertSameAsDisk();
+        nodes.backup.close();
+        nodes.startBackup();
+        nodes.untilInSync("home");
+        assertSameAsDisk();
+    }
+
+    private void rollingTo(long bytesOn) throws Exception {
+        TwoSlotFile.Codec<Superblock> codec =
+                new TwoSlotFile.Codec<>() {
+                    @Override
+                    public ByteBuffer encode(Superblock value) {
+                        return value.encode();
+                    }
+
+                    @Override
+                    public Superblock decode(ByteBuffer content) {
+                        return Superblock.decode(content);
+                    }
+                };
+        Path file = nodes.backupPaths.state().resolve("resources/home/superblock");
+        UUID id = UUID.fromString(nodes.atServer("home").id());
+        try (TwoSlotFile<Superblock> slots = TwoSlotFile.open(file, id, codec)) {
+            Superblock was = slots.value();
+            slots.write(
+                    new Superblock(
+                            was.resource(),
+                            was.role(),
+                            was.sizeBytes(),
+                            was.clean(),
+                            was.everCommitted(),
+                            was.blank(),
+                            was.detached(),
+                            was.mixture(),
+                            was.position(),
+                            was.acknowledged(),
+                            was.peerCopy(),
+                            was.watermark(),
+                            was.watermark() + bytesOn,
+                            was.incarnation(),
+                            was.ancestry()));
+        }
+    }
+
+    /// Changes a byte in the middle of 64 KiB of this value in the journal.
+    private void overwrite(byte value) throws IOException {
+        for (Path segment : list(storage.resolve("home.journal"))) {
+            byte[] all = Files.readAllBytes(segment);
+            for (int at = 0; at + 65536 <= all.length; at += 8) {
+                if (all[at] == value && all[at + 40000] == value && all[at + 65535] == value) {
+                    try (FileChannel file = FileChannel.open(segment, StandardOpenOption.WRITE)) {
+                        file.write(ByteBuffer.wrap(new byte[] {77}), at + 30000);
+                    }
+                    return;
+                }
+            }
+        }
+        throw new AssertionError("the journal does not hold 64 KiB of " + value);
+    }
+
+    private static List<Path> list(Path directory) throws IOException {
+        try (Stream<Path> found = Files.list(directory)) {
+            return found.filter(each -> !each.getFileName().toString().startsWith("spare"))
+                    .toList();
+        }
+    }
+
+    private void connect() throws ProblemException {
+        nodes.backup.connect(new ControlApi.LinkRequest(Optional.of("home")));
+    }
+
+    private void assertIsRefused(String words) {
+        ProblemException e = assertThrows(ProblemException.class, this::connect);
+        String text = e.problem().text();
+        System.out.println("LostStorageTest: " + text.replace('\n', '|'));
+        assertTrue(text.contains(words), text);
+        assertTrue(text.contains("connect home"), text);
+        assertTrue(nodes.backup.status().resource("home").isEmpty());
+        String sentence = nodes.backup.status().sentences().getFirst();
+        assertTrue(sentence.contains("home could not be opened"), sentence);
+        assertFalse(nodes.atServer("home").replication().equals("ESTABLISHED"));
+    }
+
+    private Stream<String> events() throws Exception {
+        List<String> events = new ArrayList<>();
+        nodes.backup.events(
+                new ControlApi.EventsRequest(0, false),
+                each -> events.add(each.kind() + " " + each.text()));
+        return events.stream();
+    }
+
+    private void assertSameAsDisk() throws Exception {
+        ControlApi.OpenReply view =
+                nodes.backup.open(new ControlApi.OpenRequest("home", Optional.empty()));
+        try {
+            Run.ok(
+                    "qemu-img",
+                    "compare",
+                    "-f",
+                    "raw",
+                    "-F",
+                    "raw",
+                    disk.toString(),
+                    view.view().uri());
+        } finally {
+            nodes.backup.closeView(new ControlApi.CloseRequest(view.view().id()));
+        }
+    }
+}
