@@ -29,12 +29,15 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 
 /// Two daemons in processes of their own, killed at random moments while blocks are written that
-/// say what they are: the server keeps what it answered, the backup what it acknowledged, and the
-/// copy is at every moment what the device was at one.
+/// say what they are, by fio and by writers that also know their order: the server keeps what it
+/// answered, the backup what it acknowledged, and the copy is at every moment what the device was
+/// at one.
 class KillTest {
     private static final int KILLS = 50;
     private static final int WRITERS = 3;
     private static final int BLOCKS_EACH = 1024;
+    private static final int WRITERS_BYTES = WRITERS * BLOCKS_EACH * BlockWriter.BLOCK_BYTES;
+    private static final int FIO_BYTES = 4 << 20;
     private static final long JOURNAL_BYTES = 32L << 20;
     private static final Set<String> REPLICATING =
             Set.of("ESTABLISHED", "AHEAD", "SYNC_SOURCE", "COMPARE");
@@ -48,6 +51,9 @@ class KillTest {
     private final Map<String, Integer> states = new ConcurrentHashMap<>();
     private final List<BlockWriter> writers = new ArrayList<>();
     private volatile boolean stop;
+    private FioRange fio;
+    private int fioRuns;
+    private int fioLooks;
     private int looks;
     private int differentPoints;
 
@@ -63,7 +69,7 @@ class KillTest {
                 backupPaths,
                 "[node]\nname = \"backup\"\n[link]\nlisten = \"127.0.0.1:" + port + "\"\n");
         Path disk = dir.resolve("disk.img");
-        Files.write(disk, new byte[WRITERS * BLOCKS_EACH * BlockWriter.BLOCK_BYTES]);
+        Files.write(disk, new byte[WRITERS_BYTES + FIO_BYTES]);
         try (NodeProcess server = new NodeProcess(serverPaths);
                 NodeProcess backup = new NodeProcess(backupPaths)) {
             backup.start();
@@ -74,6 +80,7 @@ class KillTest {
             try {
                 killAndLook(server, backup, seed);
                 TwoNodes.until("in sync", () -> isInSync(server));
+                assertTrue(fio.isIntact(uri(server), () -> false), "fio cannot read the export");
                 compare(backup, disk);
             } catch (Exception | AssertionError e) {
                 throw new AssertionError(
@@ -101,21 +108,31 @@ class KillTest {
         TwoNodes.until("connected", () -> server.api.status().link().get().isConnected());
         server.api.add(TwoNodes.addRequest("home", disk, JOURNAL_BYTES));
         server.api.attach(new ControlApi.NameRequest("home"));
+        fio = new FioRange(dir.resolve("fio"), WRITERS_BYTES, FIO_BYTES);
+        fio.fill(uri(server));
         TwoNodes.until("in sync", () -> isInSync(server));
     }
 
-    private static boolean isInSync(NodeProcess server) {
-        return server.resource("home")
-                .filter(home -> home.replication().equals("ESTABLISHED") && isWhole(home))
-                .isPresent();
+    private static Path socket(NodeProcess server) {
+        return server.paths.run().resolve("home.nbd");
     }
 
-    private static boolean isWhole(StatusReport.Resource home) {
-        return home.committed().equals(home.position()) && home.behind().bytes() == 0;
+    private static String uri(NodeProcess server) {
+        return "nbd+unix:///home?socket=" + socket(server);
+    }
+
+    private static boolean isInSync(NodeProcess server) {
+        return server.resource("home").filter(KillTest::isInSync).isPresent();
+    }
+
+    private static boolean isInSync(StatusReport.Resource home) {
+        return home.replication().equals("ESTABLISHED")
+                && home.committed().equals(home.position())
+                && home.behind().bytes() == 0;
     }
 
     private void killAndLook(NodeProcess server, NodeProcess backup, long seed) throws Exception {
-        Path socket = server.paths.run().resolve("home.nbd");
+        Path socket = socket(server);
         ExecutorService threads = Executors.newCachedThreadPool();
         List<Future<?>> running = new ArrayList<>();
         try {
@@ -124,6 +141,7 @@ class KillTest {
                 writers.add(writer);
                 running.add(threads.submit(() -> writer.run(() -> open(socket, "home"))));
             }
+            running.add(threads.submit(() -> runFio(server)));
             running.add(threads.submit(() -> watch(server)));
             running.add(threads.submit(() -> look(backup, new Random(seed + 50))));
             Future<?> killer = threads.submit(() -> kill(server, backup, new Random(seed + 100)));
@@ -197,6 +215,21 @@ class KillTest {
         }
     }
 
+    /// Begins again whenever the server has been killed.
+    private Void runFio(NodeProcess server) throws Exception {
+        while (!stop) {
+            int kills = serverKills.get();
+            try (BlockClient client = open(socket(server), "home")) {
+                client.read(0, BlockWriter.BLOCK_BYTES);
+            } catch (IOException e) {
+                continue;
+            }
+            fio.write(uri(server), () -> stop || serverKills.get() != kills);
+            fioRuns++;
+        }
+        return null;
+    }
+
     private static void pause(long millis) {
         LockSupport.parkNanos(Duration.ofMillis(millis).toNanos());
     }
@@ -222,7 +255,7 @@ class KillTest {
             long[] answered = writers.stream().mapToLong(BlockWriter::answered).toArray();
             Optional<StatusReport.Resource> home = server.resource("home");
             states.merge(home.map(each -> each.replication()).orElse("away"), 1, Integer::sum);
-            if (home.filter(KillTest::isWhole).isPresent()) {
+            if (home.filter(KillTest::isInSync).isPresent()) {
                 for (int i = 0; i < answered.length; i++) {
                     writers.get(i).acknowledged(answered[i]);
                 }
@@ -238,6 +271,7 @@ class KillTest {
         String last = "";
         while (!stop) {
             pause(random.nextInt(800));
+            int kills = backupKills.get();
             long[] floors = writers.stream().mapToLong(BlockWriter::floor).toArray();
             try {
                 ControlApi.OpenReply opened =
@@ -247,6 +281,9 @@ class KillTest {
                     for (int i = 0; i < writers.size(); i++) {
                         writers.get(i).requirePrefix(image, floors[i]);
                     }
+                }
+                if (fio.isIntact(view.uri(), () -> stop || backupKills.get() != kills)) {
+                    fioLooks++;
                 }
                 looks++;
                 if (!view.point().equals(last)) {
@@ -293,7 +330,8 @@ class KillTest {
         long writes = writers.stream().mapToLong(BlockWriter::writes).sum();
         System.out.printf(
                 "KillTest: server killed %d times, backup %d times; %d writes, %d flushes, device checked"
-                        + " %d times after a restart, copy opened %d times at %d points; states seen %s%n",
+                        + " %d times after a restart, copy opened %d times at %d points; fio ran %d times and"
+                        + " read %d copies; states seen %s%n",
                 serverKills.get(),
                 backupKills.get(),
                 writes,
@@ -301,9 +339,13 @@ class KillTest {
                 writers.stream().mapToLong(BlockWriter::incarnations).sum(),
                 looks,
                 differentPoints,
+                fioRuns,
+                fioLooks,
                 new TreeMap<>(states));
         assertTrue(serverKills.get() + backupKills.get() >= KILLS, "too few kills");
         assertTrue(writes > 2000, "only " + writes + " writes");
         assertTrue(looks >= 10, "only " + looks + " looks");
+        assertTrue(fioRuns >= 10, "fio ran only " + fioRuns + " times");
+        assertTrue(fioLooks >= 5, "fio read only " + fioLooks + " copies");
     }
 }

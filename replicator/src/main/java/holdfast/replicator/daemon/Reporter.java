@@ -126,7 +126,7 @@ final class Reporter {
                 position.toString(),
                 seen.map(Seen::stored).orElse(committed).toString(),
                 committed.toString(),
-                seen.map(each -> behind(each)).orElse(StatusReport.Behind.NOTHING),
+                seen.map(each -> behind(each)).orElseGet(() -> behindUnseen(resource.dir())),
                 until,
                 until,
                 seen.flatMap(each -> progress(resource.name(), each)),
@@ -216,6 +216,12 @@ final class Reporter {
                         ? seen.position().number() - seen.committed().number()
                         : seen.position().number();
         return new StatusReport.Behind(operations, seen.figures().behindBytes());
+    }
+
+    /// What the peer may lack of a resource that is not attached: what its clean stop kept, or else
+    /// everything, because nobody knows what was written last.
+    private static StatusReport.Behind behindUnseen(ResourceDir dir) {
+        return new StatusReport.Behind(0, dir.unsentBytes());
     }
 
     private Optional<StatusReport.Progress> progress(String name, Seen seen) {

@@ -294,6 +294,21 @@ final class ResourceDir implements AutoCloseable {
         return new Primary.Attached(ancestry, was.acknowledged(), was.peerCopy(), dirty, suspect);
     }
 
+    /// How much the peer may lack while the resource is not attached: what the last clean stop
+    /// kept; everything where there was none, because nobody knows what was written last.
+    long unsentBytes() {
+        Superblock was = superblock();
+        if (!was.clean()) {
+            return was.sizeBytes();
+        }
+        try {
+            BitmapCodec.Sets kept = readBitmap(was, BlockSet.blocksOf(was.sizeBytes()));
+            return (kept.dirty().count() + kept.suspect().count()) * BlockSet.BLOCK_BYTES;
+        } catch (IOException e) {
+            return was.sizeBytes();
+        }
+    }
+
     /// A bitmap that does not fit its superblock is not guessed about: everything is compared.
     private BitmapCodec.Sets readBitmap(Superblock was, long blocks) throws IOException {
         Path file = dir.resolve("bitmap");

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 
 import holdfast.replicator.config.ResourceSettings;
+import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.Role;
 import holdfast.tunnel.wire.Ancestry;
@@ -43,6 +44,26 @@ class ResourceDirTest {
             Primary.Attached crashed = resource.attach(NODE, 6, 5);
             assertNotEquals(5, crashed.ancestry().generation());
             assertEquals(Ancestry.Reason.CRASH, crashed.ancestry().entries().getLast().reason());
+        }
+    }
+
+    /// Promise 5: after a stop that was none nobody knows what was written last.
+    @Test
+    void whatACleanStopKeptIsMissingAndAfterACrashEverythingMayBe() throws Exception {
+        try (ResourceDir resource = created()) {
+            Primary.Attached first = resource.attach(NODE, 100, 1);
+            assertEquals(1 << 20, resource.unsentBytes());
+            first.dirty().clear();
+            first.dirty().add(3);
+            first.suspect().add(5);
+            resource.detached(first, new Position(100, 7), true);
+            assertEquals(2 * BlockSet.BLOCK_BYTES, resource.unsentBytes());
+            Primary.Attached second = resource.attach(NODE, 200, 2);
+            assertEquals(1 << 20, resource.unsentBytes());
+            second.dirty().clear();
+            second.suspect().clear();
+            resource.detached(second, new Position(200, 1), true);
+            assertEquals(0, resource.unsentBytes());
         }
     }
 
