@@ -56,6 +56,21 @@ class ConnectTest {
     }
 
     @Test
+    void whoWaitsForWhatIsNotThereIsToldTheCommandOfThisNode() throws Exception {
+        try (TwoNodes nodes = new TwoNodes(dir)) {
+            ProblemException e =
+                    assertThrows(
+                            ProblemException.class,
+                            () ->
+                                    nodes.server.waitFor(
+                                            new ControlApi.WaitRequest(
+                                                    "nope", false, Optional.empty()),
+                                            _ -> {}));
+            assertEquals(Optional.of(nodes.serverPaths.command("status")), e.problem().next());
+        }
+    }
+
+    @Test
     void whoConnectsFirstDoesNotMatter() throws Exception {
         try (TwoNodes nodes = started()) {
             for (List<Daemon> order :

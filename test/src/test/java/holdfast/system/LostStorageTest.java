@@ -123,6 +123,44 @@ class LostStorageTest {
         assertSameAsDisk();
     }
 
+    /// A journal whose end has gone under it, until an operator has it back.
+    @Test
+    void aCopyThatHasFailedSaysWhatToDoAndIsOpenedAnewByConnect() throws Exception {
+        nodes.startBackup();
+        nodes.untilInSync("home");
+        Run.ok("qemu-io", "-f", "raw", "-c", "write -P 9 0 64k", "-c", "flush", uri);
+        nodes.untilInSync("home");
+        ControlApi.OpenReply view =
+                nodes.backup.open(new ControlApi.OpenRequest("home", Optional.empty()));
+        List<Path> segments = list(storage.resolve("home.journal"));
+        List<byte[]> kept = new ArrayList<>();
+        for (Path each : segments) {
+            kept.add(Files.readAllBytes(each));
+            try (FileChannel file = FileChannel.open(each, StandardOpenOption.WRITE)) {
+                file.truncate(0);
+            }
+        }
+        Run.anyway("qemu-io", "-r", "-f", "raw", "-c", "read 0 64k", view.view().uri());
+        TwoNodes.until("failed", () -> atBackup().disk().equals("FAILED"));
+        String sentence = nodes.backup.status().sentences().getFirst();
+        assertTrue(
+                sentence.contains(
+                        "Next, once its disk is mended: "
+                                + nodes.backupPaths.command("connect home")),
+                sentence);
+        for (int i = 0; i < segments.size(); i++) {
+            Files.write(segments.get(i), kept.get(i), StandardOpenOption.WRITE);
+        }
+        connect();
+        nodes.untilInSync("home");
+        assertEquals("UP_TO_DATE", atBackup().disk());
+        assertSameAsDisk();
+    }
+
+    private StatusReport.Resource atBackup() {
+        return nodes.backup.status().resource("home").orElseThrow();
+    }
+
     /// As if a roll-forward had been cut off, and then the records that it had come to were lost.
     @Test
     void aMixtureIsNeverOpenedAndIsMended() throws Exception {

@@ -298,6 +298,91 @@ class OfferTest {
         }
     }
 
+    /// Under names of their own, and one of them by a link. Also a copy for the peer is no second
+    /// use.
+    @Test
+    void ofAddsOfOneDiskAtOnceOneIsDone() throws Exception {
+        try (TwoNodes nodes = new TwoNodes(dir);
+                var threads = Executors.newFixedThreadPool(8)) {
+            nodes.pair();
+            Path link = Files.createSymbolicLink(dir.resolve("link.img"), disk);
+            List<Callable<String>> adds = new ArrayList<>();
+            for (int i = 0; i < 8; i++) {
+                String name = "r" + i;
+                Path path = i % 2 == 0 ? disk : link;
+                adds.add(
+                        () -> {
+                            try {
+                                nodes.server.add(TwoNodes.addRequest(name, path, 16 * MIB));
+                                return "";
+                            } catch (ProblemException e) {
+                                return e.problem().text();
+                            }
+                        });
+            }
+            List<String> refusals = new ArrayList<>();
+            for (Future<String> each : threads.invokeAll(adds)) {
+                refusals.add(each.get());
+            }
+            assertEquals(1, refusals.stream().filter(String::isEmpty).count(), refusals::toString);
+            for (String each : refusals) {
+                assertTrue(
+                        each.isEmpty()
+                                || each.contains("is just being added as r")
+                                || each.contains("it is the disk of the resource r"),
+                        each);
+            }
+            assertEquals(1, nodes.server.status().resources().size());
+            assertEquals(1, nodes.backup.status().resources().size());
+        }
+    }
+
+    // ---- what is wrong with the request itself -----------------------------------------------
+
+    /// No peer is needed to see it.
+    @Test
+    void aWrongRequestIsRefusedHereWithWhatWouldBeRight() throws Exception {
+        try (TwoNodes nodes = new TwoNodes(dir)) {
+            assertUsage(
+                    nodes,
+                    "D",
+                    disk.toString(),
+                    16 * MIB,
+                    "protocol is \"D\", should be one of A, B, C");
+            assertUsage(
+                    nodes,
+                    "A",
+                    disk.toString(),
+                    MIB,
+                    "journal.size is 1 MiB, should be 16 MiB to 64 TiB");
+            assertUsage(nodes, "A", disk.toString(), -1, "size of -1 bytes");
+            assertUsage(
+                    nodes,
+                    "A",
+                    "disk.img",
+                    16 * MIB,
+                    "the disk is \"disk.img\", should be an absolute path");
+        }
+    }
+
+    private static void assertUsage(
+            TwoNodes nodes, String protocol, String disk, long journalBytes, String cause) {
+        ProblemException e =
+                assertThrows(
+                        ProblemException.class,
+                        () ->
+                                nodes.server.add(
+                                        new ControlApi.AddRequest(
+                                                "home",
+                                                disk,
+                                                Optional.empty(),
+                                                Optional.of(protocol),
+                                                Optional.of(journalBytes),
+                                                false)));
+        assertEquals(cause, e.problem().cause());
+        assertEquals(2, e.problem().exitCode());
+    }
+
     // ---- a name that comes back --------------------------------------------------------------
 
     @Test

@@ -5,6 +5,7 @@ import org.tomlj.Toml;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
@@ -22,6 +23,11 @@ public record ResourceSettings(
         SortedMap<String, Path> disks) {
     /// How many nodes have a copy.
     static final int MAX_NODES = 2;
+
+    /// The bounds of [#journalSize]: a segment has 1 MiB of payload in it and much more beside.
+    static final String JOURNAL_MIN = "16 MiB";
+
+    static final String JOURNAL_MAX = "64 TiB";
 
     /// When a write is answered. B is accepted and served as C (R10).
     public enum Protocol {
@@ -52,7 +58,29 @@ public record ResourceSettings(
         if (protocol.waitsForPeer() && onCongestion == OnCongestion.PULL_AHEAD) {
             throw new IllegalArgumentException("protocol " + protocol + " with pull-ahead");
         }
+        requireJournalSize(journalSize);
         disks = Collections.unmodifiableSortedMap(new TreeMap<>(disks));
+    }
+
+    /// @throws IllegalArgumentException with what would be right, if no journal may have this size
+    public static void requireJournalSize(Size size) {
+        if (size.compareTo(Size.parse(JOURNAL_MIN)) < 0
+                || size.compareTo(Size.parse(JOURNAL_MAX)) > 0) {
+            throw new IllegalArgumentException(
+                    "journal.size is %s, should be %s to %s"
+                            .formatted(size, JOURNAL_MIN, JOURNAL_MAX));
+        }
+    }
+
+    /// The protocol of that name, as a command or a program gives it.
+    ///
+    /// @throws IllegalArgumentException with the names there are
+    public static Protocol protocolOf(String name) {
+        try {
+            return Schema.PROTOCOL.type().parse().apply(name.toUpperCase(Locale.ROOT));
+        } catch (IllegalArgumentException e) {
+            throw new IllegalArgumentException("protocol " + e.getMessage(), e);
+        }
     }
 
     /// What `add` proposes: every default, and the disks.

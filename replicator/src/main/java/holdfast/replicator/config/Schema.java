@@ -136,7 +136,7 @@ final class Schema {
     static final Key<Size> JOURNAL_SIZE =
             Key.of(
                     "journal.size",
-                    Type.size("16 MiB", "64 TiB"),
+                    Type.size(ResourceSettings.JOURNAL_MIN, ResourceSettings.JOURNAL_MAX),
                     "\"4 GiB\"",
                     "Space for the journal of this resource, taken when it is created; it bounds"
                             + " how far back points reach.");

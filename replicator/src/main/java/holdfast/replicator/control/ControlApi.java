@@ -17,6 +17,12 @@ public interface ControlApi {
 
     StatusReport status() throws ProblemException;
 
+    /// `holdfast` followed by what it takes to mean this node, for commands that are shown to
+    /// people.
+    default String command(String rest) {
+        return "holdfast " + rest;
+    }
+
     /// Makes a one-time token for a peer that is to join.
     InviteReply invite(InviteRequest request) throws ProblemException;
 

@@ -200,7 +200,7 @@ final class Routes {
         LOG.error("a control request failed", e);
         return refusal(
                 problem(ExitCode.FAILED, "an error inside the daemon: " + e)
-                        .withNext("holdfast doctor"));
+                        .withNext(api.command("doctor")));
     }
 
     private static <Q extends Record> Q read(String body, Class<Q> type) throws HttpException {

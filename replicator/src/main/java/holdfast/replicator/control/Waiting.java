@@ -17,10 +17,13 @@ final class Waiting {
     private static final Duration STEP = Duration.ofMillis(250);
 
     private final ControlApi.WaitRequest request;
+    private final String statusCommand;
     private String target = "none";
 
-    Waiting(ControlApi.WaitRequest request) {
+    /// @param statusCommand told to whoever waits for a resource that is not there
+    Waiting(ControlApi.WaitRequest request, String statusCommand) {
         this.request = request;
+        this.statusCommand = statusCommand;
     }
 
     /// Asks `api` for its status until the wait is over.
@@ -29,7 +32,7 @@ final class Waiting {
             ControlApi.WaitRequest request,
             Consumer<ControlApi.WaitStatus> progress)
             throws ProblemException, InterruptedException {
-        var waiting = new Waiting(request);
+        var waiting = new Waiting(request, api.command("status"));
         long start = System.nanoTime();
         while (true) {
             double waited = (System.nanoTime() - start) / 1e9;
@@ -96,7 +99,7 @@ final class Waiting {
                                                         report.resources().stream()
                                                                 .map(StatusReport.Resource::name)
                                                                 .toList()))
-                        .withNext("holdfast status"));
+                        .withNext(statusCommand));
     }
 
     private boolean isDone(StatusReport.Resource r) {

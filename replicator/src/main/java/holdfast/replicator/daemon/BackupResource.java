@@ -268,18 +268,20 @@ final class BackupResource {
         }
     }
 
-    /// Fills `into` from the journal. Where that ends too early something durable is gone, and
-    /// nothing more is acknowledged.
+    /// Fills `into` from the journal. Where that cannot be read, or ends too early, something
+    /// durable is gone, and nothing more is acknowledged.
     private void readJournal(long address, ByteBuffer into) throws DeviceException {
-        journal.read(address, into);
-        if (into.hasRemaining()) {
-            DeviceException gone =
-                    new DeviceException(
-                            0,
-                            "%s: %d bytes are missing of the data at offset %d"
-                                    .formatted(journal, into.remaining(), address));
-            mailbox.post(() -> backup.failed(gone.getMessage()));
-            throw gone;
+        try {
+            journal.read(address, into);
+            if (into.hasRemaining()) {
+                throw new DeviceException(
+                        0,
+                        "%s: %d bytes are missing of the data at offset %d"
+                                .formatted(journal, into.remaining(), address));
+            }
+        } catch (DeviceException e) {
+            mailbox.post(() -> backup.failed(e.getMessage()));
+            throw e;
         }
     }
 

@@ -702,6 +702,11 @@ public final class Daemon implements ControlApi, AutoCloseable {
     // ---- looking -----------------------------------------------------------------------------
 
     @Override
+    public String command(String rest) {
+        return shared.command(rest);
+    }
+
+    @Override
     public StatusReport status() {
         Instant now = Instant.now();
         StatusReport.Node node =

@@ -36,13 +36,21 @@ final class Offers {
     private final Supplier<NodeSettings> node;
     private final Path directory;
     private final Permits permits;
+    private final Adding adding;
 
     /// @param directory of the resources in the state directory
-    Offers(Shared shared, Supplier<NodeSettings> node, Path directory, Permits permits) {
+    /// @param adding what is being made; an offer has begun there
+    Offers(
+            Shared shared,
+            Supplier<NodeSettings> node,
+            Path directory,
+            Permits permits,
+            Adding adding) {
         this.shared = shared;
         this.node = node;
         this.directory = directory;
         this.permits = permits;
+        this.adding = adding;
     }
 
     /// What comes of an offer.
@@ -91,6 +99,7 @@ final class Offers {
         Path disk =
                 settings.diskAt(shared.node()).orElse(storage.resolve(name + ".img")).normalize();
         requireAllowed(name, disk, storage);
+        adding.claim(name, disk);
         for (LocalResource each : others) {
             requireOther(disk, each.name(), each.dir().facts());
         }

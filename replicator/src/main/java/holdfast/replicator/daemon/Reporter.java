@@ -232,11 +232,12 @@ final class Reporter {
                     case COMPARE -> "COMPARE";
                     case OFF, HANDSHAKE, ESTABLISHED, AHEAD -> "";
                 };
-        if (kind.isEmpty()) {
+        long total = seen.figures().bulkTotalBlocks() * BLOCK_BYTES;
+        // The epoch that makes the first point after a sync of nothing but holes carries no block.
+        if (kind.isEmpty() || total == 0) {
             meters.remove(name);
             return Optional.empty();
         }
-        long total = seen.figures().bulkTotalBlocks() * BLOCK_BYTES;
         long done = Math.max(0, total - seen.figures().bulkLeftBlocks() * BLOCK_BYTES);
         Meter meter =
                 meters.compute(
@@ -257,7 +258,12 @@ final class Reporter {
         }
         Seen now = seen.orElseThrow();
         if (now.failed()) {
-            return Optional.of("the disk has failed: writes have stopped");
+            return Optional.of(
+                    "the disk has failed: writes have stopped; the copy at %s can be opened there. Next, once the disk is mended: %s, then %s, which compares all of it with the copy"
+                            .formatted(
+                                    resource.dir().facts().peer(),
+                                    shared.command("detach " + resource.name()),
+                                    shared.command("attach " + resource.name())));
         }
         if (!now.refusal().isEmpty()) {
             return Optional.of(now.refusal());
@@ -337,12 +343,14 @@ final class Reporter {
                                 Optional.empty(),
                                 0)),
                 views,
-                trouble(now));
+                trouble(resource.name(), now));
     }
 
-    private static Optional<String> trouble(BackupResource.Snapshot now) {
+    private Optional<String> trouble(String name, BackupResource.Snapshot now) {
         if (now.disk() == DiskState.FAILED) {
-            return Optional.of("the journal or the base has failed: nothing is taken in");
+            return Optional.of(
+                    "the journal or the base has failed: nothing is taken in. Next, once its disk is mended: "
+                            + shared.command("connect " + name));
         }
         if (now.mixture()) {
             return Optional.of(

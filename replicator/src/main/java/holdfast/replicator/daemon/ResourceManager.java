@@ -14,6 +14,7 @@ import holdfast.replicator.device.AtomicFile;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.DeviceNode;
 import holdfast.replicator.device.FileBlockDevice;
+import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.status.StatusReport;
 import holdfast.replicator.status.Words;
@@ -31,11 +32,9 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.UUID;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -68,9 +67,7 @@ final class ResourceManager implements Link.Resources {
     /// What is here and could not be opened.
     private final SortedMap<String, Unopened> unopened = new ConcurrentSkipListMap<>();
 
-    /// Names that an `add` here is busy with.
-    private final Set<String> adding = ConcurrentHashMap.newKeySet();
-
+    private final Adding adding = new Adding();
     private final Permits permits = new Permits(InstantSource.system());
     private final Offers offers;
     private final TcpExports tcp;
@@ -83,7 +80,7 @@ final class ResourceManager implements Link.Resources {
         this.directory = shared.paths().state().resolve("resources");
         this.kernel = new KernelDevice(shared.paths().run());
         this.tcp = new TcpExports(shared, this::attached);
-        this.offers = new Offers(shared, node, directory, permits);
+        this.offers = new Offers(shared, node, directory, permits, adding);
     }
 
     void use(Link link) {
@@ -335,7 +332,7 @@ final class ResourceManager implements Link.Resources {
     ControlApi.AddReply add(ControlApi.AddRequest request, StatusReport.Rate rate)
             throws ProblemException {
         String name = checkedName(request.name());
-        if (!adding.add(name)) {
+        if (!adding.begin(name)) {
             throw shared.problem(
                     ExitCode.REFUSED,
                     "another command is adding " + name + " just now",
@@ -344,7 +341,7 @@ final class ResourceManager implements Link.Resources {
         try {
             return add(name, request, rate);
         } finally {
-            adding.remove(name);
+            adding.end(name);
         }
     }
 
@@ -358,6 +355,7 @@ final class ResourceManager implements Link.Resources {
             throw shared.problem(
                     ExitCode.REFUSED, "there is a resource " + name + " already", "status " + name);
         }
+        requireRight(request);
         PeerBook.Entry peer =
                 peers.peer()
                         .orElseThrow(
@@ -386,6 +384,7 @@ final class ResourceManager implements Link.Resources {
             }
             holds = Offers.holds(disk);
             requireNotUnderUs(disk);
+            adding.claim(name, disk);
             requireNotOurs(disk);
         } catch (IOException e) {
             throw shared.problem(
@@ -449,6 +448,26 @@ final class ResourceManager implements Link.Resources {
                 asks ? Optional.of(permit) : Optional.empty());
     }
 
+    /// What is wrong with the request itself needs neither a disk nor a peer to be seen.
+    private void requireRight(ControlApi.AddRequest request) throws ProblemException {
+        try {
+            request.protocol().ifPresent(ResourceSettings::protocolOf);
+            request.journalBytes()
+                    .ifPresent(bytes -> ResourceSettings.requireJournalSize(new Size(bytes)));
+            requirePath(request.disk());
+            request.peerDisk().ifPresent(ResourceManager::requirePath);
+        } catch (IllegalArgumentException e) {
+            throw shared.problem(ExitCode.USAGE, e.getMessage(), "add --help");
+        }
+    }
+
+    private static void requirePath(String disk) {
+        if (!Path.of(disk).isAbsolute()) {
+            throw new IllegalArgumentException(
+                    "the disk is \"%s\", should be an absolute path".formatted(disk));
+        }
+    }
+
     private String checkedName(String name) throws ProblemException {
         try {
             return Settings.checkResourceName(name);
@@ -478,39 +497,39 @@ final class ResourceManager implements Link.Resources {
     /// One that is detached is not held by its lock; that its disk is taken has to be known here.
     private void requireNotOurs(Path disk) throws IOException {
         for (LocalResource each : byName.values()) {
-            Path taken = Path.of(each.dir().facts().disk());
-            if (Files.exists(taken) && DeviceNode.areSame(disk, taken)) {
-                throw new IOException("it is the disk of the resource " + each.name() + " already");
+            requireOther(disk, each.name(), each.dir().facts());
+        }
+        for (Unopened each : unopened.values()) {
+            if (each.facts().isPresent()) {
+                requireOther(disk, each.name(), each.facts().get());
             }
         }
     }
 
+    private static void requireOther(Path disk, String owner, ResourceDir.Facts facts)
+            throws IOException {
+        Path taken = Path.of(facts.disk());
+        if (Files.exists(taken) && DeviceNode.areSame(disk, taken)) {
+            throw new IOException("it is the disk of the resource " + owner + " already");
+        }
+    }
+
     private ResourceSettings settingsFor(
-            ControlApi.AddRequest request, String peer, Path disk, long journal)
-            throws ProblemException {
+            ControlApi.AddRequest request, String peer, Path disk, long journal) {
         SortedMap<String, Path> disks = new TreeMap<>();
         disks.put(shared.node(), disk);
         request.peerDisk().ifPresent(each -> disks.put(peer, Path.of(each)));
         ResourceSettings usual = ResourceSettings.ofDisks(disks);
-        try {
-            ResourceSettings.Protocol protocol =
-                    request.protocol()
-                            .map(
-                                    each ->
-                                            ResourceSettings.Protocol.valueOf(
-                                                    each.toUpperCase(java.util.Locale.ROOT)))
-                            .orElse(usual.protocol());
-            return new ResourceSettings(
-                    protocol,
-                    protocol.waitsForPeer()
-                            ? ResourceSettings.OnCongestion.BLOCK
-                            : usual.onCongestion(),
-                    usual.compression(),
-                    new Size(journal),
-                    disks);
-        } catch (IllegalArgumentException e) {
-            throw shared.problem(ExitCode.USAGE, e.getMessage(), "add --help");
-        }
+        ResourceSettings.Protocol protocol =
+                request.protocol().map(ResourceSettings::protocolOf).orElse(usual.protocol());
+        return new ResourceSettings(
+                protocol,
+                protocol.waitsForPeer()
+                        ? ResourceSettings.OnCongestion.BLOCK
+                        : usual.onCongestion(),
+                usual.compression(),
+                new Size(journal),
+                disks);
     }
 
     private Frame.OfferReply ask(PeerSession session, String peer, Frame.Offer offer)
@@ -575,6 +594,18 @@ final class ResourceManager implements Link.Resources {
     }
 
     private synchronized Frame.OfferReply accept(String peer, Frame.Offer offer)
+            throws IOException, ConfigException {
+        if (!adding.begin(offer.name())) {
+            throw new IOException(offer.name() + " is just being added here");
+        }
+        try {
+            return acceptAlone(peer, offer);
+        } finally {
+            adding.end(offer.name());
+        }
+    }
+
+    private Frame.OfferReply acceptAlone(String peer, Frame.Offer offer)
             throws IOException, ConfigException {
         String name = offer.name();
         LocalResource existing = byName.get(name);
@@ -960,9 +991,17 @@ final class ResourceManager implements Link.Resources {
         return Files.exists(resource.dir().standaloneMark());
     }
 
-    /// To connect what could not be opened is to try that again first.
+    /// To connect what could not be opened, or a copy that has failed since, is to try to open that
+    /// again first.
     synchronized void setConnect(String name, boolean connect) throws ProblemException {
-        if (connect && unopened.containsKey(name)) {
+        if (connect
+                && byName.get(name) instanceof LocalBackup backup
+                && backup.resource().snapshot().disk() == DiskState.FAILED) {
+            link.session(backup.dir().facts().peer()).ifPresent(backup::disconnect);
+            byName.remove(name);
+            backup.close();
+            open(name);
+        } else if (connect && unopened.containsKey(name)) {
             open(name);
         }
         standalone(get(name), !connect, "");

@@ -1393,6 +1393,7 @@ public final class Primary {
         epoch++;
         epochSentBlocks = 0;
         digest = new EpochDigest();
+        bulkTotalBlocks = dirty.count();
         phase = Phase.ASKING;
         state = ReplicationState.SYNC_SOURCE;
         askedNanos = 0;
@@ -1569,7 +1570,8 @@ public final class Primary {
                     case COMPARE ->
                             suspect.count() + (long) comparing.size() * limits.compareBlocks();
                     case FIRST_SYNC -> dirty.count() + inFlight;
-                    case SYNC_SOURCE -> unsent.count() + inFlight;
+                    case SYNC_SOURCE ->
+                            phase == Phase.SENDING ? unsent.count() + inFlight : dirty.count();
                     case OFF, HANDSHAKE, ESTABLISHED, AHEAD, PAUSED -> blocks;
                 };
         return new Figures(

@@ -128,7 +128,10 @@ final class Sentences {
         }
         return start
                 + progress.map(p -> "%d %% %s%s.".formatted(p.percent(), verb, left(p)))
-                        .orElse("the first sync is about to begin.");
+                        .orElse(
+                                r.replication().equals("SYNC_SOURCE")
+                                        ? "all is sent, the copy is about to be there."
+                                        : "the first sync is about to begin.");
     }
 
     private static String catchUp(StatusReport.Resource r) {

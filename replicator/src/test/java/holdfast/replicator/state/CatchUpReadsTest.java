@@ -33,6 +33,7 @@ class CatchUpReadsTest implements PrimaryEffects {
     private final BlockSet dirty = new BlockSet(BLOCKS);
     private Primary primary;
     private Frame.EpochBegin asked;
+    private Primary.Figures whileAsking;
     private int readerWoken;
 
     /// A session with a peer that has no room for the marked blocks.
@@ -58,6 +59,7 @@ class CatchUpReadsTest implements PrimaryEffects {
                         false,
                         OLD));
         asked = assertInstanceOf(Frame.EpochBegin.class, primary.next());
+        whileAsking = primary.figures();
         primary.on(new Frame.EpochReply(ID, SESSION, asked.epoch(), 0, 0, 999));
         assertEquals(ReplicationState.PAUSED, primary.state());
     }
@@ -135,6 +137,14 @@ class CatchUpReadsTest implements PrimaryEffects {
         ReadRun read = primary.nextRead();
         assertEquals(ReadRun.Purpose.EPOCH, read.purpose());
         assertEquals(new BlockRun(3, 1), read.blocks());
+    }
+
+    @Test
+    void ofACatchUpThatAsksForRoomNothingIsDoneYet() {
+        dirty.addRange(0, 8);
+        pause();
+        assertEquals(8, whileAsking.bulkTotalBlocks());
+        assertEquals(8, whileAsking.bulkLeftBlocks());
     }
 
     @Test
