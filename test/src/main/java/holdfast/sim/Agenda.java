@@ -1,7 +1,7 @@
 package holdfast.sim;
 
 import java.util.PriorityQueue;
-import java.util.SplittableRandom;
+import java.util.random.RandomGenerator;
 
 /// The virtual clock: what is due next happens next. Things due at the same moment happen in an
 /// order drawn from the seed, so that no code comes to rest on the order in which it asked.
@@ -20,12 +20,12 @@ final class Agenda {
     }
 
     private final PriorityQueue<Entry> due = new PriorityQueue<>();
-    private final SplittableRandom ties;
-    private long nowNanos = 1_000_000_000L;
+    private final RandomGenerator ties;
+    private long nowNanos = Simulation.BEGINNING_NANOS;
     private long count;
 
-    Agenda(SplittableRandom ties) {
-        this.ties = ties;
+    Agenda(long seed) {
+        ties = new Chance(seed, "ties", this::nowNanos);
     }
 
     long nowNanos() {

@@ -18,7 +18,7 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Iterator;
 import java.util.List;
-import java.util.SplittableRandom;
+import java.util.random.RandomGenerator;
 
 /// The backup's machine: [Backup] with a base, a journal and a superblock on simulated disks. It
 /// does what the daemon's shell does, one small step at a time, so that a crash may fall between
@@ -42,7 +42,7 @@ final class BackupHost implements BackupEffects {
 
     private final Simulation sim;
     private final Scenario scenario;
-    private final SplittableRandom random;
+    private final RandomGenerator random;
     private final SimDisk base;
     private final SimDisk journal;
 
@@ -95,12 +95,14 @@ final class BackupHost implements BackupEffects {
 
     // For the checks.
     private Position acknowledged = Position.NONE;
+    private byte[] crashedBase;
+    private byte[] crashedJournal;
     private final BitSet fresh = new BitSet();
     private final BitSet staged = new BitSet();
     private Position checkedAt = Position.NONE;
     private long seenEpoch;
 
-    BackupHost(Simulation sim, Scenario scenario, SplittableRandom random, Backup.Base first) {
+    BackupHost(Simulation sim, Scenario scenario, RandomGenerator random, Backup.Base first) {
         this.sim = sim;
         this.scenario = scenario;
         this.random = random;
@@ -127,7 +129,7 @@ final class BackupHost implements BackupEffects {
         base.syncNow();
         incarnation++;
         life++;
-        backup = open(durableBase, durableBlank, incarnation, this, journal, durableBase);
+        backup = open(durableBase, durableBlank, incarnation, this, journal.now(), Long.MAX_VALUE);
         up = true;
         freed = durableBase.watermark() / scenario.segmentBytes() * scenario.segmentBytes();
         appendedEnd = 0;
@@ -159,13 +161,15 @@ final class BackupHost implements BackupEffects {
                         });
     }
 
+    /// @param readEnd a start reads all of the journal; for a check the rest is not worth the time,
+    ///   since nothing was ever written there in this round
     private Backup open(
             Backup.Base from,
             boolean blank,
             long incarnation,
             BackupEffects fx,
-            SimDisk journal,
-            Backup.Base known) {
+            byte[] journal,
+            long readEnd) {
         Backup opened =
                 new Backup(
                         new Backup.Config(
@@ -182,7 +186,8 @@ final class BackupHost implements BackupEffects {
         try {
             String damage =
                     opened.recover(
-                            (address, into) -> read(journal, known, address, into), segmentsEnd());
+                            (address, into) -> read(journal, readEnd, address, into),
+                            segmentsEnd());
             if (damage != null && !damaged) {
                 throw new Violation("PFX", "the journal is taken for damaged: " + damage);
             }
@@ -199,7 +204,7 @@ final class BackupHost implements BackupEffects {
 
     /// Bytes of the journal that a start will read are not what was written; only while it is
     /// stopped.
-    void damageJournal(SplittableRandom own) {
+    void damageJournal(RandomGenerator own) {
         long from = durableBase.watermark();
         if (up || highest <= from) {
             return;
@@ -223,15 +228,15 @@ final class BackupHost implements BackupEffects {
         return !unjudged;
     }
 
-    private int read(SimDisk journal, Backup.Base known, long address, ByteBuffer into) {
-        long from = known.watermark() / scenario.segmentBytes() * scenario.segmentBytes();
-        long left = from + scenario.journalBytes() - address;
+    private int read(byte[] journal, long readEnd, long address, ByteBuffer into) {
+        long from = durableBase.watermark() / scenario.segmentBytes() * scenario.segmentBytes();
+        long left = Math.min(readEnd, from + journal.length) - address;
         int total = (int) Math.min(into.remaining(), Math.max(0, left));
         int done = 0;
         while (done < total) {
-            int at = (int) ((address + done) % scenario.journalBytes());
-            int part = Math.min(total - done, journal.size() - at);
-            into.put(journal.now(), at, part);
+            int at = (int) ((address + done) % journal.length);
+            int part = Math.min(total - done, journal.length - at);
+            into.put(journal, at, part);
             done += part;
         }
         return total;
@@ -626,7 +631,7 @@ final class BackupHost implements BackupEffects {
 
     private void answer(BaseWork.Digest d) {
         byte[] range = new byte[d.length];
-        readCommitted(backup.committedIndex(), base, journal, d.offset, range);
+        readCommitted(backup.committedIndex(), base.now(), journal.now(), d.offset, range);
         byte[] blockDigests = Digests.ofBlocks(range);
         backup.digested(
                 d.session, d.offset, d.length, d.asked, blockDigests, Digests.root(blockDigests));
@@ -655,8 +660,8 @@ final class BackupHost implements BackupEffects {
     }
 
     static void readCommitted(
-            JournalIndex index, SimDisk base, SimDisk journal, long offset, byte[] into) {
-        System.arraycopy(base.now(), (int) offset, into, 0, into.length);
+            JournalIndex index, byte[] base, byte[] journal, long offset, byte[] into) {
+        System.arraycopy(base, (int) offset, into, 0, into.length);
         long end = offset + into.length;
         for (long at = offset; at < end; ) {
             JournalIndex.Run run = index.at(at);
@@ -669,11 +674,7 @@ final class BackupHost implements BackupEffects {
                 Arrays.fill(into, to, to + length, (byte) 0);
             } else {
                 System.arraycopy(
-                        journal.now(),
-                        (int) (run.dataAddress() % journal.size()),
-                        into,
-                        to,
-                        length);
+                        journal, (int) (run.dataAddress() % journal.length), into, to, length);
             }
             at = run.endBytes();
         }
@@ -823,7 +824,7 @@ final class BackupHost implements BackupEffects {
             int endBlock = fresh.nextClearBit(block);
             int from = block * 4096;
             byte[] found = new byte[Math.min(endBlock * 4096, scenario.deviceBytes()) - from];
-            readCommitted(backup.committedIndex(), base, journal, from, found);
+            readCommitted(backup.committedIndex(), base.now(), journal.now(), from, found);
             sim.countCheckedBlocks(endBlock - block);
             if (!Arrays.equals(found, 0, found.length, expected, from, from + found.length)) {
                 throw new Violation(
@@ -850,23 +851,25 @@ final class BackupHost implements BackupEffects {
     }
 
     /// PFX and LOW as if the power were cut now: on a copy, which is thrown away.
-    void checkCrashedClone(SplittableRandom own) {
+    void checkCrashedClone(RandomGenerator own) {
         if (!up) {
             return;
         }
-        SimDisk baseCopy = base.copy();
-        SimDisk journalCopy = journal.copy();
+        if (crashedBase == null) {
+            crashedBase = new byte[base.size()];
+            crashedJournal = new byte[journal.size()];
+        }
         int fate = own.nextInt(4);
-        baseCopy.powerCut(own, fate);
-        journalCopy.powerCut(own, fate);
+        base.crashInto(crashedBase, own, fate);
+        journal.crashInto(crashedJournal, own, fate);
         Backup clone =
                 open(
                         durableBase,
                         false,
                         incarnation + 1,
                         new NoEffects(),
-                        journalCopy,
-                        durableBase);
+                        crashedJournal,
+                        highest + 64 * 1024);
         if (damaged) {
             return; // What is left of it is known when it starts.
         }
@@ -890,7 +893,7 @@ final class BackupHost implements BackupEffects {
         }
         byte[] expected = sim.truth().imageAt(clone.committed());
         byte[] found = new byte[scenario.deviceBytes()];
-        readCommitted(clone.committedIndex(), baseCopy, journalCopy, 0, found);
+        readCommitted(clone.committedIndex(), crashedBase, crashedJournal, 0, found);
         sim.countCheckedBlocks((found.length + 4095) / 4096);
         if (!Arrays.equals(expected, found)) {
             throw new Violation(
@@ -905,7 +908,7 @@ final class BackupHost implements BackupEffects {
     /// PIT: a view reads as the point it was opened at.
     void checkView(Backup.View view) {
         byte[] found = new byte[scenario.deviceBytes()];
-        readCommitted(view.index(), base, journal, 0, found);
+        readCommitted(view.index(), base.now(), journal.now(), 0, found);
         byte[] expected = sim.truth().imageAt(view.position());
         if (!Arrays.equals(expected, found)) {
             throw new Violation(

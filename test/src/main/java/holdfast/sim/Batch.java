@@ -63,8 +63,8 @@ final class Batch {
         if (r.violation() != null) {
             failures.add(r);
         }
-        operations += r.operations();
-        faults += r.faults();
+        operations += r.issued();
+        faults += r.struck().size();
         events += r.events();
         blocks += r.checkedBlocks();
         clones += r.clones();
@@ -103,7 +103,8 @@ final class Batch {
         StringBuilder text = new StringBuilder();
         for (Simulation.Result failure : failures) {
             text.append(
-                    "seed %d: %s%n".formatted(failure.seed(), failure.violation().getMessage()));
+                    "seed %d: %s%n"
+                            .formatted(failure.plan().seed(), failure.violation().getMessage()));
         }
         text.append(
                 "%d histories, %d failed; %.0f operations and %.1f faults each%n"

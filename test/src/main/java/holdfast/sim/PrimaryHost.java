@@ -19,8 +19,8 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.SplittableRandom;
 import java.util.UUID;
+import java.util.random.RandomGenerator;
 
 /// The primary's machine: [Primary] with a disk and a superblock, doing what the daemon's shell
 /// does, one small step at a time, so that a crash may fall between any two.
@@ -51,7 +51,7 @@ final class PrimaryHost implements PrimaryEffects {
 
     private final Simulation sim;
     private final Scenario scenario;
-    private final SplittableRandom random;
+    private final RandomGenerator random;
     private final SimDisk disk;
     private final Budget budget;
 
@@ -79,7 +79,7 @@ final class PrimaryHost implements PrimaryEffects {
     private final List<Request> onTheirWay = new ArrayList<>();
     private final ArrayDeque<Frame> sentSinceUp = new ArrayDeque<>();
     private long slowUntil;
-    private Scenario.Fault next;
+    private Strike.Fault next;
     private long frozenUntil;
     private boolean diskFailed;
     private boolean inSessionDown;
@@ -87,7 +87,7 @@ final class PrimaryHost implements PrimaryEffects {
     private boolean greeted;
     private boolean commitOpen;
 
-    PrimaryHost(Simulation sim, Scenario scenario, SplittableRandom random) {
+    PrimaryHost(Simulation sim, Scenario scenario, RandomGenerator random) {
         this.sim = sim;
         this.scenario = scenario;
         this.random = random;
@@ -323,11 +323,11 @@ final class PrimaryHost implements PrimaryEffects {
     }
 
     /// The next write, read or sync of the disk fails.
-    void failNext(Scenario.Fault fault) {
+    void failNext(Strike.Fault fault) {
         next = fault;
     }
 
-    private boolean fails(Scenario.Fault fault) {
+    private boolean fails(Strike.Fault fault) {
         if (next != fault) {
             return false;
         }
@@ -337,7 +337,7 @@ final class PrimaryHost implements PrimaryEffects {
 
     /// @return whether it failed: then what it covered looks clean and may be lost (R11)
     private boolean synced(long mark) {
-        if (!fails(Scenario.Fault.LOCAL_SYNC_EIO)) {
+        if (!fails(Strike.Fault.LOCAL_SYNC_EIO)) {
             disk.synced(mark);
             return true;
         }
@@ -468,7 +468,7 @@ final class PrimaryHost implements PrimaryEffects {
         later(
                 diskTime(),
                 () -> {
-                    if (fails(Scenario.Fault.LOCAL_READ_EIO)) {
+                    if (fails(Strike.Fault.LOCAL_READ_EIO)) {
                         sim.reached(Rare.READ_FAILED);
                         diskFailed = true;
                         inFlight--;
@@ -501,8 +501,8 @@ final class PrimaryHost implements PrimaryEffects {
 
     private void write(Request request) {
         onTheirWay.add(request);
-        boolean noSpace = fails(Scenario.Fault.LOCAL_NO_SPACE);
-        boolean fails = noSpace || fails(Scenario.Fault.LOCAL_EIO);
+        boolean noSpace = fails(Strike.Fault.LOCAL_NO_SPACE);
+        boolean fails = noSpace || fails(Strike.Fault.LOCAL_EIO);
         later(
                 diskTime(),
                 () -> {
@@ -753,7 +753,7 @@ final class PrimaryHost implements PrimaryEffects {
             later(
                     diskTime(),
                     () -> {
-                        if (fails(Scenario.Fault.LOCAL_READ_EIO)) {
+                        if (fails(Strike.Fault.LOCAL_READ_EIO)) {
                             reading--;
                             diskFailed = true;
                             sim.reached(Rare.READ_FAILED);

@@ -4,7 +4,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.SplittableRandom;
+import java.util.random.RandomGenerator;
 
 /// A disk that keeps its word and no more: reads see every write at once, a sync makes durable what
 /// had ended before it was asked for, and a power cut loses, keeps or tears each other write by
@@ -27,15 +27,13 @@ final class SimDisk {
         safe = new byte[bytes];
     }
 
-    private SimDisk(SimDisk from) {
-        now = from.now.clone();
-        safe = from.safe.clone();
-        pending.addAll(from.pending);
-        settled = from.settled;
-    }
-
-    SimDisk copy() {
-        return new SimDisk(this);
+    /// What a power cut would leave now, in `into`, which has this disk's size. Only reads are for
+    /// it.
+    ///
+    /// @param fate see [#powerCut]
+    void crashInto(byte[] into, RandomGenerator random, int fate) {
+        System.arraycopy(safe, 0, into, 0, safe.length);
+        cut(into, random, fate);
     }
 
     /// What reads see; not to be changed.
@@ -82,7 +80,7 @@ final class SimDisk {
 
     /// The sync failed: each write it covered is durable or lost by itself, and every one looks
     /// clean. Reads show it, and a later sync has nothing left to do for it.
-    void syncFailed(long mark, SplittableRandom random) {
+    void syncFailed(long mark, RandomGenerator random) {
         int ended = (int) Math.max(0, mark - settled);
         for (Written w : pending.subList(0, ended)) {
             if (random.nextBoolean()) {
@@ -102,7 +100,7 @@ final class SimDisk {
     }
 
     /// Content is damaged where it lies; nothing reports it.
-    void damage(SplittableRandom random, long offset, int length) {
+    void damage(RandomGenerator random, long offset, int length) {
         for (int at = (int) offset; at < offset + length; at++) {
             byte flip = (byte) (1 + random.nextInt(255));
             now[at] ^= flip;
@@ -112,21 +110,25 @@ final class SimDisk {
 
     /// The power is cut. `fate` 0: all that was not synced is lost, 1: all is kept, else each write
     /// has its own fate.
-    void powerCut(SplittableRandom random, int fate) {
-        for (Written w : pending) {
-            int own = fate < 2 ? fate : random.nextInt(4);
-            switch (own) {
-                case 0 -> {}
-                case 1 -> put(safe, w.offset, w.length, w.data);
-                default -> tear(w, random);
-            }
-        }
+    void powerCut(RandomGenerator random, int fate) {
+        cut(safe, random, fate);
         settled += pending.size();
         pending.clear();
         System.arraycopy(safe, 0, now, 0, now.length);
     }
 
-    private void tear(Written w, SplittableRandom random) {
+    private void cut(byte[] left, RandomGenerator random, int fate) {
+        for (Written w : pending) {
+            int own = fate < 2 ? fate : random.nextInt(4);
+            switch (own) {
+                case 0 -> {}
+                case 1 -> put(left, w.offset, w.length, w.data);
+                default -> tear(w, left, random);
+            }
+        }
+    }
+
+    private static void tear(Written w, byte[] left, RandomGenerator random) {
         int way = random.nextInt(3);
         int sectors = (w.length + SECTOR - 1) / SECTOR;
         int edge = random.nextInt(sectors + 1);
@@ -143,9 +145,9 @@ final class SimDisk {
             if (kept) {
                 int from = (int) (at - w.offset);
                 if (w.data == null) {
-                    Arrays.fill(safe, (int) at, (int) end, (byte) 0);
+                    Arrays.fill(left, (int) at, (int) end, (byte) 0);
                 } else {
-                    System.arraycopy(w.data, from, safe, (int) at, (int) (end - at));
+                    System.arraycopy(w.data, from, left, (int) at, (int) (end - at));
                 }
             }
             at = end;
@@ -153,7 +155,7 @@ final class SimDisk {
     }
 
     /// Part of a write that failed or was on its way when the power was cut.
-    void writePart(SplittableRandom random, long offset, int length, byte[] data) {
+    void writePart(RandomGenerator random, long offset, int length, byte[] data) {
         int sectors = length / SECTOR;
         int kept = random.nextInt(sectors + 1);
         if (kept > 0) {

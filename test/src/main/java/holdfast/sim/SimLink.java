@@ -9,8 +9,8 @@ import holdfast.tunnel.wire.ProtocolException;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.List;
-import java.util.SplittableRandom;
 import java.util.function.BiConsumer;
+import java.util.random.RandomGenerator;
 
 /// One connection: an ordered stream of bytes each way, cut into any pieces, late, stalled, and cut
 /// off at any byte. What travels are the bytes of the real codec, put together again by the real
@@ -120,7 +120,7 @@ final class SimLink {
     }
 
     private final Agenda agenda;
-    private final SplittableRandom random;
+    private final RandomGenerator random;
     private final int chunkBytesMax;
     private final long delayNanos;
     private final long socketBytes = 48 * 1024;
@@ -133,7 +133,7 @@ final class SimLink {
 
     SimLink(
             Agenda agenda,
-            SplittableRandom random,
+            RandomGenerator random,
             Scenario scenario,
             long session,
             BiConsumer<Integer, List<Frame>> backup,

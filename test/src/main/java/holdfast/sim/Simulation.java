@@ -7,6 +7,7 @@ import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
+import java.io.PrintStream;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -15,10 +16,11 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.TreeMap;
 import java.util.UUID;
 
 /// One history: two machines, their disks and the link between them on one thread and one virtual
-/// clock, all of it from one seed. First faults strike while an application writes; then all is
+/// clock, all of it from one plan. First faults strike while an application writes; then all is
 /// healed and the copies must become equal.
 ///
 /// Checked at every step that can change it: the copy is exactly image(k) of its position (PFX) and
@@ -26,16 +28,22 @@ import java.util.UUID;
 final class Simulation {
     static final UUID RESOURCE = new UUID(0x686f6c64L, 0x66617374L);
 
+    /// The clock shows this at the beginning.
+    static final long BEGINNING_NANOS = 1_000_000_000L;
+
     /// Virtual time in which two healed machines must have become equal.
     private static final long PATIENCE_NANOS = 600_000_000_000L;
 
     /// What became of a history.
+    ///
+    /// @param struck by a strike's id: when it struck, after the beginning
+    /// @param issued how many requests were issued
     record Result(
-            long seed,
+            Plan plan,
             Violation violation,
             long traceHash,
-            long operations,
-            long faults,
+            int issued,
+            Map<Integer, Long> struck,
             long events,
             long checkedBlocks,
             long clones,
@@ -45,14 +53,13 @@ final class Simulation {
 
     private record OpenView(Backup.View view) {}
 
-    private final long seed;
+    private final Plan plan;
     private final Scenario scenario;
     private final Agenda agenda;
     private final Trace trace;
     private final Truth truth = new Truth();
-    private final SplittableRandom work;
-    private final SplittableRandom shell;
-    private final SplittableRandom clones;
+    private final Chance shell;
+    private final Chance clones;
     private final PrimaryHost primary;
     private final BackupHost backup;
     private final Map<Rare, Long> rare = new EnumMap<>(Rare.class);
@@ -60,27 +67,26 @@ final class Simulation {
     private final ArrayDeque<Frame.OfResource> answers = new ArrayDeque<>();
 
     private SimLink link;
-    private final Map<String, List<Scenario.Strike>> armed = new HashMap<>();
+    private final Map<String, List<Strike>> armed = new HashMap<>();
     private final Map<String, Integer> occurred = new HashMap<>();
     private boolean connecting;
     private boolean healed;
     private boolean lostOnlyPoint;
-    private long issued;
+    private int issued;
     private boolean issueDue;
-    private long faults;
+    private final Map<Integer, Long> struck = new TreeMap<>();
     private long checkedBlocks;
     private long clonesChecked;
     private long checks;
 
-    private Simulation(long seed) {
-        this.seed = seed;
-        scenario = Scenario.of(seed);
-        agenda = new Agenda(Seeds.stream(seed, "ties"));
-        trace = new Trace(agenda::nowNanos);
-        work = Seeds.stream(seed, "work");
-        shell = Seeds.stream(seed, "shell");
-        clones = Seeds.stream(seed, "clones");
-        primary = new PrimaryHost(this, scenario, Seeds.stream(seed, "primary"));
+    private Simulation(Plan plan, PrintStream print) {
+        this.plan = plan;
+        scenario = plan.scenario();
+        agenda = new Agenda(plan.seed());
+        trace = new Trace(agenda::nowNanos, print);
+        shell = chance("shell");
+        clones = chance("clones");
+        primary = new PrimaryHost(this, scenario, chance("primary"));
         Ancestry copy =
                 Ancestry.EMPTY.plus(
                         new Ancestry.Entry(
@@ -89,12 +95,21 @@ final class Simulation {
                 new BackupHost(
                         this,
                         scenario,
-                        Seeds.stream(seed, "backup"),
+                        chance("backup"),
                         new Backup.Base(0, Position.NONE, false, copy));
     }
 
+    private Chance chance(String name) {
+        return new Chance(plan.seed(), name, agenda::nowNanos);
+    }
+
     static Result run(long seed) {
-        Simulation sim = new Simulation(seed);
+        return run(Plan.of(seed), null);
+    }
+
+    /// @param print takes every event; null: only the last are kept
+    static Result run(Plan plan, PrintStream print) {
+        Simulation sim = new Simulation(plan, print);
         Violation violation = null;
         try {
             sim.play();
@@ -104,11 +119,11 @@ final class Simulation {
             violation = new Violation("CRASH", e);
         }
         return new Result(
-                seed,
+                plan,
                 violation,
                 sim.trace.hash(),
                 sim.issued,
-                sim.faults,
+                sim.struck,
                 sim.agenda.count(),
                 sim.checkedBlocks,
                 sim.clonesChecked,
@@ -121,11 +136,11 @@ final class Simulation {
         primary.start();
         backup.start();
         connectLater(shell.nextLong(100_000_000L));
-        for (Scenario.Strike strike : scenario.strikes()) {
-            if (strike.trigger() == null) {
+        for (Strike strike : plan.strikes()) {
+            if (strike.trigger().isEmpty()) {
                 agenda.in(strike.nanos(), () -> strike(strike));
             } else {
-                armed.computeIfAbsent(strike.trigger(), _ -> new ArrayList<>()).add(strike);
+                armed.computeIfAbsent(strike.trigger().get(), _ -> new ArrayList<>()).add(strike);
             }
         }
         issueLater();
@@ -216,7 +231,7 @@ final class Simulation {
     }
 
     private boolean isEqual() {
-        if (issued < scenario.operations()
+        if (issued < plan.requests().size()
                 || !primary.isUp()
                 || !backup.isUp()
                 || primary.outstanding() > 0) {
@@ -273,26 +288,24 @@ final class Simulation {
         } else {
             text.append("; backup down");
         }
-        return text + "; issued " + issued + " of " + scenario.operations();
+        return text + "; issued " + issued + " of " + plan.requests().size();
     }
 
     // ---- the application
     // -----------------------------------------------------------------------------------------
 
     private void issueLater() {
-        if (issueDue || issued >= scenario.operations()) {
+        if (issueDue || issued >= plan.requests().size()) {
             return;
         }
         issueDue = true;
-        long mean = scenario.workNanos() / scenario.operations();
-        // Bursts: most requests follow each other at once, some after a pause.
-        long pause = work.nextInt(8) == 0 ? work.nextLong(mean * 15) : work.nextLong(200_000);
-        agenda.in(pause, this::issue);
+        long due = BEGINNING_NANOS + plan.requests().get(issued).nanos() - agenda.nowNanos();
+        agenda.in(due > 0 ? due : shell.nextLong(200_000), this::issue);
     }
 
     private void issue() {
         issueDue = false;
-        if (issued >= scenario.operations()) {
+        if (issued >= plan.requests().size()) {
             return;
         }
         if (!primary.isUp()
@@ -300,62 +313,25 @@ final class Simulation {
                 || primary.outstanding() >= scenario.queueDepth()) {
             return; // Woken by a reply or by the next start.
         }
-        issued++;
-        if (work.nextInt(100) < scenario.flushPercent()) {
-            primary.flush(issued);
-        } else if (work.nextInt(100) < scenario.zeroesPercent()) {
-            zero();
+        Request next = plan.requests().get(issued++);
+        if (next.kind() == Request.Kind.FLUSH) {
+            primary.flush(next.id());
         } else {
-            write();
+            boolean write = next.kind() == Request.Kind.WRITE;
+            if (!write && next.lengthBytes() > 64 * 1024) {
+                reached(Rare.LONG_TRIM);
+            } else if (!next.isAligned()) {
+                reached(write ? Rare.UNALIGNED_WRITE : Rare.UNALIGNED_ZEROES);
+            }
+            primary.submit(
+                    next.id(),
+                    next.offsetBytes(),
+                    next.lengthBytes(),
+                    next.content(),
+                    next.kind() == Request.Kind.TRIM,
+                    next.sync());
         }
         issueLater();
-    }
-
-    private void write() {
-        int sectors = scenario.deviceBytes() / 512;
-        int length;
-        int offset;
-        if (work.nextInt(100) < scenario.unalignedPercent()) {
-            length = 1 + work.nextInt(Math.min(16, scenario.writeBytesMax() / 512));
-            offset = work.nextInt(Math.min(sectors, scenario.hotBlocks() * 8));
-            reached(Rare.UNALIGNED_WRITE);
-        } else {
-            length = 8 * (1 + work.nextInt(scenario.writeBytesMax() / 4096));
-            offset = 8 * work.nextInt(Math.min(scenario.hotBlocks(), (sectors + 7) / 8));
-        }
-        length = Math.min(length, sectors - offset);
-        byte[] data = Tags.content(issued, offset * 512L, length * 512);
-        primary.submit(issued, offset * 512L, length * 512, data, false, work.nextInt(12) == 0);
-    }
-
-    private void zero() {
-        int sectors = scenario.deviceBytes() / 512;
-        int length;
-        int offset;
-        switch (work.nextInt(4)) {
-            case 0 -> {
-                reached(Rare.LONG_TRIM);
-                offset = work.nextInt(sectors);
-                length = 1 + work.nextInt(sectors - offset);
-            }
-            case 1 -> {
-                offset = 8 * work.nextInt((sectors + 7) / 8);
-                length = 8 * (1 + work.nextInt(8));
-            }
-            default -> {
-                reached(Rare.UNALIGNED_ZEROES);
-                offset = work.nextInt(Math.min(sectors, scenario.hotBlocks() * 8));
-                length = 1 + work.nextInt(40);
-            }
-        }
-        length = Math.min(length, sectors - offset);
-        primary.submit(
-                issued,
-                offset * 512L,
-                length * 512,
-                null,
-                work.nextBoolean(),
-                work.nextInt(12) == 0);
     }
 
     void replied() {
@@ -389,7 +365,7 @@ final class Simulation {
         SimLink next =
                 new SimLink(
                         agenda,
-                        Seeds.stream(seed, "link " + shell.nextLong()),
+                        chance("link"),
                         scenario,
                         shell.nextLong() | 1,
                         (stream, frames) -> backup.received(made[0], frames),
@@ -478,13 +454,13 @@ final class Simulation {
     // ---- faults
     // --------------------------------------------------------------------------------------------------
 
-    private void strike(Scenario.Strike s) {
+    private void strike(Strike s) {
         if (healed) {
             return;
         }
-        faults++;
+        struck.put(s.id(), agenda.nowNanos() - BEGINNING_NANOS);
         note("fault " + s.fault(), (long) (s.amount() * 1000), 0);
-        SplittableRandom own = new SplittableRandom(s.subSeed());
+        SplittableRandom own = Seeds.stream(plan.seed(), "strike " + s.id());
         long until = agenda.nowNanos() + (long) (s.amount() * s.amount() * 8e9);
         switch (s.fault()) {
             case CUT -> cut(link);
@@ -513,14 +489,14 @@ final class Simulation {
             }
             case BACKUP_POWER_CUT, BACKUP_KILL -> {
                 if (backup.isUp()) {
-                    backup.crash(s.fault() == Scenario.Fault.BACKUP_POWER_CUT);
+                    backup.crash(s.fault() == Strike.Fault.BACKUP_POWER_CUT);
                     cut(link);
                     agenda.in(until - agenda.nowNanos(), this::startBackup);
                 }
             }
             case PRIMARY_POWER_CUT, PRIMARY_KILL -> {
                 if (primary.isUp() && !primary.isDiskFailed()) {
-                    primary.crash(s.fault() == Scenario.Fault.PRIMARY_POWER_CUT);
+                    primary.crash(s.fault() == Strike.Fault.PRIMARY_POWER_CUT);
                     cut(link);
                     agenda.in(until - agenda.nowNanos(), this::startPrimary);
                 }
@@ -642,10 +618,10 @@ final class Simulation {
 
     void note(String event, long first, long second) {
         trace.note(event, first, second);
-        List<Scenario.Strike> waiting = armed.get(event);
+        List<Strike> waiting = armed.get(event);
         if (waiting != null) {
             int count = occurred.merge(event, 1, Integer::sum);
-            for (Scenario.Strike strike : waiting) {
+            for (Strike strike : waiting) {
                 if (strike.count() == count) {
                     agenda.in(strike.nanos(), () -> strike(strike));
                 }

@@ -1,5 +1,6 @@
 package holdfast.sim;
 
+import java.io.PrintStream;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.LongSupplier;
@@ -10,6 +11,7 @@ final class Trace {
     private static final int KEPT = 400;
 
     private final LongSupplier nanos;
+    private final PrintStream print;
     private final String[] what = new String[KEPT];
     private final long[] when = new long[KEPT];
     private final long[] a = new long[KEPT];
@@ -17,8 +19,10 @@ final class Trace {
     private long count;
     private long hash = 0x9e3779b97f4a7c15L;
 
-    Trace(LongSupplier nanos) {
+    /// @param print takes every event as it comes; null for nobody
+    Trace(LongSupplier nanos, PrintStream print) {
         this.nanos = nanos;
+        this.print = print;
     }
 
     void note(String event, long first, long second) {
@@ -31,6 +35,13 @@ final class Trace {
         mix(event.hashCode()); // Specified by the language, the same in every JVM.
         mix(first);
         mix(second);
+        if (print != null) {
+            print.println(line(i));
+        }
+    }
+
+    private String line(int at) {
+        return "%12.6f s  %s  %s %s".formatted(when[at] / 1e9, what[at], a[at], b[at]);
     }
 
     private void mix(long value) {
@@ -50,8 +61,7 @@ final class Trace {
     List<String> last(int limit) {
         List<String> lines = new ArrayList<>();
         for (long i = Math.max(0, count - Math.min(limit, KEPT)); i < count; i++) {
-            int at = (int) (i % KEPT);
-            lines.add("%12.6f s  %s  %s %s".formatted(when[at] / 1e9, what[at], a[at], b[at]));
+            lines.add(line((int) (i % KEPT)));
         }
         return lines;
     }

@@ -18,4 +18,16 @@ final class Violation extends RuntimeException {
     String promise() {
         return promise;
     }
+
+    /// The promise; for a crash also where it came from, since crashes differ among themselves.
+    String id() {
+        if (!(getCause() instanceof RuntimeException cause)) {
+            return promise;
+        }
+        StackTraceElement[] at = cause.getStackTrace();
+        return promise
+                + " "
+                + cause.getClass().getSimpleName()
+                + (at.length == 0 ? "" : " in " + at[0].getMethodName());
+    }
 }

@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -15,15 +14,15 @@ import java.util.concurrent.Future;
 import java.util.stream.Stream;
 
 /// Does the simulator see? Each deliberate mistake must break a promise within few histories;
-/// without one the same seeds pass.
+/// without one the same seeds pass ([SimulationTest]).
 class MutantsTest {
     private static final List<String> MUTANTS =
             List.of(
                     "M1", "M2", "M3", "M7", "M8", "M10", "M15", "M16", "M17", "M19", "M20", "M21",
                     "M22", "M23", "M25", "M26", "M32");
 
-    /// The slowest of them, M21, takes 118.
-    private static final int HISTORIES = 150;
+    /// The slowest of them, M21, takes 242.
+    private static final int HISTORIES = 500;
 
     private static final ExecutorService TWO = Executors.newFixedThreadPool(2);
     private static final List<Future<Forked>> RUNS =
@@ -48,15 +47,6 @@ class MutantsTest {
         assertTrue(verdict.startsWith("seed "), forked.output());
         System.out.println(
                 mutant + " caught, " + verdict.substring(0, Math.min(120, verdict.length())));
-    }
-
-    @Test
-    void withoutAMistakeTheSameSeedsPass() {
-        Batch batch = Batch.run(1, HISTORIES, 600, 1, 1);
-        assertEquals(
-                List.of(),
-                batch.failures().stream().map(f -> Sim.command(f.seed())).toList(),
-                batch::summary);
     }
 
     @AfterAll

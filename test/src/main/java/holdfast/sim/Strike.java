@@ -1,0 +1,193 @@
+package holdfast.sim;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.SplittableRandom;
+
+/// A fault, or something that an operator does, and how hard it is.
+///
+/// @param nanos when it strikes, after the beginning of the history; with a trigger: how long after
+///   that
+/// @param trigger the event of the trace whose `count`th occurrence sets it off
+/// @param amount from 0 to 1
+record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fault, double amount) {
+    enum Fault {
+        CUT,
+        CUT_AT_BYTE,
+        STALL_DOWN,
+        STALL_UP,
+        SLOW_LINK,
+        BACKUP_POWER_CUT,
+        BACKUP_KILL,
+        PRIMARY_RESTART,
+        PRIMARY_POWER_CUT,
+        PRIMARY_KILL,
+        FREEZE_BACKUP_DISK,
+        SLOW_LOCAL_DISK,
+        VIEW,
+        ROLL,
+        BACKUP_EIO,
+        LOCAL_EIO,
+        LOCAL_READ_EIO,
+        LOCAL_SYNC_EIO,
+        LOCAL_NO_SPACE,
+        FREEZE_LOCAL_DISK,
+        BACKUP_WRITE_EIO,
+        BACKUP_BASE_EIO,
+        BACKUP_DAMAGE
+    }
+
+    /// Moments at which a fault is worth more than at any other.
+    private static final List<String> MOMENTS =
+            List.of(
+                    "primary > EpochBegin",
+                    "backup < EpochBegin",
+                    "primary < EpochReply",
+                    "primary > EpochBlocks",
+                    "backup < EpochBlocks",
+                    "primary > EpochCommit",
+                    "backup < EpochCommit",
+                    "backup > Ack",
+                    "backup < Write",
+                    "primary > SyncBlocks",
+                    "backup < SyncBlocks",
+                    "primary > Compare",
+                    "primary < CompareReply",
+                    "primary > StreamStart",
+                    "primary < ResourceHello",
+                    "roll",
+                    "base synced",
+                    "parked",
+                    "preimage",
+                    "primary starts");
+
+    /// They are drawn from together; the others have draws of their own.
+    private static final List<Fault> COMMON =
+            List.of(Fault.values()).subList(0, Fault.LOCAL_EIO.ordinal() + 1);
+
+    private static final List<Fault> DISKS =
+            List.of(
+                    Fault.LOCAL_NO_SPACE,
+                    Fault.FREEZE_LOCAL_DISK,
+                    Fault.BACKUP_WRITE_EIO,
+                    Fault.BACKUP_BASE_EIO,
+                    Fault.BACKUP_EIO,
+                    Fault.BACKUP_DAMAGE);
+
+    /// They end the primary's part of a history, so they are rare.
+    private static final List<Fault> FINAL =
+            List.of(Fault.LOCAL_READ_EIO, Fault.LOCAL_SYNC_EIO, Fault.LOCAL_EIO);
+
+    private record Link(Fault fault, long afterMillis, double most) {}
+
+    private record Chain(String trigger, List<Link> links) {}
+
+    private static final List<Chain> CHAINS =
+            List.of(
+                    // A base sync of an old session ends during the next; then the power is cut.
+                    new Chain(
+                            "backup < SyncBlocks",
+                            List.of(
+                                    new Link(Fault.CUT, 0, 1),
+                                    new Link(Fault.FREEZE_BACKUP_DISK, 0, 0.4),
+                                    new Link(Fault.BACKUP_POWER_CUT, 400, 0.3))),
+                    // A comparison in a first sync sees blocks that are not synced.
+                    new Chain(
+                            "backup < SyncBlocks",
+                            List.of(
+                                    new Link(Fault.PRIMARY_KILL, 0, 0.1),
+                                    new Link(Fault.BACKUP_POWER_CUT, 400, 0.3))),
+                    // A slow read of an epoch outlasts the comparison that follows.
+                    new Chain(
+                            "primary > EpochBlocks",
+                            List.of(
+                                    new Link(Fault.SLOW_LOCAL_DISK, 0, 0.2),
+                                    new Link(Fault.BACKUP_DAMAGE, 30, 0.1))));
+
+    /// All of a history: some of a random part of the kinds; in one history of two some of disks;
+    /// and, in one of eight, a chain that meets what they do apart hardly ever.
+    static List<Strike> of(long seed, Scenario scenario) {
+        SplittableRandom r = Seeds.stream(seed, "strikes");
+        long work = scenario.workNanos();
+        List<Strike> strikes = new ArrayList<>();
+        List<Fault> kinds = kinds(r);
+        int count = r.nextInt(7, 20);
+        for (int i = 0; i < count; i++) {
+            Fault fault = kinds.get(r.nextInt(kinds.size()));
+            strikes.add(one(seed, strikes.size() + 1, work, fault));
+        }
+        if (r.nextBoolean()) {
+            int ofDisks = 1 + r.nextInt(5);
+            for (int i = 0; i < ofDisks; i++) {
+                Fault fault = DISKS.get(r.nextInt(DISKS.size()));
+                strikes.add(one(seed, strikes.size() + 1, work, fault));
+            }
+            if (r.nextInt(8) == 0) {
+                Fault fault = FINAL.get(r.nextInt(FINAL.size()));
+                strikes.add(one(seed, strikes.size() + 1, work, fault));
+            }
+        }
+        if (r.nextInt(8) == 0) {
+            Chain chain = CHAINS.get(r.nextInt(CHAINS.size()));
+            int occurrence = 1 + r.nextInt(12);
+            for (Link link : chain.links) {
+                strikes.add(
+                        new Strike(
+                                strikes.size() + 1,
+                                link.afterMillis * 1_000_000L + r.nextLong(30_000_000L),
+                                Optional.of(chain.trigger),
+                                occurrence,
+                                link.fault,
+                                r.nextDouble() * link.most));
+            }
+        }
+        return List.copyOf(strikes);
+    }
+
+    private static List<Fault> kinds(SplittableRandom r) {
+        List<Fault> kinds = new ArrayList<>();
+        for (Fault fault : COMMON) {
+            int percent =
+                    switch (fault) {
+                        case LOCAL_EIO -> 4;
+                        case BACKUP_EIO -> 10;
+                        case CUT, CUT_AT_BYTE -> 65;
+                        case ROLL, VIEW -> 50;
+                        default -> 40;
+                    };
+            if (r.nextInt(100) < percent) {
+                kinds.add(fault);
+            }
+        }
+        if (kinds.isEmpty() || kinds.getFirst() == Fault.LOCAL_EIO) {
+            kinds.addFirst(Fault.CUT);
+        }
+        return kinds;
+    }
+
+    /// Half of them strike at a time of their own, early ones oftener; half wait for a moment.
+    private static Strike one(long seed, int id, long work, Fault fault) {
+        SplittableRandom r = Seeds.stream(seed, "strike " + id);
+        double amount = r.nextDouble();
+        if (r.nextBoolean()) {
+            long at = r.nextInt(4) == 0 ? r.nextLong(work / 10) : r.nextLong(work);
+            return new Strike(id, at, Optional.empty(), 0, fault, amount);
+        }
+        return new Strike(
+                id,
+                r.nextBoolean() ? r.nextLong(200_000) : r.nextLong(40_000_000),
+                Optional.of(MOMENTS.get(r.nextInt(MOMENTS.size()))),
+                1 + (r.nextBoolean() ? r.nextInt(3) : r.nextInt(20)),
+                fault,
+                amount);
+    }
+
+    Strike at(long nanos) {
+        return new Strike(id, nanos, Optional.empty(), 0, fault, amount);
+    }
+
+    Strike withAmount(double amount) {
+        return new Strike(id, nanos, trigger, count, fault, amount);
+    }
+}
