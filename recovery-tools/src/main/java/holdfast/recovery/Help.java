@@ -28,14 +28,18 @@ final class Help implements Callable<Integer> {
               drbdadm adjust NAME         holdfast adjust [--dry-run]
               drbdadm status NAME         holdfast status [NAME]
               drbdadm wait-connect NAME   holdfast wait NAME
+              drbdadm pause-sync NAME     holdfast pause-sync NAME  (at the primary; the stream itself goes on)
+              drbdadm resume-sync NAME    holdfast resume-sync NAME
+              drbdadm invalidate NAME     holdfast invalidate NAME  (at the backup; compares, and mends what differs)
+              drbdadm invalidate-remote   holdfast invalidate-remote NAME (at the primary)
               drbdsetup events2           holdfast events --follow
               cat /proc/drbd              holdfast status
               watch cat /proc/drbd        holdfast status --watch
               primary --force NAME        the first sync: holdfast add NAME DISK, typed where the data is
               secondary + mount -o ro     read the copy: holdfast open NAME, at the backup; nothing is promoted
 
-            Not there yet: primary and secondary (promotion), invalidate, invalidate-remote, outdate, verify,
-            pause-sync, resume-sync, resize, dump-md, connect --discard-my-data.
+            Not there yet: primary and secondary (promotion), outdate, verify, resize, dump-md,
+            connect --discard-my-data.
             Not coming: two primaries over a long line, after-sb-* policies that are on by default.
             """;
 

@@ -36,6 +36,10 @@ final class Verbs {
         ALL.put("down", Down::new);
         ALL.put("connect", Connect::new);
         ALL.put("disconnect", Disconnect::new);
+        ALL.put("pause-sync", PauseSync::new);
+        ALL.put("resume-sync", ResumeSync::new);
+        ALL.put("invalidate", Invalidate::new);
+        ALL.put("invalidate-remote", InvalidateRemote::new);
         ALL.put("completion", Completion::new);
         ALL.put("help", Help::new);
     }

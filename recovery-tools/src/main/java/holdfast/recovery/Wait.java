@@ -15,7 +15,10 @@ import java.util.concurrent.Callable;
 
 @Command(
         name = "wait",
-        description = "Waits until the copy has everything that the resource holds now.",
+        description = {
+            "Waits until the copy has everything that the resource holds now.",
+            "Later writes do not prolong it. A peer that is away, or was told not to connect, is waited for."
+        },
         mixinStandardHelpOptions = true)
 final class Wait implements Callable<Integer> {
     /// Without a terminal a line each time would fill a log.
@@ -34,7 +37,8 @@ final class Wait implements Callable<Integer> {
     @Option(
             names = "--timeout",
             paramLabel = "SECONDS",
-            description = "Give up then, with exit code 7. Default: never.")
+            description =
+                    "Give up then, with exit code 7, or 5 when the peer is away. Default: never.")
     private Optional<Double> timeout;
 
     private long lastLine = System.nanoTime() - QUIET_NANOS;
@@ -56,9 +60,22 @@ final class Wait implements Callable<Integer> {
                                         acked
                                                 ? "the backup has everything up to " + end.target()
                                                 : "the copy has everything up to " + end.target())
-                        : "%s: not there yet, the work goes on. %s%n"
-                                .formatted(name, end.sentence()));
-        return (done ? ExitCode.DONE : ExitCode.TIMED_OUT).number();
+                        : "%s: not there yet, %s. %s%n"
+                                .formatted(
+                                        name,
+                                        end.state() == ControlApi.WaitState.PEER_AWAY
+                                                ? "and the peer is away"
+                                                : "the work goes on",
+                                        end.sentence()));
+        return code(end.state()).number();
+    }
+
+    private static ExitCode code(ControlApi.WaitState state) {
+        return switch (state) {
+            case DONE -> ExitCode.DONE;
+            case PEER_AWAY -> ExitCode.PEER_AWAY;
+            case TIMED_OUT, WAITING -> ExitCode.TIMED_OUT;
+        };
     }
 
     private void show(ControlApi.WaitStatus status) {

@@ -79,6 +79,7 @@ final class ScriptedDaemon implements ControlApi {
                                         Optional.empty(),
                                         0)),
                         List.of(),
+                        false,
                         Optional.empty());
         var node =
                 new StatusReport.Node(
@@ -274,6 +275,30 @@ final class ScriptedDaemon implements ControlApi {
                                 Optional.of("20 Mbit/s"),
                                 "at once")),
                 settingsProblems);
+    }
+
+    @Override
+    public Done pauseSync(NameRequest request) {
+        asked.add(request);
+        return Done.of("paused " + request.name());
+    }
+
+    @Override
+    public Done resumeSync(NameRequest request) {
+        asked.add(request);
+        return Done.of("resumed " + request.name());
+    }
+
+    @Override
+    public Done invalidate(NameRequest request) {
+        asked.add(request);
+        return Done.of("compared here " + request.name());
+    }
+
+    @Override
+    public Done invalidateRemote(NameRequest request) {
+        asked.add(request);
+        return Done.of("compared there " + request.name());
     }
 
     @Override

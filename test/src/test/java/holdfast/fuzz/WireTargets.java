@@ -53,7 +53,9 @@ final class WireTargets {
                     new Frame.SyncBlocks(0, 1, 0, ByteBuffer.allocate(4096)),
                     new Frame.SyncZero(0, 2, 4096, 1 << 30),
                     new Frame.Compare(0, 1 << 22, 1 << 20, new byte[32]),
-                    new Frame.Trouble(RESOURCE, "no space left"));
+                    new Frame.Trouble(RESOURCE, "no space left"),
+                    new Frame.Invalidate(RESOURCE),
+                    new Frame.InvalidateReply(RESOURCE, "not here"));
 
     private WireTargets() {}
 

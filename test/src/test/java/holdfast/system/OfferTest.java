@@ -107,7 +107,11 @@ class OfferTest {
                 nodes.backup.events(
                         new ControlApi.EventsRequest(0, false), each -> said.add(each.text()));
                 assertTrue(
-                        said.stream().anyMatch(each -> each.contains("more than 256 offers")),
+                        said.stream()
+                                .anyMatch(
+                                        each ->
+                                                each.contains(
+                                                        "more than 256 offers, withdrawals and orders")),
                         said.toString());
             }
             nodes.startServer();

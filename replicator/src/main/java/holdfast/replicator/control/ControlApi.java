@@ -64,6 +64,18 @@ public interface ControlApi {
     /// Stops it until [#connect], also over restarts.
     Done disconnect(LinkRequest request) throws ProblemException;
 
+    /// Stops catch-up, first sync and comparison of a resource until [#resumeSync], also over
+    /// restarts; an established stream goes on. At its primary.
+    Done pauseSync(NameRequest request) throws ProblemException;
+
+    Done resumeSync(NameRequest request) throws ProblemException;
+
+    /// Has the copy here compared with its primary and mended; typed at the backup.
+    Done invalidate(NameRequest request) throws ProblemException;
+
+    /// The same for the copy at the peer; typed at the primary.
+    Done invalidateRemote(NameRequest request) throws ProblemException;
+
     /// Gives the events after `since` to `sink` in order, and with `follow` goes on with those that
     /// happen, until the thread is interrupted or the sink throws. [EventLog#stream] does it.
     void events(EventsRequest request, EventSink sink)
@@ -235,7 +247,10 @@ public interface ControlApi {
     enum WaitState {
         WAITING,
         DONE,
-        TIMED_OUT
+        /// The work goes on.
+        TIMED_OUT,
+        /// The time is over and the peer is not there: nothing goes on.
+        PEER_AWAY
     }
 
     /// @param target position that was the newest when the wait began

@@ -120,6 +120,26 @@ public final class ControlClient implements ControlApi {
     }
 
     @Override
+    public Done pauseSync(NameRequest request) throws ProblemException {
+        return post("pause-sync", request, Done.class);
+    }
+
+    @Override
+    public Done resumeSync(NameRequest request) throws ProblemException {
+        return post("resume-sync", request, Done.class);
+    }
+
+    @Override
+    public Done invalidate(NameRequest request) throws ProblemException {
+        return post("invalidate", request, Done.class);
+    }
+
+    @Override
+    public Done invalidateRemote(NameRequest request) throws ProblemException {
+        return post("invalidate-remote", request, Done.class);
+    }
+
+    @Override
     public Done shutdown() throws ProblemException {
         return ask("POST", "shutdown", "{}", Done.class);
     }

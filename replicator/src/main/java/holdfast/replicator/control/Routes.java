@@ -81,6 +81,10 @@ final class Routes {
                 ControlApi.LinkRequest.class,
                 api::disconnect,
                 q -> q.name().orElse(""));
+        order("pause-sync", api::pauseSync);
+        order("resume-sync", api::resumeSync);
+        order("invalidate", api::invalidate);
+        order("invalidate-remote", api::invalidateRemote);
         change("shutdown", Nothing.class, _ -> api.shutdown(), _ -> "");
     }
 
@@ -89,6 +93,10 @@ final class Routes {
     private <Q extends Record> void change(
             String verb, Class<Q> type, Call<Q> call, Function<Q, String> target) {
         posts.put(verb, new Post<>(type, call, Optional.of(target)));
+    }
+
+    private void order(String verb, Call<ControlApi.NameRequest> call) {
+        change(verb, ControlApi.NameRequest.class, call, ControlApi.NameRequest::name);
     }
 
     Problem problem(ExitCode code, String cause) {

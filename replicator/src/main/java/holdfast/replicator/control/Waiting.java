@@ -3,6 +3,7 @@ package holdfast.replicator.control;
 import holdfast.replicator.status.StatusReport;
 
 import java.time.Duration;
+import java.time.Instant;
 import java.util.Optional;
 import java.util.function.Consumer;
 
@@ -11,14 +12,17 @@ import java.util.function.Consumer;
 ///
 /// With `acked` the backup's journal has to have it ("stored"), otherwise the copy that can be
 /// opened ("committed"). A generation that begins meanwhile starts the wait over at its newest
-/// position. At the backup, which cannot know what the server wrote, it waits for a copy and an
-/// established stream.
+/// position. The position alone does not tell while the copy is being compared or mended: what it
+/// lacks may be older than where it stands. So nothing older than the wait may be missing either.
+/// At the backup, which cannot know what the server wrote, it waits for a copy and an established
+/// stream.
 final class Waiting {
     private static final Duration STEP = Duration.ofMillis(250);
 
     private final ControlApi.WaitRequest request;
     private final String statusCommand;
     private String target = "none";
+    private Instant began = Instant.MAX;
 
     /// @param statusCommand told to whoever waits for a resource that is not there
     Waiting(ControlApi.WaitRequest request, String statusCommand) {
@@ -51,13 +55,18 @@ final class Waiting {
         StatusReport.Resource r = report.resources().get(index);
         if (!sameGeneration(target, r.position())) {
             target = r.position();
+            began = report.node().now();
         }
         boolean done = isDone(r);
         boolean late = request.timeoutSeconds().filter(limit -> waitedSeconds >= limit).isPresent();
         ControlApi.WaitState state =
                 done
                         ? ControlApi.WaitState.DONE
-                        : late ? ControlApi.WaitState.TIMED_OUT : ControlApi.WaitState.WAITING;
+                        : !late
+                                ? ControlApi.WaitState.WAITING
+                                : r.isConnected()
+                                        ? ControlApi.WaitState.TIMED_OUT
+                                        : ControlApi.WaitState.PEER_AWAY;
         return new ControlApi.WaitStatus(
                 state,
                 target,
@@ -107,7 +116,13 @@ final class Waiting {
             return r.hasCopy() && r.isConnected() && r.replication().equals("ESTABLISHED");
         }
         return reaches(request.acked() ? r.stored() : r.committed(), target)
+                && lacksNothingOlder(r)
                 && (request.acked() || r.hasCopy());
+    }
+
+    private boolean lacksNothingOlder(StatusReport.Resource r) {
+        return r.behind().equals(StatusReport.Behind.NOTHING)
+                || r.replicatedUntil().filter(until -> !until.isBefore(began)).isPresent();
     }
 
     /// Whether `position` lies in the generation of `target` and not before it. `none` reaches

@@ -102,7 +102,8 @@ final class BackupResource {
             boolean catchingUp,
             boolean connected,
             String noSpace,
-            String refusal) {}
+            String refusal,
+            String peerTrouble) {}
 
     BackupResource(
             String name,
@@ -318,7 +319,8 @@ final class BackupResource {
                         backup.openEpoch() != 0,
                         session != null,
                         backup.noSpace(),
-                        backup.refusal());
+                        backup.refusal(),
+                        backup.peerTrouble());
         if (backup.noSpace().isEmpty()) {
             retryNanos = 0;
         }

@@ -656,6 +656,26 @@ public final class Daemon implements ControlApi, AutoCloseable {
     }
 
     @Override
+    public Done pauseSync(NameRequest request) throws ProblemException {
+        return resources.pauseSync(request.name(), true);
+    }
+
+    @Override
+    public Done resumeSync(NameRequest request) throws ProblemException {
+        return resources.pauseSync(request.name(), false);
+    }
+
+    @Override
+    public Done invalidate(NameRequest request) throws ProblemException {
+        return resources.invalidate(request.name());
+    }
+
+    @Override
+    public Done invalidateRemote(NameRequest request) throws ProblemException {
+        return resources.invalidateRemote(request.name());
+    }
+
+    @Override
     public Done connect(LinkRequest request) throws ProblemException {
         return setConnect(request, true);
     }

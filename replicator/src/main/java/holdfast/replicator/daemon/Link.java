@@ -35,10 +35,13 @@ final class Link implements LinkHandler {
         Frame.OfferReply offered(String peer, Frame.Offer offer);
 
         void withdrawn(String peer, Frame.Withdraw withdraw);
+
+        /// An operator of the peer mistrusts its copy; on a pool thread.
+        Frame.InvalidateReply invalidated(String peer, Frame.Invalidate order);
     }
 
-    /// Offers and withdrawals of one session that may wait. A daemon sends the one and waits, and
-    /// the other on an operator's command.
+    /// Offers, withdrawals and orders to compare of one session that may wait. A daemon sends the
+    /// one and waits, and the other on an operator's command.
     static final int MAX_ORDERS = 256;
 
     private final Resources resources;
@@ -51,6 +54,8 @@ final class Link implements LinkHandler {
     private volatile LinkStats.Traffic sentBefore = new LinkStats.Traffic(0, 0, 0);
     private volatile LinkStats.Traffic receivedBefore = new LinkStats.Traffic(0, 0, 0);
     private final Map<java.util.UUID, CompletableFuture<Frame.OfferReply>> offers =
+            new ConcurrentHashMap<>();
+    private final Map<java.util.UUID, CompletableFuture<Frame.InvalidateReply>> invalidations =
             new ConcurrentHashMap<>();
 
     Link(Resources resources, java.util.concurrent.Executor pool, Events events) {
@@ -159,6 +164,15 @@ final class Link implements LinkHandler {
                     order(mine, () -> mine.send(resources.offered(session.peer(), offer)));
             case Frame.Withdraw withdraw ->
                     order(mine, () -> resources.withdrawn(session.peer(), withdraw));
+            case Frame.Invalidate invalidate ->
+                    order(mine, () -> mine.send(resources.invalidated(session.peer(), invalidate)));
+            case Frame.InvalidateReply reply -> {
+                CompletableFuture<Frame.InvalidateReply> asked =
+                        invalidations.remove(reply.resource());
+                if (asked != null) {
+                    asked.complete(reply);
+                }
+            }
             case Frame.OfResource ofResource -> dispatch(mine, ofResource);
             default -> {}
         }
@@ -183,7 +197,8 @@ final class Link implements LinkHandler {
     /// wait for answers does not keep the protocol.
     private void order(Session session, Runnable task) {
         if (session.orders.incrementAndGet() > MAX_ORDERS) {
-            session.link.close("more than " + MAX_ORDERS + " offers and withdrawals are waiting");
+            session.link.close(
+                    "more than " + MAX_ORDERS + " offers, withdrawals and orders are waiting");
             return;
         }
         session.inOrder.post(
@@ -227,6 +242,19 @@ final class Link implements LinkHandler {
     /// The answer did not come in time.
     void forget(Frame.Offer offer) {
         offers.remove(offer.resource());
+    }
+
+    /// Orders the peer to compare everything with our copy, and gives its answer when it comes.
+    CompletableFuture<Frame.InvalidateReply> invalidate(PeerSession session, java.util.UUID id) {
+        CompletableFuture<Frame.InvalidateReply> answer = new CompletableFuture<>();
+        invalidations.put(id, answer);
+        session.send(new Frame.Invalidate(id));
+        return answer;
+    }
+
+    /// The answer did not come in time.
+    void forgetInvalidation(java.util.UUID id) {
+        invalidations.remove(id);
     }
 
     static Compression compressionOf(ResourceSettings.Compression setting) {

@@ -1,6 +1,7 @@
 package holdfast.replicator.daemon;
 
 import holdfast.replicator.config.ResourceSettings;
+import holdfast.replicator.device.AtomicFile;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.FileBlockDevice;
 import holdfast.replicator.device.OwnedLock;
@@ -13,6 +14,7 @@ import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
@@ -49,6 +51,10 @@ final class LocalPrimary implements LocalResource {
 
     private volatile PeerSession session;
     private volatile Frame.ResourceHello peerHello;
+    private volatile boolean syncPaused;
+
+    /// The comparison that an operator ordered is not over, and there is a mark of it.
+    private boolean comparing;
 
     /// Everything that an attach opened, in this order.
     private record Attached(
@@ -59,6 +65,8 @@ final class LocalPrimary implements LocalResource {
         this.dir = dir;
         this.tcp = tcp;
         this.settings = settings;
+        this.syncPaused = Files.exists(dir.syncPausedMark());
+        this.comparing = Files.exists(dir.compareMark());
     }
 
     @Override
@@ -193,16 +201,22 @@ final class LocalPrimary implements LocalResource {
                         device.sizeBytes(),
                         settings.protocol().waitsForPeer(),
                         settings.onCongestion() == ResourceSettings.OnCongestion.BLOCK);
-        return new PrimaryResource(
-                name(),
-                device,
-                config,
-                start,
-                shared.budget(),
-                shared.pool(),
-                shared.pace(),
-                Link.compressionOf(settings.compression()),
-                shared.events().of(name()));
+        if (comparing) {
+            start.suspect().addAll();
+        }
+        PrimaryResource resource =
+                new PrimaryResource(
+                        name(),
+                        device,
+                        config,
+                        start,
+                        shared.budget(),
+                        shared.pool(),
+                        shared.pace(),
+                        Link.compressionOf(settings.compression()),
+                        shared.events().of(name()));
+        resource.pauseSync(pauseWords());
+        return resource;
     }
 
     /// Lets clients finish, keeps what the peer may lack, and closes the device.
@@ -221,6 +235,7 @@ final class LocalPrimary implements LocalResource {
             if (!now.resource().look(Primary::isFailed)) {
                 now.device().sync();
                 dir.detached(end, last, byOperator);
+                forgetComparison(); // What is left of it is in the bitmap.
             }
         } finally {
             now.device().close();
@@ -296,6 +311,57 @@ final class LocalPrimary implements LocalResource {
         return peerHello;
     }
 
+    // ---- what an operator orders --------------------------------------------------------------
+
+    boolean isSyncPaused() {
+        return syncPaused;
+    }
+
+    /// Stops catch-up, first sync and comparison, also over restarts, or lets them go on.
+    synchronized void pauseSync(boolean pause) throws IOException {
+        if (pause) {
+            AtomicFile.write(dir.syncPausedMark(), new byte[0]);
+        } else {
+            Files.deleteIfExists(dir.syncPausedMark());
+        }
+        syncPaused = pause;
+        resource().ifPresent(each -> each.pauseSync(pauseWords()));
+    }
+
+    private String pauseWords() {
+        return syncPaused
+                ? "catch-up, first sync and comparison are paused by an operator of %s; next, there: %s"
+                        .formatted(shared.node(), shared.command("resume-sync " + name()))
+                : "";
+    }
+
+    /// Has everything compared with the copy, now or as soon as that can be. What differs goes to
+    /// the copy as one epoch; until then it can be opened as it was.
+    synchronized void compareAll(String why) throws IOException {
+        AtomicFile.write(dir.compareMark(), new byte[0]);
+        comparing = true;
+        resource().ifPresent(each -> each.compareAll(why));
+        PeerSession peer = session;
+        if (peer != null) {
+            connect(peer);
+        }
+    }
+
+    private static boolean lacksNothing(Primary at) {
+        Primary.Figures figures = at.figures();
+        return at.state() == ReplicationState.ESTABLISHED
+                && figures.dirtyBlocks() + figures.suspectBlocks() + figures.frozenBlocks() == 0;
+    }
+
+    private void forgetComparison() throws DeviceException {
+        try {
+            Files.deleteIfExists(dir.compareMark());
+            comparing = false;
+        } catch (IOException e) {
+            throw new DeviceException(0, dir.compareMark() + " cannot be deleted", e);
+        }
+    }
+
     /// Keeps what is known of the peer, so that a crash costs a comparison and not a full copy.
     synchronized void keepWhatIsKnown() {
         Attached now = attached;
@@ -305,6 +371,9 @@ final class LocalPrimary implements LocalResource {
         try {
             Primary.Known known = now.resource().look(Primary::known);
             dir.knows(known.acknowledged(), known.peerCopy());
+            if (comparing && now.resource().look(LocalPrimary::lacksNothing)) {
+                forgetComparison();
+            }
         } catch (DeviceException e) {
             shared.events().of(name()).accept("metadata-error", e.getMessage());
         }

@@ -484,6 +484,26 @@ final class PrimaryResource implements Export {
         }
     }
 
+    /// Everything is to be compared with the peer; a session that is there must be connected anew.
+    void compareAll(String why) {
+        lock.lock();
+        try {
+            primary.compareAll(why);
+        } finally {
+            unlock();
+        }
+    }
+
+    /// See [Primary#pauseSync].
+    void pauseSync(String why) {
+        lock.lock();
+        try {
+            primary.pauseSync(why);
+        } finally {
+            unlock();
+        }
+    }
+
     /// What the peer says of this resource; on the link's thread.
     void received(PeerSession peer, Frame.OfResource frame) {
         lock.lock();

@@ -140,6 +140,7 @@ final class Reporter {
                                         Optional.empty())),
                 Optional.empty(),
                 List.of(),
+                resource.isSyncPaused(),
                 trouble(seen, attached.isPresent(), resource));
     }
 
@@ -272,6 +273,15 @@ final class Reporter {
             return Optional.of(
                     "at %s: %s".formatted(resource.dir().facts().peer(), now.peerTrouble()));
         }
+        if (resource.isSyncPaused()) {
+            return Optional.of(
+                    "catch-up, first sync and comparison are paused by the operator%s. Next: %s"
+                            .formatted(
+                                    now.state() == ReplicationState.ESTABLISHED
+                                            ? "; none is needed now"
+                                            : "",
+                                    shared.command("resume-sync " + resource.name())));
+        }
         if (now.figures().missingBytes() > 0) {
             return Optional.of(
                     "the backup's journal lacks %d bytes for the catch-up"
@@ -343,10 +353,11 @@ final class Reporter {
                                 Optional.empty(),
                                 0)),
                 views,
-                trouble(resource.name(), now));
+                false,
+                trouble(resource.name(), resource.dir().facts().peer(), now));
     }
 
-    private Optional<String> trouble(String name, BackupResource.Snapshot now) {
+    private Optional<String> trouble(String name, String peer, BackupResource.Snapshot now) {
         if (now.disk() == DiskState.FAILED) {
             return Optional.of(
                     "the journal or the base has failed: nothing is taken in. Next, once its disk is mended: "
@@ -360,7 +371,12 @@ final class Reporter {
         if (!now.noSpace().isEmpty()) {
             return Optional.of(now.noSpace());
         }
-        return now.refusal().isEmpty() ? Optional.empty() : Optional.of(now.refusal());
+        if (!now.refusal().isEmpty()) {
+            return Optional.of(now.refusal());
+        }
+        return now.peerTrouble().isEmpty()
+                ? Optional.empty()
+                : Optional.of("at %s: %s".formatted(peer, now.peerTrouble()));
     }
 
     static StatusReport.View view(LocalBackup.OpenView view) {

@@ -190,6 +190,17 @@ final class ResourceDir implements AutoCloseable {
         return dir.resolve("standalone");
     }
 
+    /// Its presence means that the operator keeps catch-up, first sync and comparison from going
+    /// on.
+    Path syncPausedMark() {
+        return dir.resolve("sync-paused");
+    }
+
+    /// Its presence means that everything is to be compared with the peer, and was not yet.
+    Path compareMark() {
+        return dir.resolve("compare-all");
+    }
+
     void write(Superblock next) throws DeviceException {
         superblock.write(next);
     }

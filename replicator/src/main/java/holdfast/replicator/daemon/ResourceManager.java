@@ -538,14 +538,18 @@ final class ResourceManager implements Link.Resources {
             return link.offer(session, offer).get(ANSWER.toSeconds(), TimeUnit.SECONDS);
         } catch (TimeoutException | ExecutionException e) {
             link.forget(offer);
-            throw shared.problem(
-                    ExitCode.PEER_AWAY,
-                    peer + " has not answered within " + ANSWER.toSeconds() + " s",
-                    "status");
+            throw noAnswer(peer);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw shared.problem(ExitCode.FAILED, "interrupted", "status");
         }
+    }
+
+    private ProblemException noAnswer(String peer) {
+        return shared.problem(
+                ExitCode.PEER_AWAY,
+                peer + " has not answered within " + ANSWER.toSeconds() + " s",
+                "status");
     }
 
     /// The peer has its copy already. A crash before `resource.json` leaves what the next `add`
@@ -983,6 +987,161 @@ final class ResourceManager implements Link.Resources {
             session.ifPresent(backup::call);
             throw new IOException("the journal could not be rolled into the copy: " + obstacle);
         }
+    }
+
+    // ---- pause-sync, invalidate
+    // -------------------------------------------------------------------
+
+    ControlApi.Done pauseSync(String name, boolean pause) throws ProblemException {
+        String verb = pause ? "pause-sync" : "resume-sync";
+        LocalPrimary primary = getPrimaryFor(name, "its catch-up goes from its primary", verb);
+        if (primary.isSyncPaused() != pause) {
+            try {
+                primary.pauseSync(pause);
+            } catch (IOException e) {
+                throw shared.problem(ExitCode.FAILED, verb + " failed", "", e.getMessage());
+            }
+            shared.events()
+                    .of(name)
+                    .accept(
+                            pause ? "sync-paused" : "sync-resumed",
+                            pause
+                                    ? "an operator lets no catch-up, first sync or comparison go on"
+                                    : "catch-up, first sync and comparison may go on");
+        }
+        return ControlApi.Done.of(
+                pause
+                        ? name
+                                + ": catch-up, first sync and comparison stand still until "
+                                + shared.command("resume-sync " + name)
+                        : name + ": catch-up, first sync and comparison go on");
+    }
+
+    /// What is ordered where the data is. At the backup the order is not carried out but sent on
+    /// its way.
+    private LocalPrimary getPrimaryFor(String name, String why, String verb)
+            throws ProblemException {
+        if (get(name) instanceof LocalPrimary primary) {
+            return primary;
+        }
+        throw new ProblemException(
+                Problem.of(
+                                ExitCode.REFUSED,
+                                shared.node(),
+                                "%s is secondary here: %s".formatted(name, why))
+                        .withRole(Role.SECONDARY.name())
+                        .withNext(
+                                "at %s: holdfast %s %s"
+                                        .formatted(
+                                                byName.get(name).dir().facts().peer(),
+                                                verb,
+                                                name)));
+    }
+
+    /// Has everything compared with the peer's copy, ordered at the primary.
+    ControlApi.Done invalidateRemote(String name) throws ProblemException {
+        LocalPrimary primary =
+                getPrimaryFor(
+                        name,
+                        "what is remote from here is the truth, and nothing overwrites it (here: "
+                                + shared.command("invalidate " + name)
+                                + ")",
+                        "invalidate-remote");
+        String refusal =
+                compareAll(primary, "an operator of %s ordered it".formatted(shared.node()));
+        if (!refusal.isEmpty()) {
+            throw refused(Role.PRIMARY, refusal, "status " + name);
+        }
+        String peer = primary.dir().facts().peer();
+        String when =
+                !primary.isAttached()
+                        ? ", from the next attach on"
+                        : link.session(peer).isEmpty() || isStandalone(primary)
+                                ? ", as soon as it is connected"
+                                : "";
+        return ControlApi.Done.of(
+                "%s is compared with all of its copy at %s%s".formatted(name, peer, when),
+                "what differs is mended there by one epoch; until then the copy can be opened as it was");
+    }
+
+    /// @return what speaks against it, empty when it is ordered
+    private static String compareAll(LocalPrimary primary, String why) {
+        boolean hasCopy =
+                !primary.resource()
+                        .map(each -> each.look(at -> at.committed()))
+                        .orElse(primary.dir().superblock().acknowledged())
+                        .isNone();
+        if (!hasCopy) {
+            return primary.name() + " has no copy yet that could be compared";
+        }
+        try {
+            primary.compareAll(why);
+            return "";
+        } catch (IOException e) {
+            return "it cannot be noted that everything is to be compared: " + e.getMessage();
+        }
+    }
+
+    /// Has our copy compared with the peer's primary. Nothing is changed here but by the epoch that
+    /// mends it.
+    ControlApi.Done invalidate(String name) throws ProblemException {
+        LocalResource found = get(name);
+        String peer = found.dir().facts().peer();
+        if (!(found instanceof LocalBackup backup)) {
+            throw refused(
+                    Role.PRIMARY,
+                    name + " is primary here: its data is the truth, and no order overwrites it",
+                    "invalidate-remote " + name,
+                    "to have the copy at %s compared with it and mended is another order"
+                            .formatted(peer));
+        }
+        if (isStandalone(backup)) {
+            throw refused(
+                    Role.SECONDARY, name + " is disconnected by an operator", "connect " + name);
+        }
+        PeerSession session =
+                link.awaitSession(peer, Daemon.CONNECTING)
+                        .orElseThrow(
+                                () ->
+                                        shared.problem(
+                                                ExitCode.PEER_AWAY,
+                                                peer
+                                                        + " cannot be reached, and only it can compare: nothing was changed",
+                                                "status " + name));
+        try {
+            Frame.InvalidateReply reply =
+                    link.invalidate(session, backup.id()).get(ANSWER.toSeconds(), TimeUnit.SECONDS);
+            if (!reply.refusal().isEmpty()) {
+                throw refused(
+                        Role.SECONDARY,
+                        peer + " does not compare " + name,
+                        "status " + name,
+                        reply.refusal());
+            }
+        } catch (TimeoutException | ExecutionException e) {
+            link.forgetInvalidation(backup.id());
+            throw noAnswer(peer);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw shared.problem(ExitCode.FAILED, "interrupted", "status");
+        }
+        return ControlApi.Done.of(
+                "%s compares all of %s with this copy".formatted(peer, name),
+                "what differs is mended here by one epoch; until then the copy can be opened as it was");
+    }
+
+    @Override
+    public Frame.InvalidateReply invalidated(String peer, Frame.Invalidate order) {
+        Optional<LocalResource> found =
+                find(order.resource()).filter(each -> each.dir().facts().peer().equals(peer));
+        String refusal =
+                found.isEmpty()
+                        ? whyNot(peer, order.resource())
+                        : found.get() instanceof LocalPrimary primary
+                                ? compareAll(
+                                        primary, "an operator of %s ordered it".formatted(peer))
+                                : "it is secondary at " + shared.node() + " too";
+        return new Frame.InvalidateReply(order.resource(), refusal);
     }
 
     // ---- connect, disconnect -----------------------------------------------------------------

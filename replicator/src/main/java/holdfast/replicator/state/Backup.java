@@ -169,6 +169,7 @@ public final class Backup {
     private final ArrayDeque<Arrived> inbox = new ArrayDeque<>();
     private boolean holding;
     private String refusal = "";
+    private String peerTrouble = "";
 
     /// Why the base took nothing the last time; empty when it did.
     private String noSpace = "";
@@ -266,6 +267,7 @@ public final class Backup {
         synced = 0;
         inbox.clear();
         holding = false;
+        peerTrouble = "";
         abandonEpoch();
     }
 
@@ -327,7 +329,9 @@ public final class Backup {
                     Frame.Offer _,
                     Frame.OfferReply _,
                     Frame.Withdraw _,
-                    Frame.Trouble _ -> {}
+                    Frame.Invalidate _,
+                    Frame.InvalidateReply _ -> {}
+            case Frame.Trouble trouble -> peerTrouble = trouble.text();
         }
     }
 
@@ -1040,6 +1044,11 @@ public final class Backup {
 
     public String refusal() {
         return refusal;
+    }
+
+    /// What the peer's operator must see to, or keeps from going on; empty for nothing.
+    public String peerTrouble() {
+        return peerTrouble;
     }
 
     /// Why the base takes nothing, until it does again; empty when it does.

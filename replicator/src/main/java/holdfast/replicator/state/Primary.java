@@ -160,6 +160,10 @@ public final class Primary {
     private ReplicationState state = ReplicationState.OFF;
     private String refusal = "";
     private String peerTrouble = "";
+
+    /// Why an operator lets no catch-up, first sync or comparison go on; empty when they may.
+    private String syncPaused = "";
+
     private long session;
     private int stream;
     private Frame.ResourceHello peer;
@@ -536,7 +540,12 @@ public final class Primary {
             case Frame.Refused refused -> refuse("the peer refuses: " + refused.reason());
             case Frame.Trouble trouble -> peerTrouble = trouble.text();
             case Frame.Ack _, Frame.EpochReply _, Frame.CompareReply _ -> {} // of an older session
-            case Frame.Offer _, Frame.OfferReply _, Frame.Withdraw _, Frame.StreamStart _ -> {}
+            case Frame.Offer _,
+                    Frame.OfferReply _,
+                    Frame.Withdraw _,
+                    Frame.Invalidate _,
+                    Frame.InvalidateReply _,
+                    Frame.StreamStart _ -> {}
         }
     }
 
@@ -616,9 +625,31 @@ public final class Primary {
         return Faults.M15 && hello.everCommitted() ? hello.committed() : committed;
     }
 
-    private void compareAll(String why) {
+    /// Everything is to be compared with the peer. On an order, a session that is up must be begun
+    /// anew for it.
+    public void compareAll(String why) {
         suspectAll();
         fx.event("compare", "every block is compared: " + why);
+    }
+
+    /// Lets no catch-up, first sync or comparison go on until it is called again with nothing: what
+    /// is read stays where it is, and of an epoch under way nothing more is sent. Writes go on, and
+    /// an established stream.
+    ///
+    /// @param why for the peer's operator; empty: they go on
+    public void pauseSync(String why) {
+        if (!why.equals(syncPaused)) {
+            syncPaused = why;
+            if (session != 0) {
+                fx.send(new Frame.Trouble(config.resource, why));
+            }
+            fx.wakeReader();
+            fx.wakeSender();
+        }
+    }
+
+    private boolean isSyncPaused() {
+        return !syncPaused.isEmpty();
     }
 
     private void suspectAll() {
@@ -728,6 +759,9 @@ public final class Primary {
         syncSequence = 0;
         lastHeartbeatNanos = nowNanos;
         fx.send(new Frame.StreamStart(config.resource, session, stream, from));
+        if (isSyncPaused()) {
+            fx.send(new Frame.Trouble(config.resource, syncPaused));
+        }
     }
 
     private void bufferToDirty() {
@@ -826,6 +860,7 @@ public final class Primary {
                 && closed
                 && !commitSent
                 && !failed
+                && !isSyncPaused()
                 && (Faults.M8 || buffer.isEmpty())
                 && (nowNanos - closedAtNanos >= limits.dwellNanos()
                         || committed.generation() != generation);
@@ -1031,6 +1066,7 @@ public final class Primary {
     public ReadRun nextRead() {
         if (session == 0
                 || failed
+                || isSyncPaused()
                 || readyBytes >= limits.readAheadBytes()
                 || reading.size() >= 4) {
             return null;
@@ -1049,6 +1085,7 @@ public final class Primary {
     public boolean wantsRead() {
         if (session == 0
                 || failed
+                || isSyncPaused()
                 || readyBytes >= limits.readAheadBytes()
                 || reading.size() >= 4) {
             return false;
@@ -1288,9 +1325,9 @@ public final class Primary {
         }
         return switch (state) {
             case ESTABLISHED, AHEAD -> nextLive();
-            case COMPARE -> nextCompare();
-            case FIRST_SYNC -> nextSync();
-            case SYNC_SOURCE, PAUSED -> nextOfEpoch();
+            case COMPARE -> isSyncPaused() ? null : nextCompare();
+            case FIRST_SYNC -> isSyncPaused() ? null : nextSync();
+            case SYNC_SOURCE, PAUSED -> isSyncPaused() ? null : nextOfEpoch();
             case OFF, HANDSHAKE -> null;
         };
     }

@@ -104,7 +104,7 @@ final class Sentences {
                         .map(
                                 p ->
                                         " A newer one is on its way: %d %%%s."
-                                                .formatted(p.percent(), left(p)))
+                                                .formatted(p.percent(), left(r, p)))
                         .orElse("")
                 + away(r);
     }
@@ -127,7 +127,7 @@ final class Sentences {
                                     peer, awayFor().map(s -> " (away for " + s + ")").orElse(""));
         }
         return start
-                + progress.map(p -> "%d %% %s%s.".formatted(p.percent(), verb, left(p)))
+                + progress.map(p -> "%d %% %s%s.".formatted(p.percent(), verb, left(r, p)))
                         .orElse(
                                 r.replication().equals("SYNC_SOURCE")
                                         ? "all is sent, the copy is about to be there."
@@ -135,7 +135,7 @@ final class Sentences {
     }
 
     private static String catchUp(StatusReport.Resource r) {
-        if (r.replication().equals("PAUSED")) {
+        if (r.replication().equals("PAUSED") && !r.syncPaused()) {
             return " The catch-up waits: the backup's journal lacks room.";
         }
         String full =
@@ -144,11 +144,14 @@ final class Sentences {
                         ? " The send buffer is full; changed blocks are marked and follow later."
                         : "";
         return r.progress()
-                .map(p -> " Catching up: %d %%%s.".formatted(p.percent(), left(p)))
+                .map(p -> " Catching up: %d %%%s.".formatted(p.percent(), left(r, p)))
                 .orElse(full);
     }
 
-    private static String left(StatusReport.Progress p) {
+    private static String left(StatusReport.Resource r, StatusReport.Progress p) {
+        if (r.syncPaused()) {
+            return ", paused";
+        }
         return p.secondsLeft().map(s -> ", about %s left".formatted(Words.span(s))).orElse("");
     }
 

@@ -123,6 +123,7 @@ public record StatusReport(
     ///   yet
     /// @param replicatedUntil everything written before this moment is in the copy; only the
     ///   primary knows it while connected. It is never later than the truth
+    /// @param syncPaused an operator of this node lets no catch-up, first sync or comparison go on
     /// @param trouble cause of a state that is not as it should be, in words
     public record Resource(
             String name,
@@ -149,6 +150,7 @@ public record StatusReport(
             Optional<SendBuffer> sendBuffer,
             Optional<Journal> journal,
             List<View> views,
+            boolean syncPaused,
             Optional<String> trouble) {
         public boolean isPrimary() {
             return role.equals("PRIMARY");

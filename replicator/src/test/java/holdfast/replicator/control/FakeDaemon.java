@@ -100,6 +100,30 @@ class FakeDaemon implements ControlApi {
     }
 
     @Override
+    public Done pauseSync(NameRequest request) {
+        asked.add(request);
+        return Done.of("paused " + request.name());
+    }
+
+    @Override
+    public Done resumeSync(NameRequest request) {
+        asked.add(request);
+        return Done.of("resumed " + request.name());
+    }
+
+    @Override
+    public Done invalidate(NameRequest request) {
+        asked.add(request);
+        return Done.of("compared here " + request.name());
+    }
+
+    @Override
+    public Done invalidateRemote(NameRequest request) {
+        asked.add(request);
+        return Done.of("compared there " + request.name());
+    }
+
+    @Override
     public Done connect(LinkRequest request) {
         return Done.of("connecting");
     }

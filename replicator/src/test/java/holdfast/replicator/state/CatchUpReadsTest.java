@@ -38,12 +38,23 @@ class CatchUpReadsTest implements PrimaryEffects {
 
     /// A session with a peer that has no room for the marked blocks.
     private void pause() {
-        primary =
-                new Primary(
-                        new Primary.Config(ID, (long) BLOCKS * BLOCK, false, false),
-                        new Primary.Attached(MINE, THEIRS, 0, dirty, new BlockSet(BLOCKS)),
-                        Budget.of(1 << 20),
-                        this);
+        primary = primary(new BlockSet(BLOCKS));
+        greet();
+        asked = assertInstanceOf(Frame.EpochBegin.class, primary.next());
+        whileAsking = primary.figures();
+        primary.on(new Frame.EpochReply(ID, SESSION, asked.epoch(), 0, 0, 999));
+        assertEquals(ReplicationState.PAUSED, primary.state());
+    }
+
+    private Primary primary(BlockSet suspect) {
+        return new Primary(
+                new Primary.Config(ID, (long) BLOCKS * BLOCK, false, false),
+                new Primary.Attached(MINE, THEIRS, 0, dirty, suspect),
+                Budget.of(1 << 20),
+                this);
+    }
+
+    private void greet() {
         primary.sessionUp(SESSION, 1);
         primary.on(
                 new Frame.ResourceHello(
@@ -58,10 +69,6 @@ class CatchUpReadsTest implements PrimaryEffects {
                         1 << 20,
                         false,
                         OLD));
-        asked = assertInstanceOf(Frame.EpochBegin.class, primary.next());
-        whileAsking = primary.figures();
-        primary.on(new Frame.EpochReply(ID, SESSION, asked.epoch(), 0, 0, 999));
-        assertEquals(ReplicationState.PAUSED, primary.state());
     }
 
     private void lookAtAll(ByteBuffer found) {
@@ -145,6 +152,48 @@ class CatchUpReadsTest implements PrimaryEffects {
         pause();
         assertEquals(8, whileAsking.bulkTotalBlocks());
         assertEquals(8, whileAsking.bulkLeftBlocks());
+    }
+
+    @Test
+    void aPausedEpochSendsNothingNotEvenWhatIsOverwrittenAndGoesOnWhereItWas() {
+        dirty.addRange(0, 8);
+        pause();
+        lookAtAll(ByteBuffer.allocate(8 * BLOCK));
+        primary.tick(10_000_000_000L, 1);
+        grant();
+        ReadRun read = primary.nextRead();
+        primary.pauseSync("an operator");
+        primary.readDone(read, ByteBuffer.allocate(8 * BLOCK));
+        assertFalse(primary.wantsRead());
+        assertNull(primary.nextRead());
+        assertNull(primary.next());
+        Op op = write(3);
+        assertEquals(Primary.Admission.GO, primary.admit(op));
+        primary.written(op, 1);
+        primary.tick(20_000_000_000L, 1);
+        assertNull(primary.next());
+        primary.pauseSync("");
+        assertInstanceOf(Frame.EpochBlocks.class, primary.next());
+        assertInstanceOf(Frame.EpochCommit.class, primary.next());
+        assertInstanceOf(Frame.Write.class, primary.next());
+    }
+
+    @Test
+    void aPausedCatchUpDoesNotBeginAndNeitherDoesAComparison() {
+        dirty.addRange(0, 8);
+        primary = primary(new BlockSet(BLOCKS));
+        primary.pauseSync("an operator");
+        greet();
+        assertEquals(ReplicationState.AHEAD, primary.state());
+        assertNull(primary.next());
+        primary.sessionDown();
+        primary.compareAll("an order");
+        greet();
+        assertEquals(ReplicationState.COMPARE, primary.state());
+        assertFalse(primary.wantsRead());
+        assertNull(primary.nextRead());
+        primary.pauseSync("");
+        assertEquals(ReadRun.Purpose.COMPARE, primary.nextRead().purpose());
     }
 
     @Test

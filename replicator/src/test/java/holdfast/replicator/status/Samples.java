@@ -67,6 +67,7 @@ public final class Samples {
         private String stored = "3fa901/1234";
         private String committed = "3fa901/1234";
         private boolean closed;
+        private boolean syncPaused;
         private Optional<String> trouble = Optional.empty();
 
         private Builder(String name, String role) {
@@ -124,6 +125,11 @@ public final class Samples {
 
         public Builder closed() {
             closed = true;
+            return this;
+        }
+
+        public Builder syncPaused() {
+            syncPaused = true;
             return this;
         }
 
@@ -187,6 +193,7 @@ public final class Samples {
                                             "nbd+unix:///home@latest?socket=/run/holdfast/v1.nbd",
                                             "/run/holdfast/v1.nbd",
                                             0)),
+                    syncPaused,
                     trouble);
         }
     }

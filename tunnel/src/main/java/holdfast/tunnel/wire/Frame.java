@@ -142,8 +142,17 @@ public sealed interface Frame {
             UUID resource, long session, long offsetBytes, int lengthBytes, byte[] blockDigests)
             implements OfResource {}
 
-    /// What an operator at the sender must see to before its copy can go on, in words for the
-    /// peer's status; empty when it is over. Nothing is decided by it.
+    /// Orders the peer's primary to compare everything with the sender's copy, as an operator of
+    /// the sender wants it.
+    record Invalidate(UUID resource) implements OfResource {}
+
+    /// Answer to [Invalidate].
+    ///
+    /// @param refusal empty: everything is marked, durably, and compared as soon as that can be
+    record InvalidateReply(UUID resource, String refusal) implements OfResource {}
+
+    /// What an operator at the sender must see to before its copy can go on, or keeps from going
+    /// on, in words for the peer's status; empty when it is over. Nothing is decided by it.
     record Trouble(UUID resource, String text) implements OfResource {}
 
     // ---- data stream ----------------------------------------------------------------------------
@@ -242,5 +251,7 @@ public sealed interface Frame {
                     SyncBlocks.class,
                     SyncZero.class,
                     Compare.class,
-                    Trouble.class);
+                    Trouble.class,
+                    Invalidate.class,
+                    InvalidateReply.class);
 }

@@ -14,6 +14,8 @@ import holdfast.tunnel.wire.Frame.EpochZero;
 import holdfast.tunnel.wire.Frame.Goodbye;
 import holdfast.tunnel.wire.Frame.Heartbeat;
 import holdfast.tunnel.wire.Frame.Hello;
+import holdfast.tunnel.wire.Frame.Invalidate;
+import holdfast.tunnel.wire.Frame.InvalidateReply;
 import holdfast.tunnel.wire.Frame.Join;
 import holdfast.tunnel.wire.Frame.Joined;
 import holdfast.tunnel.wire.Frame.Offer;
@@ -104,6 +106,8 @@ public final class FrameCodec {
             case SyncZero _ -> 26;
             case Compare _ -> 27;
             case Trouble _ -> 28;
+            case Invalidate _ -> 29;
+            case InvalidateReply _ -> 30;
         };
     }
 
@@ -150,6 +154,8 @@ public final class FrameCodec {
                     case SyncZero _ -> 4 + 8 + 8 + 8;
                     case Compare _ -> 4 + 8 + 4 + DIGEST_BYTES;
                     case Trouble f -> 16 + text(f.text());
+                    case Invalidate _ -> 16;
+                    case InvalidateReply f -> 16 + text(f.refusal());
                 };
     }
 
@@ -228,6 +234,11 @@ public final class FrameCodec {
             case Refused f -> {
                 put(out, f.resource());
                 put(out, f.reason(), MAX_REASON_BYTES);
+            }
+            case Invalidate f -> put(out, f.resource());
+            case InvalidateReply f -> {
+                put(out, f.resource());
+                put(out, f.refusal(), MAX_REASON_BYTES);
             }
             case Trouble f -> {
                 put(out, f.resource());
@@ -447,6 +458,8 @@ public final class FrameCodec {
                 }
                 case 27 -> compare();
                 case 28 -> new Trouble(uuid(), text(MAX_REASON_BYTES));
+                case 29 -> new Invalidate(uuid());
+                case 30 -> new InvalidateReply(uuid(), text(MAX_REASON_BYTES));
                 default -> throw new ProtocolException("unknown frame type " + type);
             };
         }

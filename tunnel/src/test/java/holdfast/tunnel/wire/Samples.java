@@ -65,7 +65,9 @@ final class Samples {
                     new Frame.SyncBlocks(0, 1, 0, data(4096)),
                     new Frame.SyncZero(0, 2, 4096, 1 << 30),
                     new Frame.Compare(0, 1 << 22, 1 << 20, bytes(32, 6)),
-                    new Frame.Trouble(RESOURCE, "no space left"));
+                    new Frame.Trouble(RESOURCE, "no space left"),
+                    new Frame.Invalidate(RESOURCE),
+                    new Frame.InvalidateReply(RESOURCE, "not here"));
 
     private Samples() {}
 
