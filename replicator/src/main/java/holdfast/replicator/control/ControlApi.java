@@ -219,15 +219,20 @@ public interface ControlApi {
     record EventsRequest(long since, boolean follow) {}
 
     /// @param number dense from 1 since the daemon started
-    /// @param kind a word like `link-up`, stable for scripts
+    /// @param kind a word like `link-up`, stable for scripts; they are listed in `docs/control.md`
     /// @param text a sentence
+    /// @param change of a kind that ends in `-changed`
     record Event(
             long number,
             Instant time,
             String host,
             Optional<String> resource,
             String kind,
-            String text) {}
+            String text,
+            Optional<StateChange> change) {}
+
+    /// @param what like `replication`; the words are those of the status report
+    record StateChange(String what, String from, String to) {}
 
     /// Takes events; throws unchecked to end the stream.
     @FunctionalInterface

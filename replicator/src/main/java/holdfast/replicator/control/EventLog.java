@@ -34,9 +34,20 @@ public final class EventLog {
 
     /// @param kind a word like `link-up`, stable for scripts
     public ControlApi.Event append(Optional<String> resource, String kind, String text) {
+        return append(resource, kind, text, Optional.empty());
+    }
+
+    /// @param change absent unless a state has changed
+    public ControlApi.Event append(
+            Optional<String> resource,
+            String kind,
+            String text,
+            Optional<ControlApi.StateChange> change) {
         lock.lock();
         try {
-            var event = new ControlApi.Event(++last, clock.instant(), host, resource, kind, text);
+            var event =
+                    new ControlApi.Event(
+                            ++last, clock.instant(), host, resource, kind, text, change);
             if (events.size() == MAX_EVENTS) {
                 events.removeFirst();
             }

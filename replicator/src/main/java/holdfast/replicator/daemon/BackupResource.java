@@ -62,6 +62,7 @@ final class BackupResource {
     private final Executor pool;
     private final ResourceDir store;
     private final BiConsumer<String, String> events;
+    private final BiConsumer<String, String> stateIs;
     private final PrimaryResource.ReadPace pace;
     private final Mailbox mailbox;
     private final Backup backup;
@@ -105,6 +106,7 @@ final class BackupResource {
             String refusal,
             String peerTrouble) {}
 
+    /// @param stateIs takes what of [StateChanges] has which value now, in order
     BackupResource(
             String name,
             BlockDevice base,
@@ -117,7 +119,8 @@ final class BackupResource {
             PrimaryResource.ReadPace pace,
             ResourceDir store,
             String connectCommand,
-            BiConsumer<String, String> events)
+            BiConsumer<String, String> events,
+            BiConsumer<String, String> stateIs)
             throws IOException {
         this.name = name;
         this.connectCommand = connectCommand;
@@ -127,6 +130,7 @@ final class BackupResource {
         this.pace = pace;
         this.store = store;
         this.events = events;
+        this.stateIs = stateIs;
         this.mailbox = new Mailbox(pool, this::mailboxIsEmpty, this::broken);
         this.backup = new Backup(config, durable, incarnation, new Effects());
         String damage = backup.recover(journal::read, journal.endOffset());
@@ -201,6 +205,7 @@ final class BackupResource {
                         session.grant(stream, WINDOW_BYTES);
                     }
                     backup.on(frame);
+                    tellState();
                 });
     }
 
@@ -212,6 +217,7 @@ final class BackupResource {
                     for (Frame frame : frames) {
                         if (peer == session && onStream == stream) {
                             backup.on((Frame.Data) frame, FrameCodec.sizeOf(frame), now);
+                            tellState();
                         }
                     }
                 });
@@ -306,7 +312,23 @@ final class BackupResource {
         backup.failed("internal error: " + bug);
     }
 
+    private void tellState() {
+        stateIs.accept(StateChanges.DISK, backup.diskState().name());
+        stateIs.accept(
+                StateChanges.REPLICATION,
+                replication(session != null, backup.openEpoch() != 0, backup.hasPoint()));
+    }
+
+    /// The word for what flows between the copies, as the backup sees it.
+    static String replication(boolean connected, boolean catchingUp, boolean hasPoint) {
+        if (!connected) {
+            return "OFF";
+        }
+        return catchingUp || !hasPoint ? "SYNC_TARGET" : "ESTABLISHED";
+    }
+
     private void takeSnapshot() {
+        tellState();
         snapshot =
                 new Snapshot(
                         backup.diskState(),

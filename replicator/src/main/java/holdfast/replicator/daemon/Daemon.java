@@ -113,13 +113,13 @@ public final class Daemon implements ControlApi, AutoCloseable {
         this.lock = lock;
         this.settings = settings;
         this.identity = Identity.load(paths.state());
-        this.events = new Events(new EventLog(settings.name(), Clock.systemUTC()));
         this.peers = new PeerBook(paths.state().resolve("peers.json"));
         this.invitations =
                 Invitations.open(paths.state().resolve("invitations"), InstantSource.system());
         this.pool =
                 Executors.newCachedThreadPool(
                         GivingWay.never(Thread.ofPlatform().daemon().name("work-", 0).factory()));
+        this.events = new Events(new EventLog(settings.name(), Clock.systemUTC()), pool);
         this.timer =
                 Executors.newSingleThreadScheduledExecutor(
                         Thread.ofPlatform().daemon().name("timer").factory());
@@ -702,6 +702,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                     each.address().map(HostPort::parse).ifPresent(endpoint::stopDialing);
                 }
             }
+            resources.all().forEach(each -> each.states().linkStandalone(!connect));
             if (connect) {
                 endpoint.peersChanged();
                 listenAndDial();

@@ -1,37 +1,72 @@
 package holdfast.replicator.daemon;
 
+import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.EventLog;
+import holdfast.replicator.status.Words;
 
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.util.Optional;
+import java.util.concurrent.Executor;
 import java.util.function.BiConsumer;
+import java.util.function.Consumer;
 
-/// Tells an operator what happened: in the event log, which `events` shows, and in the log file.
+/// Tells an operator what happened: in the event log, which `events` shows, in the log file, and to
+/// the handlers.
 final class Events {
     private static final Logger LOG = LoggerFactory.getLogger("holdfast");
 
     private final EventLog log;
 
-    Events(EventLog log) {
+    /// Lines for the log file of what happens where no file may be touched.
+    private final Mailbox lines;
+
+    private volatile Consumer<ControlApi.Event> listener = _ -> {};
+
+    Events(EventLog log, Executor pool) {
         this.log = log;
+        this.lines = new Mailbox(pool, () -> {}, bug -> LOG.error("a line was not logged", bug));
     }
 
     EventLog log() {
         return log;
     }
 
+    /// @param next told each event, on any thread and under any lock: it must not wait
+    void listener(Consumer<ControlApi.Event> next) {
+        listener = next;
+    }
+
     void node(String kind, String text) {
         LOG.info("{}: {}", kind, text);
-        log.append(Optional.empty(), kind, text);
+        listener.accept(log.append(Optional.empty(), kind, text));
     }
 
     /// Takes kind and text of what happens to one resource.
     BiConsumer<String, String> of(String resource) {
         return (kind, text) -> {
             LOG.info("{}: {}: {}", resource, kind, text);
-            log.append(Optional.of(resource), kind, text);
+            listener.accept(log.append(Optional.of(resource), kind, text));
         };
+    }
+
+    /// As [#of], for callers that may not touch a file: the line in the log file comes soon.
+    void soon(String resource, String kind, String text) {
+        lines.post(() -> LOG.info("{}: {}: {}", resource, kind, text));
+        listener.accept(log.append(Optional.of(resource), kind, text));
+    }
+
+    /// A state of a resource has changed; like [#soon].
+    void changed(String resource, String what, String from, String to) {
+        String kind = what + "-changed";
+        String text = "%s: %s, was %s".formatted(what, Words.state(to), Words.state(from));
+        lines.post(() -> LOG.info("{}: {}: {}", resource, kind, text));
+        listener.accept(
+                log.append(
+                        Optional.of(resource),
+                        kind,
+                        text,
+                        Optional.of(new ControlApi.StateChange(what, from, to))));
     }
 }

@@ -10,9 +10,12 @@ import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.nbd.Exports;
 import holdfast.replicator.nbd.NbdServer;
 import holdfast.replicator.state.Backup;
+import holdfast.replicator.state.DiskState;
+import holdfast.replicator.state.Role;
 import holdfast.tunnel.wire.Frame;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Collection;
@@ -20,6 +23,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.function.BiConsumer;
 
 /// A resource whose copy is kept here: its base and its journal, open for as long as the daemon
 /// runs, and the views that somebody has opened.
@@ -35,6 +39,7 @@ final class LocalBackup implements LocalResource {
     private final FileBlockDevice base;
     private final JournalFiles journal;
     private final BackupResource resource;
+    private final StateChanges states;
     private final long journalBytes;
     private final Map<String, OpenView> views = new ConcurrentSkipListMap<>();
     private volatile Frame.ResourceHello peerHello;
@@ -51,6 +56,7 @@ final class LocalBackup implements LocalResource {
             FileBlockDevice base,
             JournalFiles journal,
             BackupResource resource,
+            StateChanges states,
             long journalBytes) {
         this.shared = shared;
         this.dir = dir;
@@ -58,6 +64,7 @@ final class LocalBackup implements LocalResource {
         this.base = base;
         this.journal = journal;
         this.resource = resource;
+        this.states = states;
         this.journalBytes = journalBytes;
     }
 
@@ -115,6 +122,9 @@ final class LocalBackup implements LocalResource {
                             segment,
                             Math.min(ROLL_BYTES, whole / 4),
                             known.blank());
+            StateChanges states =
+                    new StateChanges(
+                            shared.events(), dir.name(), Files.exists(dir.standaloneMark()));
             BackupResource resource =
                     new BackupResource(
                             dir.name(),
@@ -128,12 +138,23 @@ final class LocalBackup implements LocalResource {
                             shared.pace(),
                             dir,
                             shared.command("connect " + dir.name()),
-                            shared.events().of(dir.name()));
-            return new LocalBackup(shared, dir, lock, base, journal, resource, whole);
+                            told(shared, dir.name(), states),
+                            states::is);
+            return new LocalBackup(shared, dir, lock, base, journal, resource, states, whole);
         } catch (IOException | RuntimeException e) {
             close(journal, base, lock);
             throw e;
         }
+    }
+
+    /// A commit that is durable ends a catch-up.
+    static BiConsumer<String, String> told(Shared shared, String name, StateChanges states) {
+        return (kind, text) -> {
+            shared.events().of(name).accept(kind, text);
+            if (kind.equals("epoch-committed")) {
+                states.synced(text);
+            }
+        };
     }
 
     private static JournalFiles openJournal(ResourceDir dir, long segmentBytes, long maxBytes)
@@ -207,6 +228,11 @@ final class LocalBackup implements LocalResource {
         return dir;
     }
 
+    @Override
+    public StateChanges states() {
+        return states;
+    }
+
     BackupResource resource() {
         return resource;
     }
@@ -221,6 +247,7 @@ final class LocalBackup implements LocalResource {
     @Override
     public void connect(PeerSession peer) {
         session = peer;
+        states.connected(true);
         resource.tryAgain();
     }
 
@@ -234,6 +261,8 @@ final class LocalBackup implements LocalResource {
         if (session == peer) {
             session = null;
             peerHello = null;
+            states.connected(false);
+            peerIs(StateChanges.UNKNOWN, StateChanges.UNKNOWN);
         }
         resource.disconnect(peer);
     }
@@ -245,10 +274,16 @@ final class LocalBackup implements LocalResource {
         }
         if (frame instanceof Frame.ResourceHello hello) {
             peerHello = hello;
+            peerIs(Role.PRIMARY.name(), DiskState.of(hello.diskState()).name());
             resource.greeted(peer, hello);
         } else {
             resource.received(peer, frame);
         }
+    }
+
+    private void peerIs(String role, String disk) {
+        states.is(StateChanges.PEER_ROLE, role);
+        states.is(StateChanges.PEER_DISK, disk);
     }
 
     @Override
@@ -328,7 +363,7 @@ final class LocalBackup implements LocalResource {
     void delete(boolean keepCopy) throws IOException {
         ResourceDir.delete(Path.of(dir.facts().journal()));
         if (!keepCopy && dir.facts().ownDisk()) {
-            java.nio.file.Files.deleteIfExists(Path.of(dir.facts().disk()));
+            Files.deleteIfExists(Path.of(dir.facts().disk()));
         }
         dir.remove();
     }

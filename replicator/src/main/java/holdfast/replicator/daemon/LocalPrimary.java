@@ -8,8 +8,10 @@ import holdfast.replicator.device.OwnedLock;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.nbd.Exports;
 import holdfast.replicator.nbd.NbdServer;
+import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.ReplicationState;
+import holdfast.replicator.state.Role;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
@@ -41,6 +43,7 @@ final class LocalPrimary implements LocalResource {
     private final Shared shared;
     private final ResourceDir dir;
     private final TcpExports tcp;
+    private final StateChanges states;
     private volatile ResourceSettings settings;
 
     /// Null while detached.
@@ -64,6 +67,8 @@ final class LocalPrimary implements LocalResource {
         this.shared = shared;
         this.dir = dir;
         this.tcp = tcp;
+        this.states =
+                new StateChanges(shared.events(), dir.name(), Files.exists(dir.standaloneMark()));
         this.settings = settings;
         this.syncPaused = Files.exists(dir.syncPausedMark());
         this.comparing = Files.exists(dir.compareMark());
@@ -82,6 +87,11 @@ final class LocalPrimary implements LocalResource {
     @Override
     public ResourceDir dir() {
         return dir;
+    }
+
+    @Override
+    public StateChanges states() {
+        return states;
     }
 
     ResourceSettings settings() {
@@ -214,9 +224,29 @@ final class LocalPrimary implements LocalResource {
                         shared.pool(),
                         shared.pace(),
                         Link.compressionOf(settings.compression()),
-                        shared.events().of(name()));
+                        LocalBackup.told(shared, name(), states),
+                        this::stateIs);
         resource.pauseSync(pauseWords());
         return resource;
+    }
+
+    /// Under the resource's lock, in the order it happens.
+    private void stateIs(Primary now) {
+        states.is(
+                StateChanges.DISK,
+                (now.isFailed() ? DiskState.FAILED : DiskState.UP_TO_DATE).name());
+        states.is(StateChanges.REPLICATION, now.state().name());
+        peerIs(now.state());
+    }
+
+    private void peerIs(ReplicationState state) {
+        Frame.ResourceHello peer = peerHello;
+        states.is(
+                StateChanges.PEER_ROLE,
+                peer == null ? StateChanges.UNKNOWN : Role.SECONDARY.name());
+        states.is(
+                StateChanges.PEER_DISK,
+                peer == null ? StateChanges.UNKNOWN : Reporter.peerDisk(peer, state));
     }
 
     /// Lets clients finish, keeps what the peer may lack, and closes the device.
@@ -240,6 +270,8 @@ final class LocalPrimary implements LocalResource {
         } finally {
             now.device().close();
             now.lock().close();
+            states.is(StateChanges.REPLICATION, ReplicationState.OFF.name());
+            states.is(StateChanges.DISK, DiskState.DISKLESS.name());
         }
     }
 
@@ -282,6 +314,7 @@ final class LocalPrimary implements LocalResource {
     public void connect(PeerSession peer) {
         session = peer;
         peerHello = null;
+        states.connected(true);
         resource().ifPresent(each -> each.connect(peer, STREAMS.incrementAndGet()));
     }
 
@@ -290,8 +323,12 @@ final class LocalPrimary implements LocalResource {
         if (session == peer) {
             session = null;
             peerHello = null;
+            states.connected(false);
         }
         resource().ifPresent(each -> each.disconnect(peer));
+        if (session == null) {
+            peerIs(ReplicationState.OFF);
+        }
     }
 
     @Override

@@ -12,6 +12,9 @@ sealed interface LocalResource permits LocalPrimary, LocalBackup {
 
     ResourceDir dir();
 
+    /// Tells what changes.
+    StateChanges states();
+
     /// The peer can be talked to about this resource.
     void connect(PeerSession session);
 

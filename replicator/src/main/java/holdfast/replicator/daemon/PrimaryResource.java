@@ -34,6 +34,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BiConsumer;
+import java.util.function.Consumer;
 
 /// The threads and the disk around a [Primary]: an NBD export on one side, a source of frames on
 /// the other. It decides nothing.
@@ -49,6 +50,7 @@ final class PrimaryResource implements Export {
     private final ReadPace pace;
     private final Compression compression;
     private final BiConsumer<String, String> events;
+    private final Consumer<Primary> stateTold;
 
     /// Guards the deciding object and what is below; held for moments, never over a disk or the
     /// link.
@@ -73,6 +75,10 @@ final class PrimaryResource implements Export {
     /// Written under the lock, read without.
     private volatile ReplicationState replication = ReplicationState.OFF;
 
+    // What was told, under the lock; the peer's greeting makes it worth telling again.
+    private boolean diskFailed;
+    private boolean isTold;
+
     /// Nothing more is read for the peer: the daemon stops.
     private volatile boolean readingEnds;
 
@@ -88,6 +94,8 @@ final class PrimaryResource implements Export {
         void acquire(int bytes) throws InterruptedException;
     }
 
+    /// @param stateTold looks at the state after each decision that may have changed it, under the
+    ///   lock: it must not wait
     PrimaryResource(
             String name,
             BlockDevice device,
@@ -97,13 +105,15 @@ final class PrimaryResource implements Export {
             Executor pool,
             ReadPace pace,
             Compression compression,
-            BiConsumer<String, String> events) {
+            BiConsumer<String, String> events,
+            Consumer<Primary> stateTold) {
         this.name = name;
         this.device = device;
         this.pool = pool;
         this.pace = pace;
         this.compression = compression;
         this.events = events;
+        this.stateTold = stateTold;
         this.primary = new Primary(config, attached, budget, new Effects());
     }
 
@@ -509,6 +519,7 @@ final class PrimaryResource implements Export {
         lock.lock();
         try {
             if (session == peer) {
+                isTold &= !(frame instanceof Frame.ResourceHello);
                 primary.on(frame);
             }
         } finally {
@@ -618,7 +629,7 @@ final class PrimaryResource implements Export {
     private void giveBack() {
         List<Runnable> now = List.of();
         if (lock.getHoldCount() == 1) {
-            replication = primary.state();
+            tellState();
             if (!afterwards.isEmpty()) {
                 now = afterwards;
                 afterwards = new ArrayList<>();
@@ -627,6 +638,17 @@ final class PrimaryResource implements Export {
         lock.unlock();
         for (Runnable each : now) {
             each.run();
+        }
+    }
+
+    private void tellState() {
+        ReplicationState state = primary.state();
+        boolean failed = primary.isFailed();
+        if (state != replication || failed != diskFailed || !isTold) {
+            replication = state;
+            diskFailed = failed;
+            isTold = true;
+            stateTold.accept(primary);
         }
     }
 

@@ -187,7 +187,7 @@ final class Reporter {
         }
     }
 
-    private static String peerDisk(Frame.ResourceHello peer, ReplicationState state) {
+    static String peerDisk(Frame.ResourceHello peer, ReplicationState state) {
         return switch (state) {
             case ESTABLISHED -> DiskState.UP_TO_DATE.name();
             case FIRST_SYNC -> DiskState.INCONSISTENT.name();
@@ -310,14 +310,8 @@ final class Reporter {
                 now.hasPoint() && now.completeMillis() > 0
                         ? Optional.of(Instant.ofEpochMilli(now.completeMillis()))
                         : Optional.empty();
-        String replication;
-        if (!now.connected()) {
-            replication = "OFF";
-        } else if (now.catchingUp() || !now.hasPoint()) {
-            replication = "SYNC_TARGET";
-        } else {
-            replication = "ESTABLISHED";
-        }
+        String replication =
+                BackupResource.replication(now.connected(), now.catchingUp(), now.hasPoint());
         List<StatusReport.View> views = new ArrayList<>();
         for (LocalBackup.OpenView view : resource.views()) {
             views.add(view(view));

@@ -108,6 +108,7 @@ final class ResourceManager implements Link.Resources {
             shared.events().of(name).accept("open-failed", why.cause());
             return;
         }
+        opened.states().linkStandalone(!isLinkWanted(opened));
         byName.put(name, opened);
         unopened.remove(name);
         if (opened instanceof LocalPrimary primary && !opened.dir().superblock().detached()) {
@@ -121,6 +122,12 @@ final class ResourceManager implements Link.Resources {
                 shared.events().of(name).accept("attach-failed", String.valueOf(e.getMessage()));
             }
         }
+    }
+
+    private boolean isLinkWanted(LocalResource of) {
+        return peers.entries().stream()
+                .filter(each -> each.name().equals(of.dir().facts().peer()))
+                .allMatch(PeerBook.Entry::connect);
     }
 
     private LocalResource opened(String name) throws IOException {
@@ -1168,6 +1175,7 @@ final class ResourceManager implements Link.Resources {
 
     /// @param mark why, for later
     private void standalone(LocalResource resource, boolean alone, String mark) {
+        resource.states().standalone(alone);
         try {
             Optional<PeerSession> session = link.session(resource.dir().facts().peer());
             if (alone) {

@@ -743,6 +743,9 @@ public final class Backup {
                 apply(p.record(), p.data());
                 appliedEnd = p.endAddress();
                 moved |= !p.record().position().isNone();
+                if (p.record().kind() == Kind.EPOCH_COMMIT) {
+                    fx.event("epoch-committed", "the copy has moved to " + committed);
+                }
             }
         }
         if (moved) {

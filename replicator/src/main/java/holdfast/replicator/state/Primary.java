@@ -586,6 +586,7 @@ public final class Primary {
         }
         if (hello.role() == Role.PRIMARY.ordinal() + 1) {
             refuse("both sides are primary");
+            fx.event("split-brain", refusal);
             return;
         }
         if (hello.sizeBytes() < config.sizeBytes) {
@@ -598,6 +599,9 @@ public final class Primary {
             case Verdict.Refuse(String why) -> {
                 fx.send(new Frame.Refused(config.resource, why));
                 refuse(why);
+                if (hello.everCommitted()) {
+                    fx.event("split-brain", why);
+                }
             }
             case Verdict.Fresh() -> startFresh();
             case Verdict.InGeneration(long number) -> resume(number);

@@ -102,8 +102,9 @@ class SchemasTest {
                         Samples.NOW,
                         "server",
                         Optional.of("home"),
-                        "attached",
-                        "home is attached."),
+                        "disk-changed",
+                        "disk: Failed, was UpToDate",
+                        Optional.of(new ControlApi.StateChange("disk", "UP_TO_DATE", "FAILED"))),
                 new ControlApi.WaitStatus(
                         ControlApi.WaitState.DONE,
                         "a/1",
