@@ -6,6 +6,7 @@ import holdfast.replicator.journal.JournalRecord.Found;
 import holdfast.replicator.journal.JournalRecord.Kind;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BackupEffects;
+import holdfast.replicator.state.DiskState;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
 import holdfast.tunnel.wire.Mutants;
@@ -54,6 +55,8 @@ final class BackupHost implements BackupEffects {
     /// Counts starts, so that what an earlier life had asked for comes to nothing.
     private int life;
 
+    private long startedNanos;
+
     private Backup backup;
     private boolean up;
     private long appendedEnd;
@@ -93,6 +96,29 @@ final class BackupHost implements BackupEffects {
     private boolean wasMixture;
     private SimLink link;
 
+    /// The link that is there, also while this resource does not use it.
+    private SimLink present;
+
+    /// An operator has disconnected the resource; survives restarts.
+    private boolean standalone;
+
+    private int stream;
+
+    /// An older state of everything that is durable here.
+    private record Older(
+            byte[] base,
+            byte[] journal,
+            Backup.Base durableBase,
+            boolean blank,
+            long incarnation,
+            long highest,
+            boolean damaged) {}
+
+    private Older older;
+
+    /// It was put back to an older state that the primary has not seen yet.
+    private boolean restored;
+
     // For the checks.
     private Position acknowledged = Position.NONE;
     private byte[] crashedBase;
@@ -129,6 +155,7 @@ final class BackupHost implements BackupEffects {
         base.syncNow();
         incarnation++;
         life++;
+        startedNanos = sim.agenda().nowNanos();
         backup = open(durableBase, durableBlank, incarnation, this, journal.now(), Long.MAX_VALUE);
         up = true;
         freed = durableBase.watermark() / scenario.segmentBytes() * scenario.segmentBytes();
@@ -136,7 +163,7 @@ final class BackupHost implements BackupEffects {
         durableEnd = 0;
         fresh.set(0, (scenario.deviceBytes() + 4095) / 4096);
         lacked = true;
-        if (damaged) {
+        if (damaged || restored) {
             acknowledged = backup.hasPoint() ? backup.committed() : Position.NONE;
             unjudged = true;
             wakeRoller();
@@ -218,7 +245,49 @@ final class BackupHost implements BackupEffects {
         journal.damage(own, place, Math.min(length, journal.size() - place));
     }
 
-    /// Whether its journal was ever damaged.
+    /// Somebody copies what is durable, as it lies there at this moment.
+    void keepOlder(RandomGenerator own) {
+        byte[] baseNow = new byte[base.size()];
+        byte[] journalNow = new byte[journal.size()];
+        base.crashInto(baseNow, own, 0);
+        journal.crashInto(journalNow, own, 0);
+        older =
+                new Older(
+                        baseNow,
+                        journalNow,
+                        durableBase,
+                        durableBlank,
+                        incarnation,
+                        highest,
+                        damaged);
+    }
+
+    /// Somebody puts it back; only while it is stopped.
+    void restoreOlder() {
+        base.put(older.base);
+        journal.put(older.journal);
+        durableBase = older.durableBase;
+        durableBlank = older.blank;
+        incarnation = older.incarnation;
+        highest = older.highest;
+        damaged = older.damaged;
+        everDamaged = true;
+        restored = true;
+        sim.reached(Rare.BACKUP_RESTORED);
+    }
+
+    boolean hasOlder() {
+        return older != null;
+    }
+
+    /// Whether it was put back to an older state since the primary last looked.
+    boolean takeRestored() {
+        boolean was = restored;
+        restored = false;
+        return was;
+    }
+
+    /// Whether its journal was ever damaged, or all of it put back to an older state.
     boolean wasDamaged() {
         return everDamaged;
     }
@@ -252,21 +321,37 @@ final class BackupHost implements BackupEffects {
         if (backup.openEpoch() != 0) {
             sim.reached(Rare.BACKUP_CRASH_WITH_OPEN_EPOCH);
         }
-        if (!backup.everCommitted() && !durableBlank) {
-            sim.reached(Rare.BACKUP_CRASH_IN_FIRST_SYNC);
+        if (sim.agenda().nowNanos() - startedNanos < 1_000_000_000L) {
+            sim.reached(Rare.BACKUP_CRASH_SOON_AFTER_START);
+        }
+        if (frozenUntil > sim.agenda().nowNanos()) {
+            sim.reached(Rare.CRASH_WITH_FROZEN_DISK);
         }
         if (rolling) {
             sim.reached(Rare.BACKUP_CRASH_MID_ROLL);
         }
         if (power) {
             int fate = Math.min(scenario.cutFate(), 2);
+            if (journal.hasPending() || base.hasPending()) {
+                sim.reached(
+                        fate == 0
+                                ? Rare.POWER_CUT_LOST_ALL
+                                : fate == 1 ? Rare.POWER_CUT_KEPT_ALL : Rare.POWER_CUT_CHOSE);
+            }
             journal.powerCut(random, fate);
             base.powerCut(random, fate);
         }
-        long had = appendedEnd;
+        if (power && appendedEnd > durableEnd) {
+            sim.reached(Rare.TORN_TAIL_DROPPED);
+        }
+        gone();
+    }
+
+    private void gone() {
         up = false;
         life++;
         link = null;
+        present = null;
         backup = null;
         failed = false;
         failNextSync = false;
@@ -281,9 +366,26 @@ final class BackupHost implements BackupEffects {
         rollRuns = null;
         rollAsked = false;
         sim.closeViews();
-        if (power && had > durableEnd) {
-            sim.reached(Rare.TORN_TAIL_DROPPED);
+    }
+
+    /// Stops once nothing is on its way to the disks, which are synced.
+    void stop(Runnable then) {
+        if (!up) {
+            return;
         }
+        sessionDown(link);
+        if (failed) {
+            return;
+        }
+        if (journalSyncing || rolling || baseBusy) {
+            later(10_000_000L, () -> stop(then));
+            return;
+        }
+        base.syncNow();
+        journal.syncNow();
+        gone();
+        sim.reached(Rare.BACKUP_RESTARTED_CLEANLY);
+        then.run();
     }
 
     boolean isUp() {
@@ -319,26 +421,73 @@ final class BackupHost implements BackupEffects {
     // ---- the session
     // ---------------------------------------------------------------------------------------------
 
+    /// The primary greets, and only then is there a session for this resource.
     void sessionUp(SimLink link) {
-        this.link = link;
-        backup.sessionUp();
+        sessionDown(this.link);
+        present = link;
     }
 
     /// @param of only if this is still the session
     void sessionDown(SimLink of) {
-        if (up && link == of) {
+        if (present == of) {
+            present = null;
+        }
+        if (up && link == of && of != null) {
             link = null;
             backup.sessionDown();
         }
     }
 
-    void received(SimLink of, List<Frame> frames) {
-        if (of != link) {
-            return;
+    /// An operator disconnects this resource alone; the link stays.
+    void disconnect() {
+        standalone = true;
+        if (up && link != null) {
+            send(new Frame.Refused(Simulation.RESOURCE, PrimaryHost.DISCONNECTED));
+            link = null;
+            backup.sessionDown();
+            sim.reached(Rare.DISCONNECTED_AT_BACKUP);
         }
+    }
+
+    /// The operator connects it again: the primary is asked to greet.
+    void connect() {
+        if (standalone) {
+            standalone = false;
+            if (up && present != null && !present.isCut()) {
+                present.toPrimary().send(0, List.of(backup.hello()));
+                sim.reached(Rare.CONNECTED_AGAIN_ON_ONE_LINK);
+            }
+        }
+    }
+
+    private void greeted(Frame.ResourceHello hello) {
+        if (standalone) {
+            sim.reached(Rare.GREETED_WHILE_DISCONNECTED);
+            present.toPrimary()
+                    .send(
+                            0,
+                            List.of(
+                                    new Frame.Refused(
+                                            Simulation.RESOURCE, PrimaryHost.DISCONNECTED)));
+        } else if (link == null || hello.diskState() != DiskState.FAILED.ordinal()) {
+            link = present;
+            stream = 0;
+            backup.sessionUp();
+        }
+    }
+
+    void received(SimLink of, int onStream, List<Frame> frames) {
         for (Frame frame : frames) {
-            if (!up || of != link) {
+            if (!up || of != present) {
                 return;
+            }
+            if (frame instanceof Frame.ResourceHello hello) {
+                greeted(hello);
+                continue;
+            }
+            if (link == null || frame instanceof Frame.Data && onStream != stream) {
+                sim.reached(Rare.FRAME_OF_OLD_STREAM);
+                continue; // On its way when the session ended.
             }
             sim.note(
                     "backup < " + frame.getClass().getSimpleName(),
@@ -347,11 +496,14 @@ final class BackupHost implements BackupEffects {
             switch (frame) {
                 case Frame.Data data -> {
                     mark(data);
-                    backup.on(data, FrameCodec.sizeOf(frame), sim.wallMillis());
+                    backup.on(data, FrameCodec.sizeOf(frame), sim.backupMillis());
                     sim.check("frame");
                 }
                 case Frame.OfResource control -> {
-                    unjudged &= !(control instanceof Frame.StreamStart);
+                    if (control instanceof Frame.StreamStart start) {
+                        stream = start.stream();
+                        unjudged = false;
+                    }
                     backup.on(control);
                 }
                 case Frame.Control other ->
@@ -415,7 +567,7 @@ final class BackupHost implements BackupEffects {
     @Override
     public void grant(long bytes) {
         if (link != null) {
-            link.toPrimary().send(0, List.of(new Frame.Credit(1, bytes)));
+            link.toPrimary().send(0, List.of(new Frame.Credit(stream, bytes)));
         }
     }
 

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicLong;
 
 /// Many histories, several at a time, and what they reached together. A history has one thread of
@@ -18,6 +19,9 @@ final class Batch {
     private long clones;
     private long virtualNanos;
     private double seconds;
+    private final Map<Long, Long> hashes = new TreeMap<>();
+
+    /// How many histories reached it.
     private final Map<Rare, Long> rare = new EnumMap<>(Rare.class);
 
     /// Runs the seeds from `from` to `to`, both included, in order, until the time is over or so
@@ -63,13 +67,14 @@ final class Batch {
         if (r.violation() != null) {
             failures.add(r);
         }
+        hashes.put(r.plan().seed(), r.traceHash());
         operations += r.issued();
         faults += r.struck().size();
         events += r.events();
         blocks += r.checkedBlocks();
         clones += r.clones();
         virtualNanos += r.virtualNanos();
-        r.rare().forEach((situation, count) -> rare.merge(situation, count, Long::sum));
+        r.rare().keySet().forEach(situation -> rare.merge(situation, 1L, Long::sum));
     }
 
     long histories() {
@@ -84,15 +89,20 @@ final class Batch {
         return (double) faults / histories;
     }
 
+    /// Which history a seed was, as [Simulation.Result#traceHash] says it.
+    Map<Long, Long> hashes() {
+        return hashes;
+    }
+
     List<Simulation.Result> failures() {
         return failures;
     }
 
-    /// Situations that no history reached.
+    /// Situations that fewer histories reached than their floor says.
     List<Rare> missed() {
         List<Rare> missed = new ArrayList<>();
         for (Rare situation : Rare.values()) {
-            if (!rare.containsKey(situation)) {
+            if (rare.getOrDefault(situation, 0L) < situation.floorOf(histories)) {
                 missed.add(situation);
             }
         }
@@ -119,7 +129,12 @@ final class Batch {
                                 seconds,
                                 histories / seconds));
         for (Rare situation : Rare.values()) {
-            text.append("%9d %s%n".formatted(rare.getOrDefault(situation, 0L), situation));
+            text.append(
+                    "%9d histories, floor %d: %s%n"
+                            .formatted(
+                                    rare.getOrDefault(situation, 0L),
+                                    situation.floorOf(histories),
+                                    situation));
         }
         return text.toString();
     }

@@ -25,6 +25,7 @@ import java.util.random.RandomGenerator;
 /// The primary's machine: [Primary] with a disk and a superblock, doing what the daemon's shell
 /// does, one small step at a time, so that a crash may fall between any two.
 final class PrimaryHost implements PrimaryEffects {
+    static final String DISCONNECTED = "disconnected by an operator";
     private static final UUID NODE = new UUID(1, 1);
 
     /// One request of the application.
@@ -63,10 +64,19 @@ final class PrimaryHost implements PrimaryEffects {
     private Position durableEnd = Position.NONE;
 
     private int life;
+    private long startedNanos;
     private Primary primary;
     private boolean up;
     private boolean stopping;
     private SimLink link;
+
+    /// The link that is there, also while this resource does not use it.
+    private SimLink present;
+
+    /// An operator has disconnected the resource; survives restarts.
+    private boolean standalone;
+
+    private int stream;
     private long credit;
     private boolean pumpDue;
     private boolean readDue;
@@ -111,6 +121,10 @@ final class PrimaryHost implements PrimaryEffects {
 
     void start() {
         life++;
+        startedNanos = sim.agenda().nowNanos();
+        if (life >= 9) { // An end counts as well.
+            sim.reached(Rare.FIFTH_GENERATION);
+        }
         Ancestry.Reason reason =
                 durableAncestry.entries().isEmpty()
                         ? Ancestry.Reason.CREATE
@@ -127,7 +141,7 @@ final class PrimaryHost implements PrimaryEffects {
         long generation = random.nextLong() | 1;
         durableAncestry =
                 durableAncestry.plus(
-                        new Ancestry.Entry(generation, parent, reason, NODE, sim.wallMillis()));
+                        new Ancestry.Entry(generation, parent, reason, NODE, sim.primaryMillis()));
         Primary.Attached attached;
         if (reason == Ancestry.Reason.CRASH) {
             BlockSet suspect = new BlockSet(BlockSet.blocksOf(scenario.deviceBytes()));
@@ -178,9 +192,7 @@ final class PrimaryHost implements PrimaryEffects {
             return;
         }
         sim.reached(power ? Rare.PRIMARY_POWER_CUT : Rare.PRIMARY_KILLED);
-        if (primary.figures().frozenBlocks() > 0) {
-            sim.reached(Rare.PRIMARY_CRASH_MID_EPOCH);
-        }
+        noteCrash();
         for (Request request : onTheirWay) {
             if (random.nextBoolean()) {
                 disk.writePart(
@@ -200,11 +212,30 @@ final class PrimaryHost implements PrimaryEffects {
         gone();
     }
 
+    private void noteCrash() {
+        if (primary.figures().frozenBlocks() > 0) {
+            sim.reached(Rare.PRIMARY_CRASH_MID_EPOCH);
+        }
+        if (sim.agenda().nowNanos() - startedNanos < 1_000_000_000L) {
+            sim.reached(Rare.PRIMARY_CRASH_SOON_AFTER_START);
+        }
+        if (!onTheirWay.isEmpty()) {
+            sim.reached(Rare.CRASH_WITH_WRITE_ON_ITS_WAY);
+        }
+        if (outstanding > 0) {
+            sim.reached(Rare.CRASH_WITH_REPLIES_OWED);
+        }
+        if (frozenUntil > sim.agenda().nowNanos()) {
+            sim.reached(Rare.CRASH_WITH_FROZEN_DISK);
+        }
+    }
+
     private void gone() {
         up = false;
         life++;
         primary = null;
         link = null;
+        present = null;
         commitOpen = false;
         onTheirWay.clear();
         pumpDue = false;
@@ -243,7 +274,13 @@ final class PrimaryHost implements PrimaryEffects {
                         return;
                     }
                     Position end = primary.position();
+                    if (primary.figures().bufferBytes() > 0) {
+                        sim.reached(Rare.STOPPED_WITH_BUFFERED_WRITES);
+                    }
                     Primary.Attached kept = primary.detach();
+                    if (!kept.dirty().isEmpty()) {
+                        sim.reached(Rare.STOPPED_WITH_DIRTY_BLOCKS);
+                    }
                     if (!Arrays.equals(disk.now(), sim.truth().image())) {
                         throw new Violation(
                                 "LOC",
@@ -358,7 +395,7 @@ final class PrimaryHost implements PrimaryEffects {
                         100_000_000L,
                         () -> {
                             if (of == life) {
-                                primary.tick(sim.agenda().nowNanos(), sim.wallMillis());
+                                primary.tick(sim.agenda().nowNanos(), sim.primaryMillis());
                                 sim.checkBudget(primary.figures().bufferBytes());
                                 tick(of);
                             }
@@ -537,7 +574,7 @@ final class PrimaryHost implements PrimaryEffects {
     private void written(Request request) {
         inFlight--;
         Op op = request.op;
-        boolean now = primary.written(op, sim.wallMillis());
+        boolean now = primary.written(op, sim.primaryMillis());
         sim.truth()
                 .numbered(
                         op.number(),
@@ -545,7 +582,7 @@ final class PrimaryHost implements PrimaryEffects {
                                 op.offsetBytes(),
                                 (int) op.lengthBytes(),
                                 request.data,
-                                sim.wallMillis()));
+                                sim.primaryMillis()));
         sim.note("written", request.id, op.number());
         request.held = !now;
         if (!now) {
@@ -596,21 +633,55 @@ final class PrimaryHost implements PrimaryEffects {
     // ---------------------------------------------------------------------------------------------
 
     void sessionUp(SimLink link) {
-        if (primary.state() == ReplicationState.FIRST_SYNC && this.link != null) {
-            sim.reached(Rare.FIRST_SYNC_INTERRUPTED);
+        present = link;
+        stream = 0;
+        if (!standalone) {
+            join(link);
         }
+    }
+
+    private void join(SimLink link) {
         this.link = link;
         credit = scenario.windowBytes();
         greeted = false;
         sentSinceUp.clear();
         noteInterrupted();
+        stream++;
         inSessionDown = true;
-        primary.sessionUp(link.session(), 1);
+        primary.sessionUp(link.session() + stream, stream);
         inSessionDown = false;
+    }
+
+    /// An operator disconnects this resource alone; the link stays.
+    void disconnect() {
+        standalone = true;
+        if (up && link != null && !stopping) {
+            send(new Frame.Refused(Simulation.RESOURCE, DISCONNECTED));
+            leave(link);
+            sim.reached(Rare.DISCONNECTED_AT_PRIMARY);
+        }
+    }
+
+    /// The operator connects it again.
+    void connect() {
+        if (standalone) {
+            standalone = false;
+            if (up && present != null && !present.isCut() && !stopping) {
+                join(present);
+                sim.reached(Rare.CONNECTED_AGAIN_ON_ONE_LINK);
+            }
+        }
     }
 
     /// @param of only if this is still the session
     void sessionDown(SimLink of) {
+        if (present == of) {
+            present = null;
+        }
+        leave(of);
+    }
+
+    private void leave(SimLink of) {
         if (up && of != null && link == of) {
             noteInterrupted();
             link = null;
@@ -639,6 +710,7 @@ final class PrimaryHost implements PrimaryEffects {
                 return;
             }
             switch (frame) {
+                case Frame.Credit c when c.stream() != stream -> {}
                 case Frame.Credit c -> {
                     credit += c.bytes();
                     wakeSender();
@@ -649,10 +721,18 @@ final class PrimaryHost implements PrimaryEffects {
                             FrameCodec.sizeOf(frame),
                             0);
                     inHello = control instanceof Frame.ResourceHello;
+                    if (inHello && primary.state() == ReplicationState.OFF) {
+                        sim.reached(Rare.CALLED_BY_BACKUP);
+                        join(link); // What was refused may be over: the other side calls.
+                        inHello = false;
+                        continue;
+                    }
+                    Position known = primary.committed();
                     primary.on(control);
                     if (inHello && !greeted) {
                         greeted = true;
                         greeted();
+                        sim.checkRestored(known);
                     }
                     inHello = false;
                     sim.check("answer");
@@ -722,6 +802,12 @@ final class PrimaryHost implements PrimaryEffects {
                         "primary > " + frame.getClass().getSimpleName(),
                         FrameCodec.sizeOf(frame),
                         credit);
+                if (frame instanceof Frame.EpochZero) {
+                    sim.reached(Rare.EPOCH_ZERO_SENT);
+                }
+                if (frame instanceof Frame.EpochBlocks b && b.data().remaining() % 4096 != 0) {
+                    sim.reached(Rare.SHORT_BLOCK_SENT);
+                }
                 commitOpen |= frame instanceof Frame.EpochCommit;
                 credit -= FrameCodec.sizeOf(frame);
                 batch.add(frame);
@@ -729,7 +815,7 @@ final class PrimaryHost implements PrimaryEffects {
             if (batch.isEmpty()) {
                 return;
             }
-            link.toBackup().send(1, batch);
+            link.toBackup().send(stream, batch);
         }
     }
 

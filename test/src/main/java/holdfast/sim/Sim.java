@@ -15,7 +15,9 @@ import java.util.Optional;
 ///   writes it;
 /// - `--seeds A..B` or `--count N` many; `--seconds S` ends the batch early; `--failures N` goes on
 ///   until so many failed; `--shrink` makes the first failure small;
-/// - `--hashes A..B` prints a hash of everything that happened, for each seed.
+/// - `--floors`: a batch that reached a situation too rarely has failed ([Rare]); `--hashes-to
+///   FILE` writes a hash of everything that happened, for each seed;
+/// - `--hashes A..B` prints them.
 ///
 /// Exit code 1 when a promise was broken, 2 for wrong options. docs/simulator.md says more.
 public final class Sim {
@@ -29,6 +31,8 @@ public final class Sim {
     private int failures = 1;
     private int threads = Runtime.getRuntime().availableProcessors();
     private boolean hashes;
+    private boolean floors;
+    private Path hashesTo;
 
     private Sim() {}
 
@@ -38,12 +42,13 @@ public final class Sim {
             switch (args[i]) {
                 case "--trace" -> sim.trace = true;
                 case "--shrink" -> sim.shrink = true;
+                case "--floors" -> sim.floors = true;
                 default -> {
                     if (i + 1 == args.length || !sim.option(args[i], args[i + 1])) {
                         System.err.println(
                                 "usage: Sim [--seed N | --plan FILE] [--trace] [--shrink] [--save FILE]"
                                         + " | [--hashes A..B | --seeds A..B | --count N] [--seconds S]"
-                                        + " [--failures N] [--threads N]");
+                                        + " [--failures N] [--threads N] [--floors] [--hashes-to FILE]");
                         System.exit(2);
                     }
                     i++;
@@ -57,6 +62,7 @@ public final class Sim {
         switch (name) {
             case "--seed" -> plan = Plan.of(Long.parseLong(value));
             case "--plan" -> plan = Plan.Saved.read(Files.readString(Path.of(value))).plan();
+            case "--hashes-to" -> hashesTo = Path.of(value);
             case "--save" -> save = Path.of(value);
             case "--hashes" -> {
                 hashes = true;
@@ -84,6 +90,15 @@ public final class Sim {
         System.out.print(batch.summary());
         for (Simulation.Result failure : batch.failures()) {
             System.out.println("replay: " + command(failure.plan().seed()));
+        }
+        if (hashesTo != null) {
+            StringBuilder text = new StringBuilder();
+            batch.hashes().forEach((seed, hash) -> text.append("%d %016x%n".formatted(seed, hash)));
+            Files.writeString(hashesTo, text);
+        }
+        if (floors && !batch.missed().isEmpty()) {
+            System.out.println("reached too rarely: " + batch.missed());
+            return 1;
         }
         if (shrink && !batch.failures().isEmpty()) {
             plan = batch.failures().getFirst().plan();

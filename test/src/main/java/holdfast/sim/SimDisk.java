@@ -41,6 +41,10 @@ final class SimDisk {
         return now;
     }
 
+    boolean hasPending() {
+        return !pending.isEmpty();
+    }
+
     int size() {
         return now.length;
     }
@@ -97,6 +101,14 @@ final class SimDisk {
         for (Written w : pending) {
             put(now, w.offset, w.length, w.data);
         }
+    }
+
+    /// All of it is another content from now on, durably.
+    void put(byte[] content) {
+        settled += pending.size();
+        pending.clear();
+        System.arraycopy(content, 0, safe, 0, safe.length);
+        System.arraycopy(content, 0, now, 0, now.length);
     }
 
     /// Content is damaged where it lies; nothing reports it.

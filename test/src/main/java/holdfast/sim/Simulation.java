@@ -60,6 +60,8 @@ final class Simulation {
     private final Truth truth = new Truth();
     private final Chance shell;
     private final Chance clones;
+    private final WallClock primaryClock;
+    private final WallClock backupClock;
     private final PrimaryHost primary;
     private final BackupHost backup;
     private final Map<Rare, Long> rare = new EnumMap<>(Rare.class);
@@ -70,6 +72,7 @@ final class Simulation {
     private final Map<String, List<Strike>> armed = new HashMap<>();
     private final Map<String, Integer> occurred = new HashMap<>();
     private boolean connecting;
+    private long heldUntilNanos;
     private boolean healed;
     private boolean lostOnlyPoint;
     private int issued;
@@ -86,6 +89,8 @@ final class Simulation {
         trace = new Trace(agenda::nowNanos, print);
         shell = chance("shell");
         clones = chance("clones");
+        primaryClock = new WallClock(agenda::nowNanos);
+        backupClock = new WallClock(agenda::nowNanos);
         primary = new PrimaryHost(this, scenario, chance("primary"));
         Ancestry copy =
                 Ancestry.EMPTY.plus(
@@ -357,6 +362,10 @@ final class Simulation {
         if (link != null && !link.isCut()) {
             return;
         }
+        if (!healed && agenda.nowNanos() < heldUntilNanos) {
+            connectLater(heldUntilNanos - agenda.nowNanos());
+            return;
+        }
         if (!primary.isUp() || !backup.isUp() || primary.isStopping()) {
             connectLater(50_000_000L + shell.nextLong(200_000_000L));
             return;
@@ -368,7 +377,7 @@ final class Simulation {
                         chance("link"),
                         scenario,
                         shell.nextLong() | 1,
-                        (stream, frames) -> backup.received(made[0], frames),
+                        (stream, frames) -> backup.received(made[0], stream, frames),
                         (stream, frames) -> primary.received(made[0], frames),
                         primary::wakeSender,
                         () -> cut(made[0]));
@@ -426,6 +435,7 @@ final class Simulation {
         }
         note("cut", which.session(), 0);
         reached(Rare.LINK_CUT);
+        noteState("CUT");
         if (which.cut()) {
             reached(Rare.CUT_INSIDE_A_PACKET);
         }
@@ -460,7 +470,7 @@ final class Simulation {
         }
         struck.put(s.id(), agenda.nowNanos() - BEGINNING_NANOS);
         note("fault " + s.fault(), (long) (s.amount() * 1000), 0);
-        SplittableRandom own = Seeds.stream(plan.seed(), "strike " + s.id());
+        SplittableRandom own = Seeds.stream(plan.seed(), "struck " + s.id());
         long until = agenda.nowNanos() + (long) (s.amount() * s.amount() * 8e9);
         switch (s.fault()) {
             case CUT -> cut(link);
@@ -489,6 +499,10 @@ final class Simulation {
             }
             case BACKUP_POWER_CUT, BACKUP_KILL -> {
                 if (backup.isUp()) {
+                    noteState("BACKUP_CRASH");
+                    if (!primary.isUp()) {
+                        reached(Rare.BOTH_DOWN);
+                    }
                     backup.crash(s.fault() == Strike.Fault.BACKUP_POWER_CUT);
                     cut(link);
                     agenda.in(until - agenda.nowNanos(), this::startBackup);
@@ -496,6 +510,10 @@ final class Simulation {
             }
             case PRIMARY_POWER_CUT, PRIMARY_KILL -> {
                 if (primary.isUp() && !primary.isDiskFailed()) {
+                    noteState("PRIMARY_CRASH");
+                    if (!backup.isUp()) {
+                        reached(Rare.BOTH_DOWN);
+                    }
                     primary.crash(s.fault() == Strike.Fault.PRIMARY_POWER_CUT);
                     cut(link);
                     agenda.in(until - agenda.nowNanos(), this::startPrimary);
@@ -517,6 +535,41 @@ final class Simulation {
             case FREEZE_LOCAL_DISK -> primary.freezeUntil(until);
             case BACKUP_WRITE_EIO -> backup.failNextAppend();
             case BACKUP_BASE_EIO -> backup.failNextBaseWrite();
+            case OUTAGE -> {
+                heldUntilNanos = until;
+                cut(link);
+                reached(Rare.OUTAGE);
+            }
+            case PRIMARY_DISCONNECT -> {
+                primary.disconnect();
+                agenda.in(until - agenda.nowNanos(), primary::connect);
+            }
+            case BACKUP_DISCONNECT -> {
+                backup.disconnect();
+                agenda.in(until - agenda.nowNanos(), backup::connect);
+            }
+            case BACKUP_RESTART ->
+                    backup.stop(
+                            () -> {
+                                cut(link);
+                                agenda.in(own.nextLong(2_000_000_000L), this::startBackup);
+                            });
+            case BACKUP_COPIED -> {
+                // Put back in the middle of a first sync it is not noticed: docs/simulator.md.
+                if (backup.isUp() && backup.backup().hasPoint()) {
+                    backup.keepOlder(own);
+                }
+            }
+            case BACKUP_RESTORED -> {
+                if (backup.isUp() && backup.hasOlder()) {
+                    backup.crash(false);
+                    backup.restoreOlder();
+                    cut(link);
+                    agenda.in(until - agenda.nowNanos(), this::startBackup);
+                }
+            }
+            case PRIMARY_CLOCK -> setClock(primaryClock, s.amount(), own);
+            case BACKUP_CLOCK -> setClock(backupClock, s.amount(), own);
             case BACKUP_DAMAGE -> {
                 if (backup.isUp()) {
                     backup.crash(own.nextBoolean());
@@ -528,6 +581,26 @@ final class Simulation {
         }
         check("fault");
         cloneAndCrash();
+    }
+
+    private void setClock(WallClock clock, double amount, SplittableRandom own) {
+        if (own.nextInt(4) == 0) {
+            clock.drift(amount - 0.5);
+            reached(Rare.CLOCK_DRIFTED);
+        } else {
+            // From milliseconds to a month, either way.
+            long millis = (long) Math.pow(10, 2 + amount * 7.4);
+            boolean back = own.nextBoolean();
+            clock.step(back ? -millis : millis);
+            reached(back ? Rare.CLOCK_SET_BACK : Rare.CLOCK_SET_AHEAD);
+        }
+    }
+
+    private void noteState(String what) {
+        Rare situation = primary.isUp() ? Rare.whileIn(what, primary.primary().state()) : null;
+        if (situation != null) {
+            reached(situation);
+        }
     }
 
     /// Somebody gives the backup a good disk with what could still be read, and starts it again.
@@ -569,6 +642,9 @@ final class Simulation {
         }
         OpenView open = new OpenView(view);
         views.add(open);
+        if (views.size() > 1) {
+            reached(Rare.TWO_VIEWS_OPEN);
+        }
         backup.checkView(view);
         agenda.in(until - agenda.nowNanos(), () -> closeView(open));
     }
@@ -585,6 +661,9 @@ final class Simulation {
 
     /// The backup is gone, and with it whatever was open there.
     void closeViews() {
+        if (!views.isEmpty()) {
+            reached(Rare.VIEW_LOST_BY_CRASH);
+        }
         views.clear();
     }
 
@@ -597,6 +676,8 @@ final class Simulation {
         if (link != null) {
             link.speed(Math.max(500_000, scenario.linkBytesPerSecond()));
         }
+        primary.connect();
+        backup.connect();
         connectLater(10_000_000L);
         issueLater();
     }
@@ -612,8 +693,12 @@ final class Simulation {
         return truth;
     }
 
-    long wallMillis() {
-        return 1_790_000_000_000L + agenda.nowNanos() / 1_000_000;
+    long primaryMillis() {
+        return primaryClock.millis();
+    }
+
+    long backupMillis() {
+        return backupClock.millis();
     }
 
     void note(String event, long first, long second) {
@@ -666,7 +751,9 @@ final class Simulation {
                     "%d bytes would be lost, %d are reported: %s"
                             .formatted(lost, reported, describe()));
         }
-        if (primary.primary().position().generation() == backup.backup().committed().generation()
+        if (primaryClock.isSteady()
+                && primary.primary().position().generation()
+                        == backup.backup().committed().generation()
                 && figures.oldestMillis() > truth.oldestMissingMillis()) {
             throw new Violation(
                     "RPO",
@@ -706,8 +793,29 @@ final class Simulation {
             lostOnlyPoint = true;
             return;
         }
+        if (why.endsWith(PrimaryHost.DISCONNECTED)) {
+            return;
+        }
         if (!primary.isDiskFailed() && !why.equals("the peer's disk has failed")) {
             throw new Violation("REFUSED", side + ": " + why);
+        }
+    }
+
+    /// A copy that has less than the primary knows it had is compared, whatever else fits (R3).
+    ///
+    /// @param known what the primary knew when the copy greeted
+    void checkRestored(Position known) {
+        if (!backup.isUp() || !backup.takeRestored() || primary.primary().isFailed()) {
+            return;
+        }
+        boolean less =
+                !backup.backup().hasPoint() || truth.isBefore(backup.backup().committed(), known);
+        if (less && !known.isNone()) {
+            reached(Rare.RESTORED_BACKUP_NOTICED);
+            if (primary.primary().state() != ReplicationState.COMPARE
+                    && primary.primary().state() != ReplicationState.OFF) {
+                throw new Violation("R3", "a copy put back is not compared: " + describe());
+            }
         }
     }
 

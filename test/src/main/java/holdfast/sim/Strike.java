@@ -35,7 +35,15 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         FREEZE_LOCAL_DISK,
         BACKUP_WRITE_EIO,
         BACKUP_BASE_EIO,
-        BACKUP_DAMAGE
+        BACKUP_DAMAGE,
+        OUTAGE,
+        PRIMARY_DISCONNECT,
+        BACKUP_DISCONNECT,
+        BACKUP_RESTART,
+        BACKUP_COPIED,
+        BACKUP_RESTORED,
+        PRIMARY_CLOCK,
+        BACKUP_CLOCK
     }
 
     /// Moments at which a fault is worth more than at any other.
@@ -74,6 +82,15 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
                     Fault.BACKUP_BASE_EIO,
                     Fault.BACKUP_EIO,
                     Fault.BACKUP_DAMAGE);
+
+    private static final List<Fault> OPERATOR =
+            List.of(
+                    Fault.OUTAGE,
+                    Fault.PRIMARY_DISCONNECT,
+                    Fault.BACKUP_DISCONNECT,
+                    Fault.BACKUP_RESTART,
+                    Fault.PRIMARY_CLOCK,
+                    Fault.BACKUP_CLOCK);
 
     /// They end the primary's part of a history, so they are rare.
     private static final List<Fault> FINAL =
@@ -127,6 +144,19 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
                 Fault fault = FINAL.get(r.nextInt(FINAL.size()));
                 strikes.add(one(seed, strikes.size() + 1, work, fault));
             }
+        }
+        if (r.nextInt(4) == 0) {
+            int ofOperator = 1 + r.nextInt(4);
+            for (int i = 0; i < ofOperator; i++) {
+                Fault fault = OPERATOR.get(r.nextInt(OPERATOR.size()));
+                strikes.add(one(seed, strikes.size() + 1, work, fault));
+            }
+        }
+        if (r.nextInt(8) == 0) {
+            long copied = r.nextLong(work);
+            long restored = copied + r.nextLong(work - copied);
+            strikes.add(one(seed, strikes.size() + 1, work, Fault.BACKUP_COPIED).at(copied));
+            strikes.add(one(seed, strikes.size() + 1, work, Fault.BACKUP_RESTORED).at(restored));
         }
         if (r.nextInt(8) == 0) {
             Chain chain = CHAINS.get(r.nextInt(CHAINS.size()));
