@@ -9,8 +9,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.ZoneId;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 
 /// What `node.toml` says. The meaning of each key stands in `docs/settings.md`.
@@ -19,6 +22,7 @@ import java.util.Optional;
 /// @param dial where the peer listens; at most one of `dial` and `listen` is set
 /// @param calendarLines checked, see [RateCalendar]
 /// @param sendBuffer one budget for all resources (R9)
+/// @param handlers commands for what happens
 public record NodeSettings(
         String name,
         Path stateDir,
@@ -33,7 +37,8 @@ public record NodeSettings(
         Optional<Size> storageMax,
         Optional<Address> nbdListen,
         Optional<Address> metricsListen,
-        Size sendBuffer) {
+        Size sendBuffer,
+        HandlerSettings handlers) {
     /// Reads a whole `node.toml`.
     ///
     /// @param origin its path, for the report
@@ -80,7 +85,18 @@ public record NodeSettings(
                 toml.get(Schema.STORAGE_MAX),
                 toml.get(Schema.NBD_LISTEN),
                 toml.get(Schema.METRICS_LISTEN),
-                toml.get(Schema.SEND_BUFFER).orElseThrow());
+                toml.get(Schema.SEND_BUFFER).orElseThrow(),
+                handlers(toml));
+    }
+
+    private static HandlerSettings handlers(SettingsText toml) {
+        Map<String, String> commands = new LinkedHashMap<>();
+        for (Key<String> each : Schema.HANDLERS) {
+            toml.get(each).ifPresent(command -> commands.put(each.path().getLast(), command));
+        }
+        return new HandlerSettings(
+                Collections.unmodifiableMap(commands),
+                toml.get(Schema.HANDLER_TIMEOUT).orElseThrow());
     }
 
     /// When which rates are in force.

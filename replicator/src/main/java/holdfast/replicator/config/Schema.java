@@ -95,6 +95,79 @@ final class Schema {
                     "\"256 MiB\"",
                     "Memory for writes that the peer does not have yet, all resources together.");
 
+    static final Key<Duration> HANDLER_TIMEOUT =
+            Key.of(
+                    "handlers.timeout",
+                    Type.duration("1s", "1h"),
+                    "\"30s\"",
+                    "How long a command below may run; then it is killed with its children.");
+    static final Key<String> ON_CONNECT =
+            Key.of("handlers.connect", Type.COMMAND, "", "The peer is there for a resource.");
+    static final Key<String> ON_DISCONNECT =
+            Key.of("handlers.disconnect", Type.COMMAND, "", "It is there no longer.");
+    static final Key<String> ON_BEFORE_RESYNC_SOURCE =
+            Key.of(
+                    "handlers.before-resync-source",
+                    Type.COMMAND,
+                    "",
+                    "A first sync, comparison or catch-up of a peer's copy begins; it does not wait for the command.");
+    static final Key<String> ON_AFTER_RESYNC_SOURCE =
+            Key.of(
+                    "handlers.after-resync-source",
+                    Type.COMMAND,
+                    "",
+                    "A commit has moved the peer's copy to a newer moment.");
+    static final Key<String> ON_BEFORE_RESYNC_TARGET =
+            Key.of(
+                    "handlers.before-resync-target",
+                    Type.COMMAND,
+                    "",
+                    "As `before-resync-source`, where the copy is.");
+    static final Key<String> ON_AFTER_RESYNC_TARGET =
+            Key.of(
+                    "handlers.after-resync-target",
+                    Type.COMMAND,
+                    "",
+                    "As `after-resync-source`, where the copy is.");
+    static final Key<String> ON_RESYNC_INTERRUPTED =
+            Key.of(
+                    "handlers.resync-interrupted",
+                    Type.COMMAND,
+                    "",
+                    "The peer went away meanwhile.");
+    static final Key<String> ON_LOCAL_IO_ERROR =
+            Key.of(
+                    "handlers.local-io-error",
+                    Type.COMMAND,
+                    "",
+                    "The disk of a resource here, or a copy's base or journal, has failed.");
+    static final Key<String> ON_INITIAL_SPLIT_BRAIN =
+            Key.of(
+                    "handlers.initial-split-brain",
+                    Type.COMMAND,
+                    "",
+                    "The histories of the two copies do not follow each other; seen at the primary.");
+    static final Key<String> ON_SPLIT_BRAIN =
+            Key.of(
+                    "handlers.split-brain",
+                    Type.COMMAND,
+                    "",
+                    "The same: nothing is ever merged by itself.");
+
+    /// What `[handlers]` has a command for.
+    static final List<Key<String>> HANDLERS =
+            List.of(
+                    ON_CONNECT,
+                    ON_DISCONNECT,
+                    ON_BEFORE_RESYNC_SOURCE,
+                    ON_AFTER_RESYNC_SOURCE,
+                    ON_BEFORE_RESYNC_TARGET,
+                    ON_AFTER_RESYNC_TARGET,
+                    ON_RESYNC_INTERRUPTED,
+                    ON_LOCAL_IO_ERROR,
+                    ON_INITIAL_SPLIT_BRAIN,
+                    ON_SPLIT_BRAIN);
+
     static final List<Key<?>> NODE =
             List.of(
                     NODE_NAME,
@@ -110,7 +183,18 @@ final class Schema {
                     STORAGE_MAX,
                     NBD_LISTEN,
                     METRICS_LISTEN,
-                    SEND_BUFFER);
+                    SEND_BUFFER,
+                    HANDLER_TIMEOUT,
+                    ON_CONNECT,
+                    ON_DISCONNECT,
+                    ON_BEFORE_RESYNC_SOURCE,
+                    ON_AFTER_RESYNC_SOURCE,
+                    ON_BEFORE_RESYNC_TARGET,
+                    ON_AFTER_RESYNC_TARGET,
+                    ON_RESYNC_INTERRUPTED,
+                    ON_LOCAL_IO_ERROR,
+                    ON_INITIAL_SPLIT_BRAIN,
+                    ON_SPLIT_BRAIN);
 
     static final Key<ResourceSettings.Protocol> PROTOCOL =
             Key.of(

@@ -28,6 +28,8 @@ record Type<T>(String name, String example, boolean isList, Function<String, T> 
 
     static final String NAME_RULE = "1 to 63 of a-z 0-9 _ -, the first a letter or digit";
 
+    private static final int MAX_COMMAND_CHARS = 1000;
+
     private static final Pattern DURATION = Pattern.compile("(\\d{1,9}) ?(ms|s|min|h|d)");
 
     private static final Map<String, Duration> DURATION_UNITS =
@@ -46,6 +48,11 @@ record Type<T>(String name, String example, boolean isList, Function<String, T> 
     static final Type<Address> LOOPBACK =
             text("address of this host alone: host:port", "127.0.0.1:9180", Type::loopback);
     static final Type<Path> PATH = text("absolute path", "/srv/holdfast", Type::path);
+    static final Type<String> COMMAND =
+            text(
+                    "command: absolute path and arguments, separated by blanks",
+                    "/usr/local/sbin/holdfast-notify root",
+                    Type::command);
     static final Type<ZoneId> ZONE = text("time zone, or system", "Europe/Berlin", Type::zone);
     static final Type<String> CALENDAR =
             new Type<>(
@@ -152,6 +159,23 @@ record Type<T>(String name, String example, boolean isList, Function<String, T> 
                     "is \"%s\", should be an absolute path".formatted(text));
         }
         return path.normalize();
+    }
+
+    /// No shell sees it, so nothing in it has a meaning but the blanks.
+    private static String command(String text) {
+        if (text.length() > MAX_COMMAND_CHARS) {
+            throw new IllegalArgumentException(
+                    "is longer than %d characters".formatted(MAX_COMMAND_CHARS));
+        }
+        if (text.isBlank() || text.startsWith(" ")) {
+            throw new IllegalArgumentException(
+                    "is \"%s\", should begin with an absolute path".formatted(text));
+        }
+        path(text.split(" ", 2)[0]);
+        if (text.chars().anyMatch(c -> c < ' ' || c == 127)) {
+            throw new IllegalArgumentException("contains a control character");
+        }
+        return text.strip();
     }
 
     private static ZoneId zone(String text) {

@@ -92,6 +92,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
     private final Shared shared;
     private final ResourceManager resources;
     private final Link link;
+    private final Handlers handlers;
     private final LinkEndpoint endpoint;
     private final Reporter reporter;
     private final Instant started = Instant.now();
@@ -137,6 +138,14 @@ public final class Daemon implements ControlApi, AutoCloseable {
         this.resources = new ResourceManager(shared, this::settings, peers);
         this.link = new Link(resources, pool, events);
         resources.use(link);
+        this.handlers =
+                new Handlers(
+                        () -> this.settings.handlers(),
+                        resources::byName,
+                        settings.name(),
+                        events,
+                        pool);
+        events.listener(handlers::happened);
         this.reporter = new Reporter(shared, link, resources::tcpTrouble, NanoClock.system());
         this.endpoint =
                 LinkEndpoint.builder(identity, settings.name(), peers, link)
@@ -845,6 +854,8 @@ public final class Daemon implements ControlApi, AutoCloseable {
         }
         closed = true;
         stopping.countDown();
+        // What the stop itself does to the connections is no news to anybody.
+        handlers.close();
         // Whoever waits for a slow pace would keep the stop waiting as well.
         pacer.close();
         resources.stop();

@@ -238,6 +238,10 @@ final class ResourceManager implements Link.Resources {
         return byName.values();
     }
 
+    Optional<LocalResource> byName(String name) {
+        return Optional.ofNullable(byName.get(name));
+    }
+
     @Override
     public Iterable<LocalResource> ofPeer(String peer) {
         return byName.values().stream()

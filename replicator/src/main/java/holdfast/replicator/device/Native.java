@@ -49,6 +49,8 @@ final class Native {
     static final int MCL_FUTURE = 2;
     static final int MCL_ONFAULT = 4;
 
+    static final int SIGKILL = 9;
+
     private static final int PRIO_PROCESS = 0;
 
     private static final long BLKROGET = 0x125E;
@@ -409,6 +411,20 @@ final class Native {
         try {
             MemorySegment state = state();
             int result = (int) Bound.SETPRIORITY.invokeExact(state, PRIO_PROCESS, 0, value);
+            return (int) resultOrErrno(result, state);
+        } catch (Throwable e) {
+            throw broken(e);
+        }
+    }
+
+    /// kill(2); a negative id means the process group of that id.
+    static int kill(int id, int signal) {
+        final class Bound {
+            static final MethodHandle KILL = bind("kill", JAVA_INT, takes(JAVA_INT, JAVA_INT));
+        }
+        try {
+            MemorySegment state = state();
+            int result = (int) Bound.KILL.invokeExact(state, id, signal);
             return (int) resultOrErrno(result, state);
         } catch (Throwable e) {
             throw broken(e);

@@ -21,6 +21,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.ZoneId;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
@@ -52,6 +53,9 @@ class SettingsTest {
                 listen = "127.0.0.1:9180"
                 [buffer]
                 send = "1 GiB"
+                [handlers]
+                timeout = "5s"
+                split-brain = "/usr/local/sbin/notify root  now"
                 """);
         resource(
                 "home",
@@ -80,6 +84,11 @@ class SettingsTest {
         assertEquals(Path.of("/var/lib/holdfast"), node.stateDir());
         assertEquals(new Size(1L << 30), node.sendBuffer());
         assertEquals(
+                new HandlerSettings(
+                        Map.of("split-brain", "/usr/local/sbin/notify root  now"),
+                        Duration.ofSeconds(5)),
+                node.handlers());
+        assertEquals(
                 Rate.parse("2 Mbit/s"),
                 node.calendar().at(Instant.parse("2026-11-20T09:00:00Z")).catchUp());
 
@@ -91,6 +100,26 @@ class SettingsTest {
         assertEquals(new Size(40L << 30), home.journalSize());
         assertEquals(Optional.of(Path.of("/dev/vg1/home")), home.diskAt("backup"));
         assertEquals(Optional.empty(), loaded.resources().get("mail").diskAt("backup"));
+    }
+
+    @Test
+    void aHandlerIsACommandByItsPathAndNeverOneOfAResource() throws Exception {
+        for (String command :
+                List.of(
+                        "notify root",
+                        "",
+                        " /bin/true",
+                        "/bin/tr\\u0007ue",
+                        "/a" + "b".repeat(1000))) {
+            node("[handlers]\nconnect = \"" + command + "\"\n");
+            assertThrows(ConfigException.class, () -> Settings.load(etc), command);
+        }
+        node("[handlers]\nfence-peer = \"/bin/true\"\n");
+        assertThrows(ConfigException.class, () -> Settings.load(etc));
+        node("");
+        // The peer sends this text with an offer.
+        resource("home", HOME + "[handlers]\nconnect = \"/bin/true\"\n");
+        assertThrows(ConfigException.class, () -> Settings.load(etc));
     }
 
     @Test
@@ -111,7 +140,7 @@ class SettingsTest {
                 """
                 ETC/node.toml:2:1: unknown key link.rat, did you mean "rate"?
                 ETC/node.toml:3:1: link.catch-up: rate "2 Mbps" has the unknown unit "Mbps", did you mean "Mbit/s"?
-                ETC/node.toml:4:1: unknown table [alert], known here: node, link, storage, nbd, metrics, buffer
+                ETC/node.toml:4:1: unknown table [alert], known here: node, link, storage, nbd, metrics, buffer, handlers
                 ETC/conf.d/home.toml:1:1: protocol is "D", should be one of A, B, C
                 ETC/conf.d/mail.toml:2:1: on.server.disk is "dev/mail", should be an absolute path\
                 """

@@ -1,0 +1,244 @@
+package holdfast.system;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import holdfast.replicator.control.ControlApi;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/// Commands of `[handlers]`, as real scripts: what they are told, that nothing waits for them, and
+/// that one that hangs, floods or could be changed by others does no harm.
+class HandlersTest {
+    private static final int MIB = 1 << 20;
+    private static final ControlApi.LinkRequest HOME =
+            new ControlApi.LinkRequest(Optional.of("home"));
+
+    @TempDir Path dir;
+
+    private TwoNodes nodes;
+    private Path scripts;
+    private Path out;
+
+    @BeforeEach
+    void start() throws Exception {
+        scripts = Files.createDirectory(dir.resolve("scripts"));
+        out = Files.createDirectory(dir.resolve("out"));
+        nodes = new TwoNodes(dir);
+        nodes.pair();
+        nodes.addAndAttach(
+                "home", Files.write(dir.resolve("disk.img"), new byte[4 * MIB]), 16 * MIB);
+        nodes.untilInSync("home");
+        TwoNodes.until(
+                "the first sync is done",
+                () -> events().stream().anyMatch(e -> e.kind().equals("sync-done")));
+    }
+
+    @AfterEach
+    void stop() {
+        nodes.close();
+    }
+
+    @Test
+    void aCommandIsToldWhatHappenedAndNothingElse() throws Exception {
+        Path script =
+                script("env > $1/env.new; pwd >> $1/env.new; mv $1/env.new $1/$HOLDFAST_EVENT");
+        handlers("connect", script + " " + out, "disconnect", script + "  " + out);
+        nodes.server.disconnect(HOME);
+        TwoNodes.until("told", () -> Files.exists(out.resolve("disconnect")));
+        nodes.server.connect(HOME);
+        TwoNodes.until("told", () -> Files.exists(out.resolve("connect")));
+        List<String> told = Files.readAllLines(out.resolve("disconnect"));
+        for (String each :
+                List.of(
+                        "HOLDFAST_EVENT=disconnect",
+                        "HOLDFAST_RESOURCE=home",
+                        "HOLDFAST_NODE=server",
+                        "HOLDFAST_PEER=backup",
+                        "HOLDFAST_ROLE=PRIMARY",
+                        "HOLDFAST_DISK=" + dir.resolve("disk.img"),
+                        "HOLDFAST_KIND=connection-changed",
+                        "HOLDFAST_FROM=CONNECTED",
+                        "HOLDFAST_TO=STANDALONE",
+                        "LANG=C.UTF-8",
+                        "/")) {
+            assertTrue(told.contains(each), each + " in " + told);
+        }
+        for (String each : told) {
+            assertTrue(each.matches("(HOLDFAST_[A-Z]+|PATH|LANG|PWD|OLDPWD|SHLVL|_)=.*|/"), each);
+        }
+        awaitHandler("handler-done", "disconnect: " + script + " ended with 0");
+    }
+
+    @Test
+    void aSyncHasCommandsForItsBeginAndItsEndAtBothSides() throws Exception {
+        Path script = script("echo $HOLDFAST_EVENT >> $1/$HOLDFAST_NODE");
+        String command = script + " " + out;
+        handlers("before-resync-source", command, "after-resync-source", command);
+        handlers(
+                nodes.backupPaths.nodeFile(),
+                nodes.backup,
+                "before-resync-target",
+                command,
+                "after-resync-target",
+                command);
+        nodes.server.invalidateRemote(new ControlApi.NameRequest("home"));
+        TwoNodes.until(
+                "both are told of both",
+                () ->
+                        read("server").equals("before-resync-source\nafter-resync-source\n")
+                                && read("backup")
+                                        .equals("before-resync-target\nafter-resync-target\n"));
+    }
+
+    private String read(String name) throws Exception {
+        Path file = out.resolve(name);
+        return Files.exists(file) ? Files.readString(file) : "";
+    }
+
+    @Test
+    void aDiskThatFailsIsOneOfThem() throws Exception {
+        Path script = script("echo \"$HOLDFAST_TO\"; exit 3");
+        handlers("local-io-error", script.toString());
+        try (FileChannel image =
+                FileChannel.open(dir.resolve("disk.img"), StandardOpenOption.WRITE)) {
+            image.truncate(0);
+        }
+        nodes.server.invalidateRemote(new ControlApi.NameRequest("home"));
+        awaitHandler("handler-failed", "ended with 3");
+        awaitHandler("handler-failed", "FAILED");
+        String sentence = nodes.server.status().sentences().getFirst();
+        assertTrue(
+                sentence.contains(nodes.serverPaths.command("attach home") + ", which compares"),
+                sentence);
+    }
+
+    /// The data path, other commands and the end of the daemon do not wait for it.
+    @Test
+    void aCommandThatHangsIsKilledWithItsChildren() throws Exception {
+        Path script = script("echo waiting; sleep 987 & echo $! > $1/child; sleep 987; echo never");
+        handlers("disconnect", script + " " + out, "timeout", "1s");
+        nodes.server.disconnect(HOME);
+        nodes.server.connect(HOME);
+        write(1);
+        nodes.untilInSync("home");
+        awaitHandler("handler-timeout", "did not end within 1 s and was killed with its children");
+        awaitHandler("handler-timeout", "waiting");
+        long child = Long.parseLong(Files.readString(out.resolve("child")).strip());
+        TwoNodes.until(
+                "its child is gone",
+                () -> ProcessHandle.of(child).filter(ProcessHandle::isAlive).isEmpty());
+    }
+
+    @Test
+    void aFloodIsCutToItsEndAndAChildThatKeepsThePipeIsNotWaitedFor() throws Exception {
+        Path script =
+                script(
+                        "head -c 300000 /dev/zero | tr '\\0' x; echo; echo the end; sleep 986 & echo $! > $1/child");
+        handlers("disconnect", script + " " + out);
+        nodes.server.disconnect(HOME);
+        awaitHandler("handler-done", "the end");
+        String text = handlerText("handler-done");
+        assertTrue(text.length() < 1200, "%d characters".formatted(text.length()));
+        long child = Long.parseLong(Files.readString(out.resolve("child")).strip());
+        assertTrue(ProcessHandle.of(child).orElseThrow().destroyForcibly());
+    }
+
+    @Test
+    void whatOthersMayWriteIsRefused() throws Exception {
+        Path script = script("touch $1/ran");
+        handlers("disconnect", script + " " + out, "connect", dir.resolve("none").toString());
+        Files.setPosixFilePermissions(script, PosixFilePermissions.fromString("rwxrwxr-x"));
+        nodes.server.disconnect(HOME);
+        awaitHandler("handler-refused", "next: chmod go-w " + script);
+        nodes.server.connect(HOME);
+        awaitHandler("handler-refused", "none is not there");
+        Files.setPosixFilePermissions(script, PosixFilePermissions.fromString("rwxr-xr-x"));
+        Files.setPosixFilePermissions(scripts, PosixFilePermissions.fromString("rwxrwxrwx"));
+        nodes.server.disconnect(HOME);
+        awaitHandler("handler-refused", "next: chmod go-w " + scripts);
+        assertFalse(Files.exists(out.resolve("ran")));
+    }
+
+    @Test
+    void tooManyAreDroppedAndSaidToBe() throws Exception {
+        Path script = script("while [ ! -e $1/go ]; do sleep 0.05; done");
+        handlers("disconnect", script + " " + out, "connect", script + " " + out);
+        for (int i = 0; i < 140; i++) {
+            nodes.server.disconnect(HOME);
+            nodes.server.connect(HOME);
+        }
+        awaitHandler("handler-dropped", "256 commands are waiting already");
+        Files.createFile(out.resolve("go"));
+        nodes.untilInSync("home");
+        nodes.server.close();
+        nodes.startServer();
+        nodes.untilInSync("home");
+    }
+
+    private Path script(String body) throws Exception {
+        Path script = Files.writeString(scripts.resolve("notify"), "#!/bin/sh\n" + body + "\n");
+        Files.setPosixFilePermissions(script, PosixFilePermissions.fromString("rwxr-xr-x"));
+        return script;
+    }
+
+    private void handlers(String... pairs) throws Exception {
+        handlers(nodes.serverPaths.nodeFile(), nodes.server, pairs);
+    }
+
+    private static void handlers(
+            Path file, holdfast.replicator.daemon.Daemon daemon, String... pairs) throws Exception {
+        StringBuilder toml = new StringBuilder(Files.readString(file)).append("\n[handlers]\n");
+        for (int i = 0; i < pairs.length; i += 2) {
+            toml.append(pairs[i]).append(" = \"").append(pairs[i + 1]).append("\"\n");
+        }
+        Files.writeString(file, toml);
+        ControlApi.AdjustReply reply = daemon.adjust(new ControlApi.AdjustRequest(false));
+        assertEquals(List.of(), reply.problems());
+    }
+
+    private void awaitHandler(String kind, String words) {
+        TwoNodes.until(
+                kind + ": " + words,
+                () ->
+                        events().stream()
+                                .anyMatch(e -> e.kind().equals(kind) && e.text().contains(words)));
+    }
+
+    private String handlerText(String kind) throws Exception {
+        return events().stream()
+                .filter(e -> e.kind().equals(kind))
+                .findFirst()
+                .orElseThrow()
+                .text();
+    }
+
+    private List<ControlApi.Event> events() throws Exception {
+        List<ControlApi.Event> all = new ArrayList<>();
+        nodes.server.events(new ControlApi.EventsRequest(0, false), all::add);
+        return all;
+    }
+
+    private void write(int fill) throws Exception {
+        byte[] data = new byte[64 << 10];
+        java.util.Arrays.fill(data, (byte) fill);
+        try (BlockClient client =
+                new BlockClient(nodes.serverPaths.run().resolve("home.nbd"), "home")) {
+            client.write(0, ByteBuffer.wrap(data), true);
+        }
+    }
+}
