@@ -7,7 +7,7 @@ public final class Zeros {
     /// Compared with by [ByteBuffer#mismatch], which goes at memory speed; a loop over bytes is ten
     /// times slower.
     private static final ByteBuffer ZEROS =
-            ByteBuffer.allocateDirect(BlockDigests.BLOCK_BYTES * 16).asReadOnlyBuffer();
+            ByteBuffer.allocateDirect(TreeShape.BLOCK_BYTES * 16).asReadOnlyBuffer();
 
     private Zeros() {}
 

@@ -1,5 +1,6 @@
 package holdfast.sim;
 
+import holdfast.checksum.TreeAnswers;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.journal.JournalRecord;
 import holdfast.replicator.journal.JournalRecord.Found;
@@ -30,7 +31,8 @@ final class BackupHost implements BackupEffects {
         record Write(long session, long sequence, long offset, int length, byte[] data)
                 implements BaseWork {}
 
-        record Digest(long session, long offset, int length, byte[] asked) implements BaseWork {}
+        /// A look at what is to be digested for the peer.
+        record Digest() implements BaseWork {}
     }
 
     // Deliberate mistakes of a shell. The deciding objects have theirs in `state.Faults`.
@@ -206,7 +208,7 @@ final class BackupHost implements BackupEffects {
                                 scenario.segmentBytes(),
                                 scenario.rollBytes(),
                                 blank,
-                                scenario.limits().runBlocks()),
+                                scenario.limits()),
                         from,
                         incarnation,
                         fx);
@@ -729,8 +731,8 @@ final class BackupHost implements BackupEffects {
     }
 
     @Override
-    public void digest(long session, long offsetBytes, int lengthBytes, byte[] root) {
-        baseWork.add(new BaseWork.Digest(session, offsetBytes, lengthBytes, root));
+    public void wakeDigester() {
+        baseWork.add(new BaseWork.Digest());
         workOnBase();
     }
 
@@ -766,27 +768,40 @@ final class BackupHost implements BackupEffects {
                 unsyncedBaseWrites++;
                 workOnBase();
             }
-            case BaseWork.Digest d -> {
+            case BaseWork.Digest _ -> {
                 if (backup.everCommitted() || unsyncedBaseWrites == 0) {
-                    answer(d);
-                    workOnBase();
+                    digest();
                 } else {
-                    syncBase(
-                            () -> {
-                                answer(d);
-                                workOnBase();
-                            });
+                    syncBase(this::digest);
                 }
             }
         }
     }
 
-    private void answer(BaseWork.Digest d) {
-        byte[] range = new byte[d.length];
-        readCommitted(backup.committedIndex(), base.now(), journal.now(), d.offset, range);
-        byte[] blockDigests = Digests.ofBlocks(range);
-        backup.digested(
-                d.session, d.offset, d.length, d.asked, blockDigests, Digests.root(blockDigests));
+    /// As the daemon's shell does: holes are not read, and what was read is handed over later.
+    private void digest() {
+        TreeAnswers.Part part = backup.nextDigest();
+        if (part == null) {
+            workOnBase();
+            return;
+        }
+        int offset = (int) part.offsetBytes();
+        byte[] rest = new byte[(int) part.lengthBytes()];
+        readCommitted(backup.committedIndex(), base.now(), journal.now(), offset, rest);
+        if (random.nextBoolean() && backup.digestedZeroes(part, Tags.zeroes(rest))) {
+            sim.reached(Rare.COMPARE_SKIPPED_HOLE);
+            wakeDigester();
+            return;
+        }
+        byte[] read = Arrays.copyOf(rest, part.wantedBytes(scenario.limits().runBlocks() * 4096));
+        byte[] leaves = part.shape().leaves(ByteBuffer.wrap(read), part.leafLevel());
+        later(
+                diskTime() / 2,
+                () -> {
+                    backup.digested(part, read.length, leaves);
+                    wakeDigester();
+                });
+        workOnBase();
     }
 
     private void syncBase(Runnable then) {
@@ -1094,7 +1109,7 @@ final class BackupHost implements BackupEffects {
         }
 
         @Override
-        public void digest(long session, long offsetBytes, int lengthBytes, byte[] root) {}
+        public void wakeDigester() {}
 
         @Override
         public void grant(long bytes) {}

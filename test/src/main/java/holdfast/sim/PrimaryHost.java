@@ -1,5 +1,7 @@
 package holdfast.sim;
 
+import holdfast.checksum.TreeBuilder;
+import holdfast.checksum.TreeShape;
 import holdfast.replicator.state.BlockRun;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Budget;
@@ -809,6 +811,9 @@ final class PrimaryHost implements PrimaryEffects {
                     sim.reached(Rare.SHORT_BLOCK_SENT);
                 }
                 commitOpen |= frame instanceof Frame.EpochCommit;
+                if (frame instanceof Frame.Compare c) {
+                    lookAt(c);
+                }
                 credit -= FrameCodec.sizeOf(frame);
                 batch.add(frame);
             }
@@ -816,6 +821,15 @@ final class PrimaryHost implements PrimaryEffects {
                 return;
             }
             link.toBackup().send(stream, batch);
+        }
+    }
+
+    private void lookAt(Frame.Compare asked) {
+        TreeShape shape = new TreeShape(scenario.limits().fanOut());
+        if (asked.level() == 0 && asked.lengthBytes() > 4096) {
+            sim.reached(Rare.COMPARE_READ_AGAIN);
+        } else if (asked.level() < shape.levelOf(asked.lengthBytes())) {
+            sim.reached(Rare.COMPARE_WENT_DOWN);
         }
     }
 
@@ -836,6 +850,10 @@ final class PrimaryHost implements PrimaryEffects {
         for (ReadRun run = primary.nextRead(); run != null; run = primary.nextRead()) {
             ReadRun wanted = run;
             reading++;
+            if (run.purpose() == ReadRun.Purpose.COMPARE) {
+                compare(run, run.newTree());
+                continue;
+            }
             later(
                     diskTime(),
                     () -> {
@@ -853,21 +871,45 @@ final class PrimaryHost implements PrimaryEffects {
         }
     }
 
+    /// Piece by piece, as the daemon's shell does: writes come between, and holes are not read.
+    private void compare(ReadRun run, TreeBuilder tree) {
+        if (tree.leftBytes() == 0) {
+            reading--;
+            primary.digestDone(run, tree.tree());
+            return;
+        }
+        later(
+                diskTime(),
+                () -> {
+                    if (fails(Strike.Fault.LOCAL_READ_EIO)) {
+                        reading--;
+                        diskFailed = true;
+                        sim.reached(Rare.READ_FAILED);
+                        primary.readFailed(run, "an injected error of a read");
+                        return;
+                    }
+                    if (!primary.isWanted(run, tree.doneBytes())) {
+                        reading--;
+                        primary.readDropped(run);
+                        return;
+                    }
+                    int from = (int) (run.blocks().offsetBytes() + tree.doneBytes());
+                    int end = from + (int) tree.leftBytes();
+                    byte[] rest = Arrays.copyOfRange(disk.now(), from, end);
+                    if (random.nextInt(4) > 0 || tree.zeroes(Tags.zeroes(rest)) == 0) {
+                        int most = scenario.limits().runBlocks() * 4096;
+                        tree.data(ByteBuffer.wrap(rest, 0, tree.wantedBytes(most)));
+                    }
+                    later(diskTime() / 2, () -> compare(run, tree));
+                });
+    }
+
     private void handOver(ReadRun run, ByteBuffer data) {
         reading--;
-        if (run.purpose() == ReadRun.Purpose.COMPARE) {
-            byte[] bytes = new byte[run.blocks().lengthBytes(scenario.deviceBytes())];
-            if (data != null) {
-                data.get(data.position(), bytes);
-            }
-            byte[] blockDigests = Digests.ofBlocks(bytes);
-            primary.digestDone(run, blockDigests, Digests.root(blockDigests));
-        } else {
-            if (data == null && scenario.blank() && run.purpose() == ReadRun.Purpose.FIRST_SYNC) {
-                sim.reached(Rare.ZEROES_NOT_SENT_TO_BLANK);
-            }
-            primary.readDone(run, data);
+        if (data == null && scenario.blank() && run.purpose() == ReadRun.Purpose.FIRST_SYNC) {
+            sim.reached(Rare.ZEROES_NOT_SENT_TO_BLANK);
         }
+        primary.readDone(run, data);
     }
 
     @Override

@@ -37,7 +37,7 @@ record Scenario(
                     1536 * 1024L,
                     64 * 1024L,
                     384 * 1024L,
-                    new Limits(4, 16, 2, 16384, 1_000_000L, 1_000_000_000L, 200_000_000L),
+                    new Limits(4, 3, 16, 2, 2, 16384, 1_000_000L, 1_000_000_000L, 200_000_000L),
                     4,
                     10_000_000_000L,
                     64 * 1024L,
@@ -63,10 +63,14 @@ record Scenario(
         if (r.nextInt(3) == 0) {
             journal *= 2;
         }
+        SplittableRandom trees = Seeds.stream(seed, "trees");
+        int fanOut = pick(trees, 2, 2, 3, 4);
         Limits limits =
                 new Limits(
                         runBlocks,
-                        pick(r, 1, 4, 16, 64),
+                        fanOut,
+                        Math.min(pick(r, 1, 4, 16, 64), fanOut * fanOut * fanOut * fanOut),
+                        pick(trees, 1, 2, 4),
                         pick(r, 1, 2, 8),
                         pick(r, 4096, 16384, 65536),
                         pick(r, 1, 200, 1000) * 1_000_000L,

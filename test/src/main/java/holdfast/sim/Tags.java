@@ -21,6 +21,15 @@ final class Tags {
         return bytes;
     }
 
+    /// How many zeroes the bytes begin with.
+    static int zeroes(byte[] bytes) {
+        int count = 0;
+        while (count < bytes.length && bytes[count] == 0) {
+            count++;
+        }
+        return count;
+    }
+
     /// Zero for a sector of zeroes.
     static long operationOf(byte[] image, int sectorOffset) {
         return ByteBuffer.wrap(image).getLong(sectorOffset);

@@ -42,7 +42,7 @@ final class WireTargets {
                     new Frame.Refused(RESOURCE, "unrelated data"),
                     new Frame.Ack(RESOURCE, 99, POSITION, POSITION, 55),
                     new Frame.EpochReply(RESOURCE, 99, 12, 4096, 17, 0),
-                    new Frame.CompareReply(RESOURCE, 99, 8192, 8000, new byte[64]),
+                    new Frame.CompareReply(RESOURCE, 99, 3, new byte[64]),
                     new Frame.Write(1, POSITION, 3, 4096, ByteBuffer.allocate(512)),
                     new Frame.Zero(0, POSITION, 4, 4096, 1L << 30, true),
                     new Frame.Heartbeat(POSITION, 5),
@@ -52,7 +52,7 @@ final class WireTargets {
                     new Frame.EpochCommit(12, POSITION, 6, 4096, new byte[32], ANCESTRY),
                     new Frame.SyncBlocks(0, 1, 0, ByteBuffer.allocate(4096)),
                     new Frame.SyncZero(0, 2, 4096, 1 << 30),
-                    new Frame.Compare(0, 1 << 22, 1 << 20, new byte[32]),
+                    new Frame.Compare(0, 3, 1 << 22, 1 << 20, 1),
                     new Frame.Trouble(RESOURCE, "no space left"),
                     new Frame.Invalidate(RESOURCE),
                     new Frame.InvalidateReply(RESOURCE, "not here"));

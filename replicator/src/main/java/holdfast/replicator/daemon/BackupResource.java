@@ -1,7 +1,5 @@
 package holdfast.replicator.daemon;
 
-import holdfast.checksum.BlockDigests;
-import holdfast.checksum.ExtentDigest;
 import holdfast.replicator.device.BlockDevice;
 import holdfast.replicator.device.Committer;
 import holdfast.replicator.device.DeviceException;
@@ -22,7 +20,6 @@ import org.slf4j.LoggerFactory;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.List;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.locks.LockSupport;
@@ -63,9 +60,9 @@ final class BackupResource {
     private final ResourceDir store;
     private final BiConsumer<String, String> events;
     private final BiConsumer<String, String> stateIs;
-    private final PrimaryResource.ReadPace pace;
     private final Mailbox mailbox;
     private final Backup backup;
+    private final CopyDigester digester;
 
     // Owned by the mailbox.
     private PeerSession session;
@@ -79,7 +76,6 @@ final class BackupResource {
     private long unsyncedBaseBytes;
     private boolean baseDirty;
     private boolean stopping;
-    private ByteBuffer compareBuffer = ByteBuffer.allocateDirect(0);
 
     /// What the mailbox knew when it was last empty.
     private volatile Snapshot snapshot;
@@ -127,12 +123,12 @@ final class BackupResource {
         this.base = base;
         this.journal = journal;
         this.pool = pool;
-        this.pace = pace;
         this.store = store;
         this.events = events;
         this.stateIs = stateIs;
         this.mailbox = new Mailbox(pool, this::mailboxIsEmpty, this::broken);
         this.backup = new Backup(config, durable, incarnation, new Effects());
+        this.digester = new CopyDigester(backup, base, this::read, mailbox, pool, pace);
         String damage = backup.recover(journal::read, journal.endOffset());
         this.appends =
                 committer.register(
@@ -507,6 +503,7 @@ final class BackupResource {
                 () -> {
                     session = null;
                     stopping = true;
+                    digester.stop();
                     backup.sessionDown();
                     whenRolled(() -> stopped.complete(null));
                 });
@@ -514,9 +511,9 @@ final class BackupResource {
         appends.close();
     }
 
-    /// Runs a task in the mailbox once no roll-forward is under way.
+    /// Runs a task in the mailbox once neither a roll-forward nor a read of the base is under way.
     private void whenRolled(Runnable then) {
-        if (backup.isRolling()) {
+        if (backup.isRolling() || digester.isReading()) {
             pool.execute(
                     () -> {
                         LockSupport.parkNanos(5_000_000);
@@ -585,32 +582,8 @@ final class BackupResource {
         }
 
         @Override
-        public void digest(long forSession, long offsetBytes, int lengthBytes, byte[] root) {
-            try {
-                pace.acquire(lengthBytes);
-                if (compareBuffer.capacity() < lengthBytes) {
-                    compareBuffer = ByteBuffer.allocateDirect(lengthBytes);
-                }
-                compareBuffer.clear().limit(lengthBytes);
-                if (!backup.everCommitted()) {
-                    base.sync();
-                }
-                read(backup.committedIndex(), offsetBytes, compareBuffer);
-                byte[] digests = BlockDigests.of(compareBuffer.flip());
-                backup.digested(
-                        forSession,
-                        offsetBytes,
-                        lengthBytes,
-                        root,
-                        digests,
-                        ExtentDigest.of(ByteBuffer.wrap(digests)));
-            } catch (DeviceException e) {
-                backup.failed(e.getMessage());
-            } catch (CancellationException e) {
-                // The daemon stops: the question is asked again in the next session.
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-            }
+        public void wakeDigester() {
+            digester.wake();
         }
 
         @Override

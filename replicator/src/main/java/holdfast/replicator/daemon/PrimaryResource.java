@@ -1,7 +1,7 @@
 package holdfast.replicator.daemon;
 
-import holdfast.checksum.BlockDigests;
-import holdfast.checksum.ExtentDigest;
+import holdfast.checksum.HashTree;
+import holdfast.checksum.TreeBuilder;
 import holdfast.checksum.Zeros;
 import holdfast.replicator.device.BlockDevice;
 import holdfast.replicator.device.DeviceException;
@@ -42,6 +42,9 @@ import java.util.function.Consumer;
 /// A connection's thread writes inline: decide under the lock, write, tell the outcome under the
 /// lock. Whatever waited meanwhile, flushes and the reading for the peer run on the pool.
 final class PrimaryResource implements Export {
+    /// What a comparison reads at a time: what a stop or a link that is back waits for, at most.
+    private static final int COMPARE_BYTES = 1 << 20;
+
     private static final Duration IDLE_LIMIT = Duration.ofSeconds(10);
 
     private final String name;
@@ -409,21 +412,15 @@ final class PrimaryResource implements Export {
     }
 
     private void read(ReadRun wanted) throws InterruptedException {
-        int length = wanted.blocks().lengthBytes(device.sizeBytes());
         try {
             if (wanted.purpose() == ReadRun.Purpose.COMPARE) {
-                pace.acquire(length);
-                ByteBuffer data = ByteBuffer.allocateDirect(length);
-                device.read(wanted.blocks().offsetBytes(), data);
-                byte[] digests = BlockDigests.of(data.flip());
-                byte[] root = ExtentDigest.of(ByteBuffer.wrap(digests));
-                done(() -> primary.digestDone(wanted, digests, root));
+                compare(wanted);
                 return;
             }
             // Blocks of an epoch are locked against writes meanwhile: they are not paced here.
             ByteBuffer data = readRun(wanted.blocks());
             if (data != null && wanted.purpose() == ReadRun.Purpose.FIRST_SYNC) {
-                pace.acquire(length);
+                pace.acquire(data.remaining());
             }
             done(() -> primary.readDone(wanted, data));
         } catch (DeviceException e) {
@@ -434,6 +431,41 @@ final class PrimaryResource implements Export {
             done(() -> primary.readDropped(wanted));
         } catch (RuntimeException | OutOfMemoryError e) {
             done(() -> primary.readFailed(wanted, "internal error: " + e));
+        }
+    }
+
+    /// A piece at a time; holes are known to be zero and cost neither reading nor pace.
+    private void compare(ReadRun wanted) throws InterruptedException, DeviceException {
+        TreeBuilder tree = wanted.newTree();
+        long from = wanted.blocks().offsetBytes();
+        ByteBuffer data = null;
+        while (tree.leftBytes() > 0) {
+            long at = from + tree.doneBytes();
+            if (tree.zeroes(device.nextData(at) - at) > 0) {
+                continue;
+            }
+            if (!goesOn(wanted, tree.doneBytes())) {
+                done(() -> primary.readDropped(wanted));
+                return;
+            }
+            int length = tree.wantedBytes(COMPARE_BYTES);
+            pace.acquire(length);
+            if (data == null) {
+                data = ByteBuffer.allocateDirect(COMPARE_BYTES);
+            }
+            device.read(at, data.clear().limit(length));
+            tree.data(data.flip());
+        }
+        HashTree made = tree.tree();
+        done(() -> primary.digestDone(wanted, made));
+    }
+
+    private boolean goesOn(ReadRun wanted, long doneBytes) {
+        lock.lock();
+        try {
+            return primary.isWanted(wanted, doneBytes) && !stopped && !readingEnds;
+        } finally {
+            unlock();
         }
     }
 

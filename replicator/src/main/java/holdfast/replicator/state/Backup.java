@@ -1,5 +1,8 @@
 package holdfast.replicator.state;
 
+import holdfast.checksum.TreeAnswers;
+import holdfast.checksum.TreeComparison;
+import holdfast.checksum.TreeShape;
 import holdfast.replicator.journal.AncestryCodec;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.journal.JournalRecord;
@@ -33,7 +36,7 @@ public final class Backup {
     /// @param journalBytes most that the journal may take, a whole number of segments
     /// @param rollBytes journal use from which on records are rolled into the base
     /// @param blank the base reads zero everywhere
-    /// @param runBlocks largest run of an epoch that the peer sends
+    /// @param limits those of the peer
     public record Config(
             UUID resource,
             long sizeBytes,
@@ -41,7 +44,7 @@ public final class Backup {
             long segmentBytes,
             long rollBytes,
             boolean blank,
-            int runBlocks) {
+            Limits limits) {
         public Config(
                 UUID resource,
                 long sizeBytes,
@@ -49,20 +52,15 @@ public final class Backup {
                 long segmentBytes,
                 long rollBytes,
                 boolean blank) {
-            this(
-                    resource,
-                    sizeBytes,
-                    journalBytes,
-                    segmentBytes,
-                    rollBytes,
-                    blank,
-                    Limits.DEFAULT.runBlocks());
+            this(resource, sizeBytes, journalBytes, segmentBytes, rollBytes, blank, Limits.DEFAULT);
         }
 
         public Config {
             if (journalBytes % segmentBytes != 0
                     || journalBytes < 2 * segmentBytes
-                    || segmentBytes <= JournalRecord.totalBytes(runBlocks * BlockSet.BLOCK_BYTES)) {
+                    || segmentBytes
+                            <= JournalRecord.totalBytes(
+                                    limits.runBlocks() * BlockSet.BLOCK_BYTES)) {
                 throw new IllegalArgumentException(
                         "a journal of %d bytes in segments of %d"
                                 .formatted(journalBytes, segmentBytes));
@@ -171,6 +169,10 @@ public final class Backup {
     private String refusal = "";
     private String peerTrouble = "";
 
+    /// What the peer compares with. In its session nothing changes the image meanwhile: an honest
+    /// peer sends what does only when all its questions are answered.
+    private final TreeAnswers answers;
+
     /// Why the base took nothing the last time; empty when it did.
     private String noSpace = "";
 
@@ -191,6 +193,7 @@ public final class Backup {
         this.fx = fx;
         this.incarnation = incarnation;
         this.blank = config.blank;
+        this.answers = new TreeAnswers(new TreeShape(config.limits.fanOut()));
         this.base = base;
         this.ancestry = base.ancestry();
         this.committed = base.position();
@@ -266,6 +269,7 @@ public final class Backup {
         session = 0;
         synced = 0;
         inbox.clear();
+        answers.end();
         holding = false;
         peerTrouble = "";
         abandonEpoch();
@@ -347,6 +351,7 @@ public final class Backup {
         }
         refusal = "";
         session = start.session();
+        answers.end();
         synced = 0;
     }
 
@@ -356,6 +361,7 @@ public final class Backup {
         fx.event("refused", why);
         session = 0;
         inbox.clear();
+        answers.end();
         abandonEpoch();
     }
 
@@ -394,6 +400,9 @@ public final class Backup {
 
     /// @return false if there is no room for it now
     private boolean take(Frame.Data frame) {
+        if (!(frame instanceof Frame.Compare)) {
+            answers.forgetKept();
+        }
         return switch (frame) {
             case Frame.Write w ->
                     takeLive(
@@ -434,11 +443,66 @@ public final class Backup {
             case Frame.SyncZero s -> takeSync(s.sequence(), s.offsetBytes(), s.lengthBytes(), null);
             case Frame.Compare c -> {
                 if (isInside(c.offsetBytes(), c.lengthBytes())) {
-                    fx.digest(session, c.offsetBytes(), c.lengthBytes(), c.digest());
+                    compare(c);
                 }
                 yield true;
             }
         };
+    }
+
+    private void compare(Frame.Compare c) {
+        TreeAnswers.Answer known;
+        try {
+            known =
+                    answers.ask(
+                            new TreeComparison.Ask(
+                                    c.number(), c.offsetBytes(), c.lengthBytes(), c.level()));
+        } catch (IllegalArgumentException e) {
+            refuse("the peer's comparison: " + e.getMessage());
+            return;
+        }
+        if (known == null) {
+            fx.wakeDigester();
+        } else {
+            answer(known);
+        }
+    }
+
+    private void answer(TreeAnswers.Answer answer) {
+        fx.send(
+                new Frame.CompareReply(
+                        config.resource, session, answer.number(), answer.digests()));
+    }
+
+    /// What of the committed image is to be digested next for the peer; null while there is
+    /// nothing, or what was given out is not handed over. To be read as [#committedIndex] over the
+    /// base have it at any moment from now on. While there is no point yet ([#everCommitted]) the
+    /// base is synced before the first part of a range is read: a block that is found equal is not
+    /// sent again, and the first commit rests on it.
+    public TreeAnswers.Part nextDigest() {
+        return session == 0 || failed ? null : answers.next();
+    }
+
+    /// The part begins with so many bytes that read zero, or more than it has.
+    ///
+    /// @return false if these are too few to be of use: it has to be read
+    public boolean digestedZeroes(TreeAnswers.Part part, long bytes) {
+        boolean taken = answers.zeroes(part, bytes);
+        answerIfDone();
+        return taken;
+    }
+
+    /// The part's beginning was read and digested.
+    public void digested(TreeAnswers.Part part, long bytes, byte[] leaves) {
+        answers.leaves(part, bytes, leaves);
+        answerIfDone();
+    }
+
+    private void answerIfDone() {
+        TreeAnswers.Answer answer = answers.finished();
+        if (answer != null) {
+            answer(answer);
+        }
     }
 
     private boolean isInside(long offsetBytes, long lengthBytes) {
@@ -506,7 +570,7 @@ public final class Backup {
         // A run that does not fit a segment's rest leaves a gap of at most one run in each segment,
         // and only what is
         // left of the segment counts.
-        long run = JournalRecord.totalBytes(config.runBlocks * BlockSet.BLOCK_BYTES);
+        long run = JournalRecord.totalBytes(config.limits.runBlocks() * BlockSet.BLOCK_BYTES);
         need += (need / (config.segmentBytes - run) + 2) * run;
         long room = config.journalBytes - (end - freed);
         epochLacksRoom = need > room;
@@ -814,22 +878,6 @@ public final class Backup {
         if (session != 0 && session == this.session && sequence > synced) {
             synced = sequence;
             acknowledge();
-        }
-    }
-
-    /// The answer to [BackupEffects#digest]: 32 bytes for each block, and one digest over these.
-    public void digested(
-            long session,
-            long offsetBytes,
-            int lengthBytes,
-            byte[] asked,
-            byte[] blockDigests,
-            byte[] root) {
-        if (session == this.session) {
-            byte[] answer = java.util.Arrays.equals(asked, root) ? new byte[0] : blockDigests;
-            fx.send(
-                    new Frame.CompareReply(
-                            config.resource, session, offsetBytes, lengthBytes, answer));
         }
     }
 

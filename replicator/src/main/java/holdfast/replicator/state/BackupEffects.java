@@ -23,11 +23,9 @@ public interface BackupEffects {
     boolean writeBase(
             long session, long sequence, long offsetBytes, long lengthBytes, ByteBuffer data);
 
-    /// Reads the range as the committed image has it ([Backup#committedIndex] over the base) and
-    /// answers with [Backup#digested]. While there is no point yet ([Backup#everCommitted]) the
-    /// base is synced before the answer: a block that is found equal is not sent again, and the
-    /// first commit rests on it.
-    void digest(long session, long offsetBytes, int lengthBytes, byte[] root);
+    /// [Backup#nextDigest] has something to do. Writes to the base that were asked for before come
+    /// first.
+    void wakeDigester();
 
     /// The receiver of the data stream can take this many more bytes.
     void grant(long bytes);

@@ -194,9 +194,10 @@ public final class BlockSet {
         long end = Math.min(blocks, from + limit);
         long at = from;
         while (at < end && contains(at)) {
-            at++;
+            boolean full = pages[(int) (at >>> PAGE_BITS)] == FULL;
+            at = full ? (at | PAGE_BLOCKS - 1) + 1 : at + 1;
         }
-        return at;
+        return Math.min(at, end);
     }
 
     /// The number of runs of set blocks, where a run ends at the end of its page at the latest.

@@ -1,5 +1,8 @@
 package holdfast.replicator.state;
 
+import holdfast.checksum.HashTree;
+import holdfast.checksum.TreeComparison;
+import holdfast.checksum.TreeShape;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
@@ -79,14 +82,8 @@ public final class Primary {
         SENDING
     }
 
-    private sealed interface Bulk {
-        BlockRun run();
-    }
-
     /// Content for the peer; `data` null means zeroes.
-    private record Content(BlockRun run, ByteBuffer data, boolean preimage) implements Bulk {}
-
-    private record Digests(BlockRun run, byte[] blockDigests, byte[] root) implements Bulk {}
+    private record Content(BlockRun run, ByteBuffer data, boolean preimage) {}
 
     private record SyncSent(long sequence, BlockRun run) {}
 
@@ -120,6 +117,9 @@ public final class Primary {
     // What the peer may lack, beyond the buffer.
     private final BlockSet dirty;
     private final BlockSet suspect;
+
+    /// What has left [#suspect] to be compared and is not known to be equal or to differ.
+    private final TreeComparison comparison;
 
     /// Blocks of the epoch, sent or not, until its commit is acknowledged (R15).
     private final BlockSet frozen;
@@ -187,12 +187,11 @@ public final class Primary {
     private final List<Op> capturingOps = new ArrayList<>();
 
     // Bulk reading.
-    private final ArrayDeque<Bulk> ready = new ArrayDeque<>();
+    private final ArrayDeque<Content> ready = new ArrayDeque<>();
     private final ArrayDeque<Content> preimages = new ArrayDeque<>();
     private long preimageBytes;
     private long readyBytes;
     private final List<ReadRun> reading = new ArrayList<>();
-    private final ArrayDeque<Digests> comparing = new ArrayDeque<>();
     private long cursor;
     private long syncSequence;
     private long bulkTotalBlocks;
@@ -210,6 +209,11 @@ public final class Primary {
         this.peerCopy = attached.peerCopy();
         this.dirty = attached.dirty();
         this.suspect = attached.suspect();
+        this.comparison =
+                new TreeComparison(
+                        new TreeShape(limits.fanOut()),
+                        limits.treesInFlight(),
+                        limits.comparesInFlight());
         this.dirtySinceMillis = dirty.isEmpty() && suspect.isEmpty() ? Long.MAX_VALUE : 0;
         long blocks = BlockSet.blocksOf(config.sizeBytes);
         this.frozen = new BlockSet(blocks);
@@ -508,20 +512,17 @@ public final class Primary {
         abandonEpoch();
         for (ReadRun run : reading) {
             run.stale = true;
-            putBack(run);
+            if (run.purpose() != ReadRun.Purpose.COMPARE) {
+                putBack(run);
+            }
         }
         reading.removeIf(run -> run.purpose() != ReadRun.Purpose.EPOCH);
-        for (Bulk bulk : ready) {
-            putBack(bulk);
+        for (Content content : ready) {
+            dirty.addRange(content.run().first(), content.run().end());
         }
         ready.clear();
         readyBytes = 0;
-        for (Digests digests : comparing) {
-            if (!Faults.M7) {
-                putBack(digests);
-            }
-        }
-        comparing.clear();
+        comparison.end(suspect::addBytes, Faults.M7 ? (_, _) -> {} : suspect::addBytes);
         for (SyncSent sent : syncInFlight) {
             dirty.addRange(sent.run().first(), sent.run().end());
         }
@@ -1037,8 +1038,8 @@ public final class Primary {
                 dirty.addRange(run.blocks().first(), run.blocks().end());
             }
         }
-        for (Bulk bulk : ready) {
-            dirty.addRange(bulk.run().first(), bulk.run().end());
+        for (Content content : ready) {
+            dirty.addRange(content.run().first(), content.run().end());
         }
         ready.clear();
         readyBytes = 0;
@@ -1095,10 +1096,7 @@ public final class Primary {
             return false;
         }
         return switch (state) {
-            case COMPARE ->
-                    !suspect.isEmpty()
-                            && comparing.size() + reading.size() + ready.size()
-                                    < limits.comparesInFlight();
+            case COMPARE -> comparison.wantsClose() || (!suspect.isEmpty() && comparison.takes());
             case FIRST_SYNC -> dirty.next(cursor) >= 0;
             case SYNC_SOURCE -> phase == Phase.SENDING && !unsent.isEmpty() && !zeroesWait();
             case PAUSED -> !lookWaits && !toLook.isEmpty();
@@ -1106,18 +1104,53 @@ public final class Primary {
         };
     }
 
+    /// Of the blocks of which nobody knows, the next run; what differs of an earlier one is looked
+    /// at closely first.
+    ///
+    /// A block leaves the set when its run is opened, and is in the comparison from then until both
+    /// sides' digests of it, or of something around it, were found equal, or it is marked; a
+    /// session that is lost before puts it back. It may be written meanwhile, and our side of a
+    /// tree be made of what it held before, since, or in two readings both. That is as good: the
+    /// buffer is closed before the first block is read, so each write that ends later marks its
+    /// blocks, and marks stay until an epoch; and equal digests say that a block, when it was read,
+    /// held what the peer holds throughout. So a block that is not marked in the end was equal when
+    /// it was read and not written since.
     private ReadRun readToCompare() {
-        if (comparing.size() + reading.size() + ready.size() >= limits.comparesInFlight()) {
+        TreeComparison.Subject subject = comparison.nextClose();
+        if (subject == null && comparison.takes()) {
+            subject = openSuspects();
+        }
+        if (subject == null) {
             return null;
         }
-        long b = suspect.next(0);
-        if (b < 0) {
+        fx.wakeSender(); // The peer begins to read at the same time.
+        int count = (int) BlockSet.blocksOf(subject.lengthBytes());
+        BlockRun run = new BlockRun(subject.offsetBytes() / BlockSet.BLOCK_BYTES, count);
+        ReadRun read = new ReadRun(ReadRun.Purpose.COMPARE, run, null, subject);
+        reading.add(read);
+        return read;
+    }
+
+    private TreeComparison.Subject openSuspects() {
+        long first = suspect.next(cursor);
+        if (first < 0) {
+            first = suspect.next(0);
+        }
+        if (first < 0) {
             return null;
         }
-        long first = b / limits.compareBlocks() * limits.compareBlocks();
-        long end = Math.min(first + limits.compareBlocks(), suspect.capacity());
+        long limit = first + limits.treeBlocks();
+        long end = suspect.runEnd(first, limits.treeBlocks());
+        // A gap that costs less to read than another question costs is compared as well.
+        for (long next = suspect.next(end);
+                next >= 0 && next - end < limits.fanOut() && next < limit;
+                next = suspect.next(end)) {
+            end = suspect.runEnd(next, limit - next);
+        }
         suspect.removeRange(first, end);
-        return startRead(ReadRun.Purpose.COMPARE, new BlockRun(first, (int) (end - first)), null);
+        cursor = end;
+        BlockRun run = new BlockRun(first, (int) (end - first));
+        return comparison.open(run.offsetBytes(), run.lengthBytes(config.sizeBytes));
     }
 
     private ReadRun readToSync() {
@@ -1218,13 +1251,21 @@ public final class Primary {
         endCompareIfDone(); // It may have waited for nothing but this read of an older session.
     }
 
-    /// The blocks were read to be compared: 32 bytes for each block, and one digest over these.
-    public void digestDone(ReadRun read, byte[] blockDigests, byte[] root) {
+    /// So much of what is to be compared was read.
+    ///
+    /// @return whether to go on; if not, [#readDropped]
+    public boolean isWanted(ReadRun read, long doneBytes) {
+        read.subject.done(doneBytes);
+        return !read.stale && !failed && !isSyncPaused();
+    }
+
+    /// The blocks were read to be compared.
+    public void digestDone(ReadRun read, HashTree tree) {
         endRead(read);
         if (!read.stale) {
-            ready.add(new Digests(read.blocks(), blockDigests, root));
-            fx.wakeSender();
+            comparison.read(read.subject, tree, dirty::addBytes);
         }
+        compareGoesOn();
     }
 
     public void readFailed(ReadRun read, String why) {
@@ -1261,40 +1302,26 @@ public final class Primary {
 
     private void putBack(ReadRun read) {
         switch (read.purpose()) {
-            case COMPARE -> suspect.addRange(read.blocks().first(), read.blocks().end());
+            case COMPARE -> {
+                comparison.drop(read.subject);
+                suspect.addRange(read.blocks().first(), read.blocks().end());
+            }
             case FIRST_SYNC, EPOCH -> dirty.addRange(read.blocks().first(), read.blocks().end());
             case LOOK -> {} // They are marked as they were.
         }
     }
 
-    private void putBack(Bulk bulk) {
-        switch (bulk) {
-            case Digests d -> suspect.addRange(d.run().first(), d.run().end());
-            case Content c -> dirty.addRange(c.run().first(), c.run().end());
-        }
-    }
-
     private void compared(Frame.CompareReply reply) {
-        Digests mine = comparing.poll();
-        if (mine == null || mine.run().offsetBytes() != reply.offsetBytes()) {
-            refuse("the peer answered a comparison that was not asked");
+        try {
+            comparison.answered(reply.number(), reply.digests(), dirty::addBytes);
+        } catch (IllegalArgumentException e) {
+            refuse("the peer's answer to a comparison: " + e.getMessage());
             return;
         }
-        byte[] theirs = reply.blockDigests();
-        if (theirs.length != 0) {
-            if (theirs.length != mine.blockDigests().length) {
-                refuse(
-                        "the peer compared %d bytes of digests, not %d"
-                                .formatted(theirs.length, mine.blockDigests().length));
-                return;
-            }
-            for (int i = 0; i < mine.run().count(); i++) {
-                if (!java.util.Arrays.equals(
-                        theirs, i * 32, i * 32 + 32, mine.blockDigests(), i * 32, i * 32 + 32)) {
-                    dirty.add(mine.run().first() + i);
-                }
-            }
-        }
+        compareGoesOn();
+    }
+
+    private void compareGoesOn() {
         endCompareIfDone();
         fx.wakeReader();
         fx.wakeSender();
@@ -1303,7 +1330,7 @@ public final class Primary {
     private void endCompareIfDone() {
         if (state != ReplicationState.COMPARE
                 || !(suspect.isEmpty()
-                        && comparing.isEmpty()
+                        && comparison.isIdle()
                         && reading.isEmpty()
                         && ready.isEmpty())) {
             return;
@@ -1370,21 +1397,15 @@ public final class Primary {
     }
 
     private Frame.Data nextCompare() {
-        if (!(ready.peek() instanceof Digests digests)) {
-            return null;
-        }
-        ready.poll();
-        comparing.add(digests);
-        fx.wakeReader();
-        return new Frame.Compare(
-                0,
-                digests.run().offsetBytes(),
-                digests.run().lengthBytes(config.sizeBytes),
-                digests.root());
+        TreeComparison.Ask ask = comparison.next();
+        return ask == null
+                ? null
+                : new Frame.Compare(
+                        0, ask.number(), ask.offsetBytes(), ask.lengthBytes(), ask.level());
     }
 
     private Frame.Data nextSync() {
-        while (ready.poll() instanceof Content content) {
+        for (Content content = ready.poll(); content != null; content = ready.poll()) {
             BlockRun run = content.run();
             readyBytes -= content.data() == null ? 0 : content.data().remaining();
             fx.wakeReader();
@@ -1465,7 +1486,8 @@ public final class Primary {
             budget.give(bytes);
             return epochFrame(content);
         }
-        if (ready.poll() instanceof Content read) {
+        Content read = ready.poll();
+        if (read != null) {
             readyBytes -= read.data() == null ? 0 : read.data().remaining();
             fx.wakeReader();
             return epochFrame(read);
@@ -1584,15 +1606,18 @@ public final class Primary {
         for (SyncSent sent : syncInFlight) {
             inFlight += sent.run().count();
         }
-        for (Bulk bulk : ready) {
-            inFlight += bulk.run().count();
+        for (Content content : ready) {
+            inFlight += content.run().count();
         }
         for (ReadRun run : reading) {
-            inFlight += run.purpose() == ReadRun.Purpose.LOOK ? 0 : run.blocks().count();
+            inFlight +=
+                    switch (run.purpose()) {
+                        case FIRST_SYNC, EPOCH -> run.blocks().count();
+                        // Not to be sent; in the comparison.
+                        case LOOK, COMPARE -> 0;
+                    };
         }
-        for (Digests asked : comparing) {
-            inFlight += asked.run().count();
-        }
+        inFlight += BlockSet.blocksOf(comparison.openBytes());
         long blocks =
                 dirty.count()
                         + suspect.count()
@@ -1608,8 +1633,11 @@ public final class Primary {
         }
         long left =
                 switch (state) {
+                    // What is read here and only unanswered is one block, so that it is not done.
                     case COMPARE ->
-                            suspect.count() + (long) comparing.size() * limits.compareBlocks();
+                            suspect.count()
+                                    + BlockSet.blocksOf(comparison.unreadBytes())
+                                    + (comparison.isIdle() ? 0 : 1);
                     case FIRST_SYNC -> dirty.count() + inFlight;
                     case SYNC_SOURCE ->
                             phase == Phase.SENDING ? unsent.count() + inFlight : dirty.count();

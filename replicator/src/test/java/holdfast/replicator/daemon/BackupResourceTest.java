@@ -1,6 +1,8 @@
 package holdfast.replicator.daemon;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -251,6 +253,51 @@ class BackupResourceTest {
         await("failed", () -> resource.snapshot().disk() == DiskState.FAILED);
     }
 
+    /// A disk that takes its time to read for a comparison keeps nobody from being acknowledged.
+    @Test
+    void aComparisonIsReadBesideTheJournal() throws Exception {
+        commit(1, (byte) 5, 3);
+        await("rolled", () -> store.superblock().watermark() > 0);
+        base.readsHang = true;
+        data(new Frame.Compare(0, 1, 0, SIZE, 4));
+        await("the comparison reads", () -> base.waiting);
+        write(2, (byte) 6, 4);
+        await("acknowledged", () -> acknowledged() == 2);
+        assertEquals(0, answers().size());
+        CompletableFuture<Void> stopped = CompletableFuture.runAsync(resource::stop);
+        await("the stop has begun", () -> !resource.snapshot().connected());
+        assertFalse(stopped.isDone(), "the file would be closed under the read");
+        base.readsHang = false;
+        base.hang.release(1000);
+        stopped.join();
+    }
+
+    @Test
+    void aComparisonSeesTheCommittedImageWhereverItLies() throws Exception {
+        base.error = ENOSPC; // Nothing is rolled: it stays in the journal.
+        commit(1, (byte) 5, 3);
+        write(2, (byte) 6, 4);
+        await("acknowledged", () -> acknowledged() == 2);
+        data(new Frame.Compare(0, 1, 2 * BLOCK, 4 * BLOCK, 0));
+        await("answered", () -> answers().size() == 1);
+        MessageDigest sha = MessageDigest.getInstance("SHA-256");
+        ByteBuffer expected = ByteBuffer.allocate(4 * 32);
+        for (int with : new int[] {0, 5, 6, 0}) {
+            expected.put(sha.digest(filled((byte) with).array()));
+        }
+        assertArrayEquals(expected.array(), answers().getFirst().digests());
+        assertEquals(1, answers().getFirst().number());
+    }
+
+    @Test
+    void aQuestionThatNoHonestPeerAsksIsRefused() throws Exception {
+        commit(1, (byte) 5, 3);
+        await("acknowledged", () -> acknowledged() == 1);
+        data(new Frame.Compare(0, 1, 0, SIZE, 5));
+        await("refused", () -> !resource.snapshot().refusal().isEmpty());
+        assertTrue(sent.stream().anyMatch(each -> each instanceof Frame.Refused));
+    }
+
     // ---- help --------------------------------------------------------------------------------
 
     private void commit(long number, byte with, int block) throws Exception {
@@ -285,6 +332,13 @@ class BackupResourceTest {
                 .orElse(0);
     }
 
+    private List<Frame.CompareReply> answers() {
+        return sent.stream()
+                .filter(each -> each instanceof Frame.CompareReply)
+                .map(each -> (Frame.CompareReply) each)
+                .toList();
+    }
+
     private long synced() {
         return sent.stream()
                 .filter(each -> each instanceof Frame.Ack)
@@ -306,6 +360,7 @@ class BackupResourceTest {
         private final BlockDevice file;
         final Semaphore hang = new Semaphore(0);
         volatile boolean hangs;
+        volatile boolean readsHang;
         volatile boolean waiting;
         volatile int error;
         volatile int refused;
@@ -349,6 +404,10 @@ class BackupResourceTest {
 
         @Override
         public void read(long offsetBytes, ByteBuffer into) throws DeviceException {
+            if (readsHang) {
+                waiting = true;
+                hang.acquireUninterruptibly();
+            }
             file.read(offsetBytes, into);
         }
 

@@ -136,10 +136,8 @@ public sealed interface Frame {
             long missingBytes)
             implements OfResource {}
 
-    /// Answer to [Compare]: empty `blockDigests` when the whole range is equal, else 32 bytes for
-    /// each 4 KiB block.
-    record CompareReply(
-            UUID resource, long session, long offsetBytes, int lengthBytes, byte[] blockDigests)
+    /// Answer to the [Compare] with this number: 32 bytes for each part it asked for.
+    record CompareReply(UUID resource, long session, long number, byte[] digests)
             implements OfResource {}
 
     /// Orders the peer's primary to compare everything with the sender's copy, as an operator of
@@ -209,9 +207,13 @@ public sealed interface Frame {
     record SyncZero(int volume, long sequence, long offsetBytes, long lengthBytes)
             implements Data {}
 
-    /// Asks whether a range of the peer's committed image (first sync: of its base) has this
-    /// SHA-256.
-    record Compare(int volume, long offsetBytes, int lengthBytes, byte[] digest) implements Data {}
+    /// Asks for digests of a range of the peer's committed image (first sync: of its base), which
+    /// begins to read it at once.
+    ///
+    /// @param number counts up from 1 within the session; the answer bears it
+    /// @param level of the tree over the range (docs/protocol.md): one digest for each part there
+    record Compare(int volume, long number, long offsetBytes, long lengthBytes, int level)
+            implements Data {}
 
     /// What the stream's frames of one kind say of the list above.
     static boolean isBulk(Frame frame) {

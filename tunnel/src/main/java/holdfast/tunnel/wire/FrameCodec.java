@@ -57,9 +57,13 @@ public final class FrameCodec {
     /// Longest data of one frame; a longer write is split before it gets a position.
     public static final int MAX_DATA_BYTES = 1 << 20;
 
-    /// Longest range that one [Compare] asks about: its reply, 32 bytes for each 4 KiB, is then as
-    /// long as the longest data.
-    public static final int MAX_COMPARE_BYTES = 128 << 20;
+    /// Longest range that one [Compare] asks about, and the highest level of its tree.
+    public static final long MAX_COMPARE_BYTES = 4L << 30;
+
+    public static final int MAX_COMPARE_LEVEL = 4;
+
+    /// Longest answer to a [Compare]: 1,024 digests, such as those of the blocks of 4 MiB.
+    public static final int MAX_COMPARE_DIGESTS_BYTES = 1024 * 32;
 
     /// 256 bytes beside the data is more than any frame with data has.
     public static final int MAX_BODY_BYTES = MAX_DATA_BYTES + 256;
@@ -141,7 +145,7 @@ public final class FrameCodec {
                     case Refused f -> 16 + text(f.reason());
                     case Ack _ -> 16 + 8 + 2 * Position.BYTES + 8;
                     case EpochReply _ -> 16 + 8 + 8 + 8 + 8 + 8;
-                    case CompareReply f -> 16 + 8 + 8 + 4 + 4 + f.blockDigests().length;
+                    case CompareReply f -> 16 + 8 + 8 + 4 + f.digests().length;
                     case Write f -> 4 + Position.BYTES + 8 + 8 + f.data().remaining();
                     case Zero _ -> 4 + Position.BYTES + 8 + 8 + 8 + 1;
                     case Heartbeat _ -> Position.BYTES + 8;
@@ -152,7 +156,7 @@ public final class FrameCodec {
                             8 + Position.BYTES + 8 + 8 + DIGEST_BYTES + ancestryBytes(f.ancestry());
                     case SyncBlocks f -> 4 + 8 + 8 + f.data().remaining();
                     case SyncZero _ -> 4 + 8 + 8 + 8;
-                    case Compare _ -> 4 + 8 + 4 + DIGEST_BYTES;
+                    case Compare _ -> 4 + 8 + 8 + 8 + 1;
                     case Trouble f -> 16 + text(f.text());
                     case Invalidate _ -> 16;
                     case InvalidateReply f -> 16 + text(f.refusal());
@@ -261,8 +265,12 @@ public final class FrameCodec {
             }
             case CompareReply f -> {
                 put(out, f.resource());
-                out.putLong(f.session()).putLong(f.offsetBytes()).putInt(f.lengthBytes());
-                out.putInt(f.blockDigests().length).put(f.blockDigests());
+                allow(
+                        f.digests().length <= MAX_COMPARE_DIGESTS_BYTES,
+                        "%d bytes of digests",
+                        f.digests().length);
+                out.putLong(f.session()).putLong(f.number());
+                out.putInt(f.digests().length).put(f.digests());
             }
             case Write f -> {
                 out.putInt(f.volume());
@@ -306,10 +314,12 @@ public final class FrameCodec {
                             .putLong(f.sequence())
                             .putLong(f.offsetBytes())
                             .putLong(f.lengthBytes());
-            case Compare f -> {
-                out.putInt(f.volume()).putLong(f.offsetBytes()).putInt(f.lengthBytes());
-                putFixed(out, f.digest(), DIGEST_BYTES);
-            }
+            case Compare f ->
+                    out.putInt(f.volume())
+                            .putLong(f.number())
+                            .putLong(f.offsetBytes())
+                            .putLong(f.lengthBytes())
+                            .put((byte) f.level());
         }
     }
 
@@ -467,35 +477,30 @@ public final class FrameCodec {
         private CompareReply compareReply() throws ProtocolException {
             UUID resource = uuid();
             long session = int64();
-            long offsetBytes = count("offset");
-            int lengthBytes = compareLength(offsetBytes);
-            byte[] digests = bytes(MAX_DATA_BYTES);
-            int blocks = (lengthBytes + BLOCK_BYTES - 1) / BLOCK_BYTES;
+            long number = count("number");
+            byte[] digests = bytes(MAX_COMPARE_DIGESTS_BYTES);
             require(
-                    digests.length == 0 || digests.length == blocks * DIGEST_BYTES,
-                    "%d bytes of digests for %d blocks",
-                    digests.length,
-                    blocks);
-            return new CompareReply(resource, session, offsetBytes, lengthBytes, digests);
+                    digests.length > 0 && digests.length % DIGEST_BYTES == 0,
+                    "%d bytes of digests",
+                    digests.length);
+            return new CompareReply(resource, session, number, digests);
         }
 
         private Compare compare() throws ProtocolException {
             int volume = volume();
+            long number = count("number");
             long offsetBytes = count("offset");
-            return new Compare(
-                    volume, offsetBytes, compareLength(offsetBytes), fixed(DIGEST_BYTES));
-        }
-
-        private int compareLength(long offsetBytes) throws ProtocolException {
-            int lengthBytes = int32();
+            long lengthBytes = length(offsetBytes);
+            int level = int8();
             require(
-                    lengthBytes > 0
+                    offsetBytes % BLOCK_BYTES == 0
                             && lengthBytes <= MAX_COMPARE_BYTES
-                            && offsetBytes <= Long.MAX_VALUE - lengthBytes,
-                    "comparison of %d bytes at %d",
+                            && level <= MAX_COMPARE_LEVEL,
+                    "comparison of %d bytes at %d on level %d",
                     lengthBytes,
-                    offsetBytes);
-            return lengthBytes;
+                    offsetBytes,
+                    level);
+            return new Compare(volume, number, offsetBytes, lengthBytes, level);
         }
 
         private void need(int bytes) throws ProtocolException {

@@ -135,10 +135,14 @@ class FrameCodecTest {
                         new Frame.EpochZero(0, 1, -1, 4096),
                         new Frame.SyncBlocks(0, 1, Long.MAX_VALUE - 10, Samples.data(4096)),
                         new Frame.Write(-1, Samples.STORED, 0, 0, Samples.data(512)),
-                        new Frame.Compare(0, 0, FrameCodec.MAX_COMPARE_BYTES + 1, new byte[32]),
+                        new Frame.Compare(0, 1, 0, FrameCodec.MAX_COMPARE_BYTES + 1, 4),
+                        new Frame.Compare(0, 1, 0, 0, 0),
+                        new Frame.Compare(0, 1, 512, 4096, 0),
+                        new Frame.Compare(0, 1, 0, 4096, FrameCodec.MAX_COMPARE_LEVEL + 1),
                         new Frame.Credit(-1, 1),
                         new Frame.Credit(1, -1),
-                        new Frame.CompareReply(Samples.RESOURCE, 1, 0, 4096, new byte[31]))) {
+                        new Frame.CompareReply(Samples.RESOURCE, 1, 1, new byte[31]),
+                        new Frame.CompareReply(Samples.RESOURCE, 1, 1, new byte[0]))) {
             refused(Samples.encoded(frame));
         }
     }

@@ -53,7 +53,7 @@ final class Samples {
                     new Frame.Refused(RESOURCE, "unrelated data"),
                     new Frame.Ack(RESOURCE, 99, STORED, COMMITTED, 55),
                     new Frame.EpochReply(RESOURCE, 99, 12, 4096, 17, 0),
-                    new Frame.CompareReply(RESOURCE, 99, 8192, 8000, bytes(64, 4)),
+                    new Frame.CompareReply(RESOURCE, 99, 3, bytes(64, 4)),
                     new Frame.Write(1, STORED, 1_795_200_000_003L, 4096, data(512)),
                     new Frame.Zero(0, STORED, 1_795_200_000_004L, 4096, 1L << 30, true),
                     new Frame.Heartbeat(STORED, 1_795_200_000_005L),
@@ -64,7 +64,7 @@ final class Samples {
                             12, STORED, 1_795_200_000_006L, 4096, bytes(32, 5), ANCESTRY),
                     new Frame.SyncBlocks(0, 1, 0, data(4096)),
                     new Frame.SyncZero(0, 2, 4096, 1 << 30),
-                    new Frame.Compare(0, 1 << 22, 1 << 20, bytes(32, 6)),
+                    new Frame.Compare(0, 3, 1 << 22, 1 << 20, 1),
                     new Frame.Trouble(RESOURCE, "no space left"),
                     new Frame.Invalidate(RESOURCE),
                     new Frame.InvalidateReply(RESOURCE, "not here"));

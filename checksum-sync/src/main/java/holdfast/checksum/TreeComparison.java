@@ -1,0 +1,320 @@
+package holdfast.checksum;
+
+import java.util.ArrayDeque;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/// Which blocks of some ranges differ from the peer's? The side that asks. One owner; it neither
+/// reads nor sends:
+///
+/// ```
+///  open(range) ─► next(): Ask{range, its top level} ─► the peer reads it while we do ─► read(tree), answered(digest)
+///     equal: done.  Not: next(): Ask{what differs, one level lower} … which both answer from their trees
+///     a part of level 1 of a long range differs: nextClose(): both read that once more ─► Ask{…, level 0}
+///     a block differs: Found
+/// ```
+///
+/// So a range that is equal costs one digest and one reading on each side, and one differing block
+/// of 1 GiB four answers of at most 1 KiB.
+public final class TreeComparison {
+    /// A question for the peer: the digests of the parts of a level of this range.
+    ///
+    /// @param number counts up from 1; the answer bears it
+    public record Ask(long number, long offsetBytes, long lengthBytes, int level) {}
+
+    /// Takes ranges of the device.
+    @FunctionalInterface
+    public interface Ranges {
+        void add(long offsetBytes, long lengthBytes);
+    }
+
+    /// A range that both sides read.
+    public final class Subject {
+        private final long offsetBytes;
+        private final long lengthBytes;
+        private long doneBytes;
+        private HashTree tree;
+        private Question first;
+        private boolean dropped;
+
+        /// Questions of it that are not judged yet.
+        private int questions;
+
+        private Subject(long offsetBytes, long lengthBytes) {
+            this.offsetBytes = offsetBytes;
+            this.lengthBytes = lengthBytes;
+        }
+
+        public long offsetBytes() {
+            return offsetBytes;
+        }
+
+        public long lengthBytes() {
+            return lengthBytes;
+        }
+
+        public TreeBuilder newTree() {
+            return new TreeBuilder(shape, lengthBytes);
+        }
+
+        /// For [TreeComparison#unreadBytes].
+        public void done(long bytes) {
+            doneBytes = bytes;
+        }
+
+        private boolean isLong() {
+            return lengthBytes > shape.closeBytes();
+        }
+    }
+
+    private static final class Question {
+        private final Ask ask;
+        private final Subject subject;
+
+        /// What the peer answered, when our own reading is not over yet.
+        private byte[] theirs;
+
+        private Question(Ask ask, Subject subject) {
+            this.ask = ask;
+            this.subject = subject;
+        }
+    }
+
+    private record Range(long offsetBytes, long lengthBytes) {}
+
+    private final TreeShape shape;
+    private final int longInFlight;
+    private final int asksInFlight;
+    private final ArrayDeque<Question> toAsk = new ArrayDeque<>();
+    private final Map<Long, Question> asked = new LinkedHashMap<>();
+    private final ArrayDeque<Range> toRead = new ArrayDeque<>();
+    private long asks;
+    private int longOpen;
+
+    /// @param longInFlight ranges beyond [TreeShape#closeBytes] that may be compared at a time:
+    ///   each keeps a digest for each of its parts of level 1 until it is done
+    /// @param asksInFlight questions that may be unanswered at a time
+    public TreeComparison(TreeShape shape, int longInFlight, int asksInFlight) {
+        this.shape = shape;
+        this.longInFlight = longInFlight;
+        this.asksInFlight = asksInFlight;
+    }
+
+    /// Whether another range may be opened now. What is known to differ is looked at first.
+    public boolean takes() {
+        return toRead.isEmpty() && longOpen < longInFlight && mayAsk();
+    }
+
+    private boolean mayAsk() {
+        return toAsk.size() + asked.size() < asksInFlight;
+    }
+
+    /// Compares a range, which is to be read now.
+    ///
+    /// @param lengthBytes at most [TreeShape#rangeBytesMax]; whole blocks but at the device's end
+    public Subject open(long offsetBytes, long lengthBytes) {
+        return open(offsetBytes, lengthBytes, shape.levelOf(lengthBytes));
+    }
+
+    private Subject open(long offsetBytes, long lengthBytes, int level) {
+        Subject subject = new Subject(offsetBytes, lengthBytes);
+        longOpen += subject.isLong() ? 1 : 0;
+        subject.first = ask(subject, offsetBytes, lengthBytes, level);
+        return subject;
+    }
+
+    /// Whether [#nextClose] has something.
+    public boolean wantsClose() {
+        return !toRead.isEmpty() && mayAsk();
+    }
+
+    /// A range that differs somewhere and is to be read now, or null.
+    public Subject nextClose() {
+        if (!wantsClose()) {
+            return null;
+        }
+        Range range = toRead.poll();
+        return open(range.offsetBytes(), range.lengthBytes(), 0);
+    }
+
+    /// The next question for the peer, or null.
+    public Ask next() {
+        if (asked.size() >= asksInFlight) {
+            return null;
+        }
+        Question question = toAsk.poll();
+        if (question == null) {
+            return null;
+        }
+        asked.put(question.ask.number(), question);
+        return question.ask;
+    }
+
+    /// Our own reading of a range is over.
+    ///
+    /// @param found takes the blocks that differ
+    public void read(Subject subject, HashTree tree, Ranges found) {
+        subject.tree = tree;
+        subject.doneBytes = subject.lengthBytes;
+        if (subject.first.theirs != null) {
+            judge(subject.first, found);
+        }
+    }
+
+    /// The peer's answer.
+    ///
+    /// @param found takes the blocks that differ
+    /// @throws IllegalArgumentException if it answers nothing that was asked
+    public void answered(long number, byte[] digests, Ranges found) {
+        Question question = asked.get(number);
+        if (question == null || question.theirs != null) {
+            throw new IllegalArgumentException("question %d was not asked".formatted(number));
+        }
+        long wanted =
+                shape.parts(question.ask.lengthBytes(), question.ask.level())
+                        * TreeShape.DIGEST_BYTES;
+        if (digests.length != wanted) {
+            throw new IllegalArgumentException(
+                    "question %d: %d bytes of digests, should be %d"
+                            .formatted(number, digests.length, wanted));
+        }
+        if (question.subject.dropped) {
+            asked.remove(number);
+            return;
+        }
+        question.theirs = digests;
+        if (question.subject.tree != null) {
+            judge(question, found);
+        }
+    }
+
+    private void judge(Question question, Ranges found) {
+        Ask ask = question.ask;
+        Subject subject = question.subject;
+        asked.remove(ask.number());
+        byte[] ours =
+                subject.tree.digests(
+                        ask.offsetBytes() - subject.offsetBytes, ask.lengthBytes(), ask.level());
+        int parts = ours.length / TreeShape.DIGEST_BYTES;
+        for (int i = 0; i < parts; i++) {
+            int first = i;
+            // As many neighbours together as one answer on the next level may speak of.
+            while (i < parts
+                    && i - first < shape.fanOut()
+                    && !TreeShape.isEqual(ours, question.theirs, i)) {
+                i++;
+            }
+            if (i > first) {
+                differs(question, first, i, found);
+                i--;
+            }
+        }
+        if (--subject.questions == 0) {
+            close(subject);
+        }
+    }
+
+    private void differs(Question question, int first, int end, Ranges found) {
+        Ask ask = question.ask;
+        Subject subject = question.subject;
+        long part = shape.partBytes(ask.level());
+        long from = ask.offsetBytes() + first * part;
+        long length =
+                Math.min(ask.offsetBytes() + end * part, ask.offsetBytes() + ask.lengthBytes())
+                        - from;
+        if (ask.level() == 0) {
+            found.add(from, length);
+        } else if (ask.level() > subject.tree.leafLevel()) {
+            ask(subject, from, length, ask.level() - 1);
+        } else {
+            toRead.add(new Range(from, length));
+        }
+    }
+
+    private Question ask(Subject subject, long offsetBytes, long lengthBytes, int level) {
+        Question question = new Question(new Ask(++asks, offsetBytes, lengthBytes, level), subject);
+        subject.questions++;
+        toAsk.add(question);
+        return question;
+    }
+
+    private void close(Subject subject) {
+        longOpen -= subject.isLong() ? 1 : 0;
+    }
+
+    /// A range that was to be read will not be: it is not compared.
+    public void drop(Subject subject) {
+        if (!toAsk.remove(subject.first)) {
+            subject.dropped = true; // The answer is still to come.
+            if (subject.first.theirs != null) {
+                asked.remove(subject.first.ask.number());
+            }
+        }
+        close(subject);
+    }
+
+    /// Ends it, and says what was not found to be equal or to differ.
+    ///
+    /// @param unasked takes what the peer was not asked about at last
+    /// @param inFlight takes what it was
+    public void end(Ranges unasked, Ranges inFlight) {
+        for (Range range : toRead) {
+            unasked.add(range.offsetBytes(), range.lengthBytes());
+        }
+        for (Question question : toAsk) {
+            unasked.add(question.ask.offsetBytes(), question.ask.lengthBytes());
+        }
+        for (Question question : asked.values()) {
+            if (!question.subject.dropped) {
+                inFlight.add(question.ask.offsetBytes(), question.ask.lengthBytes());
+            }
+        }
+        toRead.clear();
+        toAsk.clear();
+        asked.clear();
+        asks = 0;
+        longOpen = 0;
+    }
+
+    /// Whether nothing is under way.
+    public boolean isIdle() {
+        return toRead.isEmpty() && toAsk.isEmpty() && asked.isEmpty();
+    }
+
+    /// Bytes of which it is not known whether they are equal.
+    public long openBytes() {
+        long sum = 0;
+        for (Range range : toRead) {
+            sum += range.lengthBytes();
+        }
+        for (Question question : toAsk) {
+            sum += question.ask.lengthBytes();
+        }
+        for (Question question : asked.values()) {
+            sum += question.subject.dropped ? 0 : question.ask.lengthBytes();
+        }
+        return sum;
+    }
+
+    /// Bytes that are still to be read here.
+    public long unreadBytes() {
+        long sum = 0;
+        for (Range range : toRead) {
+            sum += range.lengthBytes();
+        }
+        for (Question question : toAsk) {
+            sum += unread(question);
+        }
+        for (Question question : asked.values()) {
+            sum += unread(question);
+        }
+        return sum;
+    }
+
+    private static long unread(Question question) {
+        Subject subject = question.subject;
+        return subject.dropped || question != subject.first
+                ? 0
+                : subject.lengthBytes - subject.doneBytes;
+    }
+}
