@@ -411,7 +411,9 @@ final class BackupHost implements BackupEffects {
                         });
     }
 
+    /// How long the next operation of a disk takes.
     private long diskTime() {
+        sim.disk("backup disk");
         return random.nextLong(scenario.backupDiskNanos()) + 1000;
     }
 
@@ -602,6 +604,7 @@ final class BackupHost implements BackupEffects {
         if (journalBroken) {
             return;
         }
+        sim.disk("backup disk");
         highest = Math.max(highest, address + length);
         long at = address % scenario.journalBytes();
         if (failNextAppend) {

@@ -346,7 +346,9 @@ final class PrimaryHost implements PrimaryEffects {
                         });
     }
 
+    /// How long the next operation of the disk takes.
     private long diskTime() {
+        sim.disk("primary disk");
         long slow = slowUntil > sim.agenda().nowNanos() ? 50 : 1;
         long frozen = Math.max(0, frozenUntil - sim.agenda().nowNanos());
         return (random.nextLong(scenario.localDiskNanos()) + 1000) * slow + frozen;

@@ -17,7 +17,8 @@ import java.util.Optional;
 ///   until so many failed; `--shrink` makes the first failure small;
 /// - `--floors`: a batch that reached a situation too rarely has failed ([Rare]); `--hashes-to
 ///   FILE` writes a hash of everything that happened, for each seed;
-/// - `--hashes A..B` prints them.
+/// - `--hashes A..B` prints them;
+/// - `--every-operation` and `--every-byte` try a fault at every place of short plans ([Sweep]).
 ///
 /// Exit code 1 when a promise was broken, 2 for wrong options. docs/simulator.md says more.
 public final class Sim {
@@ -32,6 +33,7 @@ public final class Sim {
     private int threads = Runtime.getRuntime().availableProcessors();
     private boolean hashes;
     private boolean floors;
+    private String sweep = "";
     private Path hashesTo;
 
     private Sim() {}
@@ -42,18 +44,24 @@ public final class Sim {
             switch (args[i]) {
                 case "--trace" -> sim.trace = true;
                 case "--shrink" -> sim.shrink = true;
+                case "--every-operation" -> sim.sweep = "every operation of a disk";
+                case "--every-byte" -> sim.sweep = "a cut at every byte";
                 case "--floors" -> sim.floors = true;
                 default -> {
                     if (i + 1 == args.length || !sim.option(args[i], args[i + 1])) {
                         System.err.println(
                                 "usage: Sim [--seed N | --plan FILE] [--trace] [--shrink] [--save FILE]"
                                         + " | [--hashes A..B | --seeds A..B | --count N] [--seconds S]"
-                                        + " [--failures N] [--threads N] [--floors] [--hashes-to FILE]");
+                                        + " [--failures N] [--threads N] [--floors] [--hashes-to FILE]"
+                                        + " | --every-operation | --every-byte");
                         System.exit(2);
                     }
                     i++;
                 }
             }
+        }
+        if (!sim.sweep.isEmpty()) {
+            System.exit(sim.sweep());
         }
         System.exit(sim.plan != null ? sim.one() : sim.hashes ? sim.hash() : sim.many());
     }
@@ -83,6 +91,16 @@ public final class Sim {
     private void range(String range) {
         from = Long.parseLong(range.substring(0, range.indexOf("..")));
         to = Long.parseLong(range.substring(range.indexOf("..") + 2));
+    }
+
+    private int sweep() {
+        long within = seconds == Long.MAX_VALUE ? 3600 : seconds;
+        Sweep.Result result =
+                sweep.endsWith("byte")
+                        ? Sweep.everyByte(within, threads)
+                        : Sweep.everyOperation(within, threads);
+        System.out.print(result.summary(sweep));
+        return result.failures().isEmpty() ? 0 : 1;
     }
 
     private int many() throws IOException {

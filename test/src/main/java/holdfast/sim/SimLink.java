@@ -26,6 +26,7 @@ final class SimLink {
         private boolean open;
         private boolean delivering;
         private long stalledUntil;
+        private long carried;
         private long bytesUntilCut = Long.MAX_VALUE;
 
         private Pipe(BiConsumer<Integer, List<Frame>> receiver, Runnable drained) {
@@ -104,6 +105,7 @@ final class SimLink {
                         bytes.poll();
                     }
                     left -= part;
+                    carried += part;
                     queued -= part;
                     assembler.accept(piece);
                 }
@@ -149,6 +151,10 @@ final class SimLink {
         this.onCut = onCut;
         toBackup = new Pipe(backup, primaryDrained);
         toPrimary = new Pipe(primary, () -> {});
+    }
+
+    Simulation.Session carried() {
+        return new Simulation.Session(toBackup.carried, toPrimary.carried);
     }
 
     long session() {

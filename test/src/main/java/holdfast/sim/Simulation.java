@@ -37,6 +37,7 @@ final class Simulation {
     /// What became of a history.
     ///
     /// @param struck by a strike's id: when it struck, after the beginning
+    /// @param occurred how often each kind of disk operation was seen
     /// @param issued how many requests were issued
     record Result(
             Plan plan,
@@ -44,12 +45,17 @@ final class Simulation {
             long traceHash,
             int issued,
             Map<Integer, Long> struck,
+            Map<String, Integer> occurred,
+            List<Session> sessions,
             long events,
             long checkedBlocks,
             long clones,
             long virtualNanos,
             Map<Rare, Long> rare,
             List<String> trace) {}
+
+    /// What a connection carried.
+    record Session(long bytesDown, long bytesUp) {}
 
     private record OpenView(Backup.View view) {}
 
@@ -69,6 +75,7 @@ final class Simulation {
     private final ArrayDeque<Frame.OfResource> answers = new ArrayDeque<>();
 
     private SimLink link;
+    private final List<SimLink> sessions = new ArrayList<>();
     private final Map<String, List<Strike>> armed = new HashMap<>();
     private final Map<String, Integer> occurred = new HashMap<>();
     private boolean connecting;
@@ -129,6 +136,8 @@ final class Simulation {
                 sim.trace.hash(),
                 sim.issued,
                 sim.struck,
+                sim.occurred,
+                sim.sessions.stream().map(SimLink::carried).toList(),
                 sim.agenda.count(),
                 sim.checkedBlocks,
                 sim.clonesChecked,
@@ -383,6 +392,7 @@ final class Simulation {
                         () -> cut(made[0]));
         made[0] = next;
         link = next;
+        sessions.add(next);
         note("connected", next.session(), 0);
         agenda.in(
                 shell.nextLong(20_000_000L),
@@ -480,6 +490,9 @@ final class Simulation {
                             .cutAfter(1 + own.nextInt(20000));
                 }
             }
+            case CUT_DOWN_AT ->
+                    link.toBackup().cutAfter((long) (s.amount() * Strike.CUT_BYTES_MAX));
+            case CUT_UP_AT -> link.toPrimary().cutAfter((long) (s.amount() * Strike.CUT_BYTES_MAX));
             case STALL_DOWN -> {
                 if (link != null) {
                     link.toBackup().stallUntil(until);
@@ -703,15 +716,26 @@ final class Simulation {
 
     void note(String event, long first, long second) {
         trace.note(event, first, second);
-        List<Strike> waiting = armed.get(event);
-        if (waiting != null) {
-            int count = occurred.merge(event, 1, Integer::sum);
-            for (Strike strike : waiting) {
-                if (strike.count() == count) {
-                    agenda.in(strike.nanos(), () -> strike(strike));
-                }
+        if (!armed.isEmpty() && armed.containsKey(event)) {
+            fire(event, occurred.merge(event, 1, Integer::sum));
+        }
+    }
+
+    private void fire(String event, int count) {
+        for (Strike strike : armed.getOrDefault(event, List.of())) {
+            if (strike.count() == count) {
+                agenda.in(strike.nanos(), () -> strike(strike));
             }
         }
+    }
+
+    /// A disk of this side is about to do something.
+    void disk(String side) {
+        if (healed) {
+            return;
+        }
+        occurred.merge(side, 1, Integer::sum);
+        fire(side, occurred.get(side));
     }
 
     void event(String side, String kind, String text) {

@@ -43,8 +43,13 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         BACKUP_COPIED,
         BACKUP_RESTORED,
         PRIMARY_CLOCK,
-        BACKUP_CLOCK
+        BACKUP_CLOCK,
+        CUT_DOWN_AT,
+        CUT_UP_AT
     }
+
+    /// `CUT_DOWN_AT` and `CUT_UP_AT` cut after `amount` times so many bytes.
+    static final int CUT_BYTES_MAX = 1 << 20;
 
     /// Moments at which a fault is worth more than at any other.
     private static final List<String> MOMENTS =

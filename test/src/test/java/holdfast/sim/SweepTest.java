@@ -1,0 +1,56 @@
+package holdfast.sim;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.api.Test;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/// A fault at every place of short plans. Each loop has a time, and a floor, so that a slow machine
+/// cannot pass by doing nothing.
+class SweepTest {
+    private static final Pattern TOTAL =
+            Pattern.compile("(\\d+) of (\\d+) runs, 0 failed", Pattern.MULTILINE);
+
+    @Test
+    void everyOperationOfADiskMayFail() throws Exception {
+        assertMostOf(5000, sweep(List.of("--every-operation", "--seconds", "150")));
+    }
+
+    @Test
+    void theLinkMayBeCutAtEveryByteOfASession() throws Exception {
+        assertMostOf(15_000, sweep(List.of("--every-byte", "--seconds", "150")));
+    }
+
+    /// Otherwise a loop that never looks would pass as well.
+    @Test
+    void aMistakeIsFound() throws Exception {
+        Forked forked =
+                Forked.sim(
+                        List.of("-Dholdfast.mutants=M23"),
+                        List.of("--every-operation", "--seconds", "60"));
+        assertEquals(1, forked.exitCode(), forked.output());
+        assertTrue(forked.output().contains("error of a journal sync: "), forked.output());
+    }
+
+    private static String sweep(List<String> what) throws Exception {
+        List<String> arguments = new ArrayList<>(what);
+        arguments.addAll(List.of("--threads", "2"));
+        Forked forked = Forked.sim(List.of("-Xmn300m", "-XX:+UseParallelGC"), arguments);
+        assertEquals(0, forked.exitCode(), forked.output());
+        System.out.print(forked.output());
+        return forked.output();
+    }
+
+    private static void assertMostOf(int least, String output) {
+        Matcher total = TOTAL.matcher(output);
+        assertTrue(total.find(), output);
+        int runs = Integer.parseInt(total.group(1));
+        assertTrue(Integer.parseInt(total.group(2)) >= least, output);
+        assertTrue(runs >= Integer.parseInt(total.group(2)) * 6L / 10, output);
+    }
+}
