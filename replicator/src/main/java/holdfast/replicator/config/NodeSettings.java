@@ -19,6 +19,7 @@ import java.util.Optional;
 /// What `node.toml` says. The meaning of each key stands in `docs/settings.md`.
 ///
 /// @param name what this node is called in the files of the resources
+/// @param bootGate how long an export waits for the peer after a reboot; absent: for ever
 /// @param dial where the peer listens; at most one of `dial` and `listen` is set
 /// @param calendarLines checked, see [RateCalendar]
 /// @param sendBuffer one budget for all resources (R9)
@@ -26,6 +27,7 @@ import java.util.Optional;
 public record NodeSettings(
         String name,
         Path stateDir,
+        Optional<Duration> bootGate,
         Optional<Address> dial,
         Optional<Address> listen,
         Rate rate,
@@ -74,6 +76,7 @@ public record NodeSettings(
         return new NodeSettings(
                 toml.get(Schema.NODE_NAME).or(() -> hostName(toml)).orElse("invalid"),
                 toml.get(Schema.STATE_DIR).orElseThrow(),
+                toml.get(Schema.BOOT_GATE).orElseThrow(),
                 toml.get(Schema.DIAL),
                 toml.get(Schema.LISTEN),
                 toml.get(Schema.RATE).orElseThrow(),

@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.ZoneId;
 import java.util.List;
+import java.util.Optional;
 
 /// All keys there are. The loader, the examples in `conf.d/` and `docs/settings.md` follow this
 /// list, and tests see that they do. A key stands here only when something uses it.
@@ -24,6 +25,13 @@ final class Schema {
                     "\"/var/lib/holdfast\"",
                     "Identity, metadata and audit log; never on a filesystem that a resource"
                             + " carries.");
+    static final Key<Optional<Duration>> BOOT_GATE =
+            Key.of(
+                    "node.boot-gate",
+                    Type.durationOrHold("1h"),
+                    "\"30s\"",
+                    "How long a primary waits for its peer before it is exported after a restart of this"
+                            + " host; `hold`: for ever.");
     static final Key<Address> DIAL =
             Key.of(
                     "link.dial",
@@ -172,6 +180,7 @@ final class Schema {
             List.of(
                     NODE_NAME,
                     STATE_DIR,
+                    BOOT_GATE,
                     DIAL,
                     LISTEN,
                     RATE,

@@ -11,6 +11,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -73,6 +74,18 @@ record Type<T>(String name, String example, boolean isList, Function<String, T> 
                 "size: " + min + " to " + max,
                 min,
                 text -> between(Size.parse(text), Size.parse(min), Size.parse(max)));
+    }
+
+    /// A duration, or `hold`: for ever, which is absent as a value.
+    static Type<Optional<Duration>> durationOrHold(String max) {
+        Type<Duration> bounded = duration("0s", max);
+        return text(
+                bounded.name() + ", or hold",
+                "30s",
+                text ->
+                        text.equals("hold")
+                                ? Optional.empty()
+                                : Optional.of(bounded.parse().apply(text)));
     }
 
     static Type<Duration> duration(String min, String max) {

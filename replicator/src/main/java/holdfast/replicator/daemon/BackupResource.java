@@ -166,6 +166,10 @@ final class BackupResource {
                     if (hello.role() != Role.PRIMARY.ordinal() + 1) {
                         return;
                     }
+                    if (hello.diskState() == DiskState.DISKLESS.ordinal()) {
+                        peer.send(backup.hello()); // It asks before it is exported (R30).
+                        return;
+                    }
                     if (peer == session && hello.diskState() == DiskState.FAILED.ordinal()) {
                         return; // It still drains what it has buffered (R11).
                     }

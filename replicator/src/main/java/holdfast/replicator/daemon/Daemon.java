@@ -146,7 +146,13 @@ public final class Daemon implements ControlApi, AutoCloseable {
                         events,
                         pool);
         events.listener(handlers::happened);
-        this.reporter = new Reporter(shared, link, resources::tcpTrouble, NanoClock.system());
+        this.reporter =
+                new Reporter(
+                        shared,
+                        link,
+                        resources::tcpTrouble,
+                        () -> this.settings.bootGate(),
+                        NanoClock.system());
         this.endpoint =
                 LinkEndpoint.builder(identity, settings.name(), peers, link)
                         .settings(linkSettings(settings))
@@ -254,6 +260,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
         timer.scheduleAtFixedRate(
                 this::tick, TICK.toMillis(), TICK.toMillis(), TimeUnit.MILLISECONDS);
         timer.scheduleAtFixedRate(this::everySecond, 1, 1, TimeUnit.SECONDS);
+        pool.execute(this::watchGates);
         opened.countDown();
         events.node("started", "the daemon is up");
     }
@@ -341,6 +348,14 @@ public final class Daemon implements ControlApi, AutoCloseable {
                         guarded(resources::keepWhatIsKnown);
                         keeping.set(false);
                     });
+        }
+    }
+
+    /// An attach waits for a disk, which must not stop the clock of the others.
+    private void watchGates() {
+        guarded(resources::openGates);
+        if (stopping.getCount() > 0 && !timer.isShutdown()) {
+            var ignored = timer.schedule(() -> pool.execute(this::watchGates), 1, TimeUnit.SECONDS);
         }
     }
 

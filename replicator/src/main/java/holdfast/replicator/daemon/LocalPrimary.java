@@ -5,6 +5,7 @@ import holdfast.replicator.device.AtomicFile;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.FileBlockDevice;
 import holdfast.replicator.device.OwnedLock;
+import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.nbd.Exports;
 import holdfast.replicator.nbd.NbdServer;
@@ -16,6 +17,7 @@ import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
@@ -58,6 +60,12 @@ final class LocalPrimary implements LocalResource {
 
     /// The comparison that an operator ordered is not over, and there is a mark of it.
     private boolean comparing;
+
+    /// Since when it waits for the peer before it is exported, in nanoseconds; null when it does
+    /// not.
+    private volatile Long gatedSince;
+
+    private boolean closedTold;
 
     /// Everything that an attach opened, in this order.
     private record Attached(
@@ -129,6 +137,8 @@ final class LocalPrimary implements LocalResource {
         }
         try {
             open();
+            AtomicFile.write(dir.bootMark(), bootId().getBytes(StandardCharsets.UTF_8));
+            gatedSince = null;
             attachTrouble = null;
         } catch (IOException | RuntimeException e) {
             attachTrouble = String.valueOf(e.getMessage());
@@ -138,6 +148,65 @@ final class LocalPrimary implements LocalResource {
         if (peer != null) {
             connect(peer);
         }
+    }
+
+    // ---- the boot gate
+    // ---------------------------------------------------------------------------
+
+    private static String bootId() throws IOException {
+        return Files.readString(Path.of("/proc/sys/kernel/random/boot_id")).strip();
+    }
+
+    /// Whether the host was restarted since this was exported last.
+    boolean isAfterReboot() throws IOException {
+        return Files.exists(dir.bootMark()) && !Files.readString(dir.bootMark()).equals(bootId());
+    }
+
+    /// Asks the peer before it is exported. [#gate] says what comes of it.
+    void hold() {
+        gatedSince = System.nanoTime();
+    }
+
+    /// Empty when it does not wait.
+    Optional<BootGate.Outcome> gate(Optional<Duration> limit) {
+        Long since = gatedSince;
+        return since == null
+                ? Optional.empty()
+                : Optional.of(
+                        BootGate.decide(
+                                Duration.ofNanos(System.nanoTime() - since),
+                                limit,
+                                dir.superblock().ancestry(),
+                                peerHello));
+    }
+
+    /// It is to be exported; an attach that fails now is not tried by itself again.
+    void letGo() {
+        gatedSince = null;
+    }
+
+    /// Whether it is news that the gate stays closed.
+    boolean tellsClosed() {
+        boolean news = !closedTold;
+        closedTold = true;
+        return news;
+    }
+
+    private void ask(PeerSession peer) {
+        Superblock known = dir.superblock();
+        peer.send(
+                new Frame.ResourceHello(
+                        id(),
+                        Role.PRIMARY.ordinal() + 1,
+                        DiskState.DISKLESS.ordinal(),
+                        known.sizeBytes(),
+                        known.position(),
+                        known.position(),
+                        0,
+                        true,
+                        0,
+                        false,
+                        known.ancestry()));
     }
 
     /// Why the last attach failed, if it did.
@@ -315,6 +384,9 @@ final class LocalPrimary implements LocalResource {
         session = peer;
         peerHello = null;
         states.connected(true);
+        if (gatedSince != null) {
+            ask(peer);
+        }
         resource().ifPresent(each -> each.connect(peer, STREAMS.incrementAndGet()));
     }
 

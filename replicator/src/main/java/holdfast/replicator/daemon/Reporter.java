@@ -17,6 +17,7 @@ import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -32,6 +33,7 @@ final class Reporter {
     private final Shared shared;
     private final Link link;
     private final Supplier<Optional<String>> tcpTrouble;
+    private final Supplier<Optional<Duration>> bootGate;
     private final NanoClock clock;
     private final Map<String, Meter> meters = new ConcurrentHashMap<>();
     private final Map<String, Traffic> ended = new ConcurrentHashMap<>();
@@ -56,10 +58,17 @@ final class Reporter {
     }
 
     /// @param tcpTrouble why the exports are not on their TCP address
-    Reporter(Shared shared, Link link, Supplier<Optional<String>> tcpTrouble, NanoClock clock) {
+    /// @param bootGate how long an export waits for the peer
+    Reporter(
+            Shared shared,
+            Link link,
+            Supplier<Optional<String>> tcpTrouble,
+            Supplier<Optional<Duration>> bootGate,
+            NanoClock clock) {
         this.shared = shared;
         this.link = link;
         this.tcpTrouble = tcpTrouble;
+        this.bootGate = bootGate;
         this.clock = clock;
     }
 
@@ -254,6 +263,10 @@ final class Reporter {
 
     private Optional<String> trouble(Optional<Seen> seen, boolean attached, LocalPrimary resource) {
         if (!attached) {
+            Optional<BootGate.Outcome> gate = resource.gate(bootGate.get());
+            if (gate.isPresent()) {
+                return Optional.of(gated(resource, gate.get()));
+            }
             String cause = resource.attachTrouble().map(why -> ": " + why).orElse("");
             return Optional.of(resource.name() + " is not attached" + cause);
         }
@@ -288,6 +301,22 @@ final class Reporter {
                             .formatted(now.figures().missingBytes()));
         }
         return tcpTrouble.get();
+    }
+
+    private String gated(LocalPrimary resource, BootGate.Outcome gate) {
+        String name = resource.name();
+        String peer = resource.dir().facts().peer();
+        if (gate instanceof BootGate.Outcome.Closed(String why)) {
+            return "%s is not exported: %s. Next, at %s: holdfast status %s"
+                    .formatted(name, why, peer, name);
+        }
+        String left =
+                gate instanceof BootGate.Outcome.Wait(Optional<Duration> time)
+                        ? time.map(each -> ", for %d s more".formatted(each.toSeconds() + 1))
+                                .orElse(", for ever")
+                        : "";
+        return "%s is not exported yet: this host was restarted, and %s is asked first whether it was promoted%s. If it was not, next: %s"
+                .formatted(name, peer, left, shared.command("attach " + name));
     }
 
     /// Keeps the rates of bulk work measured also while nobody asks.

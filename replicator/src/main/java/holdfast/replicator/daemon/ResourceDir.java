@@ -190,6 +190,11 @@ final class ResourceDir implements AutoCloseable {
         return dir.resolve("standalone");
     }
 
+    /// The boot of the host under which the primary was exported last.
+    Path bootMark() {
+        return dir.resolve("boot");
+    }
+
     /// Its presence means that the operator keeps catch-up, first sync and comparison from going
     /// on.
     Path syncPausedMark() {

@@ -113,13 +113,56 @@ final class ResourceManager implements Link.Resources {
         unopened.remove(name);
         if (opened instanceof LocalPrimary primary && !opened.dir().superblock().detached()) {
             try {
-                primary.attach();
-                if (kernel.isThere()) {
-                    connectKernel(
-                            primary, note -> shared.events().of(name).accept("attached", note));
+                if (primary.isAfterReboot()) {
+                    primary.hold();
+                    shared.events()
+                            .of(name)
+                            .accept(
+                                    "boot-gate",
+                                    "this host was restarted: %s is asked before %s is exported"
+                                            .formatted(primary.dir().facts().peer(), name));
+                    return;
                 }
-            } catch (IOException | RuntimeException e) {
-                shared.events().of(name).accept("attach-failed", String.valueOf(e.getMessage()));
+            } catch (IOException e) {
+                shared.events().of(name).accept("metadata-error", e.getMessage());
+            }
+            export(primary);
+        }
+    }
+
+    private void export(LocalPrimary primary) {
+        String name = primary.name();
+        try {
+            primary.attach();
+            if (kernel.isThere()) {
+                connectKernel(primary, note -> shared.events().of(name).accept("attached", note));
+            }
+        } catch (IOException | RuntimeException e) {
+            shared.events().of(name).accept("attach-failed", String.valueOf(e.getMessage()));
+        }
+    }
+
+    /// Exports what has waited for its peer long enough (R30). It may wait for a disk.
+    void openGates() {
+        for (LocalResource each : byName.values()) {
+            if (!(each instanceof LocalPrimary primary)) {
+                continue;
+            }
+            switch (primary.gate(node.get().bootGate()).orElse(null)) {
+                case BootGate.Outcome.Open(String why) -> {
+                    shared.events()
+                            .of(primary.name())
+                            .accept("boot-gate-opened", "it is exported: " + why);
+                    primary.letGo();
+                    export(primary);
+                }
+                case BootGate.Outcome.Closed(String why) -> {
+                    if (primary.tellsClosed()) {
+                        shared.events().of(primary.name()).accept("boot-gate-closed", why);
+                    }
+                }
+                case BootGate.Outcome.Wait _ -> {}
+                case null -> {}
             }
         }
     }
@@ -765,6 +808,14 @@ final class ResourceManager implements Link.Resources {
 
     ControlApi.AttachReply attach(String name) throws ProblemException {
         LocalPrimary primary = getPrimary(name);
+        if (primary.gate(node.get().bootGate()).orElse(null)
+                instanceof BootGate.Outcome.Closed(String why)) {
+            throw refused(
+                    Role.PRIMARY,
+                    "%s stays closed: %s".formatted(name, why),
+                    "disconnect %s, and then attach %s, gives up what was written at %s"
+                            .formatted(name, name, primary.dir().facts().peer()));
+        }
         try {
             listenTcp();
             primary.attach();

@@ -1,0 +1,60 @@
+package holdfast.replicator.daemon;
+
+import holdfast.replicator.state.Role;
+import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Frame;
+
+import java.time.Duration;
+import java.util.Optional;
+
+/// Whether a primary that comes up after its host was restarted may be exported (R30): while the
+/// host was down the copy may have been promoted, and then there must not be two. So the peer is
+/// asked first, for a bounded time: a power cut together with a dead uplink must not keep the only
+/// server down. It delays the export and never makes it read-only, for a journalling filesystem
+/// that was not unmounted does not mount so.
+///
+/// A start under the same boot is not gated: an upgrade is a restart of the daemon.
+final class BootGate {
+    /// What comes of it.
+    sealed interface Outcome {
+        /// Export it.
+        ///
+        /// @param why for the event
+        record Open(String why) implements Outcome {}
+
+        /// @param left of the time; absent: for ever
+        record Wait(Optional<Duration> left) implements Outcome {}
+
+        /// The peer goes on from here by itself: two histories would begin.
+        record Closed(String why) implements Outcome {}
+    }
+
+    private BootGate() {}
+
+    /// @param waited since the daemon started
+    /// @param limit absent: for ever
+    /// @param peer what the other copy said of itself in this session; null when nothing
+    static Outcome decide(
+            Duration waited, Optional<Duration> limit, Ancestry mine, Frame.ResourceHello peer) {
+        if (peer != null && isPromoted(mine, peer)) {
+            return new Outcome.Closed("the copy at the peer was promoted and goes on by itself");
+        }
+        if (peer != null) {
+            return new Outcome.Open("the peer was not promoted");
+        }
+        if (limit.isEmpty()) {
+            return new Outcome.Wait(Optional.empty());
+        }
+        Duration left = limit.get().minus(waited);
+        return left.isPositive()
+                ? new Outcome.Wait(Optional.of(left))
+                : new Outcome.Open(
+                        "the peer has not answered within %d s".formatted(limit.get().toSeconds()));
+    }
+
+    private static boolean isPromoted(Ancestry mine, Frame.ResourceHello peer) {
+        return peer.role() == Role.PRIMARY.ordinal() + 1
+                || (peer.ancestry().generation() != mine.generation()
+                        && peer.ancestry().find(mine.generation()).isPresent());
+    }
+}
