@@ -281,6 +281,21 @@ public final class TreeComparison {
         return toRead.isEmpty() && toAsk.isEmpty() && asked.isEmpty();
     }
 
+    /// What is not known to be equal or to differ.
+    public void forEachOpen(Ranges into) {
+        for (Range range : toRead) {
+            into.add(range.offsetBytes(), range.lengthBytes());
+        }
+        for (Question question : toAsk) {
+            into.add(question.ask.offsetBytes(), question.ask.lengthBytes());
+        }
+        for (Question question : asked.values()) {
+            if (!question.subject.dropped) {
+                into.add(question.ask.offsetBytes(), question.ask.lengthBytes());
+            }
+        }
+    }
+
     /// Bytes of which it is not known whether they are equal.
     public long openBytes() {
         long sum = 0;

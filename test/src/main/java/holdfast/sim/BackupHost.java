@@ -535,6 +535,7 @@ final class BackupHost implements BackupEffects {
                 mark(fresh, z.offsetBytes(), z.lengthBytes());
             }
             case Frame.Heartbeat _,
+                    Frame.Tracked _,
                     Frame.EpochCommit _,
                     Frame.SyncBlocks _,
                     Frame.SyncZero _,

@@ -2,20 +2,25 @@ package holdfast.sim;
 
 import holdfast.checksum.TreeBuilder;
 import holdfast.checksum.TreeShape;
+import holdfast.replicator.metadata.MetadataLayout;
 import holdfast.replicator.state.BlockRun;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Budget;
 import holdfast.replicator.state.Held;
+import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Op;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.PrimaryEffects;
 import holdfast.replicator.state.ReadRun;
 import holdfast.replicator.state.ReplicationState;
+import holdfast.replicator.state.Transaction;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
 import holdfast.tunnel.wire.Position;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -29,6 +34,9 @@ import java.util.random.RandomGenerator;
 final class PrimaryHost implements PrimaryEffects {
     static final String DISCONNECTED = "disconnected by an operator";
     private static final UUID NODE = new UUID(1, 1);
+
+    /// Few, so that a slot is written again soon.
+    private static final int RECORD_SLOTS = 3;
 
     /// One request of the application.
     private static final class Request {
@@ -58,11 +66,14 @@ final class PrimaryHost implements PrimaryEffects {
     private final SimDisk disk;
     private final Budget budget;
 
+    private final SimDisk metadata;
+    private final MetadataLayout layout;
+    private final byte[] crashedDisk;
+    private final byte[] crashedMetadata;
+
     // The superblock; each change of it is atomic.
     private Ancestry durableAncestry = Ancestry.EMPTY;
-    private Position durableAcknowledged = Position.NONE;
-    private long durablePeerCopy;
-    private Primary.Attached durableClean;
+    private boolean durableClean;
     private Position durableEnd = Position.NONE;
 
     private int life;
@@ -84,6 +95,15 @@ final class PrimaryHost implements PrimaryEffects {
     private boolean readDue;
     private int reading;
     private int outstanding;
+
+    /// A transaction is on its way.
+    private boolean keeping;
+
+    private boolean keeperDue;
+    private long lastEra;
+
+    /// What follows a stop whose last transactions are on their way.
+    private Runnable endOfStop;
 
     /// Pieces that are between the door and their number.
     private int inFlight;
@@ -110,12 +130,21 @@ final class PrimaryHost implements PrimaryEffects {
             disk.write(0, half, Tags.content(-2, 0, half));
             disk.syncNow();
         }
-        // Before its first attach nothing is known of any peer, so every block may be missing
-        // there.
-        BlockSet dirty = new BlockSet(BlockSet.blocksOf(scenario.deviceBytes()));
-        durableClean =
-                new Primary.Attached(
-                        Ancestry.EMPTY, Position.NONE, 0, dirty, new BlockSet(dirty.capacity()));
+        layout =
+                new MetadataLayout(
+                        Simulation.RESOURCE,
+                        scenario.deviceBytes(),
+                        scenario.limits().extentBlocks(),
+                        RECORD_SLOTS);
+        metadata = new SimDisk(Math.toIntExact(layout.fileBytes()));
+        crashedDisk = new byte[disk.size()];
+        crashedMetadata = new byte[metadata.size()];
+        put(layout.record(MetadataLayout.first(Transaction.Blank.MISSING, 1, Position.NONE, 0)));
+        metadata.syncNow();
+    }
+
+    private void put(MetadataLayout.Piece piece) {
+        metadata.write(piece.offsetBytes(), piece.data());
     }
 
     // ---- life
@@ -127,44 +156,27 @@ final class PrimaryHost implements PrimaryEffects {
         if (life >= 9) { // An end counts as well.
             sim.reached(Rare.FIFTH_GENERATION);
         }
-        Ancestry.Reason reason =
-                durableAncestry.entries().isEmpty()
-                        ? Ancestry.Reason.CREATE
-                        : durableClean != null ? Ancestry.Reason.ATTACH : Ancestry.Reason.CRASH;
+        boolean first = durableAncestry.entries().isEmpty();
+        Ancestry.Reason crashedOrNot =
+                durableClean ? Ancestry.Reason.ATTACH : Ancestry.Reason.CRASH;
+        Ancestry.Reason reason = first ? Ancestry.Reason.CREATE : crashedOrNot;
         Position parent =
                 switch (reason) {
                     case CREATE -> Position.NONE;
                     case ATTACH -> durableEnd;
-                    default ->
-                            durableAcknowledged.generation() == durableAncestry.generation()
-                                    ? durableAcknowledged
-                                    : new Position(durableAncestry.generation(), 0);
+                    default -> new Position(durableAncestry.generation(), 0);
                 };
+        metadata.syncNow();
+        MetadataLayout.Recovered found = recovered(metadata.now());
+        if (found.damage() != null) {
+            sim.event("primary", "metadata-damaged", found.damage());
+        }
         long generation = random.nextLong() | 1;
         durableAncestry =
                 durableAncestry.plus(
                         new Ancestry.Entry(generation, parent, reason, NODE, sim.primaryMillis()));
-        Primary.Attached attached;
-        if (reason == Ancestry.Reason.CRASH) {
-            BlockSet suspect = new BlockSet(BlockSet.blocksOf(scenario.deviceBytes()));
-            suspect.addAll();
-            attached =
-                    new Primary.Attached(
-                            durableAncestry,
-                            durableAcknowledged,
-                            durablePeerCopy,
-                            new BlockSet(suspect.capacity()),
-                            suspect);
-        } else {
-            attached =
-                    new Primary.Attached(
-                            durableAncestry,
-                            durableAcknowledged,
-                            durablePeerCopy,
-                            durableClean.dirty(),
-                            durableClean.suspect());
-        }
-        durableClean = null;
+        Primary.Attached attached = new Primary.Attached(durableAncestry, found.kept());
+        durableClean = false;
         sim.truth().begin(generation, disk.now());
         primary =
                 new Primary(
@@ -179,11 +191,13 @@ final class PrimaryHost implements PrimaryEffects {
                         this);
         up = true;
         stopping = false;
+        endOfStop = null;
         outstanding = 0;
         inFlight = 0;
         reading = 0;
+        keeping = false;
+        keeperDue = false;
         tick(life);
-        persistNowAndThen(life);
         sim.note("primary starts", generation, reason.ordinal());
     }
 
@@ -204,9 +218,13 @@ final class PrimaryHost implements PrimaryEffects {
                         request.data);
             }
         }
+        if (keeping) {
+            sim.reached(Rare.CRASH_DURING_TRANSACTION);
+        }
         byte[] before = disk.now().clone();
         if (power) {
             disk.powerCut(random, Math.min(scenario.cutFate(), 2));
+            metadata.powerCut(random, Math.min(scenario.cutFate(), 2));
         }
         if (!Arrays.equals(before, disk.now())) {
             sim.reached(Rare.PRIMARY_CRASH_LOST_WRITES);
@@ -260,7 +278,7 @@ final class PrimaryHost implements PrimaryEffects {
             stopping = false; // A failed disk has no clean end.
             return;
         }
-        if (inFlight > 0 || reading > 0) {
+        if (inFlight > 0 || reading > 0 || keeping) {
             if (rounds == 20) {
                 sessionDown(link);
             }
@@ -271,7 +289,7 @@ final class PrimaryHost implements PrimaryEffects {
         later(
                 0,
                 () -> {
-                    if (inFlight > 0 || reading > 0) {
+                    if (inFlight > 0 || reading > 0 || keeping) {
                         drain(rounds + 1, then);
                         return;
                     }
@@ -279,8 +297,8 @@ final class PrimaryHost implements PrimaryEffects {
                     if (primary.figures().bufferBytes() > 0) {
                         sim.reached(Rare.STOPPED_WITH_BUFFERED_WRITES);
                     }
-                    Primary.Attached kept = primary.detach();
-                    if (!kept.dirty().isEmpty()) {
+                    primary.detach();
+                    if (primary.figures().dirtyBlocks() > 0) {
                         sim.reached(Rare.STOPPED_WITH_DIRTY_BLOCKS);
                     }
                     if (!Arrays.equals(disk.now(), sim.truth().image())) {
@@ -289,24 +307,15 @@ final class PrimaryHost implements PrimaryEffects {
                                 "the disk is not the image of its writes in order: "
                                         + SimDisk.describe(sim.truth().image(), disk.now(), 8));
                     }
-                    long mark = disk.sync();
-                    later(
-                            diskTime(),
+                    keepNext(
                             () -> {
-                                if (!synced(mark)) {
-                                    gone(); // No clean end: the next start suspects every block.
-                                    disk.dropClean();
-                                    then.run();
-                                    return;
-                                }
-                                durableAcknowledged = kept.acknowledged();
-                                durablePeerCopy = kept.peerCopy();
                                 durableEnd = end;
-                                durableClean = kept;
+                                durableClean = true;
                                 sim.reached(Rare.PRIMARY_RESTARTED_CLEANLY);
                                 gone();
                                 then.run();
                             });
+                    endOfStop = then;
                 });
     }
 
@@ -406,17 +415,159 @@ final class PrimaryHost implements PrimaryEffects {
                         });
     }
 
-    private void persistNowAndThen(int of) {
-        sim.agenda()
-                .in(
-                        random.nextLong(2_000_000_000L),
-                        () -> {
-                            if (of == life) {
-                                durableAcknowledged = primary.committed();
-                                durablePeerCopy = primary.peerCopy();
-                                persistNowAndThen(of);
-                            }
-                        });
+    // ---- what is durable
+    // -----------------------------------------------------------------------------------------
+
+    private MetadataLayout.Recovered recovered(byte[] from) {
+        try {
+            return layout.recover(
+                    new MetadataLayout.Source() {
+                        @Override
+                        public void read(long offsetBytes, ByteBuffer into) {
+                            into.put(from, (int) offsetBytes, into.remaining());
+                        }
+
+                        @Override
+                        public long nextData(long offsetBytes) {
+                            return offsetBytes;
+                        }
+                    });
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    @Override
+    public void wakeKeeper() {
+        if (!keeperDue && endOfStop == null) {
+            keeperDue = true;
+            later(
+                    random.nextLong(20_000),
+                    () -> {
+                        keeperDue = false;
+                        keepNext(() -> {});
+                    });
+        }
+    }
+
+    /// Carries out one transaction after the other, and then calls `end`.
+    private void keepNext(Runnable end) {
+        if (keeping) {
+            return;
+        }
+        Transaction next = primary.nextTransaction();
+        if (next == null) {
+            end.run();
+            return;
+        }
+        keeping = true;
+        noteTransaction(next);
+        Runnable write = () -> writePages(next, () -> keepNext(end));
+        if (!next.syncDevice()) {
+            write.run();
+            return;
+        }
+        long mark = disk.sync();
+        later(
+                diskTime(),
+                () -> {
+                    if (synced(mark)) {
+                        write.run();
+                    } else {
+                        transactionFailed();
+                    }
+                });
+    }
+
+    private void noteTransaction(Transaction next) {
+        sim.note("transaction", next.number(), next.pages().size());
+        if (next.syncDevice()) {
+            sim.reached(Rare.EXTENTS_LEFT_THE_LOG);
+        }
+        if (!next.pages().isEmpty()) {
+            sim.reached(next.syncDevice() ? Rare.BITS_EVICTED : Rare.BITMAP_SWEPT);
+        }
+        if (next.era() != lastEra) {
+            sim.reached(Rare.ERA_BEGUN);
+            lastEra = next.era();
+        }
+    }
+
+    private void writePages(Transaction next, Runnable then) {
+        for (MetadataLayout.Piece piece : layout.pages(next)) {
+            put(piece);
+        }
+        syncMetadata(
+                () -> {
+                    put(layout.record(next));
+                    syncMetadata(
+                            () -> {
+                                keeping = false;
+                                sim.checkCoverage();
+                                primary.transactionDone(next);
+                                then.run();
+                            });
+                });
+    }
+
+    private void syncMetadata(Runnable then) {
+        long mark = metadata.sync();
+        later(
+                diskTime(),
+                () -> {
+                    if (fails(Strike.Fault.LOCAL_SYNC_EIO)) {
+                        metadata.syncFailed(mark, random);
+                        sim.reached(Rare.METADATA_FAILED);
+                        transactionFailed();
+                    } else {
+                        metadata.synced(mark);
+                        then.run();
+                    }
+                });
+    }
+
+    private void transactionFailed() {
+        keeping = false;
+        if (endOfStop != null) {
+            gone(); // No clean end. What looked clean is dropped.
+            disk.dropClean();
+            metadata.dropClean();
+            endOfStop.run();
+            return;
+        }
+        primary.transactionFailed("an injected error of a sync");
+        diskFailed = primary.isFailed();
+    }
+
+    /// What would be known if the power failed now (COV): each block in which the disk then differs
+    /// from the copy is among it.
+    ///
+    /// @param copy image of the copy, which stands at `at`
+    void checkCoverage(RandomGenerator cut, byte[] copy, Position at) {
+        disk.crashInto(crashedDisk, cut, cut.nextInt(3));
+        metadata.crashInto(crashedMetadata, cut, cut.nextInt(3));
+        Kept kept = recovered(crashedMetadata).kept();
+        if (sim.truth().isBefore(at, kept.acknowledged())) {
+            return; // The handshake sees that, and everything is compared.
+        }
+        sim.reached(Rare.COVERAGE_CHECKED);
+        byte[] mine = crashedDisk;
+        for (int b = 0; b < kept.dirty().capacity(); b++) {
+            int from = b * BlockSet.BLOCK_BYTES;
+            int to = Math.min(from + BlockSet.BLOCK_BYTES, mine.length);
+            if (Arrays.equals(mine, from, to, copy, from, to)) {
+                continue;
+            }
+            if (!kept.dirty().contains(b) && !kept.suspect().contains(b)) {
+                throw new Violation(
+                        "COV",
+                        "block %d differs from the copy at %s and nobody would know: transaction %d, acknowledged %s"
+                                .formatted(b, at, kept.transaction(), kept.acknowledged()));
+            }
+            if (!kept.onDisk().contains(b)) {
+                sim.reached(Rare.COVERED_BY_THE_LOG_ALONE);
+            }
+        }
     }
 
     // ---- the application
@@ -440,6 +591,7 @@ final class PrimaryHost implements PrimaryEffects {
             case GO -> later(0, () -> begin(request));
             case PARKED -> {
                 sim.note("parked", id, 0);
+                sim.reached(Rare.EXTENT_MISSED);
                 if (state == ReplicationState.SYNC_SOURCE && frozen == 0) {
                     sim.reached(Rare.WRITE_PARKED_WHILE_FREEZING);
                 } else {
@@ -588,6 +740,9 @@ final class PrimaryHost implements PrimaryEffects {
                                 request.data,
                                 sim.primaryMillis()));
         sim.note("written", request.id, op.number());
+        if (op.number() % 4 == 0) {
+            sim.checkCoverage();
+        }
         request.held = !now;
         if (!now) {
             sim.reached(Rare.REPLY_HELD_FOR_PEER);

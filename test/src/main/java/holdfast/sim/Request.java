@@ -1,5 +1,7 @@
 package holdfast.sim;
 
+import holdfast.replicator.state.Limits;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
@@ -21,6 +23,7 @@ record Request(int id, long nanos, Kind kind, long offsetBytes, int lengthBytes,
     /// How an application uses its device: one in each history.
     private record Habit(
             int deviceSectors,
+            int pieceSectors,
             int writeBytesMax,
             int hotBlocks,
             int zeroesPercent,
@@ -34,6 +37,7 @@ record Request(int id, long nanos, Kind kind, long offsetBytes, int lengthBytes,
         Habit habit =
                 new Habit(
                         scenario.deviceBytes() / SimDisk.SECTOR,
+                        pieceSectors(scenario.limits()),
                         pick(r, 4096, 8192, 16384, 32768),
                         pick(r, 4, 16, blocks, blocks),
                         pick(r, 0, 10, 10, 40),
@@ -49,6 +53,11 @@ record Request(int id, long nanos, Kind kind, long offsetBytes, int lengthBytes,
             requests.add(one(own, id, nanos, habit));
         }
         return List.copyOf(requests);
+    }
+
+    /// A piece takes a part of the activity log at most (R6).
+    private static int pieceSectors(Limits limits) {
+        return (limits.activeExtents() - 2) * limits.extentBlocks() * 8;
     }
 
     private static Request one(SplittableRandom r, int id, long nanos, Habit habit) {
@@ -83,7 +92,7 @@ record Request(int id, long nanos, Kind kind, long offsetBytes, int lengthBytes,
             length = 8 * (1 + r.nextInt(habit.writeBytesMax / 4096));
             offset = 8 * r.nextInt(Math.min(habit.hotBlocks, (sectors + 7) / 8));
         }
-        length = Math.min(length, sectors - offset);
+        length = Math.min(Math.min(length, habit.pieceSectors), sectors - offset);
         return new Request(id, nanos, kind, offset * 512L, length * 512, r.nextInt(12) == 0);
     }
 

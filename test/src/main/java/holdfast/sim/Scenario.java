@@ -37,7 +37,19 @@ record Scenario(
                     1536 * 1024L,
                     64 * 1024L,
                     384 * 1024L,
-                    new Limits(4, 3, 16, 2, 2, 16384, 1_000_000L, 1_000_000_000L, 200_000_000L),
+                    new Limits(
+                            4,
+                            3,
+                            16,
+                            2,
+                            2,
+                            16384,
+                            1_000_000L,
+                            1_000_000_000L,
+                            200_000_000L,
+                            64,
+                            64,
+                            2_000_000_000L),
                     4,
                     10_000_000_000L,
                     64 * 1024L,
@@ -53,6 +65,7 @@ record Scenario(
 
     static Scenario of(long seed) {
         SplittableRandom r = Seeds.stream(seed, "scenario");
+        SplittableRandom logs = Seeds.stream(seed, "log");
         int blocks = pick(r, 16, 24, 48, 64, 64, 96, 128, 192, 256, 400);
         int device = blocks * 4096 - (r.nextInt(3) == 0 ? r.nextInt(1, 8) * 512 : 0);
         int runBlocks = pick(r, 1, 2, 4, 4, 8);
@@ -75,7 +88,10 @@ record Scenario(
                         pick(r, 4096, 16384, 65536),
                         pick(r, 1, 200, 1000) * 1_000_000L,
                         pick(r, 100, 1000) * 1_000_000L,
-                        pick(r, 200, 2000) * 1_000_000L);
+                        pick(r, 200, 2000) * 1_000_000L,
+                        pick(logs, 4, 8, 16),
+                        4 + pick(logs, 0, 1, 4, 12),
+                        pick(logs, 100, 300, 2000) * 1_000_000L);
         boolean protocolC = r.nextInt(3) == 0;
         return new Scenario(
                 device,

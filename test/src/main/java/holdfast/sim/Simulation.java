@@ -789,6 +789,18 @@ final class Simulation {
         }
     }
 
+    /// COV, now and then: what the primary durably knows names all that differs.
+    void checkCoverage() {
+        if (clones.nextInt(4) != 0
+                || !backup.isUp()
+                || !backup.backup().hasPoint()
+                || !backup.isJudged()) {
+            return;
+        }
+        Position at = backup.backup().committed();
+        primary.checkCoverage(clones, truth.imageAt(at), at);
+    }
+
     void checkBudget(long used) {
         if (used > scenario.budgetBytes()) {
             throw new Violation(

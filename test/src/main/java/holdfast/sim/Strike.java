@@ -73,6 +73,7 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
                     "base synced",
                     "parked",
                     "preimage",
+                    "transaction",
                     "primary starts");
 
     /// They are drawn from together; the others have draws of their own.
@@ -163,6 +164,9 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
             strikes.add(one(seed, strikes.size() + 1, work, Fault.BACKUP_COPIED).at(copied));
             strikes.add(one(seed, strikes.size() + 1, work, Fault.BACKUP_RESTORED).at(restored));
         }
+        if (r.nextInt(16) == 0) {
+            strikes.addAll(ofMetadata(r, strikes.size() + 1));
+        }
         if (r.nextInt(8) == 0) {
             Chain chain = CHAINS.get(r.nextInt(CHAINS.size()));
             int occurrence = 1 + r.nextInt(12);
@@ -178,6 +182,16 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
             }
         }
         return List.copyOf(strikes);
+    }
+
+    /// A sync fails just as something is made durable, and the power a moment later.
+    private static List<Strike> ofMetadata(SplittableRandom r, int id) {
+        Optional<String> trigger = Optional.of("transaction");
+        int count = 1 + r.nextInt(60);
+        long later = r.nextLong(400_000_000L);
+        return List.of(
+                new Strike(id, 0, trigger, count, Fault.LOCAL_SYNC_EIO, 1),
+                new Strike(id + 1, later, trigger, count, Fault.PRIMARY_POWER_CUT, r.nextDouble()));
     }
 
     private static List<Fault> kinds(SplittableRandom r) {

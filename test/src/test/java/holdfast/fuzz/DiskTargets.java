@@ -8,14 +8,17 @@ import holdfast.replicator.journal.AncestryCodec;
 import holdfast.replicator.journal.JournalRecord;
 import holdfast.replicator.journal.JournalRecord.Kind;
 import holdfast.replicator.journal.JournalScan;
-import holdfast.replicator.metadata.BitmapCodec;
+import holdfast.replicator.metadata.MetadataLayout;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.BlockSet;
+import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Role;
+import holdfast.replicator.state.Transaction;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
 
-import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -54,11 +57,11 @@ final class DiskTargets {
                         1 << 20,
                         DiskTargets::ancestry),
                 new Target(
-                        "bitmap",
-                        List.of(bitmap(1), bitmap(2)),
+                        "metadata",
+                        List.of(metadata(1), metadata(2)),
                         4 << 20,
-                        DiskTargets::bitmap,
-                        DiskTargets::repairBitmap),
+                        DiskTargets::metadata,
+                        DiskTargets::repairMetadata),
                 new Target(
                         "journal",
                         List.of(journal(1), journal(2)),
@@ -109,58 +112,81 @@ final class DiskTargets {
         assertArrayEquals(input, bytes(AncestryCodec.encode(read)));
     }
 
-    // ---- bitmap
+    // ---- activity log and bitmap
 
-    private static byte[] bitmap(int seed) {
+    private static MetadataLayout layout() {
+        return new MetadataLayout(RESOURCE, BLOCKS * BlockSet.BLOCK_BYTES, 64, 2);
+    }
+
+    private static byte[] metadata(int seed) {
         var random = new Random(seed);
-        var dirty = new BlockSet(BLOCKS);
-        var suspect = new BlockSet(BLOCKS);
-        for (int i = 0; i < 50; i++) {
-            dirty.add(random.nextLong(BLOCKS));
-            suspect.add(random.nextLong(BLOCKS / 2));
-        }
-        dirty.addRange(0, 1 << 15);
-        return written(new BitmapCodec.Sets(dirty, suspect));
-    }
-
-    private static byte[] written(BitmapCodec.Sets sets) {
-        var out = new ByteArrayOutputStream();
-        BitmapCodec.encode(RESOURCE, 3, sets, piece -> out.writeBytes(bytes(piece)));
-        return out.toByteArray();
-    }
-
-    private static void bitmap(byte[] input) {
-        BitmapCodec.Sets read;
-        try {
-            read = BitmapCodec.decode(RESOURCE, 3, BLOCKS, ByteBuffer.wrap(input));
-        } catch (IllegalArgumentException e) {
-            return;
-        }
-        byte[] again = written(read);
-        BitmapCodec.Sets twice = BitmapCodec.decode(RESOURCE, 3, BLOCKS, ByteBuffer.wrap(again));
-        assertEquals(read.dirty().count(), twice.dirty().count());
-        assertEquals(read.suspect().count(), twice.suspect().count());
-        // Nothing is set beyond the device.
-        assertTrue(read.dirty().count() <= BLOCKS && read.suspect().count() <= BLOCKS);
-    }
-
-    private static byte[] repairBitmap(byte[] input) {
-        ByteBuffer b = ByteBuffer.wrap(input);
-        if (input.length < 48) {
-            return input;
-        }
-        b.putInt(44, crc(input, 0, 44));
-        int at = 48;
-        while (at + 12 <= input.length) {
-            int length = b.get(at + 1) == 1 ? 12 : 12 + BlockSet.PAGE_BYTES;
-            if (at + length > input.length) {
-                break;
+        byte[] file = new byte[Math.toIntExact(layout().fileBytes())];
+        for (int number = 1; number <= 3; number++) {
+            long[] bits = new long[31];
+            for (int i = 0; i < bits.length; i++) {
+                bits[i] = random.nextLong();
             }
+            Transaction t =
+                    new Transaction(
+                            number,
+                            1,
+                            Transaction.Blank.values()[seed % 3],
+                            POSITION,
+                            9,
+                            false,
+                            List.of(new Transaction.Page(number, random.nextInt(), bits)),
+                            List.of((long) number, 17L, 1L << 31));
+            List<MetadataLayout.Piece> pieces = new ArrayList<>(layout().pages(t));
+            pieces.add(layout().record(t));
+            for (MetadataLayout.Piece piece : pieces) {
+                piece.data().get(file, (int) piece.offsetBytes(), piece.data().remaining());
+            }
+        }
+        return file;
+    }
+
+    private static void metadata(byte[] input) {
+        byte[] file = Arrays.copyOf(input, Math.toIntExact(layout().fileBytes()));
+        Kept kept;
+        try {
+            kept =
+                    layout().recover(
+                                    new MetadataLayout.Source() {
+                                        @Override
+                                        public void read(long offsetBytes, ByteBuffer into) {
+                                            into.put(file, (int) offsetBytes, into.remaining());
+                                        }
+
+                                        @Override
+                                        public long nextData(long offsetBytes) {
+                                            return offsetBytes;
+                                        }
+                                    })
+                            .kept();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        // Nothing is set beyond the device, and what is known of an active extent is that it is
+        // suspect.
+        for (BlockSet set : List.of(kept.dirty(), kept.suspect(), kept.onDisk())) {
+            assertTrue(set.count() <= BLOCKS && set.next(BLOCKS - 1) < BLOCKS);
+        }
+        for (long extent : kept.extents()) {
+            long first = extent * 64;
+            if (first < BLOCKS) {
+                assertEquals(
+                        Math.min(64, BLOCKS - first), kept.suspect().runEnd(first, 64) - first);
+            }
+        }
+    }
+
+    private static byte[] repairMetadata(byte[] input) {
+        ByteBuffer b = ByteBuffer.wrap(input);
+        for (int at = 0; at + 4096 <= input.length; at += 4096) {
             var crc = new CRC32C();
-            crc.update(input, at, 8);
-            crc.update(input, at + 12, length - 12);
-            b.putInt(at + 8, (int) crc.getValue());
-            at += length;
+            crc.update(input, at, 124);
+            crc.update(input, at + 128, 4096 - 128);
+            b.putInt(at + 124, (int) crc.getValue());
         }
         return input;
     }
@@ -190,7 +216,8 @@ final class DiskTargets {
                             4096,
                             11,
                             12,
-                            JournalRecord.crcOf(ByteBuffer.wrap(data)));
+                            JournalRecord.crcOf(ByteBuffer.wrap(data)),
+                            9);
             if (at % SEGMENT + record.totalBytes() > SEGMENT) {
                 break;
             }

@@ -37,7 +37,7 @@ final class WireTargets {
                     new Frame.Withdraw(RESOURCE, true),
                     new Frame.ResourceHello(
                             RESOURCE, 2, 5, 1L << 40, POSITION, POSITION, 12, true, 40L << 30,
-                            false, ANCESTRY),
+                            false, 77, ANCESTRY),
                     new Frame.StreamStart(RESOURCE, 99, 3, POSITION),
                     new Frame.Refused(RESOURCE, "unrelated data"),
                     new Frame.Ack(RESOURCE, 99, POSITION, POSITION, 55),
@@ -55,7 +55,8 @@ final class WireTargets {
                     new Frame.Compare(0, 3, 1 << 22, 1 << 20, 1),
                     new Frame.Trouble(RESOURCE, "no space left"),
                     new Frame.Invalidate(RESOURCE),
-                    new Frame.InvalidateReply(RESOURCE, "not here"));
+                    new Frame.InvalidateReply(RESOURCE, "not here"),
+                    new Frame.Tracked(78));
 
     private WireTargets() {}
 

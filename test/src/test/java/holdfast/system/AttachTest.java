@@ -172,7 +172,7 @@ class AttachTest {
             nodes.untilInSync("home");
             nodes.server.close();
             nodes.backup.close();
-            Files.delete(nodes.serverPaths.state().resolve("resources/home/bitmap"));
+            Files.delete(nodes.serverPaths.state().resolve("resources/home/metadata"));
             String slow = "\ncatch-up = \"64 kbit/s\"\n";
             Path accepted = nodes.backupPaths.state().resolve("accepted-node.toml");
             String was = Files.readString(accepted);

@@ -186,6 +186,7 @@ class BootGateTest {
                                 true,
                                 1 << 20,
                                 false,
+                                0,
                                 hello.ancestry()
                                         .plus(
                                                 new Ancestry.Entry(

@@ -76,7 +76,7 @@ class CompareTest {
     private static void stopAndForget(TwoNodes nodes) throws Exception {
         nodes.server.close();
         nodes.backup.close();
-        Files.delete(nodes.serverPaths.state().resolve("resources/home/bitmap"));
+        Files.delete(nodes.serverPaths.state().resolve("resources/home/metadata"));
     }
 
     /// How many blocks differed.

@@ -219,7 +219,7 @@ class LostStorageTest {
                             was.mixture(),
                             was.position(),
                             was.acknowledged(),
-                            was.peerCopy(),
+                            was.peerMark(),
                             was.watermark(),
                             was.watermark() + bytesOn,
                             was.incarnation(),

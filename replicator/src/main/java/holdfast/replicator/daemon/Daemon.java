@@ -96,7 +96,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
     private final LinkEndpoint endpoint;
     private final Reporter reporter;
     private final Instant started = Instant.now();
-    private final AtomicBoolean keeping = new AtomicBoolean();
+    private final AtomicBoolean ending = new AtomicBoolean();
     private final CountDownLatch opened = new CountDownLatch(1);
     private final CountDownLatch stopping = new CountDownLatch(1);
     private volatile NodeSettings settings;
@@ -342,11 +342,11 @@ public final class Daemon implements ControlApi, AutoCloseable {
                     reporter.sample(resources.all());
                 });
         // It may wait for a disk, which must not stop the clock of the others.
-        if (keeping.compareAndSet(false, true)) {
+        if (ending.compareAndSet(false, true)) {
             pool.execute(
                     () -> {
-                        guarded(resources::keepWhatIsKnown);
-                        keeping.set(false);
+                        guarded(resources::endComparisons);
+                        ending.set(false);
                     });
         }
     }

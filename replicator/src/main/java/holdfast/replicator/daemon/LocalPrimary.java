@@ -5,6 +5,7 @@ import holdfast.replicator.device.AtomicFile;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.FileBlockDevice;
 import holdfast.replicator.device.OwnedLock;
+import holdfast.replicator.metadata.MetadataLayout;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.nbd.Exports;
@@ -14,7 +15,6 @@ import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Role;
 import holdfast.tunnel.wire.Frame;
-import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -206,6 +206,7 @@ final class LocalPrimary implements LocalResource {
                         true,
                         0,
                         false,
+                        0,
                         known.ancestry()));
     }
 
@@ -271,22 +272,28 @@ final class LocalPrimary implements LocalResource {
 
     /// From here on the superblock says "not clean".
     private PrimaryResource start(FileBlockDevice device) throws IOException {
+        MetadataLayout.Recovered found = dir.recover();
+        if (found.damage() != null) {
+            shared.events().of(name()).accept("metadata-damaged", found.damage());
+        }
         long generation = RANDOM.nextLong() | 1;
         Primary.Attached start =
-                dir.attach(shared.nodeId(), generation, System.currentTimeMillis());
+                dir.attach(
+                        comparing ? found.kept().allSuspect() : found.kept(),
+                        shared.nodeId(),
+                        generation,
+                        System.currentTimeMillis());
         Primary.Config config =
                 new Primary.Config(
                         id(),
                         device.sizeBytes(),
                         settings.protocol().waitsForPeer(),
                         settings.onCongestion() == ResourceSettings.OnCongestion.BLOCK);
-        if (comparing) {
-            start.suspect().addAll();
-        }
         PrimaryResource resource =
                 new PrimaryResource(
                         name(),
                         device,
+                        dir.metadata(),
                         config,
                         start,
                         shared.budget(),
@@ -329,11 +336,12 @@ final class LocalPrimary implements LocalResource {
         endClients(now);
         attached = null;
         try {
-            Primary.Attached end = now.resource().detach();
-            Position last = now.resource().look(Primary::position);
-            if (!now.resource().look(Primary::isFailed)) {
-                now.device().sync();
-                dir.detached(end, last, byOperator);
+            if (now.resource().detach()) {
+                dir.detached(
+                        now.resource().look(Primary::position),
+                        now.resource().look(Primary::committed),
+                        now.resource().look(Primary::peerCopy),
+                        byOperator);
                 forgetComparison(); // What is left of it is in the bitmap.
             }
         } finally {
@@ -471,20 +479,14 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
-    /// Keeps what is known of the peer, so that a crash costs a comparison and not a full copy.
-    synchronized void keepWhatIsKnown() {
-        Attached now = attached;
-        if (now == null) {
-            return;
-        }
-        try {
-            Primary.Known known = now.resource().look(Primary::known);
-            dir.knows(known.acknowledged(), known.peerCopy());
-            if (comparing && now.resource().look(LocalPrimary::lacksNothing)) {
+    /// An ordered comparison is remembered until it is over.
+    synchronized void endComparison() {
+        if (comparing && resource().filter(at -> at.look(LocalPrimary::lacksNothing)).isPresent()) {
+            try {
                 forgetComparison();
+            } catch (DeviceException e) {
+                shared.events().of(name()).accept("metadata-error", e.getMessage());
             }
-        } catch (DeviceException e) {
-            shared.events().of(name()).accept("metadata-error", e.getMessage());
         }
     }
 

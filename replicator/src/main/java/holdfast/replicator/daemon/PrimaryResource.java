@@ -5,6 +5,7 @@ import holdfast.checksum.TreeBuilder;
 import holdfast.checksum.Zeros;
 import holdfast.replicator.device.BlockDevice;
 import holdfast.replicator.device.DeviceException;
+import holdfast.replicator.device.MetadataFile;
 import holdfast.replicator.nbd.Errno;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.nbd.ExportException;
@@ -18,6 +19,7 @@ import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.PrimaryEffects;
 import holdfast.replicator.state.ReadRun;
 import holdfast.replicator.state.ReplicationState;
+import holdfast.replicator.state.Transaction;
 import holdfast.tunnel.link.Compression;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
@@ -49,6 +51,7 @@ final class PrimaryResource implements Export {
 
     private final String name;
     private final BlockDevice device;
+    private final MetadataFile metadata;
     private final Executor pool;
     private final ReadPace pace;
     private final Compression compression;
@@ -71,6 +74,9 @@ final class PrimaryResource implements Export {
     private volatile int stream;
 
     private boolean stopped;
+
+    /// Whether a thread carries out transactions. Guarded by the lock.
+    private boolean keeperRuns;
 
     /// Whose sender is to be woken; null when it need not be. Set under the lock, taken without.
     private volatile PeerSession sleeping;
@@ -102,6 +108,7 @@ final class PrimaryResource implements Export {
     PrimaryResource(
             String name,
             BlockDevice device,
+            MetadataFile metadata,
             Primary.Config config,
             Primary.Attached attached,
             SendBudget budget,
@@ -112,6 +119,7 @@ final class PrimaryResource implements Export {
             Consumer<Primary> stateTold) {
         this.name = name;
         this.device = device;
+        this.metadata = metadata;
         this.pool = pool;
         this.pace = pace;
         this.compression = compression;
@@ -337,6 +345,43 @@ final class PrimaryResource implements Export {
         } finally {
             unlock();
         }
+    }
+
+    // ---- what is durable -------------------------------------------------------------------
+
+    /// Carries out one transaction after the other while there are any.
+    private void keepLoop() {
+        while (true) {
+            Transaction next;
+            lock.lock();
+            try {
+                next = primary.nextTransaction();
+                keeperRuns = next != null;
+            } finally {
+                unlock();
+            }
+            if (next == null) {
+                return;
+            }
+            keep(next);
+        }
+    }
+
+    private boolean keep(Transaction next) {
+        try {
+            if (next.syncDevice()) {
+                device.sync();
+            }
+            metadata.write(next);
+        } catch (DeviceException e) {
+            done(() -> primary.transactionFailed("the metadata cannot be kept: " + e.getMessage()));
+            return false;
+        } catch (RuntimeException | OutOfMemoryError e) {
+            done(() -> primary.transactionFailed("internal error: " + e));
+            return false;
+        }
+        done(() -> primary.transactionDone(next));
+        return true;
     }
 
     /// A failed sync is final (R11).
@@ -618,18 +663,21 @@ final class PrimaryResource implements Export {
         }
     }
 
-    /// No client is there any more: what the peer may lack.
+    /// No client is there any more: makes durable what was written and what the peer may lack.
     ///
+    /// @return whether all of it is; not where the disk has failed
     /// @throws IOException if something is still in flight after some seconds: a disk hangs
-    Primary.Attached detach() throws IOException {
+    boolean detach() throws IOException {
         long deadline = System.nanoTime() + IDLE_LIMIT.toNanos();
         while (true) {
             lock.lock();
             try {
                 stopped = true;
                 leaveSession();
-                if (primary.isIdle()) {
-                    return primary.detach();
+                if (primary.isIdle() && !keeperRuns) {
+                    primary.detach();
+                    keeperRuns = true;
+                    break;
                 }
             } finally {
                 unlock();
@@ -638,6 +686,15 @@ final class PrimaryResource implements Export {
                 throw new IOException("the disk does not answer: requests are still in flight");
             }
             LockSupport.parkNanos(5_000_000);
+        }
+        while (true) {
+            Transaction next = look(Primary::nextTransaction);
+            if (next == null) {
+                return !look(Primary::isFailed);
+            }
+            if (!keep(next)) {
+                return false;
+            }
         }
     }
 
@@ -721,6 +778,14 @@ final class PrimaryResource implements Export {
                     && primary.wantsRead()
                     && readerRuns.compareAndSet(false, true)) {
                 afterwards.add(() -> pool.execute(PrimaryResource.this::readLoop));
+            }
+        }
+
+        @Override
+        public void wakeKeeper() {
+            if (!keeperRuns) {
+                keeperRuns = true;
+                afterwards.add(() -> pool.execute(PrimaryResource.this::keepLoop));
             }
         }
 

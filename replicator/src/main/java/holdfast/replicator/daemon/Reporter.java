@@ -228,10 +228,9 @@ final class Reporter {
         return new StatusReport.Behind(operations, seen.figures().behindBytes());
     }
 
-    /// What the peer may lack of a resource that is not attached: what its clean stop kept, or else
-    /// everything, because nobody knows what was written last.
+    /// What the peer may lack of a resource that is not attached, after a crash more than it does.
     private static StatusReport.Behind behindUnseen(ResourceDir dir) {
-        return new StatusReport.Behind(0, dir.unsentBytes());
+        return new StatusReport.Behind(0, dir.missingBytes());
     }
 
     private Optional<StatusReport.Progress> progress(String name, Seen seen) {

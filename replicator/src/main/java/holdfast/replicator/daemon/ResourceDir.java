@@ -6,23 +6,25 @@ import holdfast.replicator.device.AtomicFile;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.DeviceNode;
 import holdfast.replicator.device.DurableDirectory;
+import holdfast.replicator.device.MetadataFile;
 import holdfast.replicator.device.TwoSlotFile;
 import holdfast.replicator.json.Json;
 import holdfast.replicator.json.JsonException;
-import holdfast.replicator.metadata.BitmapCodec;
 import holdfast.replicator.metadata.CorruptFormatException;
+import holdfast.replicator.metadata.MetadataLayout;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.Backup;
-import holdfast.replicator.state.BlockSet;
+import holdfast.replicator.state.Kept;
+import holdfast.replicator.state.Limits;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.Role;
+import holdfast.replicator.state.Transaction;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
 
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
@@ -41,7 +43,7 @@ import java.util.stream.Stream;
 /// | `resource.json` | id, role at creation, backing path; written once, last of all     |
 /// | `settings.toml` | the settings as accepted last                                     |
 /// | `superblock`    | two slots, see [Superblock]                                       |
-/// | `bitmap`        | primary, after a clean stop: see [BitmapCodec]                    |
+/// | `metadata`      | primary: activity log and bitmap, see [MetadataLayout]            |
 /// | `base`          | backup: which file or device the base is, see [DeviceNode#identity]; without it any is taken |
 ///
 /// A directory without `resource.json` is what a crash in the middle of creation left; it is
@@ -85,6 +87,8 @@ final class ResourceDir implements AutoCloseable {
                 }
             };
 
+    private static final String METADATA = "metadata";
+
     private static final Logger LOG = LoggerFactory.getLogger(ResourceDir.class);
 
     private final Path dir;
@@ -92,11 +96,20 @@ final class ResourceDir implements AutoCloseable {
     private final Facts facts;
     private final TwoSlotFile<Superblock> superblock;
 
-    private ResourceDir(Path dir, Facts facts, TwoSlotFile<Superblock> superblock) {
+    /// Null at a backup.
+    private final MetadataFile metadata;
+
+    /// How much the peer may lack, as of the last look at the metadata.
+    private long missingBytes;
+
+    private ResourceDir(
+            Path dir, Facts facts, TwoSlotFile<Superblock> superblock, MetadataFile metadata) {
         this.dir = dir;
         this.name = dir.getFileName().toString();
         this.facts = facts;
         this.superblock = superblock;
+        this.metadata = metadata;
+        this.missingBytes = superblock.value().sizeBytes();
     }
 
     /// The names of all resources of the node; what a crash left of an unfinished one is removed.
@@ -138,7 +151,15 @@ final class ResourceDir implements AutoCloseable {
                         Superblock.MAX_BYTES,
                         CODEC,
                         first);
-        ResourceDir created = new ResourceDir(dir, facts, slots);
+        MetadataFile metadata =
+                facts.isPrimary()
+                        ? MetadataFile.create(
+                                dir.resolve(METADATA),
+                                layout(first),
+                                MetadataLayout.first(
+                                        Transaction.Blank.MISSING, 1, Position.NONE, 0))
+                        : null;
+        ResourceDir created = new ResourceDir(dir, facts, slots, metadata);
         created.accept(settings);
         if (!facts.isPrimary()) {
             AtomicFile.write(
@@ -155,12 +176,59 @@ final class ResourceDir implements AutoCloseable {
     static ResourceDir open(Path resources, String name) throws IOException {
         Path dir = resources.resolve(name);
         Facts facts = facts(resources, name);
+        TwoSlotFile<Superblock> slots;
         try {
-            return new ResourceDir(
-                    dir, facts, TwoSlotFile.open(dir.resolve("superblock"), facts.uuid(), CODEC));
+            slots = TwoSlotFile.open(dir.resolve("superblock"), facts.uuid(), CODEC);
         } catch (CorruptFormatException e) {
             throw new IOException(e.getMessage(), e);
         }
+        try {
+            ResourceDir opened =
+                    new ResourceDir(
+                            dir,
+                            facts,
+                            slots,
+                            facts.isPrimary() ? openMetadata(dir, slots.value()) : null);
+            if (facts.isPrimary()) {
+                opened.recover();
+            }
+            return opened;
+        } catch (IOException | RuntimeException e) {
+            slots.close();
+            throw e;
+        }
+    }
+
+    /// What was lost is not guessed about: everything is compared.
+    private static MetadataFile openMetadata(Path dir, Superblock was) throws DeviceException {
+        Path file = dir.resolve(METADATA);
+        if (Files.exists(file)) {
+            return MetadataFile.open(file, layout(was));
+        }
+        LOG.warn("{} is missing: every block is compared", file);
+        return MetadataFile.create(
+                file,
+                layout(was),
+                MetadataLayout.first(
+                        was.ancestry().entries().isEmpty()
+                                ? Transaction.Blank.MISSING
+                                : Transaction.Blank.SUSPECT,
+                        beyondAll(was),
+                        was.acknowledged(),
+                        was.peerMark()));
+    }
+
+    /// A number that no transaction has had, where nobody knows how far they got.
+    private static long beyondAll(Superblock was) {
+        return was.incarnation() + 1 << 32;
+    }
+
+    private static MetadataLayout layout(Superblock of) {
+        return new MetadataLayout(
+                of.resource(),
+                of.sizeBytes(),
+                Limits.DEFAULT.extentBlocks(),
+                MetadataLayout.RECORD_SLOTS);
     }
 
     /// What never changes, also of a resource that cannot be opened.
@@ -248,33 +316,38 @@ final class ResourceDir implements AutoCloseable {
                 Ancestry.EMPTY);
     }
 
+    /// What is durably known of the peer.
+    MetadataLayout.Recovered recover() throws IOException {
+        MetadataLayout.Recovered found = metadata.recover();
+        missingBytes = found.kept().missingBytes();
+        return found.kept().isLost()
+                ? new MetadataLayout.Recovered(
+                        found.kept().numberedFrom(beyondAll(superblock())), found.damage())
+                : found;
+    }
+
+    MetadataFile metadata() {
+        return metadata;
+    }
+
     /// Starts a generation, durably, before the first write of this attach (R1).
     ///
     /// A crash before the superblock is written leaves the one before, and the attach is simply
-    /// made again; after it, the superblock says "not clean" and the bitmap file is not looked at
-    /// any more.
+    /// made again; after it, the superblock says "not clean".
     ///
     /// A generation that ended cleanly without a write has given out no position: it goes on, and
     /// attaches while the peer is away do not use up the ancestry.
     ///
+    /// @param kept from [#recover]
     /// @param generation of which nothing is heard if the one before goes on
-    Primary.Attached attach(UUID node, long generation, long wallMillis) throws IOException {
+    Primary.Attached attach(Kept kept, UUID node, long generation, long wallMillis)
+            throws IOException {
         Superblock was = superblock();
-        long blocks = BlockSet.blocksOf(was.sizeBytes());
-        BlockSet dirty = new BlockSet(blocks);
-        BlockSet suspect = new BlockSet(blocks);
         Ancestry.Reason reason;
         if (was.ancestry().entries().isEmpty()) {
             reason = Ancestry.Reason.CREATE;
-            dirty.addAll();
-        } else if (was.clean()) {
-            reason = Ancestry.Reason.ATTACH;
-            BitmapCodec.Sets sets = readBitmap(was, blocks);
-            dirty = sets.dirty();
-            suspect = sets.suspect();
         } else {
-            reason = Ancestry.Reason.CRASH;
-            suspect.addAll();
+            reason = was.clean() ? Ancestry.Reason.ATTACH : Ancestry.Reason.CRASH;
         }
         Position unwritten = new Position(was.ancestry().generation(), 0);
         boolean goesOn = reason == Ancestry.Reason.ATTACH && was.position().equals(unwritten);
@@ -301,74 +374,25 @@ final class ResourceDir implements AutoCloseable {
                         false,
                         false,
                         here,
-                        was.acknowledged(),
-                        was.peerCopy(),
+                        kept.acknowledged(),
+                        kept.peerCopy(),
                         0,
                         0,
                         was.incarnation() + 1,
                         ancestry));
-        return new Primary.Attached(ancestry, was.acknowledged(), was.peerCopy(), dirty, suspect);
+        return new Primary.Attached(ancestry, kept);
     }
 
-    /// How much the peer may lack while the resource is not attached: what the last clean stop
-    /// kept; everything where there was none, because nobody knows what was written last.
-    long unsentBytes() {
-        Superblock was = superblock();
-        if (!was.clean()) {
-            return was.sizeBytes();
-        }
-        try {
-            BitmapCodec.Sets kept = readBitmap(was, BlockSet.blocksOf(was.sizeBytes()));
-            return (kept.dirty().count() + kept.suspect().count()) * BlockSet.BLOCK_BYTES;
-        } catch (IOException e) {
-            return was.sizeBytes();
-        }
+    /// How much the peer may lack while the resource is not attached.
+    long missingBytes() {
+        return missingBytes;
     }
 
-    /// A bitmap that does not fit its superblock is not guessed about: everything is compared.
-    private BitmapCodec.Sets readBitmap(Superblock was, long blocks) throws IOException {
-        Path file = dir.resolve("bitmap");
-        if (!Files.exists(file)) {
-            return allSuspect(file + " is missing", blocks);
-        }
-        try {
-            return BitmapCodec.decode(
-                    was.resource(),
-                    was.incarnation(),
-                    blocks,
-                    ByteBuffer.wrap(Files.readAllBytes(file)));
-        } catch (IllegalArgumentException e) {
-            return allSuspect(file + " cannot be used: " + e.getMessage(), blocks);
-        }
-    }
-
-    private static BitmapCodec.Sets allSuspect(String why, long blocks) {
-        LOG.warn("{}: every block is compared", why);
-        BitmapCodec.Sets sets = new BitmapCodec.Sets(new BlockSet(blocks), new BlockSet(blocks));
-        sets.suspect().addAll();
-        return sets;
-    }
-
-    /// Keeps what the peer may lack over a clean stop. A crash between the two files leaves "not
-    /// clean".
-    void detached(Primary.Attached end, Position last, boolean byOperator) throws DeviceException {
-        Superblock was = superblock();
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        BitmapCodec.encode(
-                was.resource(),
-                was.incarnation(),
-                new BitmapCodec.Sets(end.dirty(), end.suspect()),
-                part -> bytes.write(part.array(), part.arrayOffset(), part.remaining()));
-        AtomicFile.write(dir.resolve("bitmap"), bytes.toByteArray());
-        write(primary(was, true, byOperator, last, end.acknowledged(), end.peerCopy()));
-    }
-
-    /// Keeps what is known of the peer, now and then: a crash then compares instead of sending all.
-    void knows(Position acknowledged, long peerCopy) throws DeviceException {
-        Superblock was = superblock();
-        if (!was.acknowledged().equals(acknowledged) || was.peerCopy() != peerCopy) {
-            write(primary(was, false, false, was.position(), acknowledged, peerCopy));
-        }
+    /// A clean stop, after the metadata was kept. A crash before its end leaves "not clean".
+    void detached(Position last, Position acknowledged, long peerCopy, boolean byOperator)
+            throws IOException {
+        write(primary(superblock(), true, byOperator, last, acknowledged, peerCopy));
+        recover();
     }
 
     private static Superblock primary(
@@ -450,6 +474,7 @@ final class ResourceDir implements AutoCloseable {
                 of.position(),
                 of.everCommitted(),
                 of.mixture(),
+                of.peerMark(),
                 of.ancestry());
     }
 
@@ -480,7 +505,7 @@ final class ResourceDir implements AutoCloseable {
                 base.mixture(),
                 base.position(),
                 Position.NONE,
-                0,
+                base.tracked(),
                 base.watermark(),
                 base.rollingTo(),
                 incarnation,
@@ -490,6 +515,9 @@ final class ResourceDir implements AutoCloseable {
     @Override
     public void close() {
         superblock.close();
+        if (metadata != null) {
+            metadata.close();
+        }
     }
 
     /// Everything of the resource in the state directory goes.

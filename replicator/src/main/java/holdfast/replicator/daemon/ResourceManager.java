@@ -217,10 +217,10 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
-    void keepWhatIsKnown() {
+    void endComparisons() {
         for (LocalResource each : byName.values()) {
             if (each instanceof LocalPrimary primary) {
-                primary.keepWhatIsKnown();
+                primary.endComparison();
             }
         }
     }

@@ -30,7 +30,7 @@ import java.util.zip.CRC32C;
 /// |     96 |     8 | primaryMillis | wall clock of the primary                                                 |
 /// |    104 |     8 | receiptMillis | wall clock of the backup                                                  |
 /// |    112 |     4 | dataCrc       | CRC-32C of the data as stored                                             |
-/// |    116 |     8 | reserved      | zero                                                                      |
+/// |    116 |     8 | tracked       | transaction of the primary's metadata under which this was written        |
 /// |    124 |     4 | headerCrc     | CRC-32C of bytes 0 to 123                                                 |
 ///
 /// `durableBefore` tells a torn tail from damage: a bad record may be dropped silently only if no
@@ -51,7 +51,8 @@ public record JournalRecord(
         long lengthBytes,
         long primaryMillis,
         long receiptMillis,
-        int dataCrc) {
+        int dataCrc,
+        long tracked) {
     public static final int HEADER_BYTES = 128;
     public static final int VERSION = 1;
 
@@ -124,7 +125,7 @@ public record JournalRecord(
                 .putLong(lengthBytes)
                 .putLong(primaryMillis)
                 .putLong(receiptMillis);
-        out.putInt(dataCrc).putLong(0);
+        out.putInt(dataCrc).putLong(tracked);
         CRC32C crc = new CRC32C();
         crc.update(out.array(), 0, 124);
         return out.putInt((int) crc.getValue()).flip();
@@ -147,10 +148,7 @@ public record JournalRecord(
         int version = in.get(at + 4);
         int kind = in.get(at + 5) - 1;
         int dataBytes = in.getInt(at + 52);
-        if (version != VERSION
-                || in.get(at + 6) != 0
-                || (in.get(at + 7) & ~1) != 0
-                || in.getLong(at + 116) != 0) {
+        if (version != VERSION || in.get(at + 6) != 0 || (in.get(at + 7) & ~1) != 0) {
             return new Found.Bad(
                     "version %d or a reserved field is not known here".formatted(version));
         }
@@ -177,7 +175,8 @@ public record JournalRecord(
                         b.getLong(88),
                         b.getLong(96),
                         b.getLong(104),
-                        b.getInt(112)));
+                        b.getInt(112),
+                        b.getLong(116)));
     }
 
     /// CRC-32C of what remains in the buffer, which does not move.

@@ -21,7 +21,7 @@ import java.util.UUID;
 /// |     24 |     8 | sizeBytes    | of the device                                                                |
 /// |     32 |    16 | position     | primary: last position at a clean stop; secondary: what the base holds       |
 /// |     48 |    16 | acknowledged | primary: what the peer is known to have committed                            |
-/// |     64 |     8 | peerCopy     | primary: the peer's copy that the last first sync filled, 0 before           |
+/// |     64 |     8 | peerMark     | primary: the peer's copy that the last first sync filled, 0 before; secondary: newest transaction of the primary's metadata that is known |
 /// |     72 |     8 | watermark    | secondary: journal offset of the first record that the base does not hold    |
 /// |     80 |     8 | rollingTo    | secondary: records below this journal offset may be in the base in part      |
 /// |     88 |     8 | incarnation  | counts the openings                                                          |
@@ -43,7 +43,7 @@ public record Superblock(
         boolean mixture,
         Position position,
         Position acknowledged,
-        long peerCopy,
+        long peerMark,
         long watermark,
         long rollingTo,
         long incarnation,
@@ -71,7 +71,7 @@ public record Superblock(
         out.putLong(sizeBytes);
         position.write(out);
         acknowledged.write(out);
-        out.putLong(peerCopy).putLong(watermark).putLong(rollingTo);
+        out.putLong(peerMark).putLong(watermark).putLong(rollingTo);
         out.putLong(incarnation).putInt(lineage.remaining());
         return out.put(lineage).flip();
     }
@@ -94,7 +94,7 @@ public record Superblock(
         long sizeBytes = in.getLong();
         Position position = Position.read(in);
         Position acknowledged = Position.read(in);
-        long peerCopy = in.getLong();
+        long peerMark = in.getLong();
         long watermark = in.getLong();
         long rollingTo = in.getLong();
         long incarnation = in.getLong();
@@ -114,7 +114,7 @@ public record Superblock(
                 (flags & 16) != 0,
                 position,
                 acknowledged,
-                peerCopy,
+                peerMark,
                 watermark,
                 rollingTo,
                 incarnation,

@@ -77,16 +77,19 @@ public final class Backup {
     /// @param everCommitted false during a first sync: the base alone is no image of anything
     /// @param mixture damage to the journal took what an interrupted roll-forward needed: base and
     ///   journal are no image of anything until the next commit
+    /// @param tracked newest transaction of the primary's metadata under which something of it was
+    ///   written
     public record Base(
             long watermark,
             long rollingTo,
             Position position,
             boolean everCommitted,
             boolean mixture,
+            long tracked,
             Ancestry ancestry) {
         /// A base on which no roll-forward is under way.
         public Base(long watermark, Position position, boolean everCommitted, Ancestry ancestry) {
-            this(watermark, watermark, position, everCommitted, false, ancestry);
+            this(watermark, watermark, position, everCommitted, false, 0, ancestry);
         }
     }
 
@@ -124,6 +127,10 @@ public final class Backup {
     private Base base;
     private final JournalIndex index = new JournalIndex();
     private Ancestry ancestry;
+
+    /// Newest transaction of the primary's metadata that was heard of.
+    private long tracked;
+
     private Position committed;
     private boolean everCommitted;
     private boolean mixture;
@@ -196,6 +203,7 @@ public final class Backup {
         this.answers = new TreeAnswers(new TreeShape(config.limits.fanOut()));
         this.base = base;
         this.ancestry = base.ancestry();
+        this.tracked = base.tracked();
         this.committed = base.position();
         this.everCommitted = base.everCommitted();
         this.mixture = base.mixture();
@@ -222,6 +230,7 @@ public final class Backup {
                         base.watermark(),
                         (record, data) -> {
                             apply(record, data);
+                            tracked = Math.max(tracked, record.tracked());
                             appliedEnd = record.address() + record.totalBytes();
                         });
         end = found.end();
@@ -301,6 +310,7 @@ public final class Backup {
                 everCommitted,
                 config.journalBytes,
                 blank,
+                tracked,
                 ancestry);
     }
 
@@ -425,6 +435,10 @@ public final class Backup {
             case Frame.Heartbeat h -> {
                 pending.add(new Pending(end, null, null, h));
                 settle();
+                yield true;
+            }
+            case Frame.Tracked t -> {
+                tracked = Math.max(tracked, t.transaction());
                 yield true;
             }
             case Frame.EpochBegin b -> takeBegin(b);
@@ -782,7 +796,8 @@ public final class Backup {
                 length,
                 primaryMillis,
                 wallMillis,
-                crc);
+                crc,
+                tracked);
     }
 
     private void write(JournalRecord record, ByteBuffer data) {
@@ -944,11 +959,12 @@ public final class Backup {
                 base.position(),
                 base.everCommitted(),
                 base.mixture(),
+                base.tracked(),
                 base.ancestry());
     }
 
     private Base reached(long watermark) {
-        return new Base(watermark, watermark, committed, everCommitted, mixture, ancestry);
+        return new Base(watermark, watermark, committed, everCommitted, mixture, tracked, ancestry);
     }
 
     private boolean wantsRoom() {

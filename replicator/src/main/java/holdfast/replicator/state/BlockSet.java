@@ -237,6 +237,40 @@ public final class BlockSet {
         return hit >= 0 && hit < to;
     }
 
+    /// The 64 blocks from `from` on, lowest bit first; those behind the device's end are clear.
+    public long bits(long from) {
+        if (from >= blocks) {
+            return 0;
+        }
+        long word = wordAt(from) >>> from;
+        return (from & 63) == 0 || (from | 63) + 1 >= blocks
+                ? word
+                : word | wordAt((from | 63) + 1) << -from;
+    }
+
+    private long wordAt(long block) {
+        int p = (int) (block >>> PAGE_BITS);
+        long[] page = pages[p];
+        if (page == null) {
+            return 0;
+        }
+        if (page == FULL) {
+            long left = blocks - (block & ~63L);
+            return left >= 64 ? -1 : (1L << left) - 1;
+        }
+        return page[wordOf(block)];
+    }
+
+    /// Adds those of the 64 blocks from `from` on whose bits are set.
+    public void addBits(long from, long bits) {
+        for (long left = bits; left != 0; ) {
+            int first = Long.numberOfTrailingZeros(left);
+            int length = Long.numberOfTrailingZeros(~(left >>> first));
+            addRange(from + first, from + first + length);
+            left = first + length >= 64 ? 0 : left & -1L << first + length;
+        }
+    }
+
     /// Pages of the set, for whoever writes it to a file.
     public int pageCount() {
         return pages.length;

@@ -14,6 +14,15 @@ public final class Faults {
     /// Clears a block by an acknowledgement older than its newest write.
     public static final boolean M3 = Mutants.on("M3");
 
+    /// Writes before the activity log is durable.
+    public static final boolean M4 = Mutants.on("M4");
+
+    /// Writes although the activity log could not be written.
+    public static final boolean M5 = Mutants.on("M5");
+
+    /// Lets an extent leave the activity log before its data are durable.
+    public static final boolean M6 = Mutants.on("M6");
+
     /// Forgets blocks when they are asked to be compared, not when the answer is there.
     public static final boolean M7 = Mutants.on("M7");
 
@@ -35,11 +44,17 @@ public final class Faults {
     /// Takes a damaged journal for one with a torn end.
     public static final boolean M21 = Mutants.on("M21");
 
+    /// Takes any slot for the newest.
+    public static final boolean M24 = Mutants.on("M24");
+
     /// Shows blocks of an epoch before its commit record.
     public static final boolean M25 = Mutants.on("M25");
 
     /// Takes late answers of an older session.
     public static final boolean M26 = Mutants.on("M26");
+
+    /// Marks nothing after a crash.
+    public static final boolean M31 = Mutants.on("M31");
 
     /// Reports as missing at the peer only what is marked, not what is buffered.
     public static final boolean M32 = Mutants.on("M32");

@@ -14,6 +14,10 @@ package holdfast.replicator.state;
 /// @param dwellNanos how long the buffer stays closed at least, so that congestion cannot flap
 /// @param heartbeatNanos how often a quiet stream says that it is complete
 /// @param askAgainNanos after a `pause` the backup is asked again this often
+/// @param extentBlocks blocks of an extent of the activity log
+/// @param activeExtents extents that may be active at a time
+/// @param keepNanos how often what the peer has acknowledged is made durable, and what it lacks no
+///   more is taken off the bitmap
 public record Limits(
         int runBlocks,
         int fanOut,
@@ -23,8 +27,12 @@ public record Limits(
         long readAheadBytes,
         long dwellNanos,
         long heartbeatNanos,
-        long askAgainNanos) {
-    /// Runs of 128 KiB; trees over 1 GiB, so that comparing 1 TiB takes 1,024 questions.
+        long askAgainNanos,
+        int extentBlocks,
+        int activeExtents,
+        long keepNanos) {
+    /// Runs of 128 KiB; trees over 1 GiB, so that comparing 1 TiB takes 1,024 questions. As many
+    /// active extents as one record of the log names: a crash costs comparing 3.9 GiB at most.
     public static final Limits DEFAULT =
             new Limits(
                     32,
@@ -35,5 +43,8 @@ public record Limits(
                     1 << 20,
                     1_000_000_000L,
                     1_000_000_000L,
+                    2_000_000_000L,
+                    1024,
+                    992,
                     2_000_000_000L);
 }

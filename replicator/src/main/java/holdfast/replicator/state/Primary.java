@@ -41,19 +41,11 @@ public final class Primary {
         }
     }
 
-    /// What the resource knew when it was attached, from its superblock and bitmap.
+    /// What the resource knew when it was attached, from its superblock and metadata.
     ///
     /// @param ancestry ends with the generation that this attach started
-    /// @param acknowledged what the peer is known to have committed
-    /// @param peerCopy identity of the peer's copy that the last first sync filled, 0 before
-    /// @param dirty blocks that the peer may lack
-    /// @param suspect blocks of which nobody knows: they are compared first
-    public record Attached(
-            Ancestry ancestry,
-            Position acknowledged,
-            long peerCopy,
-            BlockSet dirty,
-            BlockSet suspect) {}
+    /// @param kept what it durably knew of the peer; its sets belong to the primary from here on
+    public record Attached(Ancestry ancestry, Kept kept) {}
 
     /// What happens to a request at the door.
     public enum Admission {
@@ -112,6 +104,48 @@ public final class Primary {
     private boolean closed = true;
     private long closedAtNanos;
     private final List<Op> waitForRoom = new ArrayList<>();
+
+    // What is durable of all this.
+    private final ActivityLog log;
+    private final DurableBitmap bitmap;
+
+    /// Pieces that have the lock of their range and wait until their extents are active.
+    private final List<Op> waitForLog = new ArrayList<>();
+
+    /// The transaction that is being carried out, or null.
+    private Transaction transaction;
+
+    private long transactionNumber;
+    private long durableTransaction;
+
+    /// What the peer was told last in this session.
+    private long toldTransaction;
+
+    private long era;
+
+    /// Meaning of the pages that were not written in this era.
+    private Transaction.Blank blank;
+
+    /// What a new era is to begin with, or null: nothing on disk says as much as memory does.
+    private Transaction.Blank eraDue;
+
+    private boolean eraBegins;
+    private Position durableAcknowledged;
+    private long durablePeerCopy;
+    private long keptNanos;
+    private boolean ending;
+
+    // Written blocks of extents that have left the log, not known to be acknowledged then. A newer
+    // set takes what leaves now, so that the older one ends at an acknowledgement (R8).
+    private BlockSet evicted;
+    private BlockSet newlyEvicted;
+    private long evictedUpTo;
+    private long newlyEvictedUpTo;
+
+    /// Blocks of bulk work that is on its way, as of the transaction that is being made.
+    private final BlockSet bulkDirty;
+
+    private final BlockSet bulkSuspect;
     private final ArrayDeque<Waiter> waitForPeer = new ArrayDeque<>();
 
     // What the peer may lack, beyond the buffer.
@@ -140,8 +174,8 @@ public final class Primary {
 
     private boolean looking;
 
-    /// What is to be looked at next is being written.
-    private boolean lookWaits;
+    /// What is to be read next is being written, or is about to.
+    private boolean readWaits;
 
     private boolean foundZeroes;
 
@@ -204,11 +238,21 @@ public final class Primary {
         this.budget = budget;
         this.ancestry = attached.ancestry();
         this.generation = ancestry.generation();
-        this.committed = attached.acknowledged();
-        this.stored = attached.acknowledged();
-        this.peerCopy = attached.peerCopy();
-        this.dirty = attached.dirty();
-        this.suspect = attached.suspect();
+        Kept kept = attached.kept();
+        this.committed = kept.acknowledged();
+        this.stored = kept.acknowledged();
+        this.peerCopy = kept.peerCopy();
+        this.dirty = kept.dirty();
+        this.suspect = kept.suspect();
+        this.log = new ActivityLog(limits.extentBlocks(), limits.activeExtents(), kept.extents());
+        this.bitmap = new DurableBitmap(limits.extentBlocks(), kept.onDisk());
+        this.transactionNumber = kept.transaction();
+        this.durableTransaction = kept.transaction();
+        this.era = kept.era();
+        this.blank = kept.blank();
+        this.eraDue = kept.isLost() ? Transaction.Blank.SUSPECT : null;
+        this.durableAcknowledged = kept.acknowledged();
+        this.durablePeerCopy = kept.peerCopy();
         this.comparison =
                 new TreeComparison(
                         new TreeShape(limits.fanOut()),
@@ -222,6 +266,10 @@ public final class Primary {
         this.unsentZeroes = new BlockSet(blocks);
         this.toLook = new BlockSet(blocks);
         this.untouched = new BlockSet(blocks);
+        this.evicted = new BlockSet(blocks);
+        this.newlyEvicted = new BlockSet(blocks);
+        this.bulkDirty = new BlockSet(blocks);
+        this.bulkSuspect = new BlockSet(blocks);
     }
 
     // ---- the local path
@@ -236,11 +284,22 @@ public final class Primary {
             waitForRoom.add(op);
             return Admission.PARKED;
         }
-        if (!lock.acquire(op, phase != Phase.FREEZING)) {
+        if (!lock.acquire(op, phase != Phase.FREEZING) || !enterLog(op)) {
             return Admission.PARKED;
         }
         prepare(op);
         return Admission.GO;
+    }
+
+    /// The piece has the lock of its range. It goes to the disk when its extents are durably
+    /// active.
+    private boolean enterLog(Op op) {
+        if (log.enter(op)) {
+            return true;
+        }
+        waitForLog.add(op);
+        fx.wakeKeeper();
+        return Faults.M4;
     }
 
     /// One of the runs that [Op#preimages] names was read, before the write. `data` null: it reads
@@ -264,6 +323,7 @@ public final class Primary {
         op.wallMillis = this.wallMillis;
         endCapture(op);
         keep(op);
+        leaveLog(op, op.number);
         boolean now = !bindsPeer();
         if (!now) {
             waitForPeer.add(new Waiter(op.number, op.owner()));
@@ -277,6 +337,7 @@ public final class Primary {
     /// @param fatal the disk is FAILED; false when it only had no space, which giving space heals
     public void failed(Op op, String why, boolean fatal) {
         markDirty(op.offsetBytes, op.lengthBytes, wallMillis);
+        leaveLog(op, 0);
         op.release();
         if (!op.preimages.isEmpty() && phase == Phase.SENDING) {
             extend("a write failed whose old content the epoch wanted");
@@ -305,6 +366,15 @@ public final class Primary {
             fx.refused(op);
         }
         waitForRoom.clear();
+        List<Op> unwritten = List.copyOf(waitForLog);
+        waitForLog.clear();
+        for (Op op : unwritten) {
+            op.release();
+            fx.refused(op);
+        }
+        for (Op op : unwritten) {
+            unlock(op);
+        }
         sayHello();
     }
 
@@ -431,8 +501,8 @@ public final class Primary {
 
     private void unlock(Op op) {
         lock.release(op);
-        if (lookWaits) {
-            lookWaits = false;
+        if (readWaits) {
+            readWaits = false;
             fx.wakeReader();
         }
         if (phase == Phase.FREEZING) {
@@ -455,7 +525,12 @@ public final class Primary {
             }
             next = lock.grantable();
         }
-        for (Op op : next) {
+        next.forEach(this::goOn);
+    }
+
+    /// A parked piece has got the lock of its range.
+    private void goOn(Op op) {
+        if (enterLog(op)) {
             prepare(op);
             fx.granted(op);
         }
@@ -484,8 +559,7 @@ public final class Primary {
                         || hasRoom(waitForRoom.getFirst()))) {
             Op op = waitForRoom.removeFirst();
             if (lock.acquire(op, phase != Phase.FREEZING)) {
-                prepare(op);
-                fx.granted(op);
+                goOn(op);
             }
         }
     }
@@ -572,6 +646,7 @@ public final class Primary {
                         true,
                         0,
                         false,
+                        0,
                         ancestry));
     }
 
@@ -596,7 +671,17 @@ public final class Primary {
                             .formatted(hello.sizeBytes(), config.sizeBytes));
             return;
         }
-        switch (Verdict.of(ancestry, position(), known(hello), peerCopy, hello)) {
+        Verdict verdict =
+                Verdict.of(
+                        ancestry, position(), known(hello), peerCopy, provenTransaction(), hello);
+        if (!(verdict instanceof Verdict.SetBack)) {
+            transactionNumber = Math.max(transactionNumber, hello.tracked());
+        }
+        switch (verdict) {
+            case Verdict.SetBack(String why) -> {
+                fx.send(new Frame.Refused(config.resource, why));
+                refuse(why);
+            }
             case Verdict.Refuse(String why) -> {
                 fx.send(new Frame.Refused(config.resource, why));
                 refuse(why);
@@ -623,6 +708,13 @@ public final class Primary {
                 startFresh();
             }
         }
+    }
+
+    /// Up to which transaction of our metadata the bitmap is evidence. When everything is compared
+    /// nothing more is needed of it: an operator may have ordered that because this host was set
+    /// back.
+    private long provenTransaction() {
+        return suspect.count() == suspect.capacity() ? Long.MAX_VALUE : durableTransaction;
     }
 
     /// What this peer is known to have committed.
@@ -660,6 +752,7 @@ public final class Primary {
     private void suspectAll() {
         suspect.addAll();
         dirtySinceMillis = 0;
+        eraDue = Transaction.Blank.SUSPECT;
     }
 
     private static boolean isUsable(DiskState disk) {
@@ -682,6 +775,7 @@ public final class Primary {
             // Another copy than the one we were filling: it has nothing.
             suspect.clear();
             dirty.addAll();
+            eraDue = Transaction.Blank.MISSING;
             dirtySinceMillis = 0;
             untouched.clear();
             if (peer.blank()) {
@@ -762,6 +856,7 @@ public final class Primary {
 
     private void startStream(Position from) {
         syncSequence = 0;
+        toldTransaction = 0;
         lastHeartbeatNanos = nowNanos;
         fx.send(new Frame.StreamStart(config.resource, session, stream, from));
         if (isSyncPaused()) {
@@ -854,6 +949,9 @@ public final class Primary {
         }
         if (session != 0) {
             fx.wakeSender();
+        }
+        if (isKeepingDue() || eraDue != null) {
+            fx.wakeKeeper();
         }
     }
 
@@ -1098,8 +1196,9 @@ public final class Primary {
         return switch (state) {
             case COMPARE -> comparison.wantsClose() || (!suspect.isEmpty() && comparison.takes());
             case FIRST_SYNC -> dirty.next(cursor) >= 0;
-            case SYNC_SOURCE -> phase == Phase.SENDING && !unsent.isEmpty() && !zeroesWait();
-            case PAUSED -> !lookWaits && !toLook.isEmpty();
+            case SYNC_SOURCE ->
+                    phase == Phase.SENDING && !readWaits && !unsent.isEmpty() && !zeroesWait();
+            case PAUSED -> !readWaits && !toLook.isEmpty();
             case OFF, HANDSHAKE, ESTABLISHED, AHEAD -> false;
         };
     }
@@ -1183,8 +1282,8 @@ public final class Primary {
         BlockRun run = new BlockRun(b, (int) ((zero < 0 ? end : Math.min(end, zero)) - b));
         Op reader = readLock(run);
         if (!lock.tryHold(reader)) {
-            return null; // A write that was admitted just now has captured some of them; its end
-            // wakes us.
+            readWaits = true; // For the end of a write, which captures some of them or will.
+            return null;
         }
         unsent.removeRange(run.first(), run.end());
         cursor = run.end();
@@ -1213,7 +1312,7 @@ public final class Primary {
         BlockRun run = new BlockRun(b, (int) (toLook.runEnd(b, limits.runBlocks()) - b));
         Op reader = readLock(run);
         if (!lock.tryHold(reader)) {
-            lookWaits = true; // For the end of a write, which wakes us.
+            readWaits = true; // For the end of a write, which wakes us.
             return null;
         }
         toLook.removeRange(run.first(), run.end());
@@ -1367,9 +1466,8 @@ public final class Primary {
         if (Faults.M8 && epochIsDue()) {
             return beginEpoch();
         }
-        Op op = unsentOps.poll();
-        if (op != null) {
-            return frameOf(op);
+        if (!unsentOps.isEmpty()) {
+            return isTold() ? frameOf(unsentOps.poll()) : tell();
         }
         if (epochIsDue()) {
             return beginEpoch();
@@ -1493,9 +1591,19 @@ public final class Primary {
             return epochFrame(read);
         }
         if (capturing == 0 && reading.isEmpty() && unsent.isEmpty()) {
-            return commit();
+            return isTold() ? commit() : tell();
         }
         return null;
+    }
+
+    /// Whether the peer knows under which transaction the next of our writes were written.
+    private boolean isTold() {
+        return toldTransaction == durableTransaction;
+    }
+
+    private Frame.Data tell() {
+        toldTransaction = durableTransaction;
+        return new Frame.Tracked(durableTransaction);
     }
 
     private Frame.Data epochFrame(Content content) {
@@ -1571,13 +1679,6 @@ public final class Primary {
 
     private long committedNumber() {
         return committed.generation() == generation ? committed.number() : -1;
-    }
-
-    /// What is worth keeping over a crash: it makes the next attach compare instead of sending all.
-    public record Known(Position acknowledged, long peerCopy) {}
-
-    public Known known() {
-        return new Known(committed, peerCopy);
     }
 
     /// A snapshot for the status page.
@@ -1662,17 +1763,157 @@ public final class Primary {
         return lock.heldCount() + lock.waitingCount() + waitForRoom.size() == 0;
     }
 
-    /// Ends the resource's life here and says what must be kept: nothing is in flight any more,
-    /// what the peer may lack is in the two sets (R9: what is left in the buffer becomes bits).
+    /// Ends the resource's life here: nothing is in flight any more, what the peer may lack is in
+    /// the sets (R9: what is left in the buffer becomes bits). Carry out [#nextTransaction] until
+    /// it has no more.
     ///
     /// @throws IllegalStateException if a piece is still in flight or parked
-    public Attached detach() {
+    public void detach() {
         sessionDown();
-        if (lock.heldCount() + lock.waitingCount() + waitForRoom.size() > 0) {
+        if (!isIdle()) {
             throw new IllegalStateException("detached with requests in flight");
         }
         bufferToDirty();
         thaw();
-        return new Attached(ancestry, committed, peerCopy, dirty, suspect);
+        ending = true;
+    }
+
+    // ---- what is durable
+    // -----------------------------------------------------------------------------------------
+
+    /// What is to be made durable next, or null. Tell the outcome by [#transactionDone] or
+    /// [#transactionFailed]; there is one at a time.
+    public Transaction nextTransaction() {
+        if (transaction != null || failed) {
+            return null;
+        }
+        List<Long> leaving = ending ? log.planEnd() : log.plan(waitForLog);
+        boolean keeping = ending || isKeepingDue();
+        if (!log.isPlanned() && !keeping && eraDue == null) {
+            return null;
+        }
+        evict(leaving);
+        DurableBitmap.Missing missing = missing();
+        if (eraDue == null && keeping && missing.isEmpty() && !bitmap.isEmpty()) {
+            eraDue = Transaction.Blank.CLEAR;
+        }
+        List<Transaction.Page> pages = new ArrayList<>();
+        eraBegins = eraDue != null;
+        if (eraBegins) {
+            era++;
+            blank = eraDue;
+            eraDue = null;
+        } else {
+            pages.addAll(bitmap.pagesOf(leaving, missing));
+            if (keeping && leaving.isEmpty()) {
+                int looks = ending ? Integer.MAX_VALUE : DurableBitmap.SWEEP_PAGES;
+                pages.addAll(bitmap.sweep(missing, looks));
+            }
+        }
+        if (keeping && bitmap.isSwept()) {
+            keptNanos = nowNanos;
+        }
+        boolean known = committed.equals(durableAcknowledged) && peerCopy == durablePeerCopy;
+        if (!log.isPlanned() && !eraBegins && pages.isEmpty() && known) {
+            return null;
+        }
+        transaction =
+                new Transaction(
+                        ++transactionNumber,
+                        era,
+                        blank,
+                        committed,
+                        peerCopy,
+                        !leaving.isEmpty() && !Faults.M6,
+                        pages,
+                        log.listed());
+        return transaction;
+    }
+
+    /// What is acknowledged is made durable now and then, and what is not missing any more taken
+    /// off the disk's bitmap.
+    private boolean isKeepingDue() {
+        return nowNanos - keptNanos >= limits.keepNanos()
+                && (!committed.equals(durableAcknowledged)
+                        || peerCopy != durablePeerCopy
+                        || !bitmap.isEmpty());
+    }
+
+    /// The transaction is durable: what waited for its extents goes on.
+    public void transactionDone(Transaction done) {
+        log.done();
+        bitmap.done(done, eraBegins);
+        durableTransaction = done.number();
+        durableAcknowledged = done.acknowledged();
+        durablePeerCopy = done.peerCopy();
+        transaction = null;
+        List<Op> waited = List.copyOf(waitForLog);
+        waitForLog.clear();
+        for (Op op : waited) {
+            if (!Faults.M4) {
+                goOn(op);
+            }
+        }
+        if (!waitForLog.isEmpty() || eraDue != null || log.isCrowded()) {
+            fx.wakeKeeper();
+        }
+    }
+
+    /// The metadata cannot be kept: nothing more is written (a failed sync is final).
+    public void transactionFailed(String why) {
+        if (Faults.M5) {
+            transactionDone(transaction);
+            return;
+        }
+        diskFailed(why);
+    }
+
+    private void leaveLog(Op op, long number) {
+        if (Faults.M4) {
+            return;
+        }
+        log.leave(op, number);
+        if (!waitForLog.isEmpty()) {
+            fx.wakeKeeper();
+        }
+    }
+
+    /// What was written in these extents and is not acknowledged gets its bits (R8).
+    private void evict(List<Long> leaving) {
+        long acknowledged = committedNumber();
+        if (acknowledged >= evictedUpTo) {
+            BlockSet emptied = evicted;
+            emptied.clear();
+            evicted = newlyEvicted;
+            evictedUpTo = newlyEvictedUpTo;
+            newlyEvicted = emptied;
+            newlyEvictedUpTo = 0;
+        }
+        for (long extent : leaving) {
+            if (log.lastNumber(extent) > acknowledged) {
+                log.forEachWritten(extent, newlyEvicted::add);
+                newlyEvictedUpTo = Math.max(newlyEvictedUpTo, log.lastNumber(extent));
+            }
+        }
+    }
+
+    /// Everything that the peer may lack, but for what the buffer holds in active extents.
+    private DurableBitmap.Missing missing() {
+        bulkDirty.clear();
+        bulkSuspect.clear();
+        for (SyncSent sent : syncInFlight) {
+            bulkDirty.addRange(sent.run().first(), sent.run().end());
+        }
+        for (Content content : ready) {
+            bulkDirty.addRange(content.run().first(), content.run().end());
+        }
+        for (ReadRun run : reading) {
+            BlockSet into = run.purpose() == ReadRun.Purpose.COMPARE ? bulkSuspect : bulkDirty;
+            into.addRange(run.blocks().first(), run.blocks().end());
+        }
+        comparison.forEachOpen(bulkSuspect::addBytes);
+        return new DurableBitmap.Missing(
+                List.of(dirty, frozen, bulkDirty),
+                List.of(suspect, evicted, newlyEvicted, bulkSuspect));
     }
 }

@@ -14,6 +14,9 @@ public interface PrimaryEffects {
     /// [Primary#nextRead] may have something to read.
     void wakeReader();
 
+    /// [Primary#nextTransaction] may have something to make durable.
+    void wakeKeeper();
+
     /// A parked piece may go to the disk now: carry on as after [Primary.Admission#GO].
     void granted(Op op);
 

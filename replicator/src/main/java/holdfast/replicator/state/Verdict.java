@@ -21,13 +21,17 @@ sealed interface Verdict {
     /// The peer stands in our past and our dirty blocks name all that it may lack.
     record InPast() implements Verdict {}
 
-    /// The peer stands in our past, but older than it once acknowledged, or before a crash of ours:
-    /// only a comparison tells what it lacks.
+    /// The peer stands in our past, but older than it once acknowledged: only a comparison tells
+    /// what it lacks.
     record InPastUntracked(String why) implements Verdict {}
 
     /// The peer stands in our past, and damage has made its copy the image of no moment: a
     /// comparison tells what it lacks, and until the next commit it has no point.
     record Mixture(String why) implements Verdict {}
+
+    /// This host is older than what it once sent: what the peer has more may be wanted, and nothing
+    /// here says which blocks that are.
+    record SetBack(String why) implements Verdict {}
 
     /// The copies must not be joined without an order.
     record Refuse(String why) implements Verdict {}
@@ -36,12 +40,21 @@ sealed interface Verdict {
     /// @param last our last position
     /// @param acknowledged what the peer is known to have committed; [Position#NONE] when nothing
     /// @param peerCopy the copy that our first sync filled, 0 when there was none
+    /// @param transaction newest of our metadata
     static Verdict of(
             Ancestry mine,
             Position last,
             Position acknowledged,
             long peerCopy,
+            long transaction,
             Frame.ResourceHello peer) {
+        if (peer.tracked() > transaction) {
+            return new SetBack(
+                    ("this host was set back to an older copy of itself: its metadata end with"
+                                    + " transaction %d, and the peer's copy was written under %d. To bring"
+                                    + " that copy back to what this host holds: invalidate-remote")
+                            .formatted(transaction, peer.tracked()));
+        }
         if (!peer.everCommitted()) {
             return withoutPoint(acknowledged, peerCopy, peer);
         }
@@ -98,10 +111,11 @@ sealed interface Verdict {
         }
         for (int i = at + 1; i < mine.entries().size(); i++) {
             Ancestry.Entry next = mine.entries().get(i);
-            if (next.reason() == Ancestry.Reason.CRASH) {
-                return new InPastUntracked("this host stopped without a clean end after " + theirs);
-            }
-            if (i == at + 1 && theirs.number() > next.parent().number()) {
+            // After a crash nobody knows how far the generation went; what the peer may have more
+            // than we lies in the extents that were active.
+            if (i == at + 1
+                    && next.reason() != Ancestry.Reason.CRASH
+                    && theirs.number() > next.parent().number()) {
                 return new Refuse(
                         "the histories forked at "
                                 + next.parent()

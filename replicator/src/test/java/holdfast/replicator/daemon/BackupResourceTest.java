@@ -139,6 +139,7 @@ class BackupResourceTest {
                         true,
                         0,
                         false,
+                        0,
                         ANCESTRY));
         await("greeted", () -> !sent.isEmpty());
         resource.received(peer, new Frame.StreamStart(ID, SESSION, 1, Position.NONE));

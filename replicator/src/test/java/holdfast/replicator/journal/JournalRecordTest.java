@@ -35,7 +35,8 @@ class JournalRecordTest {
                 data.remaining(),
                 1_700_000_000_000L,
                 1_700_000_000_500L,
-                JournalRecord.crcOf(data));
+                JournalRecord.crcOf(data),
+                9);
     }
 
     private final JournalRecord write =
@@ -53,7 +54,7 @@ class JournalRecordTest {
                 "48464a52010100010102030405060708090a0b0c0d0e0f100000000000001000"
                         + "0000000000000800000000000000000500000000000000041122334455667788"
                         + "0000000000000007000000000000000300000000000020000000000000000004"
-                        + "0000018bcfe568000000018bcfe569f4e8f33a6e0000000000000000a46a0abf",
+                        + "0000018bcfe568000000018bcfe569f4e8f33a6e0000000000000009dcd8d173",
                 HexFormat.of().formatHex(write.encode().array()));
     }
 

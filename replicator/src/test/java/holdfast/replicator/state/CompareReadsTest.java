@@ -47,7 +47,19 @@ class CompareReadsTest implements PrimaryEffects {
         primary =
                 new Primary(
                         new Primary.Config(ID, (long) BLOCKS * BLOCK, false, false),
-                        new Primary.Attached(MINE, THEIRS, 0, new BlockSet(BLOCKS), suspect),
+                        new Primary.Attached(
+                                MINE,
+                                new Kept(
+                                        1,
+                                        1,
+                                        Transaction.Blank.CLEAR,
+                                        THEIRS,
+                                        0,
+                                        new BlockSet(BLOCKS),
+                                        suspect,
+                                        new BlockSet(BLOCKS),
+                                        List.of(),
+                                        false)),
                         Budget.of(1 << 20),
                         this);
     }
@@ -66,6 +78,7 @@ class CompareReadsTest implements PrimaryEffects {
                         true,
                         1 << 20,
                         false,
+                        0,
                         OLD));
         assertEquals(ReplicationState.COMPARE, primary.state());
     }
@@ -203,6 +216,9 @@ class CompareReadsTest implements PrimaryEffects {
 
     @Override
     public void wakeReader() {}
+
+    @Override
+    public void wakeKeeper() {}
 
     @Override
     public void granted(Op op) {}

@@ -22,6 +22,9 @@ class VerdictTest {
 
     private Ancestry mine = Ancestry.EMPTY;
 
+    /// What the peer has heard of our metadata, which ends with 50.
+    private long tracked = 50;
+
     private VerdictTest began(long generation, Position parent, Reason reason) {
         mine = mine.plus(new Ancestry.Entry(generation, parent, reason, NODE, 0));
         return this;
@@ -60,9 +63,10 @@ class VerdictTest {
                         everCommitted,
                         0,
                         false,
+                        tracked,
                         theirAncestry);
         return Verdict.of(
-                mine, new Position(mine.generation(), lastNumber), acknowledged, COPY, hello);
+                mine, new Position(mine.generation(), lastNumber), acknowledged, COPY, 50, hello);
     }
 
     private static Position at(long generation, long number) {
@@ -131,13 +135,22 @@ class VerdictTest {
     }
 
     @Test
-    void aCrashInBetweenMeansThatNobodyKnows() {
+    void aHostThatWasSetBackIsToldByWhatThePeerHasSeenOfIt() {
+        began(1, NOTHING, Reason.CREATE).began(2, at(1, 2), Reason.CRASH);
+        assertEquals(new Verdict.InPast(), of(0, at(1, 2), at(1, 7)));
+        tracked = 51;
+        assertInstanceOf(Verdict.SetBack.class, of(0, at(1, 2), at(1, 7)));
+    }
+
+    /// What the peer holds of it more than we lies where we were writing, and is compared (R4).
+    @Test
+    void howFarAGenerationWentThatACrashEndedNobodyKnows() {
         began(1, NOTHING, Reason.CREATE)
                 .began(2, at(1, 2), Reason.CRASH)
                 .began(3, at(2, 4), Reason.ATTACH);
-        // Also when it holds more than we were sure of: what we lost, it may hold (R4).
-        assertInstanceOf(Verdict.InPastUntracked.class, of(0, at(1, 2), at(1, 7)));
+        assertEquals(new Verdict.InPast(), of(0, at(1, 2), at(1, 7)));
         assertEquals(new Verdict.InPast(), of(0, at(2, 1), at(2, 1)));
+        assertInstanceOf(Verdict.Refuse.class, of(0, at(2, 1), at(2, 5)));
     }
 
     @Test

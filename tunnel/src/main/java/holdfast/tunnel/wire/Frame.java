@@ -93,6 +93,8 @@ public sealed interface Frame {
     /// @param journalBytes how much an epoch may take in the sender's journal, header bytes
     ///   included
     /// @param blank the base is known to read back zeros wherever nothing was written
+    /// @param tracked the newest [Tracked] transaction of the primary that is known here; 0 for
+    ///   none
     record ResourceHello(
             UUID resource,
             int role,
@@ -104,6 +106,7 @@ public sealed interface Frame {
             boolean everCommitted,
             long journalBytes,
             boolean blank,
+            long tracked,
             Ancestry ancestry)
             implements OfResource {}
 
@@ -200,6 +203,10 @@ public sealed interface Frame {
             Ancestry ancestry)
             implements Data {}
 
+    /// What follows was written when this transaction of the primary's metadata was durable. The
+    /// backup keeps the number with it: a primary that knows only older ones was set back.
+    record Tracked(long transaction) implements Data {}
+
     /// First sync, straight to the base (R19); `sequence` counts up from 1 within the session.
     record SyncBlocks(int volume, long sequence, long offsetBytes, ByteBuffer data)
             implements Data {}
@@ -219,7 +226,8 @@ public sealed interface Frame {
     static boolean isBulk(Frame frame) {
         return switch (frame) {
             case EpochBlocks _, EpochZero _, SyncBlocks _, SyncZero _, Compare _ -> true;
-            case Control _, Write _, Zero _, Heartbeat _, EpochBegin _, EpochCommit _ -> false;
+            case Control _, Write _, Zero _, Heartbeat _, EpochBegin _, EpochCommit _, Tracked _ ->
+                    false;
         };
     }
 
@@ -255,5 +263,6 @@ public sealed interface Frame {
                     Compare.class,
                     Trouble.class,
                     Invalidate.class,
-                    InvalidateReply.class);
+                    InvalidateReply.class,
+                    Tracked.class);
 }

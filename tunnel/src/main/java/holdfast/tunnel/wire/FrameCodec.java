@@ -27,6 +27,7 @@ import holdfast.tunnel.wire.Frame.ResourceHello;
 import holdfast.tunnel.wire.Frame.StreamStart;
 import holdfast.tunnel.wire.Frame.SyncBlocks;
 import holdfast.tunnel.wire.Frame.SyncZero;
+import holdfast.tunnel.wire.Frame.Tracked;
 import holdfast.tunnel.wire.Frame.Trouble;
 import holdfast.tunnel.wire.Frame.Welcome;
 import holdfast.tunnel.wire.Frame.Withdraw;
@@ -112,6 +113,7 @@ public final class FrameCodec {
             case Trouble _ -> 28;
             case Invalidate _ -> 29;
             case InvalidateReply _ -> 30;
+            case Tracked _ -> 31;
         };
     }
 
@@ -140,6 +142,7 @@ public final class FrameCodec {
                                     + 1
                                     + 8
                                     + 1
+                                    + 8
                                     + ancestryBytes(f.ancestry());
                     case StreamStart _ -> 16 + 8 + 4 + Position.BYTES;
                     case Refused f -> 16 + text(f.reason());
@@ -149,6 +152,7 @@ public final class FrameCodec {
                     case Write f -> 4 + Position.BYTES + 8 + 8 + f.data().remaining();
                     case Zero _ -> 4 + Position.BYTES + 8 + 8 + 8 + 1;
                     case Heartbeat _ -> Position.BYTES + 8;
+                    case Tracked _ -> 8;
                     case EpochBegin _ -> 8 + 8 + 8;
                     case EpochBlocks f -> 4 + 8 + 8 + f.data().remaining();
                     case EpochZero _ -> 4 + 8 + 8 + 8;
@@ -228,6 +232,7 @@ public final class FrameCodec {
                 put(out, f.everCommitted());
                 out.putLong(f.journalBytes());
                 put(out, f.blank());
+                out.putLong(f.tracked());
                 put(out, f.ancestry());
             }
             case StreamStart f -> {
@@ -288,6 +293,7 @@ public final class FrameCodec {
                 f.position().write(out);
                 out.putLong(f.wallMillis());
             }
+            case Tracked f -> out.putLong(f.transaction());
             case EpochBegin f -> out.putLong(f.epoch()).putLong(f.blocks()).putLong(f.zeroRanges());
             case EpochBlocks f -> {
                 out.putInt(f.volume()).putLong(f.epoch()).putLong(f.offsetBytes());
@@ -412,6 +418,7 @@ public final class FrameCodec {
                                 flag(),
                                 count("journal"),
                                 flag(),
+                                count("transaction"),
                                 ancestry());
                 case 13 -> new StreamStart(uuid(), int64(), count32("stream"), position());
                 case 14 -> new Refused(uuid(), text(MAX_REASON_BYTES));
@@ -470,6 +477,7 @@ public final class FrameCodec {
                 case 28 -> new Trouble(uuid(), text(MAX_REASON_BYTES));
                 case 29 -> new Invalidate(uuid());
                 case 30 -> new InvalidateReply(uuid(), text(MAX_REASON_BYTES));
+                case 31 -> new Tracked(count("transaction"));
                 default -> throw new ProtocolException("unknown frame type " + type);
             };
         }

@@ -48,7 +48,7 @@ final class Samples {
                     new Frame.Withdraw(RESOURCE, true),
                     new Frame.ResourceHello(
                             RESOURCE, 2, 5, 1L << 40, COMMITTED, STORED, 12, true, 40L << 30, false,
-                            ANCESTRY),
+                            77, ANCESTRY),
                     new Frame.StreamStart(RESOURCE, 99, 3, STORED),
                     new Frame.Refused(RESOURCE, "unrelated data"),
                     new Frame.Ack(RESOURCE, 99, STORED, COMMITTED, 55),
@@ -67,7 +67,8 @@ final class Samples {
                     new Frame.Compare(0, 3, 1 << 22, 1 << 20, 1),
                     new Frame.Trouble(RESOURCE, "no space left"),
                     new Frame.Invalidate(RESOURCE),
-                    new Frame.InvalidateReply(RESOURCE, "not here"));
+                    new Frame.InvalidateReply(RESOURCE, "not here"),
+                    new Frame.Tracked(78));
 
     private Samples() {}
 

@@ -1,0 +1,123 @@
+package holdfast.replicator.device;
+
+import holdfast.replicator.metadata.MetadataLayout;
+import holdfast.replicator.state.Transaction;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+
+/// The file in which a primary keeps its activity log and the bitmap of its peer, see
+/// [MetadataLayout]. All its space is taken when it is made, so that no disk that is full can keep
+/// a write from being tracked.
+///
+/// One thread at a time. A failed write or sync is final: nothing more is written.
+public final class MetadataFile implements AutoCloseable {
+    private final RawFile file;
+    private final MetadataLayout layout;
+    private DeviceException failure;
+
+    private MetadataFile(RawFile file, MetadataLayout layout) {
+        this.file = file;
+        this.layout = layout;
+    }
+
+    /// Makes the file, durably. A crash before its end leaves no file of this name.
+    public static MetadataFile create(Path path, MetadataLayout layout, Transaction first)
+            throws DeviceException {
+        String target = path.toAbsolutePath().toString();
+        String unfinished = target + ".tmp";
+        Native.unlink(unfinished);
+        RawFile file =
+                RawFile.open(unfinished, Native.O_RDWR | Native.O_CREAT | Native.O_EXCL, 0600);
+        try {
+            MetadataLayout.Piece record = layout.record(first);
+            // The slots are written and not just allocated: a transaction then changes no file
+            // system's metadata.
+            long slotsBytes = layout.pagesOffsetBytes();
+            file.writeZeroes(0, slotsBytes);
+            long pagesBytes = layout.fileBytes() - slotsBytes;
+            if (!file.fallocate(0, slotsBytes, pagesBytes)) {
+                file.writeZeroes(slotsBytes, pagesBytes);
+            }
+            file.write(record.offsetBytes(), record.data());
+            file.sync();
+            RawFile.rename(unfinished, target);
+            RawFile.syncDirectory(path.toAbsolutePath().getParent().toString());
+            return new MetadataFile(file, layout);
+        } catch (DeviceException e) {
+            file.close();
+            Native.unlink(unfinished);
+            throw new DeviceException(
+                    e.errno(),
+                    "no room for the metadata of %d bytes, %s"
+                            .formatted(layout.fileBytes(), target),
+                    e);
+        }
+    }
+
+    public static MetadataFile open(Path path, MetadataLayout layout) throws DeviceException {
+        RawFile file = RawFile.open(path.toAbsolutePath().toString(), Native.O_RDWR, 0);
+        try {
+            if (file.sizeBytes() != layout.fileBytes()) {
+                throw new DeviceException(
+                        0,
+                        "%s has %d bytes, expected %d"
+                                .formatted(path, file.sizeBytes(), layout.fileBytes()));
+            }
+            // What a killed daemon wrote and did not sync is taken for durable from here on, and
+            // what a failed sync left in memory alone is not.
+            file.sync();
+            file.dropCache();
+            return new MetadataFile(file, layout);
+        } catch (DeviceException e) {
+            file.close();
+            throw e;
+        }
+    }
+
+    /// Reads back what is known.
+    public MetadataLayout.Recovered recover() throws IOException {
+        return layout.recover(
+                new MetadataLayout.Source() {
+                    @Override
+                    public void read(long offsetBytes, ByteBuffer into) throws DeviceException {
+                        file.read(offsetBytes, into);
+                    }
+
+                    @Override
+                    public long nextData(long offsetBytes) throws DeviceException {
+                        return file.seek(offsetBytes, Native.SEEK_DATA, layout.fileBytes());
+                    }
+                });
+    }
+
+    /// Carries out the transaction, but for the sync of the device, which comes first.
+    ///
+    /// @throws DeviceException if it may not be durable
+    public void write(Transaction t) throws DeviceException {
+        if (failure != null) {
+            throw new DeviceException(
+                    failure.errno(), "it failed before: " + failure.getMessage(), failure);
+        }
+        try {
+            for (MetadataLayout.Piece piece : layout.pages(t)) {
+                file.write(piece.offsetBytes(), piece.data());
+            }
+            if (!t.pages().isEmpty()) {
+                file.sync();
+            }
+            MetadataLayout.Piece record = layout.record(t);
+            file.write(record.offsetBytes(), record.data());
+            file.sync();
+        } catch (DeviceException e) {
+            failure = e;
+            throw e;
+        }
+    }
+
+    @Override
+    public void close() {
+        file.close();
+    }
+}

@@ -1,0 +1,160 @@
+package holdfast.replicator.state;
+
+import holdfast.replicator.state.Transaction.Blank;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/// Knows which blocks the bitmap on disk has set, and makes the pages that are to be written: the
+/// disk may have too many, and too few only in active extents.
+final class DurableBitmap {
+    /// Pages that one sweep looks at while writes go on: it runs under the resource's lock.
+    static final int SWEEP_PAGES = 256;
+
+    private final int extentBlocks;
+    private final int pageBlocks;
+    private final BlockSet onDisk;
+
+    /// Where the next sweep begins.
+    private long cursor;
+
+    /// What the peer may lack, by reason.
+    ///
+    /// @param dirty what is to be sent
+    /// @param suspect what is to be compared
+    record Missing(List<BlockSet> dirty, List<BlockSet> suspect) {
+        boolean isEmpty() {
+            return dirty.stream().allMatch(BlockSet::isEmpty)
+                    && suspect.stream().allMatch(BlockSet::isEmpty);
+        }
+
+        private static long bits(List<BlockSet> of, long from) {
+            long bits = 0;
+            for (BlockSet each : of) {
+                bits |= each.isEmpty() ? 0 : each.bits(from);
+            }
+            return bits;
+        }
+
+        private long bits(long from) {
+            return bits(dirty, from) | bits(suspect, from);
+        }
+    }
+
+    DurableBitmap(int extentBlocks, BlockSet onDisk) {
+        this.extentBlocks = extentBlocks;
+        this.pageBlocks = Transaction.Page.blocks(extentBlocks);
+        this.onDisk = onDisk;
+    }
+
+    boolean isEmpty() {
+        return onDisk.isEmpty();
+    }
+
+    /// The pages that must be written before these extents leave the log: of those that lack a bit
+    /// on disk.
+    List<Transaction.Page> pagesOf(List<Long> extents, Missing missing) {
+        List<Transaction.Page> pages = new ArrayList<>();
+        long last = -1;
+        for (long extent : extents.stream().sorted().toList()) {
+            long page = extent / Transaction.Page.PARTS;
+            if (page != last && !isCovered(extent, missing)) {
+                pages.add(page(page, missing));
+                last = page;
+            }
+        }
+        return pages;
+    }
+
+    private boolean isCovered(long extent, Missing missing) {
+        long first = extent * extentBlocks;
+        for (int b = 0; b < extentBlocks; b += 64) {
+            long mask = extentBlocks - b >= 64 ? -1 : (1L << extentBlocks - b) - 1;
+            if ((missing.bits(first + b) & mask & ~onDisk.bits(first + b)) != 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /// Pages with bits on disk that nothing needs any more, [#SWEEP_PAGES] at most.
+    ///
+    /// @param looks pages with bits that are looked at, at most
+    List<Transaction.Page> sweep(Missing missing, int looks) {
+        List<Transaction.Page> stale = new ArrayList<>();
+        for (int i = 0; i < looks && stale.size() < SWEEP_PAGES; i++) {
+            long block = onDisk.next(cursor);
+            if (block < 0) {
+                cursor = 0;
+                return stale;
+            }
+            long page = block / pageBlocks;
+            cursor = (page + 1) * pageBlocks;
+            if (isStale(page, missing)) {
+                stale.add(page(page, missing));
+            }
+        }
+        return stale;
+    }
+
+    /// Whether the last sweep came to the end.
+    boolean isSwept() {
+        return cursor == 0;
+    }
+
+    private boolean isStale(long page, Missing missing) {
+        long first = page * pageBlocks;
+        for (int b = 0; b < pageBlocks; b += 64) {
+            if ((onDisk.bits(first + b) & ~missing.bits(first + b) & mask(b)) != 0) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private Transaction.Page page(long number, Missing missing) {
+        long first = number * pageBlocks;
+        long[] bits = new long[(pageBlocks + 63) / 64];
+        for (int w = 0; w < bits.length; w++) {
+            bits[w] = missing.bits(first + w * 64L) & mask(w * 64);
+        }
+        int suspectParts = 0;
+        for (int part = 0; part < Transaction.Page.PARTS; part++) {
+            long from = first + (long) part * extentBlocks;
+            for (BlockSet each : missing.suspect()) {
+                if (each.intersects(from, from + extentBlocks)) {
+                    suspectParts |= 1 << part;
+                }
+            }
+        }
+        return new Transaction.Page(number, suspectParts, bits);
+    }
+
+    /// Of the 64 blocks from `b` on within a page, those that belong to it.
+    private long mask(int b) {
+        return pageBlocks - b >= 64 ? -1 : (1L << pageBlocks - b) - 1;
+    }
+
+    /// A transaction is durable.
+    ///
+    /// @param begins whether it began an era
+    void done(Transaction t, boolean begins) {
+        if (begins) {
+            if (t.blank() == Blank.CLEAR) {
+                onDisk.clear();
+            } else {
+                onDisk.addAll();
+            }
+            cursor = 0;
+        }
+        for (Transaction.Page page : t.pages()) {
+            long first = page.number() * pageBlocks;
+            onDisk.removeRange(
+                    Math.min(first, onDisk.capacity()),
+                    Math.min(first + pageBlocks, onDisk.capacity()));
+            for (int w = 0; w < page.bits().length; w++) {
+                onDisk.addBits(first + w * 64L, page.bits()[w]);
+            }
+        }
+    }
+}

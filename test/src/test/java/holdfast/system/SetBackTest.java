@@ -1,0 +1,109 @@
+package holdfast.system;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import holdfast.replicator.control.ControlApi;
+import holdfast.replicator.control.NodePaths;
+import holdfast.replicator.status.StatusReport;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.nio.file.Path;
+import java.util.Optional;
+
+/// A server that is set back to an older copy of itself, device, state and all, as a machine's
+/// snapshot does: what it knows is whole and fits together, and only the peer can tell.
+class SetBackTest {
+    private static final long JOURNAL_BYTES = 64L << 20;
+    private static final long SIZE = 64L << 20;
+
+    @TempDir Path dir;
+
+    @Test
+    void isNoticedByThePeerAndMendedOnlyOnAnOrder() throws Exception {
+        NodePaths serverPaths = NodePaths.under(dir.resolve("server"));
+        NodePaths backupPaths = NodePaths.under(dir.resolve("backup"));
+        int port = TwoNodes.freePort();
+        TwoNodes.make(serverPaths, "[node]\nname = \"server\"\n");
+        TwoNodes.make(
+                backupPaths,
+                "[node]\nname = \"backup\"\n[link]\nlisten = \"127.0.0.1:" + port + "\"\n");
+        Path disk = dir.resolve("disk.img");
+        try (var file = new java.io.RandomAccessFile(disk.toFile(), "rw")) {
+            file.setLength(SIZE);
+        }
+        try (NodeProcess server = new NodeProcess(serverPaths);
+                NodeProcess backup = new NodeProcess(backupPaths)) {
+            backup.start();
+            server.start();
+            backup.awaitAnswer();
+            server.awaitAnswer();
+            backup.api.storage(
+                    new ControlApi.StorageRequest(
+                            dir.resolve("storage").toString(), Optional.empty()));
+            String token =
+                    backup.api
+                            .invite(
+                                    new ControlApi.InviteRequest(
+                                            Optional.of("127.0.0.1:" + port), Optional.empty()))
+                            .token();
+            server.api.join(new ControlApi.JoinRequest(token));
+            TwoNodes.until("connected", () -> server.api.status().link().get().isConnected());
+            server.api.add(TwoNodes.addRequest("home", disk, JOURNAL_BYTES));
+            String uri = server.api.attach(new ControlApi.NameRequest("home")).uri();
+            TwoNodes.until("in sync", () -> isInSync(server));
+            Run.ok("qemu-io", "-f", "raw", "-c", "write -P 1 0 1M", "-c", "flush", uri);
+            TwoNodes.until("in sync", () -> isInSync(server));
+
+            Run.ok("cp", "-a", disk.toString(), dir.resolve("old.img").toString());
+            Run.ok("cp", "-a", serverPaths.state().toString(), dir.resolve("old").toString());
+            Run.ok("qemu-io", "-f", "raw", "-c", "write -P 2 40M 1M", "-c", "flush", uri);
+            TwoNodes.until("in sync", () -> isInSync(server));
+            server.kill();
+            Run.ok("cp", "-a", dir.resolve("old.img").toString(), disk.toString());
+            Run.ok("rm", "-rf", serverPaths.state().toString());
+            Run.ok("cp", "-a", dir.resolve("old").toString(), serverPaths.state().toString());
+            server.start();
+            server.awaitAnswer();
+
+            TwoNodes.until("noticed", () -> trouble(server).contains("was set back"));
+            assertTrue(trouble(server).contains("invalidate-remote"), trouble(server));
+            // The newer data are where they were.
+            assertTrue(copyHolds(backup, "read -P 2 40M 1M"));
+
+            server.api.invalidateRemote(new ControlApi.NameRequest("home"));
+            TwoNodes.until("mended", () -> isInSync(server));
+            assertTrue(copyHolds(backup, "read -P 0 40M 1M"));
+            Run.ok("qemu-io", "-f", "raw", "-c", "write -P 3 50M 1M", "-c", "flush", uri);
+            TwoNodes.until("in sync", () -> isInSync(server));
+            server.kill();
+            server.start();
+            server.awaitAnswer();
+            TwoNodes.until("in sync after a crash", () -> isInSync(server));
+            assertTrue(copyHolds(backup, "read -P 3 50M 1M"));
+        }
+    }
+
+    private static boolean isInSync(NodeProcess server) {
+        return server.resource("home")
+                .filter(
+                        home ->
+                                home.replication().equals("ESTABLISHED")
+                                        && home.committed().equals(home.position())
+                                        && home.behind().bytes() == 0)
+                .isPresent();
+    }
+
+    private static String trouble(NodeProcess server) {
+        return server.resource("home").flatMap(StatusReport.Resource::trouble).orElse("");
+    }
+
+    private static boolean copyHolds(NodeProcess backup, String read) throws Exception {
+        ControlApi.OpenReply opened =
+                backup.api.open(new ControlApi.OpenRequest("home", Optional.empty()));
+        String said = Run.ok("qemu-io", "-r", "-f", "raw", "-c", read, opened.view().uri());
+        backup.api.closeView(new ControlApi.CloseRequest(opened.view().id()));
+        return !said.contains("Pattern verification failed");
+    }
+}
