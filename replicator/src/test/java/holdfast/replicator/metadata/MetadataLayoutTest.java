@@ -1,0 +1,228 @@
+package holdfast.replicator.metadata;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import holdfast.replicator.state.BlockSet;
+import holdfast.replicator.state.Kept;
+import holdfast.replicator.state.Transaction;
+import holdfast.replicator.state.Transaction.Blank;
+import holdfast.tunnel.wire.Position;
+
+import org.junit.jupiter.api.Test;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.UUID;
+
+class MetadataLayoutTest {
+    private static final UUID RESOURCE = new UUID(0x0102030405060708L, 0x090a0b0c0d0e0f10L);
+    private static final Position AT = new Position(0x1122334455667788L, 7);
+    private static final int EXTENT_BLOCKS = 64;
+    private static final int PAGE_BLOCKS = 31 * EXTENT_BLOCKS;
+    private static final long BLOCKS = 2 * PAGE_BLOCKS + 100;
+    private static final int SLOTS = 4;
+
+    private final MetadataLayout layout =
+            new MetadataLayout(RESOURCE, BLOCKS * BlockSet.BLOCK_BYTES - 512, EXTENT_BLOCKS, SLOTS);
+    private final byte[] file = new byte[Math.toIntExact(layout.fileBytes())];
+
+    private static Transaction transaction(
+            long number, long era, Blank blank, List<Transaction.Page> pages, Long... extents) {
+        return new Transaction(number, era, blank, AT, 5, false, pages, List.of(extents));
+    }
+
+    /// Blocks of one page that are set.
+    private static Transaction.Page page(long number, int suspectParts, int... blocks) {
+        long[] bits = new long[31];
+        for (int b : blocks) {
+            bits[b / 64] |= 1L << b;
+        }
+        return new Transaction.Page(number, suspectParts, bits);
+    }
+
+    private void put(MetadataLayout.Piece piece) {
+        piece.data().get(0, file, (int) piece.offsetBytes(), piece.data().remaining());
+    }
+
+    private void carryOut(Transaction t) {
+        layout.pages(t).forEach(this::put);
+        put(layout.record(t));
+    }
+
+    private MetadataLayout.Recovered recovered() throws IOException {
+        return layout.recover(
+                new MetadataLayout.Source() {
+                    @Override
+                    public void read(long offsetBytes, ByteBuffer into) {
+                        into.put(file, (int) offsetBytes, into.remaining());
+                    }
+
+                    // Of pages, as a file system says it.
+                    @Override
+                    public long nextData(long offsetBytes) {
+                        for (long at = offsetBytes; at < file.length; at += 4096) {
+                            int from = (int) at;
+                            byte[] zeroes = new byte[4096];
+                            if (Arrays.mismatch(file, from, from + 4096, zeroes, 0, 4096) >= 0) {
+                                return at;
+                            }
+                        }
+                        return file.length;
+                    }
+                });
+    }
+
+    private Kept kept() throws IOException {
+        return recovered().kept();
+    }
+
+    @Test
+    void aNewFileSaysThatEverythingIsMissing() throws Exception {
+        carryOut(MetadataLayout.first(Blank.MISSING, 1, Position.NONE, 0));
+        assertEquals(BLOCKS, kept().dirty().count());
+        assertEquals(BLOCKS, kept().onDisk().count());
+        assertEquals(0, kept().suspect().count());
+        assertEquals(1, kept().transaction());
+    }
+
+    @Test
+    void whatPagesAndLogSayComesBack() throws Exception {
+        carryOut(
+                transaction(
+                        2, 1, Blank.CLEAR, List.of(page(0, 0b10, 3, 70), page(2, 0, 99)), 5L, 33L));
+        Kept kept = kept();
+        assertTrue(kept.dirty().contains(3) && kept.dirty().contains(2 * PAGE_BLOCKS + 99));
+        assertTrue(kept.suspect().contains(70), "its part is suspect");
+        assertEquals(2, kept.dirty().count());
+        assertEquals(3, kept.onDisk().count());
+        assertEquals(
+                EXTENT_BLOCKS, kept.suspect().runEnd(5 * EXTENT_BLOCKS, 999) - 5 * EXTENT_BLOCKS);
+        assertEquals(1 + 2 * EXTENT_BLOCKS, kept.suspect().count());
+        assertEquals(List.of(5L, 33L), kept.extents());
+        assertEquals(AT, kept.acknowledged());
+        assertEquals(5, kept.peerCopy());
+    }
+
+    @Test
+    void theNewestOfTheSlotsCounts() throws Exception {
+        for (int number = 1; number <= 3 * SLOTS + 2; number++) {
+            carryOut(transaction(number, 1, Blank.CLEAR, List.of(), (long) number));
+            assertEquals(number, kept().transaction());
+            assertEquals(List.of((long) number), kept().extents());
+        }
+    }
+
+    /// The table on [Transaction]: each step that a crash may be behind.
+    @Test
+    void aCrashBetweenPagesAndRecordLosesNothing() throws Exception {
+        carryOut(transaction(7, 1, Blank.CLEAR, List.of(page(0, 0, 1, 2)), 4L));
+        Transaction next =
+                new Transaction(
+                        8, 1, Blank.CLEAR, AT.plus(5), 5, true, List.of(page(0, 0, 2)), List.of());
+        layout.pages(next).forEach(this::put);
+        Kept kept = kept();
+        assertEquals(List.of(4L), kept.extents());
+        assertTrue(kept.dirty().contains(2) && !kept.dirty().contains(1));
+        // What took block 1 off the page is durable with it.
+        assertEquals(AT.plus(5), kept.acknowledged());
+        assertEquals(8, kept.transaction());
+    }
+
+    @Test
+    void pagesOfAnotherEraHaveNoMeaning() throws Exception {
+        carryOut(transaction(2, 1, Blank.CLEAR, List.of(page(0, 0, 1), page(1, 0, 2))));
+        carryOut(transaction(3, 2, Blank.SUSPECT, List.of()));
+        assertEquals(BLOCKS, kept().suspect().count());
+        carryOut(transaction(4, 2, Blank.SUSPECT, List.of(page(1, 0))));
+        assertEquals(BLOCKS - PAGE_BLOCKS, kept().suspect().count());
+        carryOut(transaction(5, 3, Blank.CLEAR, List.of()));
+        assertEquals(0, kept().missingBytes());
+    }
+
+    @Test
+    void aTornPageCostsComparingWhatItStandsFor() throws Exception {
+        carryOut(transaction(2, 1, Blank.CLEAR, List.of(page(1, 0, 1))));
+        int at = (SLOTS + 1) * 4096;
+        Arrays.fill(file, at + 2048, at + 2560, (byte) 0x55);
+        MetadataLayout.Recovered found = recovered();
+        assertNotNull(found.damage());
+        assertEquals(PAGE_BLOCKS, found.kept().suspect().count());
+        assertEquals(PAGE_BLOCKS, found.kept().suspect().next(0));
+    }
+
+    @Test
+    void withoutTheNewestTransactionEverythingIsCompared() throws Exception {
+        carryOut(transaction(2, 1, Blank.CLEAR, List.of(), 1L));
+        carryOut(transaction(3, 1, Blank.CLEAR, List.of(page(0, 0, 1)), 2L));
+        carryOut(transaction(4, 1, Blank.CLEAR, List.of(page(1, 0, 1)), 3L));
+        assertNull(recovered().damage());
+        file[0] ^= 1; // Transaction 4.
+        assertNull(recovered().damage(), "as after a crash between its pages and its record");
+        file[3 * 4096] ^= 1;
+        MetadataLayout.Recovered found = recovered();
+        assertTrue(found.damage().contains("the newest transaction"), found.damage());
+        assertTrue(found.kept().isLost());
+        assertEquals(BLOCKS, found.kept().suspect().count());
+        Arrays.fill(file, 0, SLOTS * 4096, (byte) 0);
+        assertEquals(BLOCKS, kept().suspect().count());
+    }
+
+    /// A page of another resource, or in another place, is none.
+    @Test
+    void aPageKnowsWhereItBelongs() throws Exception {
+        carryOut(transaction(2, 1, Blank.CLEAR, List.of(page(0, 0, 1))));
+        System.arraycopy(file, SLOTS * 4096, file, (SLOTS + 1) * 4096, 4096);
+        assertEquals(PAGE_BLOCKS, kept().suspect().count());
+        assertEquals(PAGE_BLOCKS, kept().suspect().next(0));
+    }
+
+    @Test
+    void everyFlippedBitIsSeen() {
+        ByteBuffer record = layout.record(transaction(2, 1, Blank.CLEAR, List.of(), 1L, 2L)).data();
+        long address = layout.record(transaction(2, 1, Blank.CLEAR, List.of())).offsetBytes();
+        for (int at = 0; at < MetadataCodec.PAGE_BYTES; at++) {
+            for (int bit = 0; bit < 8; bit++) {
+                record.put(at, (byte) (record.get(at) ^ 1 << bit));
+                assertTrue(
+                        MetadataCodec.decode(record, RESOURCE, address, 0, 31)
+                                instanceof MetadataCodec.Found.Broken,
+                        at + "." + bit);
+                record.put(at, (byte) (record.get(at) ^ 1 << bit));
+            }
+        }
+    }
+
+    @Test
+    void theBytesOfVersionOneStay() throws Exception {
+        Transaction t =
+                transaction(
+                        0x0a0b, 3, Blank.SUSPECT, List.of(page(1, 0b101, 0, 65)), 9L, 0x01020304L);
+        assertEquals(golden("transaction"), hex(layout.record(t).data()));
+        assertEquals(golden("bitmap"), hex(layout.pages(t).getFirst().data()));
+    }
+
+    /// Without the zeroes at its end.
+    private static String hex(ByteBuffer page) {
+        byte[] bytes = new byte[MetadataCodec.PAGE_BYTES];
+        page.get(0, bytes);
+        int end = bytes.length;
+        while (bytes[end - 1] == 0) {
+            end--;
+        }
+        return HexFormat.of().formatHex(bytes, 0, end);
+    }
+
+    private static String golden(String name) throws IOException {
+        String file = "/golden/disk/metadata-" + name + "-v1.hex";
+        try (var in = MetadataLayoutTest.class.getResourceAsStream(file)) {
+            return new String(in.readAllBytes(), java.nio.charset.StandardCharsets.UTF_8)
+                    .replace("\n", "");
+        }
+    }
+}
