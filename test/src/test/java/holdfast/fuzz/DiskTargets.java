@@ -135,7 +135,7 @@ final class DiskTargets {
                             9,
                             false,
                             List.of(new Transaction.Page(number, random.nextInt(), bits)),
-                            List.of((long) number, 17L, 1L << 31));
+                            List.of((long) number, 17L, (1L << 31) - 1));
             List<MetadataLayout.Piece> pieces = new ArrayList<>(layout().pages(t));
             pieces.add(layout().record(t));
             for (MetadataLayout.Piece piece : pieces) {

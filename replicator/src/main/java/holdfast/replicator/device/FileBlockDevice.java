@@ -204,7 +204,14 @@ public final class FileBlockDevice implements BlockDevice {
         if (node.isBlockDevice() || offsetBytes == sizeBytes) {
             return offsetBytes;
         }
-        return file.seek(offsetBytes, Native.SEEK_DATA, sizeBytes);
+        long data = file.seek(offsetBytes, Native.SEEK_DATA, sizeBytes);
+        if (data >= sizeBytes && file.sizeBytes() < sizeBytes) {
+            // Behind its end a file has no hole: what was there is gone, and does not read zero.
+            throw new DeviceException(
+                    0,
+                    "%s ends at byte %d: it has shrunk".formatted(file.name(), file.sizeBytes()));
+        }
+        return data;
     }
 
     @Override

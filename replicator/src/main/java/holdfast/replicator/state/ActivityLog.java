@@ -2,7 +2,7 @@ package holdfast.replicator.state;
 
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -52,7 +52,7 @@ final class ActivityLog {
     private final int extentBlocks;
     private final long extentBytes;
     private final int capacity;
-    private final Map<Long, Extent> extents = new HashMap<>();
+    private final Map<Long, Extent> extents = new LinkedHashMap<>();
 
     /// Before the first and behind the last in the order of use.
     private final Extent ends;

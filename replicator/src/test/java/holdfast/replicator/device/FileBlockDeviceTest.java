@@ -140,6 +140,9 @@ class FileBlockDeviceTest {
                     assertThrows(
                             DeviceException.class, () -> device.read(0, ByteBuffer.allocate(2000)));
             assertTrue(e.getMessage().contains("shrunk"), e.getMessage());
+            // Nor a hole, which readers of the whole device skip.
+            e = assertThrows(DeviceException.class, () -> device.nextData(4096));
+            assertTrue(e.getMessage().contains("shrunk"), e.getMessage());
         }
     }
 
