@@ -357,6 +357,10 @@ final class PrimaryResource implements Export {
             try {
                 next = primary.nextTransaction();
                 keeperRuns = next != null;
+            } catch (RuntimeException | OutOfMemoryError e) {
+                keeperRuns = false;
+                primary.diskFailed("internal error: " + e);
+                return;
             } finally {
                 unlock();
             }
@@ -380,7 +384,12 @@ final class PrimaryResource implements Export {
             done(() -> primary.transactionFailed("internal error: " + e));
             return false;
         }
-        done(() -> primary.transactionDone(next));
+        try {
+            done(() -> primary.transactionDone(next));
+        } catch (RuntimeException | OutOfMemoryError e) {
+            done(() -> primary.diskFailed("internal error: " + e));
+            return false;
+        }
         return true;
     }
 
@@ -683,6 +692,8 @@ final class PrimaryResource implements Export {
                 unlock();
             }
             if (System.nanoTime() > deadline) {
+                // What still hangs must not come between the transactions of the next attach.
+                metadata.abandon();
                 throw new IOException("the disk does not answer: requests are still in flight");
             }
             LockSupport.parkNanos(5_000_000);

@@ -97,7 +97,7 @@ final class ResourceDir implements AutoCloseable {
     private final TwoSlotFile<Superblock> superblock;
 
     /// Null at a backup.
-    private final MetadataFile metadata;
+    private MetadataFile metadata;
 
     /// How much the peer may lack, as of the last look at the metadata.
     private long missingBytes;
@@ -318,11 +318,21 @@ final class ResourceDir implements AutoCloseable {
 
     /// What is durably known of the peer.
     MetadataLayout.Recovered recover() throws IOException {
+        if (metadata.isFailed()) {
+            // What it holds in memory may not be on the disk.
+            metadata.close();
+            metadata = MetadataFile.open(dir.resolve(METADATA), layout(superblock()));
+        }
         MetadataLayout.Recovered found = metadata.recover();
         missingBytes = found.kept().missingBytes();
         return found.kept().isLost()
                 ? new MetadataLayout.Recovered(
-                        found.kept().numberedFrom(beyondAll(superblock())), found.damage())
+                        found.kept()
+                                .numberedFrom(
+                                        beyondAll(superblock()),
+                                        superblock().acknowledged(),
+                                        superblock().peerMark()),
+                        found.damage())
                 : found;
     }
 

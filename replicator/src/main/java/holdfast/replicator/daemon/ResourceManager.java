@@ -895,7 +895,7 @@ final class ResourceManager implements Link.Resources {
             throw refused(
                     Role.PRIMARY,
                     name
-                            + " was detached, but not cleanly: everything is compared at the next attach",
+                            + " was detached, but not cleanly: what was being written to is compared at the next attach",
                     "attach " + name,
                     e.getMessage());
         }

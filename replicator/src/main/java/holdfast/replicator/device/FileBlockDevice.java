@@ -3,6 +3,7 @@ package holdfast.replicator.device;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Objects;
+import java.util.concurrent.locks.ReentrantLock;
 
 /// A regular file, sparse or not, or a block device of the kernel, opened buffered, the one mode in
 /// which everyone who touches it opens it (R12).
@@ -21,6 +22,8 @@ public final class FileBlockDevice implements BlockDevice {
 
     /// The first failed sync, which every later write reports. Written once; null until then.
     private volatile DeviceException syncFailure;
+
+    private final ReentrantLock syncing = new ReentrantLock();
 
     private FileBlockDevice(RawFile file, DeviceNode node) throws DeviceException {
         this.file = file;
@@ -74,6 +77,12 @@ public final class FileBlockDevice implements BlockDevice {
             }
             if (writing && !node.isBlockDevice()) {
                 lock(file);
+            }
+            if (writing) {
+                // What a killed daemon wrote and did not sync is durable from here on, and what a
+                // failed sync left in memory alone is not taken for what the disk holds.
+                file.sync();
+                file.dropCache();
             }
             return new FileBlockDevice(file, node);
         } catch (DeviceException | RuntimeException e) {
@@ -179,12 +188,17 @@ public final class FileBlockDevice implements BlockDevice {
 
     @Override
     public void sync() throws DeviceException {
-        requireSynced();
+        // One at a time: the kernel tells an error to one of those that wait in it, and the others
+        // would take what is lost for durable.
+        syncing.lock();
         try {
+            requireSynced();
             file.sync();
         } catch (DeviceException e) {
             syncFailure = e;
             throw e;
+        } finally {
+            syncing.unlock();
         }
     }
 

@@ -15,7 +15,7 @@ import java.nio.file.Path;
 public final class MetadataFile implements AutoCloseable {
     private final RawFile file;
     private final MetadataLayout layout;
-    private DeviceException failure;
+    private volatile DeviceException failure;
 
     private MetadataFile(RawFile file, MetadataLayout layout) {
         this.file = file;
@@ -74,6 +74,17 @@ public final class MetadataFile implements AutoCloseable {
             file.close();
             throw e;
         }
+    }
+
+    /// Whether it takes nothing any more; open it anew.
+    public boolean isFailed() {
+        return failure != null;
+    }
+
+    /// Whoever still writes, and hangs in it, is not waited for: nothing more is written. Any
+    /// thread.
+    public void abandon() {
+        failure = new DeviceException(0, "the resource was detached");
     }
 
     /// Reads back what is known.

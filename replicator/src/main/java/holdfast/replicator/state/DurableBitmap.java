@@ -120,14 +120,19 @@ final class DurableBitmap {
         }
         int suspectParts = 0;
         for (int part = 0; part < Transaction.Page.PARTS; part++) {
-            long from = first + (long) part * extentBlocks;
-            for (BlockSet each : missing.suspect()) {
-                if (each.intersects(from, from + extentBlocks)) {
-                    suspectParts |= 1 << part;
-                }
-            }
+            suspectParts |= isSuspect(first + (long) part * extentBlocks, missing) ? 1 << part : 0;
         }
         return new Transaction.Page(number, suspectParts, bits);
+    }
+
+    private boolean isSuspect(long first, Missing missing) {
+        for (int b = 0; b < extentBlocks; b += 64) {
+            long mask = extentBlocks - b >= 64 ? -1 : (1L << extentBlocks - b) - 1;
+            if ((Missing.bits(missing.suspect(), first + b) & mask) != 0) {
+                return true;
+            }
+        }
+        return false;
     }
 
     /// Of the 64 blocks from `b` on within a page, those that belong to it.

@@ -44,14 +44,15 @@ public record Kept(
                 true);
     }
 
-    /// The same, with transactions that count on from here.
-    public Kept numberedFrom(long number) {
+    /// The same, with transactions and eras that count on from here, and what else is known of the
+    /// peer where the file does not say.
+    public Kept numberedFrom(long number, Position otherwise, long otherCopy) {
         return new Kept(
                 number,
-                era,
+                number,
                 blank,
-                acknowledged,
-                peerCopy,
+                acknowledged.isNone() ? otherwise : acknowledged,
+                peerCopy == 0 ? otherCopy : peerCopy,
                 dirty,
                 suspect,
                 onDisk,

@@ -674,8 +674,11 @@ public final class Primary {
         Verdict verdict =
                 Verdict.of(
                         ancestry, position(), known(hello), peerCopy, provenTransaction(), hello);
-        if (!(verdict instanceof Verdict.SetBack)) {
-            transactionNumber = Math.max(transactionNumber, hello.tracked());
+        if (!(verdict instanceof Verdict.SetBack) && hello.tracked() > transactionNumber) {
+            // Set back, and all of it is compared: beyond what the peer knows from now on.
+            transactionNumber = hello.tracked();
+            eraDue = Transaction.Blank.SUSPECT;
+            fx.wakeKeeper();
         }
         switch (verdict) {
             case Verdict.SetBack(String why) -> {

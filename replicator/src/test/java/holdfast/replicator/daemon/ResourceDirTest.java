@@ -2,9 +2,11 @@ package holdfast.replicator.daemon;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.config.ResourceSettings;
 import holdfast.replicator.state.BlockSet;
+import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Transaction;
@@ -14,8 +16,11 @@ import holdfast.tunnel.wire.Position;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.TreeMap;
 import java.util.UUID;
@@ -74,6 +79,38 @@ class ResourceDirTest {
         Files.delete(dir.resolve("home/metadata"));
         try (ResourceDir resource = ResourceDir.open(dir, "home")) {
             assertEquals(SIZE, resource.missingBytes());
+        }
+    }
+
+    /// Or old pages would count as those of the new era, and say that what nobody compared is
+    /// equal.
+    @Test
+    void withoutTheNewestTransactionAnEraBeginsThatNoPageHas() throws Exception {
+        Transaction.Page page =
+                new Transaction.Page(0, 0, new long[Transaction.Page.blocks(1024) / 64]);
+        try (ResourceDir resource = created()) {
+            resource.metadata().write(transaction(2, 1, List.of(page), List.of()));
+            resource.metadata().write(transaction(3, 1, List.of(page), List.of()));
+        }
+        try (FileChannel file =
+                FileChannel.open(dir.resolve("home/metadata"), StandardOpenOption.WRITE)) {
+            file.write(ByteBuffer.allocate(64 * 4096), 0);
+        }
+        try (ResourceDir resource = ResourceDir.open(dir, "home")) {
+            Kept kept = resource.recover().kept();
+            assertTrue(kept.isLost());
+            resource.metadata()
+                    .write(
+                            new Transaction(
+                                    kept.transaction() + 1,
+                                    kept.era() + 1,
+                                    Transaction.Blank.SUSPECT,
+                                    Position.NONE,
+                                    0,
+                                    false,
+                                    List.of(),
+                                    List.of()));
+            assertEquals(SIZE, resource.recover().kept().missingBytes());
         }
     }
 
