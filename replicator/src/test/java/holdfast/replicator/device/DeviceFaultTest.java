@@ -125,7 +125,7 @@ class DeviceFaultTest {
                         "sync 5",
                         "read ok",
                         "data from 0"),
-                device("fdatasync:error=EIO:when=1"));
+                device("fdatasync:error=EIO:when=2")); // The first is that of opening it.
     }
 
     @Test
