@@ -35,6 +35,9 @@ sealed interface Target {
 
     List<Load> loads();
 
+    /// The file that it serves.
+    Path disk();
+
     Measured measure(Load load, double seconds) throws Exception;
 
     /// `nbdkit file`, which replicates nothing. Version 1.32 ends when a client leaves with
@@ -108,6 +111,11 @@ sealed interface Target {
         @Override
         public List<Load> loads() {
             return loads;
+        }
+
+        @Override
+        public Path disk() {
+            return pair.disk();
         }
 
         Pair pair() {

@@ -133,6 +133,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                         new Committer("journal"),
                         new SendBudget(settings.sendBuffer().bytes()),
                         new PayloadPool(),
+                        new ReadBuffers(),
                         pacer::acquire,
                         events);
         this.resources = new ResourceManager(shared, this::settings, peers);
@@ -333,6 +334,8 @@ public final class Daemon implements ControlApi, AutoCloseable {
 
     private void everySecond() {
         guarded(shared.payloads()::trim);
+        guarded(shared.readBuffers()::tick);
+        guarded(() -> GivingWay.everySecond(resources.isPeerAwaited()));
         guarded(
                 () -> {
                     applyRates();

@@ -299,6 +299,7 @@ final class LocalPrimary implements LocalResource {
                         shared.budget(),
                         shared.pool(),
                         shared.pace(),
+                        shared.readBuffers(),
                         Link.compressionOf(settings.compression()),
                         LocalBackup.told(shared, name(), states),
                         this::stateIs);

@@ -54,6 +54,7 @@ final class PrimaryResource implements Export {
     private final MetadataFile metadata;
     private final Executor pool;
     private final ReadPace pace;
+    private final ReadBuffers buffers;
     private final Compression compression;
     private final BiConsumer<String, String> events;
     private final Consumer<Primary> stateTold;
@@ -74,6 +75,10 @@ final class PrimaryResource implements Export {
     private volatile int stream;
 
     private boolean stopped;
+
+    /// What the link's thread was given last in [#fill]: once it asks for more it has made packets
+    /// of it. Its own but for the start of a session.
+    private List<ByteBuffer> lent = new ArrayList<>();
 
     /// Whether a thread carries out transactions. Guarded by the lock.
     private boolean keeperRuns;
@@ -114,6 +119,7 @@ final class PrimaryResource implements Export {
             SendBudget budget,
             Executor pool,
             ReadPace pace,
+            ReadBuffers buffers,
             Compression compression,
             BiConsumer<String, String> events,
             Consumer<Primary> stateTold) {
@@ -122,6 +128,7 @@ final class PrimaryResource implements Export {
         this.metadata = metadata;
         this.pool = pool;
         this.pace = pace;
+        this.buffers = buffers;
         this.compression = compression;
         this.events = events;
         this.stateTold = stateTold;
@@ -415,10 +422,14 @@ final class PrimaryResource implements Export {
         if (device.nextData(run.offsetBytes()) >= run.offsetBytes() + length) {
             return null;
         }
-        ByteBuffer data = ByteBuffer.allocateDirect(length);
+        ByteBuffer data = buffers.acquire(length);
         device.read(run.offsetBytes(), data);
         data.flip();
-        return Zeros.isZero(data) ? null : data;
+        if (Zeros.isZero(data)) {
+            buffers.giveBack(data);
+            return null;
+        }
+        return data;
     }
 
     // ---- reading for the peer ----------------------------------------------------------------
@@ -505,10 +516,13 @@ final class PrimaryResource implements Export {
             int length = tree.wantedBytes(COMPARE_BYTES);
             pace.acquire(length);
             if (data == null) {
-                data = ByteBuffer.allocateDirect(COMPARE_BYTES);
+                data = buffers.acquire(COMPARE_BYTES);
             }
             device.read(at, data.clear().limit(length));
             tree.data(data.flip());
+        }
+        if (data != null) {
+            buffers.giveBack(data);
         }
         HashTree made = tree.tree();
         done(() -> primary.digestDone(wanted, made));
@@ -544,6 +558,7 @@ final class PrimaryResource implements Export {
             leaveSession();
             session = peer;
             stream = peer.open(this);
+            lent = new ArrayList<>(); // The sender of the last session may still be at it.
             primary.sessionUp(number, stream);
         } finally {
             unlock();
@@ -632,12 +647,19 @@ final class PrimaryResource implements Export {
             if (session == null || stream != forStream) {
                 return true;
             }
+            lent.forEach(buffers::giveBack);
+            lent.clear();
             for (int left = budgetBytes; left > 0; ) {
                 Frame.Data frame = primary.next();
                 if (frame == null) {
                     return true;
                 }
                 into.add(frame);
+                switch (frame) {
+                    case Frame.SyncBlocks blocks -> lent.add(blocks.data());
+                    case Frame.EpochBlocks blocks -> lent.add(blocks.data());
+                    default -> {}
+                }
                 left -= FrameCodec.sizeOf(frame);
             }
             return false;

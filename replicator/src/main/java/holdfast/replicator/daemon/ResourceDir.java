@@ -99,6 +99,11 @@ final class ResourceDir implements AutoCloseable {
     /// Null at a backup.
     private MetadataFile metadata;
 
+    /// What [#isAccepted] saw last; any thread.
+    private volatile Looked looked;
+
+    private record Looked(String text, String accepted, boolean same) {}
+
     /// How much the peer may lack, as of the last look at the metadata.
     private long missingBytes;
 
@@ -288,6 +293,26 @@ final class ResourceDir implements AutoCloseable {
         } catch (ConfigException e) {
             throw new IOException(e.getMessage(), e);
         }
+    }
+
+    /// Whether what an operator left in a file says what was accepted last. The answer is kept:
+    /// every status asks, and the texts change seldom.
+    ///
+    /// @param file its name, for messages
+    boolean isAccepted(String text, String file) throws IOException {
+        String accepted = Files.readString(dir.resolve("settings.toml"));
+        Looked last = looked;
+        if (last == null || !last.text.equals(text) || !last.accepted.equals(accepted)) {
+            boolean same;
+            try {
+                same = ResourceSettings.parse(text, file).equals(settings());
+            } catch (ConfigException e) {
+                same = false;
+            }
+            last = new Looked(text, accepted, same);
+            looked = last;
+        }
+        return last.same;
     }
 
     void accept(ResourceSettings settings) throws DeviceException {

@@ -15,6 +15,7 @@ import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.DeviceNode;
 import holdfast.replicator.device.FileBlockDevice;
 import holdfast.replicator.state.DiskState;
+import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.status.StatusReport;
 import holdfast.replicator.status.Words;
@@ -276,6 +277,17 @@ final class ResourceManager implements Link.Resources {
     }
 
     // ---- looking -----------------------------------------------------------------------------
+
+    /// Whether an application's writes are answered by the peer at this moment (protocol C).
+    boolean isPeerAwaited() {
+        for (LocalResource each : byName.values()) {
+            if (each instanceof LocalPrimary primary
+                    && primary.resource().filter(at -> at.look(Primary::isProtected)).isPresent()) {
+                return true;
+            }
+        }
+        return false;
+    }
 
     Collection<LocalResource> all() {
         return byName.values();
@@ -1292,13 +1304,8 @@ final class ResourceManager implements Link.Resources {
         List<String> differ = new ArrayList<>();
         for (LocalResource each : byName.values()) {
             Path file = shared.settingsFile(each.name());
-            try {
-                if (!Files.exists(file)
-                        || !ResourceSettings.parse(Files.readString(file), file.toString())
-                                .equals(each.dir().settings())) {
-                    differ.add(file.toString());
-                }
-            } catch (ConfigException e) {
+            if (!Files.exists(file)
+                    || !each.dir().isAccepted(Files.readString(file), file.toString())) {
                 differ.add(file.toString());
             }
         }

@@ -29,6 +29,7 @@ record Shared(
         Committer committer,
         SendBudget budget,
         PayloadPool payloads,
+        ReadBuffers readBuffers,
         PrimaryResource.ReadPace pace,
         Events events) {
 

@@ -1,18 +1,28 @@
 package holdfast.replicator.device;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ThreadFactory;
 
 /// Threads that leave the processor to the application and to those that answer it.
 ///
 /// The link's threads compress and encrypt what the application has written. As equals they take
-/// from a busy host the time that the application's own writes need; so they are nicer, and when
-/// there is too little for both, the send buffer fills and closes instead (promise 6).
+/// from a busy host the time that the application's own writes need; so they run when nobody else
+/// wants to (`SCHED_IDLE`), and when there is too little for both, the send buffer fills and closes
+/// instead (promise 6). On a host that stays busy the copy would so grow old without end: after a
+/// few such seconds [#everySecond] gives them a share until the host has time again.
 ///
-/// A thread inherits the value of the one that starts it, and going back needs a privilege
-/// (`CAP_SYS_NICE`). Without it nobody gives way: a pool whose threads were started by the link
-/// would never come back.
+/// A thread inherits its policy and nice value from the one that starts it, and going back needs a
+/// privilege (`CAP_SYS_NICE`). Without it nobody gives way: a pool whose threads were started by
+/// the link would never come back.
 public final class GivingWay {
+    /// sched(7)
+    private static final int SCHED_OTHER = 0;
+
+    private static final int SCHED_IDLE = 5;
+
     /// What the process was started with, for the others to keep: field 19 of proc(5), the 17th
     /// behind the name in brackets.
     private static final int USUAL = niceOf(LinuxText.read(Path.of("/proc/self/stat")));
@@ -21,7 +31,22 @@ public final class GivingWay {
     /// sched(7).
     private static final int NICE = Math.min(19, USUAL + 10);
 
+    /// Who stood in line for so much of a second has starved for that second.
+    private static final long STARVED_NANOS = 500_000_000;
+
+    /// How long a burst of the application has the processor alone.
+    private static final int PATIENCE_SECONDS = 5;
+
+    private static final long ENDED = -1;
+
     private static final boolean POSSIBLE = canComeBack();
+
+    /// Those that give way, by their numbers.
+    private static final Map<Integer, Line> LINES = new ConcurrentHashMap<>();
+
+    /// @param waitedNanos how long it had stood in line when we looked last
+    /// @param starvedSeconds the last of them, in a row
+    private record Line(long waitedNanos, int starvedSeconds) {}
 
     private static int niceOf(String stat) {
         return Integer.parseInt(stat.substring(stat.lastIndexOf(')') + 2).split(" ")[16]);
@@ -52,15 +77,53 @@ public final class GivingWay {
 
         @Override
         public void run() {
-            works = Native.nice(nice) == 0 && Native.nice(usual) == 0;
+            works =
+                    Native.nice(nice) == 0
+                            && Native.schedule(0, SCHED_IDLE) == 0
+                            && Native.schedule(0, SCHED_OTHER) == 0
+                            && Native.nice(usual) == 0;
         }
     }
 
     /// The calling thread gives way from now on, where it may.
     public static void fromNowOn() {
         if (POSSIBLE) {
-            int ignored = Native.nice(NICE);
+            int nice = Native.nice(NICE);
+            int idle = Native.schedule(0, SCHED_IDLE);
+            if (nice == 0 && idle == 0) {
+                int thread = Native.threadId();
+                LINES.put(thread, new Line(waitedNanos(thread), 0));
+            }
         }
+    }
+
+    /// Lets those that give way have a share when they have found no time for a while, and at once
+    /// when an application waits for what they carry.
+    ///
+    /// @param awaited some application's writes are answered by the peer (protocol C)
+    public static void everySecond(boolean awaited) {
+        LINES.replaceAll(
+                (thread, before) -> {
+                    long waited = waitedNanos(thread);
+                    boolean starved = waited - before.waitedNanos >= STARVED_NANOS;
+                    var now = new Line(waited, starved ? before.starvedSeconds + 1 : 0);
+                    boolean share = awaited || now.starvedSeconds >= PATIENCE_SECONDS;
+                    // It may have ended, which is as good.
+                    int ignored = Native.schedule(thread, share ? SCHED_OTHER : SCHED_IDLE);
+                    return now;
+                });
+        LINES.values().removeIf(line -> line.waitedNanos == ENDED);
+    }
+
+    /// How long a thread of ours stood in line for a processor, or [#ENDED]: the second number of
+    /// `schedstat`, see Linux's Documentation/scheduler/sched-stats.rst.
+    private static long waitedNanos(int thread) {
+        Path task = Path.of("/proc/self/task/" + thread);
+        String[] numbers = LinuxText.read(task.resolve("schedstat")).split(" ");
+        if (numbers.length < 2) {
+            return Files.exists(task) ? 0 : ENDED;
+        }
+        return Long.parseLong(numbers[1]);
     }
 
     /// Makes threads that do not give way, whoever starts them.
@@ -69,7 +132,7 @@ public final class GivingWay {
                 threads.newThread(
                         () -> {
                             if (POSSIBLE) {
-                                int ignored = Native.nice(USUAL);
+                                int ignored = Native.schedule(0, SCHED_OTHER) + Native.nice(USUAL);
                             }
                             task.run();
                         });

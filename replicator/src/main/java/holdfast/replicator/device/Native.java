@@ -402,6 +402,37 @@ final class Native {
         }
     }
 
+    /// gettid(2): the calling thread's number in the system.
+    static int threadId() {
+        final class Bound {
+            static final MethodHandle GETTID = bind("gettid", JAVA_INT, takes());
+        }
+        try {
+            return (int) Bound.GETTID.invokeExact(state());
+        } catch (Throwable e) {
+            throw broken(e);
+        }
+    }
+
+    /// sched_setscheduler(2) of a thread of this process, for the policies that know no priority.
+    ///
+    /// @param thread its number, 0 for the calling one
+    static int schedule(int thread, int policy) {
+        final class Bound {
+            static final MethodHandle SCHED_SETSCHEDULER =
+                    bind("sched_setscheduler", JAVA_INT, takes(JAVA_INT, JAVA_INT, ADDRESS));
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment priority = arena.allocate(JAVA_INT); // 0
+            MemorySegment state = state();
+            int result =
+                    (int) Bound.SCHED_SETSCHEDULER.invokeExact(state, thread, policy, priority);
+            return (int) resultOrErrno(result, state);
+        } catch (Throwable e) {
+            throw broken(e);
+        }
+    }
+
     /// setpriority(2) of the calling thread: on Linux a nice value belongs to a thread.
     static int nice(int value) {
         final class Bound {
