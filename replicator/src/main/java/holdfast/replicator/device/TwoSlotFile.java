@@ -134,6 +134,11 @@ public final class TwoSlotFile<T> implements AutoCloseable {
             throws DeviceException, CorruptFormatException {
         RawFile file = RawFile.open(path.toAbsolutePath().toString(), Native.O_RDWR, 0);
         try {
+            // A value that a killed daemon wrote and did not sync is read back, and the next write
+            // goes over the one before it: after a power cut neither would be there. So it is made
+            // durable first, and what a failed sync left in memory alone is not read.
+            file.sync();
+            file.dropCache();
             return open(file, owner, codec);
         } catch (DeviceException | CorruptFormatException | RuntimeException e) {
             file.close();
@@ -196,6 +201,11 @@ public final class TwoSlotFile<T> implements AutoCloseable {
     /// How often it was written; a peer that has seen a higher one knows of a rollback.
     public long counter() {
         return counter;
+    }
+
+    /// Whether it takes nothing any more; open it anew.
+    public boolean isFailed() {
+        return syncFailure != null;
     }
 
     /// What is wrong with the other slot, or null. After a power cut that is a write that was never

@@ -39,6 +39,10 @@ class DeviceFaultTest {
                 }
                 return;
             }
+            if (arguments[0].equals("slots")) {
+                say("open", () -> TwoSlotFileTest.open(path).close());
+                return;
+            }
             if (arguments[0].equals("journal")) {
                 try (var files = JournalFiles.open(path, 4096, 8192, 0)) {
                     say("write", () -> files.write(0, filled(100)));
@@ -193,5 +197,15 @@ class DeviceFaultTest {
                         journal,
                         journal.resolve("0000000000000000"),
                         "fdatasync:error=EIO:when=2")); // The first is that of opening it.
+    }
+
+    /// What a killed daemon wrote into the newer slot must be durable before the older one is
+    /// written over.
+    @Test
+    void aSlotIsMadeDurableBeforeItIsRead() throws Exception {
+        Path slots = directory.resolve("slots");
+        TwoSlotFileTest.create(slots, "one").close();
+        assertEquals(answers("open ok"), run("slots", slots, slots, "fdatasync:error=EIO:when=2"));
+        assertEquals(answers("open 5"), run("slots", slots, slots, "fdatasync:error=EIO:when=1"));
     }
 }

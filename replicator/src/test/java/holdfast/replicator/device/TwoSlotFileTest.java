@@ -47,12 +47,20 @@ class TwoSlotFileTest {
         return directory.resolve("value");
     }
 
+    static TwoSlotFile<String> create(Path path, String initial) throws DeviceException {
+        return TwoSlotFile.create(path, OWNER, 5000, TEXT, initial);
+    }
+
+    static TwoSlotFile<String> open(Path path) throws DeviceException, CorruptFormatException {
+        return TwoSlotFile.open(path, OWNER, TEXT);
+    }
+
     private TwoSlotFile<String> create(String initial) throws DeviceException {
-        return TwoSlotFile.create(path(), OWNER, 5000, TEXT, initial);
+        return create(path(), initial);
     }
 
     private TwoSlotFile<String> open() throws DeviceException, CorruptFormatException {
-        return TwoSlotFile.open(path(), OWNER, TEXT);
+        return open(path());
     }
 
     /// Fills a slot well, so that a torn write has sectors to be torn between.
