@@ -1026,13 +1026,37 @@ final class BackupHost implements BackupEffects {
         if (!up) {
             return;
         }
+        makeRoom();
+        int fate = own.nextInt(4);
+        base.crashInto(crashedBase, own, fate);
+        journal.crashInto(crashedJournal, own, fate);
+        checkCrashed();
+    }
+
+    private void makeRoom() {
         if (crashedBase == null) {
             crashedBase = new byte[base.size()];
             crashedJournal = new byte[journal.size()];
         }
-        int fate = own.nextInt(4);
-        base.crashInto(crashedBase, own, fate);
-        journal.crashInto(crashedJournal, own, fate);
+    }
+
+    SimDisk base() {
+        return base;
+    }
+
+    SimDisk journal() {
+        return journal;
+    }
+
+    /// The same for one power cut.
+    void checkCrash(SimDisk.Cut ofBase, SimDisk.Cut ofJournal) {
+        makeRoom();
+        base.crashInto(crashedBase, ofBase);
+        journal.crashInto(crashedJournal, ofJournal);
+        checkCrashed();
+    }
+
+    private void checkCrashed() {
         Backup clone =
                 open(
                         durableBase,

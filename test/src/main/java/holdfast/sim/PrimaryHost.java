@@ -546,6 +546,25 @@ final class PrimaryHost implements PrimaryEffects {
     void checkCoverage(RandomGenerator cut, byte[] copy, Position at) {
         disk.crashInto(crashedDisk, cut, cut.nextInt(3));
         metadata.crashInto(crashedMetadata, cut, cut.nextInt(3));
+        checkCovered(copy, at);
+    }
+
+    SimDisk disk() {
+        return disk;
+    }
+
+    SimDisk metadata() {
+        return metadata;
+    }
+
+    /// The same for one power cut.
+    void checkCoverage(SimDisk.Cut ofDisk, SimDisk.Cut ofMetadata, byte[] copy, Position at) {
+        disk.crashInto(crashedDisk, ofDisk);
+        metadata.crashInto(crashedMetadata, ofMetadata);
+        checkCovered(copy, at);
+    }
+
+    private void checkCovered(byte[] copy, Position at) {
         Kept kept = recovered(crashedMetadata).kept();
         if (sim.truth().isBefore(at, kept.acknowledged())) {
             return; // The handshake sees that, and everything is compared.

@@ -18,10 +18,15 @@ import java.util.Optional;
 /// - `--floors`: a batch that reached a situation too rarely has failed ([Rare]); `--hashes-to
 ///   FILE` writes a hash of everything that happened, for each seed;
 /// - `--hashes A..B` prints them;
-/// - `--every-operation` and `--every-byte` try a fault at every place of short plans ([Sweep]).
+/// - `--every-operation` and `--every-byte` try a fault at every place of short plans ([Sweep]);
+///   `--crash-states` tries what a power cut may leave behind each of their steps.
 ///
 /// Exit code 1 when a promise was broken, 2 for wrong options. docs/simulator.md says more.
 public final class Sim {
+    private static final String EVERY_OPERATION = "every operation of a disk";
+    private static final String EVERY_BYTE = "a cut at every byte";
+    private static final String CRASH_STATES = "states after a power cut";
+
     private Plan plan;
     private boolean trace;
     private boolean shrink;
@@ -44,8 +49,9 @@ public final class Sim {
             switch (args[i]) {
                 case "--trace" -> sim.trace = true;
                 case "--shrink" -> sim.shrink = true;
-                case "--every-operation" -> sim.sweep = "every operation of a disk";
-                case "--every-byte" -> sim.sweep = "a cut at every byte";
+                case "--every-operation" -> sim.sweep = EVERY_OPERATION;
+                case "--every-byte" -> sim.sweep = EVERY_BYTE;
+                case "--crash-states" -> sim.sweep = CRASH_STATES;
                 case "--floors" -> sim.floors = true;
                 default -> {
                     if (i + 1 == args.length || !sim.option(args[i], args[i + 1])) {
@@ -53,7 +59,7 @@ public final class Sim {
                                 "usage: Sim [--seed N | --plan FILE] [--trace] [--shrink] [--save FILE]"
                                         + " | [--hashes A..B | --seeds A..B | --count N] [--seconds S]"
                                         + " [--failures N] [--threads N] [--floors] [--hashes-to FILE]"
-                                        + " | --every-operation | --every-byte");
+                                        + " | --every-operation | --every-byte | --crash-states");
                         System.exit(2);
                     }
                     i++;
@@ -96,9 +102,11 @@ public final class Sim {
     private int sweep() {
         long within = seconds == Long.MAX_VALUE ? 3600 : seconds;
         Sweep.Result result =
-                sweep.endsWith("byte")
-                        ? Sweep.everyByte(within, threads)
-                        : Sweep.everyOperation(within, threads);
+                switch (sweep) {
+                    case EVERY_BYTE -> Sweep.everyByte(within, threads);
+                    case CRASH_STATES -> Sweep.everyCrashState(within, threads);
+                    default -> Sweep.everyOperation(within, threads);
+                };
         System.out.print(result.summary(sweep));
         return result.failures().isEmpty() ? 0 : 1;
     }

@@ -36,6 +36,44 @@ final class SimDisk {
         cut(into, random, fate);
     }
 
+    /// What a power cut leaves: which sectors of which pending writes are kept.
+    @FunctionalInterface
+    interface Cut {
+        /// @param write counted from the oldest
+        /// @param sector of the disk, counted from the first that the write touches
+        boolean keeps(int write, int sector);
+    }
+
+    /// As the other, with a fate for each sector.
+    void crashInto(byte[] into, Cut cut) {
+        System.arraycopy(safe, 0, into, 0, safe.length);
+        for (int i = 0; i < pending.size(); i++) {
+            Written w = pending.get(i);
+            for (long at = w.offset; at < w.offset + w.length; ) {
+                long end = Math.min((at / SECTOR + 1) * SECTOR, w.offset + w.length);
+                if (cut.keeps(i, (int) (at / SECTOR - w.offset / SECTOR))) {
+                    putPart(into, w, at, end);
+                }
+                at = end;
+            }
+        }
+    }
+
+    int pending() {
+        return pending.size();
+    }
+
+    /// How many of the disk's sectors a pending write touches.
+    int sectorsOf(int write) {
+        Written w = pending.get(write);
+        return (int) ((w.offset + w.length - 1) / SECTOR - w.offset / SECTOR) + 1;
+    }
+
+    /// Changes whenever something is written or made durable.
+    long changes() {
+        return 2 * settled + pending.size();
+    }
+
     /// What reads see; not to be changed.
     byte[] now() {
         return now;
@@ -155,14 +193,17 @@ final class SimDisk {
                         default -> random.nextBoolean();
                     };
             if (kept) {
-                int from = (int) (at - w.offset);
-                if (w.data == null) {
-                    Arrays.fill(left, (int) at, (int) end, (byte) 0);
-                } else {
-                    System.arraycopy(w.data, from, left, (int) at, (int) (end - at));
-                }
+                putPart(left, w, at, end);
             }
             at = end;
+        }
+    }
+
+    private static void putPart(byte[] into, Written w, long from, long end) {
+        if (w.data == null) {
+            Arrays.fill(into, (int) from, (int) end, (byte) 0);
+        } else {
+            System.arraycopy(w.data, (int) (from - w.offset), into, (int) from, (int) (end - from));
         }
     }
 

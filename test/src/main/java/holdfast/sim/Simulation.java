@@ -89,8 +89,12 @@ final class Simulation {
     private long clonesChecked;
     private long checks;
 
-    private Simulation(Plan plan, PrintStream print) {
+    /// Null: power cuts are tried now and then, and not at every step.
+    private final CrashStates crashes;
+
+    private Simulation(Plan plan, PrintStream print, CrashStates crashes) {
         this.plan = plan;
+        this.crashes = crashes;
         scenario = plan.scenario();
         agenda = new Agenda(plan.seed());
         trace = new Trace(agenda::nowNanos, print);
@@ -111,6 +115,13 @@ final class Simulation {
                         new Backup.Base(0, Position.NONE, false, copy));
     }
 
+    private void step() {
+        agenda.step();
+        if (crashes != null) {
+            crashes.look(this, primary, backup);
+        }
+    }
+
     private Chance chance(String name) {
         return new Chance(plan.seed(), name, agenda::nowNanos);
     }
@@ -121,7 +132,12 @@ final class Simulation {
 
     /// @param print takes every event; null: only the last are kept
     static Result run(Plan plan, PrintStream print) {
-        Simulation sim = new Simulation(plan, print);
+        return run(plan, print, null);
+    }
+
+    /// @param crashes tries power cuts behind every step; null: they are tried now and then
+    static Result run(Plan plan, PrintStream print, CrashStates crashes) {
+        Simulation sim = new Simulation(plan, print, crashes);
         Violation violation = null;
         try {
             sim.play();
@@ -160,7 +176,7 @@ final class Simulation {
         issueLater();
         long workEnds = agenda.nowNanos() + scenario.workNanos();
         while (agenda.nowNanos() < workEnds) {
-            agenda.step();
+            step();
         }
         heal();
         long patience = agenda.nowNanos() + PATIENCE_NANOS;
@@ -169,7 +185,7 @@ final class Simulation {
         while (!isEqual() && !primary.isDiskFailed()) {
             long next = agenda.nowNanos() + 50_000_000L;
             while (agenda.nowNanos() < next) {
-                agenda.step();
+                step();
             }
             quiet++;
             if (lostOnlyPoint) {
@@ -209,7 +225,7 @@ final class Simulation {
             if (agenda.nowNanos() > patience) {
                 throw new Violation("LIV", "the base is never settled");
             }
-            agenda.step();
+            step();
         }
         sameImage("the settled base", truth.image(), backup.baseImage());
     }
@@ -218,7 +234,7 @@ final class Simulation {
     /// needed.
     private void drain(long patience) {
         while (true) {
-            agenda.step();
+            step();
             if (primary.isUp()
                     && backup.isUp()
                     && primary.primary().state() == ReplicationState.ESTABLISHED) {
@@ -799,6 +815,20 @@ final class Simulation {
         }
         Position at = backup.backup().committed();
         primary.checkCoverage(clones, truth.imageAt(at), at);
+    }
+
+    /// What the copy shows at this moment.
+    byte[] copyImage() {
+        return truth.imageAt(backup.backup().committed());
+    }
+
+    /// COV for one power cut of the primary.
+    void checkCoverage(SimDisk.Cut ofDisk, SimDisk.Cut ofMetadata, byte[] copy) {
+        primary.checkCoverage(ofDisk, ofMetadata, copy, backup.backup().committed());
+    }
+
+    boolean canCheckCoverage() {
+        return primary.isUp() && backup.isUp() && backup.backup().hasPoint() && backup.isJudged();
     }
 
     void checkBudget(long used) {

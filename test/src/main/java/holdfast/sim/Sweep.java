@@ -138,6 +138,36 @@ final class Sweep {
         return sweep.result();
     }
 
+    /// What a power cut may leave behind each step, each way ([CrashStates]); also while a machine
+    /// recovers from a kill.
+    static Result everyCrashState(long seconds, int threads) {
+        Sweep sweep = new Sweep(seconds, threads);
+        List<Runnable> tasks = new ArrayList<>();
+        for (Canonical canonical : Canonical.ALL) {
+            tasks.add(() -> sweep.crashStates(canonical.name(), canonical.plan()));
+            for (Way way : WAYS) {
+                if (way.fault() == Fault.PRIMARY_KILL || way.fault() == Fault.BACKUP_KILL) {
+                    for (int n : new int[] {12, 40}) {
+                        tasks.add(
+                                () ->
+                                        sweep.crashStates(
+                                                canonical.name() + ", " + way.name(),
+                                                canonical.with(after(way, n, 101))));
+                    }
+                }
+            }
+        }
+        sweep.run(tasks);
+        return sweep.result();
+    }
+
+    private void crashStates(String name, Plan plan) {
+        CrashStates states = new CrashStates();
+        Simulation.Result result = Simulation.run(plan, null, states);
+        states.states().forEach((what, count) -> runs.merge(what, count, Integer::sum));
+        fail(name, "a power cut", plan, result);
+    }
+
     private Runnable cut(Canonical canonical, int session, Fault fault, long bytes) {
         return () -> {
             Plan plan =
@@ -159,6 +189,10 @@ final class Sweep {
 
     private void count(String name, String where, Plan plan, Simulation.Result result) {
         runs.merge(name, 1, Integer::sum);
+        fail(where, name, plan, result);
+    }
+
+    private void fail(String where, String name, Plan plan, Simulation.Result result) {
         Violation violation = result.violation();
         if (violation != null) {
             failures.add(
