@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 
@@ -16,18 +17,25 @@ import java.util.concurrent.TimeUnit;
 final class NodeProcess implements AutoCloseable {
     final NodePaths paths;
     final ControlClient api;
+    private final Map<String, String> environment;
     private final Path log;
     private Process process;
 
     NodeProcess(NodePaths paths) {
+        this(paths, Map.of());
+    }
+
+    /// @param environment more than this process has
+    NodeProcess(NodePaths paths, Map<String, String> environment) {
         this.paths = paths;
+        this.environment = environment;
         this.api = new ControlClient(paths.run(), "");
         this.log = paths.root().orElseThrow().resolve("daemon.log");
     }
 
     /// Starts it, without waiting for anything.
     void start() throws IOException {
-        process =
+        ProcessBuilder builder =
                 new ProcessBuilder(
                                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                                 "--enable-native-access=ALL-UNNAMED",
@@ -41,8 +49,9 @@ final class NodeProcess implements AutoCloseable {
                                 "--root",
                                 paths.root().orElseThrow().toString())
                         .redirectErrorStream(true)
-                        .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()))
-                        .start();
+                        .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()));
+        builder.environment().putAll(environment);
+        process = builder.start();
     }
 
     static String classPath() {
@@ -75,6 +84,15 @@ final class NodeProcess implements AutoCloseable {
         } catch (ProblemException e) {
             return Optional.empty();
         }
+    }
+
+    boolean isAlive() {
+        return process.isAlive();
+    }
+
+    /// Waits a few seconds for its end.
+    boolean hasEnded() throws InterruptedException {
+        return process.waitFor(10, TimeUnit.SECONDS);
     }
 
     /// SIGKILL.

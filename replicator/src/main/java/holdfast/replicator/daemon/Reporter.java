@@ -267,7 +267,12 @@ final class Reporter {
                 return Optional.of(gated(resource, gate.get()));
             }
             String cause = resource.attachTrouble().map(why -> ": " + why).orElse("");
-            return Optional.of(resource.name() + " is not attached" + cause);
+            return Optional.of(
+                    "%s is not attached%s. Next: %s"
+                            .formatted(
+                                    resource.name(),
+                                    cause,
+                                    shared.command("attach " + resource.name())));
         }
         Seen now = seen.orElseThrow();
         if (now.failed()) {

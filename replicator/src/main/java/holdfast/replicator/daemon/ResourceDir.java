@@ -94,7 +94,7 @@ final class ResourceDir implements AutoCloseable {
     private final Path dir;
     private final String name;
     private final Facts facts;
-    private final TwoSlotFile<Superblock> superblock;
+    private TwoSlotFile<Superblock> superblock;
 
     /// Null at a backup.
     private MetadataFile metadata;
@@ -181,12 +181,7 @@ final class ResourceDir implements AutoCloseable {
     static ResourceDir open(Path resources, String name) throws IOException {
         Path dir = resources.resolve(name);
         Facts facts = facts(resources, name);
-        TwoSlotFile<Superblock> slots;
-        try {
-            slots = TwoSlotFile.open(dir.resolve("superblock"), facts.uuid(), CODEC);
-        } catch (CorruptFormatException e) {
-            throw new IOException(e.getMessage(), e);
-        }
+        TwoSlotFile<Superblock> slots = openSuperblock(dir, facts);
         try {
             ResourceDir opened =
                     new ResourceDir(
@@ -201,6 +196,15 @@ final class ResourceDir implements AutoCloseable {
         } catch (IOException | RuntimeException e) {
             slots.close();
             throw e;
+        }
+    }
+
+    private static TwoSlotFile<Superblock> openSuperblock(Path dir, Facts facts)
+            throws IOException {
+        try {
+            return TwoSlotFile.open(dir.resolve("superblock"), facts.uuid(), CODEC);
+        } catch (CorruptFormatException e) {
+            throw new IOException(e.getMessage(), e);
         }
     }
 
@@ -343,8 +347,12 @@ final class ResourceDir implements AutoCloseable {
 
     /// What is durably known of the peer.
     MetadataLayout.Recovered recover() throws IOException {
+        // What a file that has failed holds in memory may not be on the disk.
+        if (superblock.isFailed()) {
+            superblock.close();
+            superblock = openSuperblock(dir, facts);
+        }
         if (metadata.isFailed()) {
-            // What it holds in memory may not be on the disk.
             metadata.close();
             metadata = MetadataFile.open(dir.resolve(METADATA), layout(superblock()));
         }

@@ -1,0 +1,216 @@
+package holdfast.system;
+
+import holdfast.system.FaultyDisk.Kind;
+
+import java.time.Duration;
+import java.util.List;
+import java.util.Random;
+
+/// What is done to which call of which daemon, and when.
+///
+/// @param what the file is
+/// @param calls the kind of calls that count
+/// @param pattern part of the path of the files that count
+/// @param nth of these calls
+/// @param afterMillis how long the application goes on behind it
+/// @param end what becomes of the process when it is still there
+record Blow(
+        boolean atServer,
+        String what,
+        int calls,
+        String pattern,
+        int nth,
+        Kind kind,
+        Moment moment,
+        long afterMillis,
+        End end,
+        long seed) {
+    enum End {
+        NONE,
+        KILL,
+        POWER_CUT
+    }
+
+    enum Moment {
+        /// In the stream.
+        WRITING,
+        /// After an outage that the send buffer could not hold.
+        CATCHING_UP,
+        /// While the daemon recovers.
+        STARTING,
+        /// While an operator detaches and attaches.
+        ATTACHING
+    }
+
+    /// Something that the pair does.
+    interface Deed {
+        void accept(FaultyPair pair) throws Exception;
+    }
+
+    private record Target(
+            boolean atServer, String what, String pattern, int calls, int most, Moment moment) {}
+
+    private static final int WRITE = FaultyDisk.WRITE;
+    private static final int SYNC = FaultyDisk.SYNC;
+    private static final int READ = FaultyDisk.READ;
+
+    private static final List<Target> TARGETS =
+            List.of(
+                    new Target(true, "device", "home.disk", WRITE, 60, Moment.WRITING),
+                    new Target(true, "device", "home.disk", SYNC, 3, Moment.WRITING),
+                    new Target(true, "metadata", "home/metadata", WRITE, 2, Moment.WRITING),
+                    new Target(true, "metadata", "home/metadata", SYNC, 2, Moment.WRITING),
+                    new Target(false, "journal", "home.journal/", WRITE, 40, Moment.WRITING),
+                    new Target(false, "journal", "home.journal/", SYNC, 20, Moment.WRITING),
+                    new Target(false, "base", "storage/home.img", WRITE, 60, Moment.WRITING),
+                    new Target(false, "base", "storage/home.img", SYNC, 1, Moment.WRITING),
+                    new Target(false, "superblock", "home/superblock", WRITE, 2, Moment.WRITING),
+                    new Target(false, "superblock", "home/superblock", SYNC, 2, Moment.WRITING),
+                    new Target(true, "device", "home.disk", WRITE, 60, Moment.CATCHING_UP),
+                    new Target(true, "device", "home.disk", READ, 8, Moment.CATCHING_UP),
+                    new Target(true, "metadata", "home/metadata", WRITE, 2, Moment.CATCHING_UP),
+                    new Target(true, "metadata", "home/metadata", SYNC, 2, Moment.CATCHING_UP),
+                    new Target(false, "journal", "home.journal/", WRITE, 30, Moment.CATCHING_UP),
+                    new Target(false, "journal", "home.journal/", SYNC, 10, Moment.CATCHING_UP),
+                    new Target(true, "superblock", "home/superblock", WRITE, 2, Moment.ATTACHING),
+                    new Target(true, "superblock", "home/superblock", SYNC, 2, Moment.ATTACHING),
+                    new Target(true, "metadata", "home/metadata", WRITE, 1, Moment.ATTACHING),
+                    new Target(true, "metadata", "home/metadata", SYNC, 1, Moment.ATTACHING),
+                    new Target(true, "device", "home.disk", SYNC, 2, Moment.ATTACHING),
+                    new Target(true, "state", "resources/home/", WRITE | SYNC, 2, Moment.STARTING),
+                    new Target(true, "device", "home.disk", SYNC, 1, Moment.STARTING),
+                    new Target(false, "state", "resources/home/", WRITE | SYNC, 1, Moment.STARTING),
+                    new Target(false, "journal", "home.journal/", READ, 1, Moment.STARTING),
+                    new Target(false, "journal", "home.journal/", SYNC, 3, Moment.STARTING));
+
+    private static final List<Kind> OF_WRITES =
+            List.of(
+                    Kind.KILL_BEFORE,
+                    Kind.KILL_AFTER,
+                    Kind.TORN_KILL,
+                    Kind.TORN_KILL,
+                    Kind.IO_ERROR,
+                    Kind.NO_SPACE,
+                    Kind.SHORT,
+                    Kind.CUT_AFTER,
+                    Kind.CUT_AFTER);
+    private static final List<Kind> OF_SYNCS =
+            List.of(
+                    Kind.KILL_BEFORE,
+                    Kind.KILL_AFTER,
+                    Kind.LOST_SYNC,
+                    Kind.LOST_SYNC,
+                    Kind.LOST_SYNC,
+                    Kind.CUT_BEFORE,
+                    Kind.CUT_AFTER);
+    private static final List<Kind> OF_READS = List.of(Kind.IO_ERROR, Kind.SHORT);
+
+    /// @param number of the run: the targets come in turn
+    static Blow draw(int number, Random random) {
+        Target target = TARGETS.get(number % TARGETS.size());
+        int call = target.calls;
+        if (call == (WRITE | SYNC)) {
+            call = random.nextBoolean() ? WRITE : SYNC;
+        }
+        List<Kind> kinds =
+                switch (call) {
+                    case WRITE -> OF_WRITES;
+                    case SYNC -> OF_SYNCS;
+                    default -> OF_READS;
+                };
+        Kind kind = kinds.get(random.nextInt(kinds.size()));
+        End end = End.NONE;
+        if (!kind.endsTheProcess() && random.nextInt(3) == 0) {
+            end = random.nextBoolean() ? End.KILL : End.POWER_CUT;
+        }
+        return new Blow(
+                target.atServer,
+                target.what,
+                call,
+                target.pattern,
+                1 + random.nextInt(target.most),
+                kind,
+                target.moment,
+                random.nextInt(150),
+                end,
+                random.nextLong() >>> 1);
+    }
+
+    /// Whether what a client had written and not flushed may be gone.
+    boolean mayLoseWrites() {
+        return atServer && (kind.cutsThePower() || kind == Kind.LOST_SYNC || end == End.POWER_CUT);
+    }
+
+    /// Whether blocks that a client wrote may be torn.
+    boolean mayTear() {
+        return mayLoseWrites() || atServer && kind == Kind.TORN_KILL;
+    }
+
+    boolean isAtStart() {
+        return moment == Moment.STARTING;
+    }
+
+    Duration patience() {
+        return Duration.ofSeconds(isAtStart() ? 10 : 4);
+    }
+
+    /// What the pair does before it is armed.
+    Deed prepare() {
+        return switch (moment) {
+            case WRITING -> pair -> pair.pause(100);
+            case CATCHING_UP ->
+                    pair -> {
+                        pair.order(true, "disconnect");
+                        pair.pause(300);
+                    };
+            case STARTING ->
+                    pair -> {
+                        pair.pause(150);
+                        pair.kill(atServer, seed);
+                    };
+            case ATTACHING ->
+                    pair -> {
+                        pair.pause(200);
+                        pair.endLoad(); // Nobody detaches what is in use.
+                    };
+        };
+    }
+
+    /// What the pair does when it is armed.
+    Deed meanwhile() {
+        return switch (moment) {
+            case WRITING -> _ -> {};
+            case CATCHING_UP -> pair -> pair.order(true, "connect");
+            case STARTING -> pair -> pair.start(atServer);
+            case ATTACHING ->
+                    pair -> {
+                        pair.order(true, "detach");
+                        pair.order(true, "attach");
+                    };
+        };
+    }
+
+    /// Only a disk that has failed waits for somebody.
+    boolean mayNeedHands() {
+        return switch (kind) {
+            case IO_ERROR, LOST_SYNC -> true;
+            // Space for all but the device and the base was taken beforehand.
+            case NO_SPACE -> !what.equals("device") && !what.equals("base");
+            default -> moment == Moment.ATTACHING;
+        };
+    }
+
+    @Override
+    public String toString() {
+        String call = calls == WRITE ? "write" : calls == SYNC ? "sync" : "read";
+        return "%s, %s: %s at %s %d of the %s%s"
+                .formatted(
+                        atServer ? "server" : "backup",
+                        moment,
+                        kind,
+                        call,
+                        nth,
+                        what,
+                        end == End.NONE ? "" : ", then " + end);
+    }
+}

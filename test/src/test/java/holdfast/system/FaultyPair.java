@@ -1,0 +1,546 @@
+package holdfast.system;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import holdfast.replicator.control.ControlApi;
+import holdfast.replicator.control.NodePaths;
+import holdfast.replicator.control.ProblemException;
+import holdfast.replicator.status.StatusReport;
+
+import java.io.IOException;
+import java.net.SocketException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayDeque;
+import java.util.Optional;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.locks.LockSupport;
+
+/// A server and its backup in processes of their own, each behind a [FaultyDisk], with two
+/// resources: `home`, whose files are harmed, and `other`, which must never notice.
+final class FaultyPair implements AutoCloseable {
+    private static final long DEVICE_BYTES = 32L << 20;
+    private static final long FIO_BYTES = 1L << 20;
+    private static final long OTHER_BYTES = 1L << 20;
+
+    /// The smallest there is: a quarter of it is rolled forward at a time.
+    private static final long JOURNAL_BYTES = 16L << 20;
+
+    /// 8 runs of blocks in each of 7 extents; fio has the eighth.
+    private static final int BLOCKS = 224;
+
+    private static final int STRIDE_BLOCKS = 128;
+
+    /// One of the two daemons.
+    static final class Node {
+        final NodeProcess process;
+        final FaultyDisk disk;
+
+        private Node(NodePaths paths, FaultyDisk disk) {
+            this.process = new NodeProcess(paths, disk.environment());
+            this.disk = disk;
+        }
+
+        private Optional<StatusReport.Resource> resource(String name) {
+            return process.resource(name);
+        }
+    }
+
+    final Node server;
+    final Node backup;
+    private final Path dir;
+    private final Path device;
+    private final Path otherDevice;
+    private final LoggedRange range;
+    private final FioRange fio;
+    private final TreeMap<String, Integer> seen = new TreeMap<>();
+    private final ExecutorService threads = Executors.newCachedThreadPool();
+    private Load load;
+    private boolean fioIsTorn;
+    private String asked = "";
+    private long askedNanos;
+    private int otherWrites;
+    private int looks;
+    private int fioLooks;
+    private int manualSteps;
+
+    /// @param protocol of `home`, A or C
+    FaultyPair(Path dir, Path library, String protocol, Random random) throws Exception {
+        this.dir = Files.createDirectories(dir);
+        this.device = dir.resolve("home.disk");
+        this.otherDevice = dir.resolve("other.disk");
+        this.range = new LoggedRange(BLOCKS, STRIDE_BLOCKS, random);
+        this.fio = new FioRange(dir.resolve("fio"), DEVICE_BYTES - FIO_BYTES, FIO_BYTES);
+        NodePaths serverPaths = NodePaths.under(dir.resolve("server"));
+        NodePaths backupPaths = NodePaths.under(dir.resolve("backup"));
+        int port = TwoNodes.freePort();
+        TwoNodes.make(serverPaths, "[node]\nname = \"server\"\n[buffer]\nsend = \"1 MiB\"\n");
+        TwoNodes.make(
+                backupPaths,
+                "[node]\nname = \"backup\"\n[link]\nlisten = \"127.0.0.1:" + port + "\"\n");
+        server = new Node(serverPaths, new FaultyDisk(library, dir.resolve("server.faults"), dir));
+        backup = new Node(backupPaths, new FaultyDisk(library, dir.resolve("backup.faults"), dir));
+        makeSparse(device, DEVICE_BYTES);
+        makeSparse(otherDevice, OTHER_BYTES);
+        try {
+            setUp(port, protocol);
+        } catch (Exception | AssertionError e) {
+            close();
+            throw e;
+        }
+    }
+
+    private static void makeSparse(Path path, long bytes) throws IOException {
+        try (FileChannel file =
+                FileChannel.open(path, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+            file.write(ByteBuffer.wrap(new byte[1]), bytes - 1);
+        }
+    }
+
+    private void setUp(int port, String protocol) throws Exception {
+        backup.process.start();
+        server.process.start();
+        backup.process.awaitAnswer();
+        server.process.awaitAnswer();
+        backup.process.api.storage(
+                new ControlApi.StorageRequest(dir.resolve("storage").toString(), Optional.empty()));
+        ControlApi.InviteReply invitation =
+                backup.process.api.invite(
+                        new ControlApi.InviteRequest(
+                                Optional.of("127.0.0.1:" + port), Optional.empty()));
+        server.process.api.join(new ControlApi.JoinRequest(invitation.token()));
+        TwoNodes.until("connected", () -> server.process.api.status().link().get().isConnected());
+        add("home", device, protocol);
+        add("other", otherDevice, "A");
+        fio.fill(uri());
+        awaitInSync();
+        assertTrue(server.disk.seen() > 0 && backup.disk.seen() > 0, "the library sees no call");
+    }
+
+    private void add(String name, Path disk, String protocol) throws ProblemException {
+        server.process.api.add(
+                new ControlApi.AddRequest(
+                        name,
+                        disk.toString(),
+                        Optional.empty(),
+                        Optional.of(protocol),
+                        Optional.of(JOURNAL_BYTES),
+                        false));
+        server.process.api.attach(new ControlApi.NameRequest(name));
+    }
+
+    private Path socket(String name) {
+        return server.process.paths.run().resolve(name + ".nbd");
+    }
+
+    private String uri() {
+        return "nbd+unix:///home?socket=" + socket("home");
+    }
+
+    private synchronized void count(String what) {
+        seen.merge(what, 1, Integer::sum);
+    }
+
+    // ---- one run -----------------------------------------------------------------------------
+
+    /// Strikes once, looks what is left, heals, and looks again.
+    ///
+    /// @return false when the call did not come within the time
+    boolean run(Blow blow) throws Exception {
+        Node struck = blow.atServer() ? server : backup;
+        int stepsBefore = manualSteps;
+        boolean came;
+        try (Load now = new Load()) {
+            load = now;
+            blow.prepare().accept(this);
+            struck.disk.arm(blow.kind(), blow.calls(), blow.pattern(), blow.nth(), blow.seed());
+            blow.meanwhile().accept(this);
+            came = await(struck, blow);
+            if (came) {
+                pause(blow.afterMillis());
+            }
+        }
+        if (came && blow.kind().endsTheProcess()) {
+            assertTrue(struck.process.hasEnded(), "the process did not end");
+        }
+        struck.disk.disarm();
+        fioIsTorn = came && blow.mayTear();
+        if (came) {
+            requireOtherUntouched();
+            look(blow);
+            end(blow, struck);
+        }
+        heal(blow, came);
+        judge(came && blow.mayLoseWrites());
+        if (came && manualSteps > stepsBefore && !blow.mayNeedHands()) {
+            throw new AssertionError("somebody had to do something");
+        }
+        return came;
+    }
+
+    private static boolean await(Node struck, Blow blow) {
+        long deadline = System.nanoTime() + blow.patience().toNanos();
+        while (!struck.disk.hasStruck()) {
+            if (System.nanoTime() > deadline || !blow.isAtStart() && !struck.process.isAlive()) {
+                return struck.disk.hasStruck();
+            }
+            LockSupport.parkNanos(2_000_000);
+        }
+        return true;
+    }
+
+    /// @param position as status says it, like `3fa901/1234`
+    private record Mark(String position, int answered) {
+        boolean isIn(String committed) {
+            int at = position.indexOf('/') + 1;
+            return at > 0
+                    && committed.startsWith(position.substring(0, at))
+                    && Long.parseLong(committed, at, committed.length(), 10)
+                            >= Long.parseLong(position, at, position.length(), 10);
+        }
+    }
+
+    /// The application, and somebody who notes what the backup has acknowledged.
+    private final class Load implements AutoCloseable {
+        private volatile boolean stop;
+        private final Future<?> writer = threads.submit(this::write);
+        private final Future<?> fioRun = threads.submit(this::runFio);
+        private final Future<?> watcher = threads.submit(this::watch);
+
+        private Void write() throws Exception {
+            while (!stop) {
+                try (BlockClient client = new BlockClient(socket("home"), "home")) {
+                    String why = range.write(client, () -> stop);
+                    if (!why.isEmpty()) {
+                        return null; // What became of this one must be looked at first.
+                    }
+                } catch (IOException e) {
+                    LockSupport.parkNanos(5_000_000);
+                }
+            }
+            return null;
+        }
+
+        private Void runFio() throws Exception {
+            while (!stop && !server.process.isAlive()) {
+                LockSupport.parkNanos(5_000_000);
+            }
+            if (Files.exists(socket("home"))) {
+                fio.write(uri(), () -> stop || !server.process.isAlive());
+            }
+            return null;
+        }
+
+        /// What was answered before a moment at which the server was at a position is in the copy
+        /// once the backup has acknowledged that position.
+        private Void watch() {
+            ArrayDeque<Mark> marks = new ArrayDeque<>();
+            while (!stop) {
+                int answered = range.answered();
+                Optional<StatusReport.Resource> home = server.resource("home");
+                count(home.map(StatusReport.Resource::replication).orElse("away"));
+                if (home.isPresent()) {
+                    marks.add(new Mark(home.get().position(), answered));
+                    String committed = home.get().committed();
+                    while (!marks.isEmpty() && marks.peek().isIn(committed)) {
+                        range.acknowledged(marks.remove().answered());
+                    }
+                }
+                LockSupport.parkNanos(10_000_000);
+            }
+            return null;
+        }
+
+        @Override
+        public void close() throws Exception {
+            stop = true;
+            writer.get();
+            fioRun.get();
+            watcher.get();
+        }
+    }
+
+    /// While one resource is down, the other is written and replicated.
+    private void requireOtherUntouched() throws Exception {
+        if (!server.process.isAlive()) {
+            return;
+        }
+        server.process.awaitAnswer();
+        writeOther();
+        if (backup.process.isAlive()) {
+            TwoNodes.until("the other one is in sync", () -> isInSync("other"));
+        }
+    }
+
+    private void writeOther() {
+        ByteBuffer data = ByteBuffer.allocate(512).putInt(++otherWrites).rewind();
+        TwoNodes.until(
+                "the other one is written",
+                () -> {
+                    try (BlockClient client = new BlockClient(socket("other"), "other")) {
+                        client.write(otherWrites % 2048 * 512L, data, true);
+                        return true;
+                    } catch (SocketException e) {
+                        return false; // A daemon that starts is not there yet.
+                    }
+                });
+    }
+
+    /// The copy as it can be opened now is the device of one moment.
+    private void look(Blow blow) throws Exception {
+        if (!backup.process.isAlive()) {
+            return;
+        }
+        ControlApi.OpenReply opened;
+        try {
+            opened = backup.process.api.open(new ControlApi.OpenRequest("home", Optional.empty()));
+        } catch (ProblemException e) {
+            if (blow.atServer()) {
+                throw new AssertionError("the copy cannot be opened", e);
+            }
+            count("no view: " + words(e));
+            return;
+        }
+        try (BlockClient image = new BlockClient(Path.of(opened.view().socket()), "home@latest")) {
+            range.requireMoment(image);
+            looks++;
+        }
+        if (looks % 3 == 0 && !fioIsTorn && fio.isIntact(opened.view().uri(), () -> false)) {
+            fioLooks++;
+        }
+        backup.process.api.closeView(new ControlApi.CloseRequest(opened.view().id()));
+    }
+
+    private static String words(Exception e) {
+        String text = String.valueOf(e.getMessage());
+        return text.substring(0, Math.min(100, text.length()));
+    }
+
+    /// A failure is not always the end of it.
+    private void end(Blow blow, Node struck) throws Exception {
+        if (struck.process.isAlive() && blow.end() != Blow.End.NONE) {
+            struck.disk.end(blow.end() == Blow.End.POWER_CUT, blow.seed());
+            assertTrue(struck.process.hasEnded(), "the process did not end");
+        }
+    }
+
+    // ---- healing -----------------------------------------------------------------------------
+
+    private void heal(Blow blow, boolean came) throws Exception {
+        if (came && !blow.atServer() && !backup.process.isAlive() && blow.seed() % 3 == 0) {
+            lookAtWhatTheBackupKept(blow);
+        }
+        for (Node each : new Node[] {backup, server}) {
+            if (!each.process.isAlive()) {
+                each.disk.reset();
+                each.process.start();
+            }
+        }
+        server.process.awaitAnswer();
+        backup.process.awaitAnswer();
+        if (blow.moment() == Blow.Moment.CATCHING_UP) {
+            order(true, "connect"); // It may have been struck before that was ordered.
+        }
+        awaitInSync();
+    }
+
+    /// Without the server there is nobody to mend the copy.
+    private void lookAtWhatTheBackupKept(Blow blow) throws Exception {
+        server.disk.end(false, blow.seed());
+        assertTrue(server.process.hasEnded(), "the process did not end");
+        backup.disk.reset();
+        backup.process.start();
+        backup.process.awaitAnswer();
+        TwoNodes.until("the backup is open", () -> backup.resource("home").isPresent());
+        look(blow);
+        count("copy opened without the server");
+    }
+
+    /// What status asks for is typed when it has asked for a while: a daemon that starts says for a
+    /// moment that nothing is attached.
+    private void typeWhenItLasts(Node at, String sentence) throws Exception {
+        long lasts = sentence.contains("is not attached") ? 3_000_000_000L : 100_000_000L;
+        if (!sentence.equals(asked)) {
+            asked = sentence;
+            askedNanos = System.nanoTime();
+        } else if (System.nanoTime() - askedNanos > lasts) {
+            asked = "";
+            type(at, sentence);
+        }
+    }
+
+    private void awaitInSync() {
+        TwoNodes.until(
+                "in sync",
+                () -> {
+                    doWhatIsAskedFor();
+                    return isInSync("home") && isInSync("other");
+                });
+    }
+
+    private boolean isInSync(String name) {
+        return server.resource(name).filter(FaultyPair::isInSync).isPresent();
+    }
+
+    private static boolean isInSync(StatusReport.Resource of) {
+        return of.replication().equals("ESTABLISHED")
+                && of.disk().equals("UP_TO_DATE")
+                && of.committed().equals(of.position())
+                && of.behind().bytes() == 0;
+    }
+
+    /// Types what status says, word by word; nothing else.
+    private void doWhatIsAskedFor() throws Exception {
+        for (Node each : new Node[] {server, backup}) {
+            StatusReport said;
+            try {
+                said = each.process.api.status();
+            } catch (ProblemException e) {
+                return; // It still opens its resources.
+            }
+            for (StatusReport.Unopened unopened : said.unopened()) {
+                typeWhenItLasts(each, unopened.next());
+                return;
+            }
+            Optional<StatusReport.Resource> home = said.resource("home");
+            if (home.filter(FaultyPair::isOut).isPresent()) {
+                typeWhenItLasts(each, home.get().trouble().orElse(""));
+                return;
+            }
+        }
+        asked = "";
+    }
+
+    private static boolean isOut(StatusReport.Resource of) {
+        return of.disk().equals("FAILED") || of.disk().equals("DISKLESS");
+    }
+
+    private void type(Node at, String sentence) throws Exception {
+        boolean any = false;
+        for (String verb : new String[] {"detach", "connect", "attach"}) {
+            if (sentence.matches("(?s).*\\b" + verb + " home\\b.*")) {
+                any = true;
+                manualSteps++;
+                count("typed " + verb);
+                try {
+                    switch (verb) {
+                        case "detach" -> at.process.api.detach(new ControlApi.NameRequest("home"));
+                        case "attach" -> at.process.api.attach(new ControlApi.NameRequest("home"));
+                        default ->
+                                at.process.api.connect(
+                                        new ControlApi.LinkRequest(Optional.of("home")));
+                    }
+                } catch (ProblemException e) {
+                    count(verb + ": " + words(e));
+                }
+            }
+        }
+        if (!any) {
+            throw new AssertionError("status does not say what to type: " + sentence);
+        }
+    }
+
+    private void judge(boolean mayHaveLostWrites) throws Exception {
+        try (BlockClient client = new BlockClient(socket("home"), "home")) {
+            range.requireKept(client, mayHaveLostWrites);
+        }
+        compare("home", device);
+        if (fioIsTorn) {
+            fio.fill(uri());
+            awaitInSync();
+            fioIsTorn = false;
+        } else if (looks % 4 == 0) {
+            assertTrue(fio.isIntact(uri(), () -> false), "fio cannot read the export");
+        }
+    }
+
+    void compareOther() throws Exception {
+        compare("other", otherDevice);
+    }
+
+    private void compare(String name, Path disk) throws Exception {
+        StatusReport.View view =
+                backup.process.api.open(new ControlApi.OpenRequest(name, Optional.empty())).view();
+        Run.ok("qemu-img", "compare", "-f", "raw", "-F", "raw", disk.toString(), view.uri());
+        backup.process.api.closeView(new ControlApi.CloseRequest(view.id()));
+    }
+
+    // ---- what a blow may need ------------------------------------------------------------------
+
+    void kill(boolean theServer, long seed) throws Exception {
+        Node node = theServer ? server : backup;
+        node.disk.end(false, seed);
+        assertTrue(node.process.hasEnded(), "the process did not end");
+        node.disk.reset();
+    }
+
+    void start(boolean theServer) throws IOException {
+        (theServer ? server : backup).process.start();
+    }
+
+    void order(boolean theServer, String verb) throws Exception {
+        ControlApi api = (theServer ? server : backup).process.api;
+        try {
+            switch (verb) {
+                case "detach" -> api.detach(new ControlApi.NameRequest("home"));
+                case "attach" -> api.attach(new ControlApi.NameRequest("home"));
+                case "connect" -> api.connect(new ControlApi.LinkRequest(Optional.of("home")));
+                default -> api.disconnect(new ControlApi.LinkRequest(Optional.of("home")));
+            }
+        } catch (ProblemException e) {
+            count(verb + ": " + words(e));
+        }
+    }
+
+    void endLoad() throws Exception {
+        load.close();
+        TwoNodes.until("nobody uses it", () -> isUnused());
+    }
+
+    private boolean isUnused() {
+        return server.resource("home")
+                .flatMap(StatusReport.Resource::export)
+                .filter(export -> export.clients() == 0)
+                .isPresent();
+    }
+
+    /// The application goes on.
+    void pause(long millis) {
+        LockSupport.parkNanos(millis * 1_000_000);
+    }
+
+    String summary() {
+        return "%d writes, copy opened %d times and read by fio %d times, %d orders typed, seen %s"
+                .formatted(range.writes(), looks, fioLooks, manualSteps, seen);
+    }
+
+    String account() throws Exception {
+        StringBuilder text = new StringBuilder();
+        for (Node each : new Node[] {server, backup}) {
+            try {
+                text.append(each.process.api.status()).append('\n');
+                each.process.api.events(
+                        new ControlApi.EventsRequest(0, false),
+                        event -> text.append(event).append('\n'));
+            } catch (ProblemException e) {
+                text.append(e.getMessage()).append('\n');
+            }
+            text.append(each.process.logEnd()).append('\n');
+        }
+        return text.toString();
+    }
+
+    @Override
+    public void close() throws InterruptedException {
+        threads.shutdownNow();
+        server.process.close();
+        backup.process.close();
+    }
+}

@@ -1,0 +1,114 @@
+package holdfast.system;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+
+/// Two daemons in processes of their own, and at chosen calls of theirs to the kernel the process
+/// is killed, the power cut, or the call fails as on a bad or full disk, while fio and a writer
+/// fill the device with blocks that say what they are. Whatever it is: an opened copy is the device
+/// of one moment, and not one before what was acknowledged; the device has kept its word; after a
+/// restart, and after what status says is to be typed, both are equal; another resource does not
+/// notice.
+///
+/// `-Dholdfast.seed=N` repeats, as far as processes and kernel do the same again;
+/// `-Dholdfast.fault.runs=M` and `-Dholdfast.fault.only=T` try longer, or one target of [Blow].
+class InjectedFaultsTest {
+    private static final int ONLY = Integer.getInteger("holdfast.fault.only", -1);
+    private static final int RUNS = Integer.getInteger("holdfast.fault.runs", 100);
+
+    /// Pairs at a time: while one waits for its peer to be dialled again, another one works.
+    private static final int LANES = Math.min(3, RUNS);
+
+    private static final Duration LIMIT =
+            Duration.ofMinutes(Long.getLong("holdfast.fault.minutes", 6));
+
+    @TempDir Path dir;
+
+    private final TreeMap<String, Integer> struck = new TreeMap<>();
+    private volatile boolean failed;
+    private int missed;
+
+    @Test
+    void noFaultCostsAWrongByteAndEachIsTold() throws Exception {
+        long seed = Long.getLong("holdfast.seed", System.nanoTime() & 0xffffff);
+        System.out.println("InjectedFaultsTest: seed " + seed);
+        Path library = FaultyDisk.build(dir);
+        long end = System.nanoTime() + LIMIT.toNanos();
+        List<Future<?>> lanes = new ArrayList<>();
+        ExecutorService threads = Executors.newFixedThreadPool(LANES);
+        for (int lane = 0; lane < LANES; lane++) {
+            int of = lane;
+            lanes.add(threads.submit(() -> lane(of, library, new Random(seed + of), end)));
+        }
+        threads.shutdown();
+        for (Future<?> each : lanes) {
+            each.get();
+        }
+        int runs = struck.values().stream().mapToInt(Integer::intValue).sum();
+        struck.forEach((what, times) -> System.out.printf("%6d %s%n", times, what));
+        System.out.printf(
+                "InjectedFaultsTest: %d faults struck, %d calls did not come%n", runs, missed);
+        assertTrue(runs >= RUNS, "only " + runs + " faults struck");
+    }
+
+    private Void lane(int lane, Path library, Random random, long end) throws Exception {
+        String name = "pair" + lane;
+        Random own = new Random(random.nextLong());
+        try (FaultyPair pair =
+                new FaultyPair(dir.resolve(name), library, lane == 1 ? "C" : "A", own)) {
+            int done = 0;
+            for (int number = lane * 9;
+                    done < Math.ceilDiv(RUNS, LANES) && System.nanoTime() < end && !failed;
+                    number++) {
+                Blow blow = Blow.draw(ONLY < 0 ? number : ONLY, random);
+                long began = System.nanoTime();
+                boolean came;
+                try {
+                    came = pair.run(blow);
+                } catch (Exception | AssertionError e) {
+                    failed = true;
+                    throw new AssertionError(
+                            "%s, run %d, %s: %s%n%s"
+                                    .formatted(name, number, blow, e.getMessage(), pair.account()),
+                            e);
+                }
+                done += came ? 1 : 0;
+                note(blow, came);
+                System.out.printf(
+                        "%s %2d %s%s, %d ms%n",
+                        name,
+                        number,
+                        blow,
+                        came ? "" : " did not come",
+                        (System.nanoTime() - began) / 1_000_000);
+            }
+            pair.compareOther();
+            System.out.println(name + ": " + pair.summary());
+        }
+        return null;
+    }
+
+    private synchronized void note(Blow blow, boolean came) {
+        if (!came) {
+            missed++;
+            return;
+        }
+        struck.merge(
+                "%s %s of the %s"
+                        .formatted(blow.atServer() ? "server" : "backup", blow.kind(), blow.what()),
+                1,
+                Integer::sum);
+    }
+}
