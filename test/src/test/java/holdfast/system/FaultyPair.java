@@ -253,7 +253,7 @@ final class FaultyPair implements AutoCloseable {
                         range.acknowledged(marks.remove().answered());
                     }
                 }
-                LockSupport.parkNanos(10_000_000);
+                LockSupport.parkNanos(50_000_000);
             }
             return null;
         }

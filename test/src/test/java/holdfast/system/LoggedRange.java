@@ -67,7 +67,7 @@ final class LoggedRange {
         try {
             while (!end.getAsBoolean()) {
                 writeOnce(client);
-                LockSupport.parkNanos(300_000);
+                LockSupport.parkNanos(1_000_000);
             }
             return "";
         } catch (IOException e) {
