@@ -42,18 +42,21 @@ final class Daemon implements Callable<Integer> {
                     "The daemon runs as process %d and logs to %s."
                             .formatted(daemon.pid(), paths.daemonLog()));
         }
-        DaemonEntry entry =
-                ServiceLoader.load(DaemonEntry.class)
-                        .findFirst()
-                        .orElseThrow(
-                                () ->
-                                        new ProblemException(
-                                                Problem.of(
-                                                        ExitCode.FAILED,
-                                                        "this host",
-                                                        "this build has no daemon in its class path")));
+        DaemonEntry entry = entry();
         whilePid.ifPresent(Daemon::stopWith);
         return entry.run(paths);
+    }
+
+    static DaemonEntry entry() throws ProblemException {
+        return ServiceLoader.load(DaemonEntry.class)
+                .findFirst()
+                .orElseThrow(
+                        () ->
+                                new ProblemException(
+                                        Problem.of(
+                                                ExitCode.FAILED,
+                                                "this host",
+                                                "this build has no daemon in its class path")));
     }
 
     private int answer(String line) {

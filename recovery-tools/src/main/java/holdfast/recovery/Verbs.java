@@ -40,6 +40,7 @@ final class Verbs {
         ALL.put("resume-sync", ResumeSync::new);
         ALL.put("invalidate", Invalidate::new);
         ALL.put("invalidate-remote", InvalidateRemote::new);
+        ALL.put("dump-md", DumpMd::new);
         ALL.put("completion", Completion::new);
         ALL.put("help", Help::new);
     }

@@ -392,6 +392,8 @@ class CommandsTest {
         "down home,                             3, problem",
         "connect,                               0, done",
         "disconnect home,                       0, done",
+        "dump-md nope,                          3, problem",
+        "dump-md home --ranges -1,              2, problem",
         "frobnicate,                            2, problem"
     })
     void whatIsPrintedAsJsonFitsItsSchema(String words, int code, String schema) throws Exception {

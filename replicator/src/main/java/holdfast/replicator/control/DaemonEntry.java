@@ -1,11 +1,19 @@
 package holdfast.replicator.control;
 
-/// What `holdfast daemon` runs, found by `ServiceLoader`, so that the command line needs to know
-/// the control interface only.
+/// What the command line runs of the node itself instead of asking a daemon, found by
+/// `ServiceLoader`, so that it needs to know the control interface only.
 public interface DaemonEntry {
     /// Runs the node until it is told to stop by [ControlApi#shutdown] or by a signal.
     ///
     /// @return an exit code
     /// @throws ProblemException when the node cannot start; nothing has been changed then
     int run(NodePaths paths) throws ProblemException, InterruptedException;
+
+    /// Reads the files of a resource in the state directory, and changes nothing. A daemon may have
+    /// them or not.
+    ///
+    /// @param rangesLimit of each list of ranges
+    /// @throws ProblemException when there is no such resource or it may not be read; what is
+    ///   damaged is told in the reply
+    MetadataDump dump(NodePaths paths, String resource, int rangesLimit) throws ProblemException;
 }

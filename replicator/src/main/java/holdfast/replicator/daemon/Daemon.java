@@ -12,6 +12,7 @@ import holdfast.replicator.control.ControlServer;
 import holdfast.replicator.control.DaemonEntry;
 import holdfast.replicator.control.EventLog;
 import holdfast.replicator.control.ExitCode;
+import holdfast.replicator.control.MetadataDump;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.control.Problem;
 import holdfast.replicator.control.ProblemException;
@@ -169,7 +170,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
         return usual.withTimes(ping, ping.plus(Duration.ofSeconds(5)), usual.packet());
     }
 
-    /// What `holdfast daemon` runs.
+    /// What the command line runs of it.
     public static final class Entry implements DaemonEntry {
         @Override
         public int run(NodePaths paths) throws ProblemException, InterruptedException {
@@ -193,6 +194,12 @@ public final class Daemon implements ControlApi, AutoCloseable {
                 throw refusal(ExitCode.FAILED, e.getMessage());
             }
             return ExitCode.DONE.number();
+        }
+
+        @Override
+        public MetadataDump dump(NodePaths paths, String resource, int rangesLimit)
+                throws ProblemException {
+            return new ResourceDump(paths, resource, rangesLimit).read();
         }
 
         private static ProblemException refusal(ExitCode code, String cause) {

@@ -74,7 +74,7 @@ final class ResourceDir implements AutoCloseable {
         }
     }
 
-    private static final TwoSlotFile.Codec<Superblock> CODEC =
+    static final TwoSlotFile.Codec<Superblock> CODEC =
             new TwoSlotFile.Codec<>() {
                 @Override
                 public ByteBuffer encode(Superblock value) {
@@ -87,7 +87,11 @@ final class ResourceDir implements AutoCloseable {
                 }
             };
 
-    private static final String METADATA = "metadata";
+    static final String SUPERBLOCK = "superblock";
+    static final String METADATA = "metadata";
+
+    /// Files whose presence says something.
+    static final List<String> MARKS = List.of("standalone", "sync-paused", "compare-all", "boot");
 
     private static final Logger LOG = LoggerFactory.getLogger(ResourceDir.class);
 
@@ -151,11 +155,7 @@ final class ResourceDir implements AutoCloseable {
         DurableDirectory.make(dir);
         TwoSlotFile<Superblock> slots =
                 TwoSlotFile.create(
-                        dir.resolve("superblock"),
-                        facts.uuid(),
-                        Superblock.MAX_BYTES,
-                        CODEC,
-                        first);
+                        dir.resolve(SUPERBLOCK), facts.uuid(), Superblock.MAX_BYTES, CODEC, first);
         MetadataFile metadata =
                 facts.isPrimary()
                         ? MetadataFile.create(
@@ -202,7 +202,7 @@ final class ResourceDir implements AutoCloseable {
     private static TwoSlotFile<Superblock> openSuperblock(Path dir, Facts facts)
             throws IOException {
         try {
-            return TwoSlotFile.open(dir.resolve("superblock"), facts.uuid(), CODEC);
+            return TwoSlotFile.open(dir.resolve(SUPERBLOCK), facts.uuid(), CODEC);
         } catch (CorruptFormatException e) {
             throw new IOException(e.getMessage(), e);
         }
@@ -232,7 +232,7 @@ final class ResourceDir implements AutoCloseable {
         return was.incarnation() + 1 << 32;
     }
 
-    private static MetadataLayout layout(Superblock of) {
+    static MetadataLayout layout(Superblock of) {
         return new MetadataLayout(
                 of.resource(),
                 of.sizeBytes(),

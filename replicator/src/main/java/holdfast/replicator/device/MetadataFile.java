@@ -59,12 +59,7 @@ public final class MetadataFile implements AutoCloseable {
     public static MetadataFile open(Path path, MetadataLayout layout) throws DeviceException {
         RawFile file = RawFile.open(path.toAbsolutePath().toString(), Native.O_RDWR, 0);
         try {
-            if (file.sizeBytes() != layout.fileBytes()) {
-                throw new DeviceException(
-                        0,
-                        "%s has %d bytes, expected %d"
-                                .formatted(path, file.sizeBytes(), layout.fileBytes()));
-            }
+            requireSize(file, layout);
             // What a killed daemon wrote and did not sync is taken for durable from here on, and
             // what a failed sync left in memory alone is not.
             file.sync();
@@ -73,6 +68,25 @@ public final class MetadataFile implements AutoCloseable {
         } catch (DeviceException e) {
             file.close();
             throw e;
+        }
+    }
+
+    /// What the file says, for whoever only looks, and perhaps not its owner.
+    ///
+    /// @param isOneMoment no transaction became durable while it was read
+    public record Seen(MetadataLayout.Recovered recovered, boolean isOneMoment) {}
+
+    /// Reads what [#recover] would, and changes nothing.
+    public static Seen look(Path path, MetadataLayout layout) throws IOException {
+        RawFile file = RawFile.open(path.toAbsolutePath().toString(), Native.O_RDONLY, 0);
+        try {
+            requireSize(file, layout);
+            MetadataLayout.Source source = source(file, layout);
+            long before = layout.newestTransaction(source);
+            MetadataLayout.Recovered recovered = layout.recover(source);
+            return new Seen(recovered, layout.newestTransaction(source) == before);
+        } finally {
+            file.close();
         }
     }
 
@@ -89,18 +103,30 @@ public final class MetadataFile implements AutoCloseable {
 
     /// Reads back what is known.
     public MetadataLayout.Recovered recover() throws IOException {
-        return layout.recover(
-                new MetadataLayout.Source() {
-                    @Override
-                    public void read(long offsetBytes, ByteBuffer into) throws DeviceException {
-                        file.read(offsetBytes, into);
-                    }
+        return layout.recover(source(file, layout));
+    }
 
-                    @Override
-                    public long nextData(long offsetBytes) throws DeviceException {
-                        return file.seek(offsetBytes, Native.SEEK_DATA, layout.fileBytes());
-                    }
-                });
+    private static MetadataLayout.Source source(RawFile file, MetadataLayout layout) {
+        return new MetadataLayout.Source() {
+            @Override
+            public void read(long offsetBytes, ByteBuffer into) throws DeviceException {
+                file.read(offsetBytes, into);
+            }
+
+            @Override
+            public long nextData(long offsetBytes) throws DeviceException {
+                return file.seek(offsetBytes, Native.SEEK_DATA, layout.fileBytes());
+            }
+        };
+    }
+
+    private static void requireSize(RawFile file, MetadataLayout layout) throws DeviceException {
+        if (file.sizeBytes() != layout.fileBytes()) {
+            throw new DeviceException(
+                    0,
+                    "%s has %d bytes, expected %d"
+                            .formatted(file.name(), file.sizeBytes(), layout.fileBytes()));
+        }
     }
 
     /// Carries out the transaction, but for the sync of the device, which comes first.

@@ -1,9 +1,11 @@
 package holdfast.replicator.device;
 
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.UUID;
 
 /// Keeps a second daemon off a device or a state directory, and tells it who is there.
@@ -13,6 +15,9 @@ import java.util.UUID;
 /// owner's and is taken over. The file stays: to delete it would let two hold one name.
 public final class OwnedLock implements AutoCloseable {
     private static final Path BOOT_ID = Path.of("/proc/sys/kernel/random/boot_id");
+
+    private static final Path LOCKS = Path.of("/proc/locks");
+    private static final String STATE_LOCK = "daemon.lock";
 
     private final RawFile file;
     private final OwnerRecord owner;
@@ -41,7 +46,25 @@ public final class OwnedLock implements AutoCloseable {
     ///
     /// @throws DeviceException with EBUSY if it has one; the message names its process
     public static OwnedLock ofStateDirectory(Path stateDirectory) throws DeviceException {
-        return acquire(stateDirectory.resolve("daemon.lock"), stateDirectory, null);
+        return acquire(stateDirectory.resolve(STATE_LOCK), stateDirectory, null);
+    }
+
+    /// The process that has locked a state directory, seen without touching the lock: a daemon that
+    /// starts at this moment must get it. Empty also when its process is in another container.
+    public static OptionalLong holderOf(Path stateDirectory) {
+        Path lock = stateDirectory.resolve(STATE_LOCK);
+        Object inode;
+        try {
+            inode = Files.getAttribute(lock, "unix:ino");
+        } catch (IOException e) {
+            return OptionalLong.empty();
+        }
+        // 7: FLOCK  ADVISORY  WRITE 4711 fe:00:524301 0 EOF
+        return LinuxText.lines(LOCKS).stream()
+                .map(line -> line.trim().split("\\s+"))
+                .filter(l -> l.length > 5 && l[1].equals("FLOCK") && l[5].endsWith(":" + inode))
+                .mapToLong(l -> Long.parseLong(l[4]))
+                .findFirst();
     }
 
     private static void makeDirectory(Path directory) throws DeviceException {

@@ -146,6 +146,24 @@ public final class TwoSlotFile<T> implements AutoCloseable {
         }
     }
 
+    /// What the file says, for whoever only looks, and perhaps not its owner.
+    ///
+    /// @param slot of the newest whole value
+    /// @param damage as [#damage]
+    public record Seen<T>(T value, long counter, int slot, String damage) {}
+
+    /// Reads what [#open] would, and changes nothing.
+    public static <T> Seen<T> look(Path path, UUID owner, Codec<T> codec)
+            throws DeviceException, CorruptFormatException {
+        RawFile file = RawFile.open(path.toAbsolutePath().toString(), Native.O_RDONLY, 0);
+        try {
+            TwoSlotFile<T> it = open(file, owner, codec);
+            return new Seen<>(it.value, it.counter, (int) (it.counter % 2), it.damage);
+        } finally {
+            file.close();
+        }
+    }
+
     private static <T> TwoSlotFile<T> open(RawFile file, UUID owner, Codec<T> codec)
             throws DeviceException, CorruptFormatException {
         long sizeBytes = file.sizeBytes();

@@ -108,6 +108,20 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
     /// Reads back what is known. A torn or damaged page costs comparing what it stood for; without
     /// the newest transaction everything is compared.
     public Recovered recover(Source source) throws IOException {
+        Transaction newest = newest(source);
+        if (newest == null) {
+            return lost(0, 0, Position.NONE, 0, "no transaction can be read");
+        }
+        return new Reading(newest).run(source);
+    }
+
+    /// The number of the newest transaction that is whole, 0 when none is.
+    public long newestTransaction(Source source) throws IOException {
+        Transaction newest = newest(source);
+        return newest == null ? 0 : newest.number();
+    }
+
+    private Transaction newest(Source source) throws IOException {
         Transaction newest = null;
         ByteBuffer page = ByteBuffer.allocateDirect(MetadataCodec.PAGE_BYTES);
         for (int slot = 0; slot < recordSlots; slot++) {
@@ -119,10 +133,7 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
                 newest = t;
             }
         }
-        if (newest == null) {
-            return lost(0, 0, Position.NONE, 0, "no transaction can be read");
-        }
-        return new Reading(newest).run(source);
+        return newest;
     }
 
     /// Everything is compared, in a new era.

@@ -114,6 +114,42 @@ class SchemasTest {
                         Optional.of(
                                 new StatusReport.Progress("CATCH_UP", 1, 2, 3, Optional.of(4.0))),
                         "sentence"),
+                new MetadataDump(
+                        "home",
+                        "/var/lib/holdfast/resources/home",
+                        Optional.of(1L),
+                        true,
+                        "e1",
+                        "PRIMARY",
+                        "/dev/a",
+                        Optional.of("/srv/j"),
+                        "backup",
+                        Optional.of(
+                                new MetadataDump.Super(
+                                        "f", 0, 1, "PRIMARY", 1, true, true, true, true, true,
+                                        "3f/1", "3f/1", "00", 1, 1, 1)),
+                        List.of(
+                                new MetadataDump.Generation(
+                                        "3f", "none", "CREATE", "e1", Samples.NOW)),
+                        Optional.of(
+                                new MetadataDump.Tracking(
+                                        "f",
+                                        1,
+                                        false,
+                                        1,
+                                        1,
+                                        "CLEAR",
+                                        "3f/1",
+                                        "00",
+                                        1,
+                                        992,
+                                        List.of(new MetadataDump.Range(0, 1)),
+                                        new MetadataDump.Marks(
+                                                1, 1, List.of(new MetadataDump.Range(0, 1))),
+                                        new MetadataDump.Marks(
+                                                1, 1, List.of(new MetadataDump.Range(0, 1))))),
+                        List.of("standalone"),
+                        List.of("damage")),
                 new Audit.Entry(Samples.NOW, "root", "remove", "home", 0));
     }
 
