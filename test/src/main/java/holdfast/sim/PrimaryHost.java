@@ -1093,6 +1093,7 @@ final class PrimaryHost implements PrimaryEffects {
         sim.event("primary", kind, text);
         switch (kind) {
             case "epoch-extended" -> sim.reached(Rare.EPOCH_EXTENDED);
+            case "epoch-voided" -> sim.reached(Rare.EPOCH_VOIDED);
             case "ahead" -> sim.reached(Rare.BUFFER_CLOSED);
             case "paused" -> sim.reached(Rare.PAUSED_FOR_ROOM);
             case "refused" -> sim.refused("primary", text);

@@ -984,6 +984,10 @@ public final class Primary {
                 nextPass();
                 return;
             }
+            if (!frozen.isEmpty()) {
+                beginAnew();
+                return;
+            }
             if (missingBytes == 0) {
                 fx.event(
                         "paused",
@@ -1553,14 +1557,28 @@ public final class Primary {
     }
 
     private Frame.Data beginEpoch() {
+        phase = Phase.ASKING;
+        state = ReplicationState.SYNC_SOURCE;
+        numberEpoch();
+        return askForRoom();
+    }
+
+    private void numberEpoch() {
         epoch++;
         epochSentBlocks = 0;
         digest = new EpochDigest();
         bulkTotalBlocks = dirty.count();
-        phase = Phase.ASKING;
-        state = ReplicationState.SYNC_SOURCE;
         askedNanos = 0;
-        return askForRoom();
+    }
+
+    /// What was sent before the epoch was extended takes the room that the rest of it lacks.
+    /// Another epoch voids it.
+    private void beginAnew() {
+        fx.event("epoch-voided", "its blocks at the backup and those to come do not fit together");
+        thaw();
+        phase = Phase.ASKING;
+        numberEpoch();
+        fx.wakeSender();
     }
 
     private Frame.Data askForRoom() {

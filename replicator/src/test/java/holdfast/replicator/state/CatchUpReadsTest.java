@@ -204,6 +204,32 @@ class CatchUpReadsTest implements PrimaryEffects {
     }
 
     @Test
+    void anExtendedEpochThatNoLongerFitsBesideWhatItHasStagedBeginsAnew() {
+        dirty.addRange(0, 8);
+        pause();
+        lookAtAll(ByteBuffer.allocate(8 * BLOCK));
+        primary.tick(10_000_000_000L, 1);
+        grant();
+        long first = asked.epoch();
+        Op op = write(3);
+        assertEquals(Primary.Admission.GO, primary.admit(op));
+        assertFalse(op.preimages().isEmpty());
+        primary.failed(op, "no space", false);
+        asked = assertInstanceOf(Frame.EpochBegin.class, primary.next());
+        assertEquals(first, asked.epoch(), "extended: what is staged counts");
+        primary.on(new Frame.EpochReply(ID, SESSION, first, 0, 0, 999));
+
+        asked = assertInstanceOf(Frame.EpochBegin.class, primary.next());
+        assertEquals(first + 1, asked.epoch(), "what is staged is void");
+        primary.on(new Frame.EpochReply(ID, SESSION, asked.epoch(), 0, 0, 999));
+        assertEquals(ReplicationState.PAUSED, primary.state());
+        primary.tick(20_000_000_000L, 1);
+        grant();
+        assertEquals(first + 1, asked.epoch());
+        assertEquals(8, asked.blocks() - 16 - 2, "all of it again");
+    }
+
+    @Test
     void aPausedEpochSendsNothingNotEvenWhatIsOverwrittenAndGoesOnWhereItWas() {
         dirty.addRange(0, 8);
         pause();

@@ -1,5 +1,6 @@
 package holdfast.replicator.state;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.tunnel.wire.Frame;
@@ -8,6 +9,7 @@ import holdfast.tunnel.wire.Position;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 
 /// What a peer may ask room for (R17).
@@ -27,5 +29,36 @@ class EpochRoomTest {
                 }
             }
         }
+    }
+
+    @Test
+    void whatAnEpochThatIsGivenUpHadStagedMakesRoomForTheNext() throws Exception {
+        try (CopyOnFiles copy = new CopyOnFiles(directory)) {
+            copy.connect(Position.NONE);
+            copy.commit(1, 1, 0);
+            long blocks = 120;
+            int extensions = 0;
+            for (copy.on(new Frame.EpochBegin(7, blocks, 0));
+                    answer(copy).missingBytes() == 0;
+                    copy.on(new Frame.EpochBegin(7, blocks, 0))) {
+                for (int i = 0; i < blocks; i++) {
+                    copy.on(new Frame.EpochBlocks(0, 7, 0, ByteBuffer.allocate(CopyOnFiles.BLOCK)));
+                }
+                assertTrue(++extensions < 20);
+            }
+            assertTrue(extensions > 1, "extended at least once");
+            copy.roll(Integer.MAX_VALUE);
+            copy.on(new Frame.EpochBegin(7, blocks, 0));
+            assertTrue(answer(copy).missingBytes() > 0, "what is staged stays while it may count");
+
+            copy.on(new Frame.EpochBegin(8, blocks, 0));
+            copy.roll(Integer.MAX_VALUE);
+            copy.on(new Frame.EpochBegin(8, blocks, 0));
+            assertEquals(blocks, answer(copy).grantedBlocks());
+        }
+    }
+
+    private static Frame.EpochReply answer(CopyOnFiles copy) {
+        return (Frame.EpochReply) copy.sent.getLast();
     }
 }
