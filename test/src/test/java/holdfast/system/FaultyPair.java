@@ -302,7 +302,7 @@ final class FaultyPair implements AutoCloseable {
         try {
             opened = backup.process.api.open(new ControlApi.OpenRequest("home", Optional.empty()));
         } catch (ProblemException e) {
-            if (blow.atServer()) {
+            if (!blow.mayNeedHands() || blow.atServer()) {
                 throw new AssertionError("the copy cannot be opened", e);
             }
             count("no view: " + words(e));
@@ -334,7 +334,11 @@ final class FaultyPair implements AutoCloseable {
     // ---- healing -----------------------------------------------------------------------------
 
     private void heal(Blow blow, boolean came) throws Exception {
-        if (came && !blow.atServer() && !backup.process.isAlive() && blow.seed() % 3 == 0) {
+        boolean powerFailed = blow.kind().cutsThePower() || blow.end() == Blow.End.POWER_CUT;
+        if (came
+                && !blow.atServer()
+                && !backup.process.isAlive()
+                && (powerFailed || blow.seed() % 4 == 0)) {
             lookAtWhatTheBackupKept(blow);
         }
         for (Node each : new Node[] {backup, server}) {
