@@ -34,19 +34,27 @@ public final class GivingWay {
     /// Who stood in line for so much of a second has starved for that second.
     private static final long STARVED_NANOS = 500_000_000;
 
+    /// The kernel counts the wait when it ends: who is still in line at the end of a second, and
+    /// ran for less than this, has starved too.
+    private static final long RAN_NANOS = 100_000_000;
+
     /// How long a burst of the application has the processor alone.
     private static final int PATIENCE_SECONDS = 5;
-
-    private static final long ENDED = -1;
 
     private static final boolean POSSIBLE = canComeBack();
 
     /// Those that give way, by their numbers.
     private static final Map<Integer, Line> LINES = new ConcurrentHashMap<>();
 
-    /// @param waitedNanos how long it had stood in line when we looked last
+    /// As we saw it last.
+    ///
     /// @param starvedSeconds the last of them, in a row
-    private record Line(long waitedNanos, int starvedSeconds) {}
+    private record Line(Standing standing, int starvedSeconds) {}
+
+    /// @param ranNanos how long it has run in all
+    /// @param waitedNanos how long it had stood in line before that
+    /// @param isReady it runs or stands in line
+    private record Standing(long ranNanos, long waitedNanos, boolean isReady) {}
 
     private static int niceOf(String stat) {
         return Integer.parseInt(stat.substring(stat.lastIndexOf(')') + 2).split(" ")[16]);
@@ -92,7 +100,7 @@ public final class GivingWay {
             int idle = Native.schedule(0, SCHED_IDLE);
             if (nice == 0 && idle == 0) {
                 int thread = Native.threadId();
-                LINES.put(thread, new Line(waitedNanos(thread), 0));
+                LINES.put(thread, new Line(standing(thread), 0));
             }
         }
     }
@@ -102,28 +110,38 @@ public final class GivingWay {
     ///
     /// @param awaited some application's writes are answered by the peer (protocol C)
     public static void everySecond(boolean awaited) {
+        LINES.keySet().removeIf(thread -> !Files.exists(task(thread)));
         LINES.replaceAll(
                 (thread, before) -> {
-                    long waited = waitedNanos(thread);
-                    boolean starved = waited - before.waitedNanos >= STARVED_NANOS;
-                    var now = new Line(waited, starved ? before.starvedSeconds + 1 : 0);
-                    boolean share = awaited || now.starvedSeconds >= PATIENCE_SECONDS;
+                    Standing now = standing(thread);
+                    int seconds = hasStarved(before.standing, now) ? before.starvedSeconds + 1 : 0;
+                    boolean share = awaited || seconds >= PATIENCE_SECONDS;
                     // It may have ended, which is as good.
                     int ignored = Native.schedule(thread, share ? SCHED_OTHER : SCHED_IDLE);
-                    return now;
+                    return new Line(now, seconds);
                 });
-        LINES.values().removeIf(line -> line.waitedNanos == ENDED);
     }
 
-    /// How long a thread of ours stood in line for a processor, or [#ENDED]: the second number of
-    /// `schedstat`, see Linux's Documentation/scheduler/sched-stats.rst.
-    private static long waitedNanos(int thread) {
-        Path task = Path.of("/proc/self/task/" + thread);
-        String[] numbers = LinuxText.read(task.resolve("schedstat")).split(" ");
+    private static boolean hasStarved(Standing before, Standing now) {
+        return now.waitedNanos - before.waitedNanos >= STARVED_NANOS
+                || now.isReady && now.ranNanos - before.ranNanos < RAN_NANOS;
+    }
+
+    private static Path task(int thread) {
+        return Path.of("/proc/self/task/" + thread);
+    }
+
+    /// From proc(5) and `schedstat`, see Linux's Documentation/scheduler/sched-stats.rst.
+    private static Standing standing(int thread) {
+        String[] numbers = LinuxText.read(task(thread).resolve("schedstat")).split(" ");
         if (numbers.length < 2) {
-            return Files.exists(task) ? 0 : ENDED;
+            return new Standing(0, 0, false); // It has ended, or the kernel does not count.
         }
-        return Long.parseLong(numbers[1]);
+        String stat = LinuxText.read(task(thread).resolve("stat"));
+        return new Standing(
+                Long.parseLong(numbers[0]),
+                Long.parseLong(numbers[1]),
+                stat.startsWith("R", stat.lastIndexOf(')') + 2));
     }
 
     /// Makes threads that do not give way, whoever starts them.

@@ -573,8 +573,8 @@ public final class Backup {
 
     private boolean takeBegin(Frame.EpochBegin begin) {
         boolean again = begin.epoch() == openEpoch && openEpoch != 0;
-        if (!again && openEpoch != 0) {
-            abandonEpoch(); // What it staged is void, and its room is to be had.
+        if (!again) {
+            abandonEpoch(); // What another one staged is void, and its room is to be had.
         }
         long commitBytes = JournalRecord.totalBytes(Ancestry.MAX_ENTRIES * Ancestry.Entry.BYTES);
         // More than the journal has bytes never fits, and the peer may have said anything: the sum
