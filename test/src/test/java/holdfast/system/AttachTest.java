@@ -22,6 +22,7 @@ import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -70,8 +71,12 @@ class AttachTest {
             List<String> seen = new ArrayList<>();
             try (var tasks = Files.newDirectoryStream(Path.of("/proc/self/task"))) {
                 for (Path task : tasks) {
-                    if (Files.readString(task.resolve("comm")).startsWith("nbd accept")) {
-                        seen.add(niceOf(task.resolve("stat")));
+                    try {
+                        if (Files.readString(task.resolve("comm")).startsWith("nbd accept")) {
+                            seen.add(niceOf(task.resolve("stat")));
+                        }
+                    } catch (NoSuchFileException e) {
+                        // Another thread, which has ended.
                     }
                 }
             }
