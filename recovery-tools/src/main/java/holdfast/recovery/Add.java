@@ -3,6 +3,7 @@ package holdfast.recovery;
 import holdfast.replicator.config.ResourceSettings;
 import holdfast.replicator.config.Size;
 import holdfast.replicator.control.ControlApi;
+import holdfast.replicator.status.StatusReport;
 import holdfast.replicator.status.Words;
 
 import picocli.CommandLine.Command;
@@ -11,6 +12,7 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.ParentCommand;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 
@@ -28,16 +30,21 @@ final class Add implements Callable<Integer> {
     private String name;
 
     @Parameters(
-            index = "1",
+            index = "1..*",
+            arity = "1..*",
             paramLabel = "DISK",
-            description = "The device or file here that holds the data.")
-    private Path disk;
+            description =
+                    "The device or file here that holds the data. Several become volumes of one"
+                            + " resource, whose copy shows all of them at the same moment.")
+    private List<Path> disks;
 
     @Option(
             names = "--peer-disk",
             paramLabel = "DISK",
-            description = "The device or file at the peer. Default: a new file under its storage.")
-    private Optional<String> peerDisk;
+            description =
+                    "The device or file at the peer. Default: a new file under its storage. Of several"
+                            + " volumes, once for each in the same order.")
+    private List<String> peerDisks = List.of();
 
     @Option(
             names = "--protocol",
@@ -61,8 +68,10 @@ final class Add implements Callable<Integer> {
                 api.add(
                         new ControlApi.AddRequest(
                                 name,
-                                disk.toAbsolutePath().normalize().toString(),
-                                peerDisk,
+                                disks.stream()
+                                        .map(each -> each.toAbsolutePath().normalize().toString())
+                                        .toList(),
+                                Optional.of(peerDisks).filter(each -> !each.isEmpty()),
                                 protocol.map(Enum::name),
                                 journal.map(Size::bytes),
                                 dryRun));
@@ -88,6 +97,12 @@ final class Add implements Callable<Integer> {
                                 r.host(),
                                 Words.bytes(r.sizeBytes()),
                                 r.signature().orElse("no signature known")));
+        for (StatusReport.Volume each : r.volumes()) {
+            line(
+                    out,
+                    "volume " + each.number(),
+                    "%s, %s".formatted(each.path(), Words.bytes(each.sizeBytes())));
+        }
         line(
                 out,
                 "copy",

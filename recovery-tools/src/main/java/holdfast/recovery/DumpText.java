@@ -48,12 +48,21 @@ final class DumpText {
         line("%nsuperblock  %s  slot %d, written %d times", s.file(), s.slot(), s.writes());
         field("role", Words.state(s.role()));
         field("size", "%s (%d bytes)".formatted(Words.bytes(s.sizeBytes()), s.sizeBytes()));
+        for (MetadataDump.Segment each : s.segments()) {
+            field(
+                    "volume " + each.volume(),
+                    "%d bytes at address %d".formatted(each.lengthBytes(), each.addressBytes()));
+        }
         field("flags", flags(s));
         field("position", s.position());
         field("acknowledged", s.acknowledged());
         field("peer mark", s.peerMark());
-        field("watermark", "%d, rolling to %d".formatted(s.watermark(), s.rollingTo()));
+        field(
+                "watermark",
+                "%d by incarnation %d, rolling to %d"
+                        .formatted(s.watermark(), s.movedBy(), s.rollingTo()));
         field("incarnation", Long.toString(s.incarnation()));
+        field("filled", Long.toString(s.filled()));
     }
 
     private static String flags(MetadataDump.Super s) {
@@ -94,7 +103,8 @@ final class DumpText {
         field("transaction", "%d in era %d".formatted(t.transaction(), t.era()));
         field("else", "what no page says is %s".formatted(t.blank().toLowerCase(Locale.ROOT)));
         field("acknowledged", t.acknowledged());
-        field("peer copy", t.peerCopy());
+        field("peer copy", "%s, filled %d".formatted(t.peerCopy(), t.filled()));
+        field("told", "transaction %d".formatted(t.told()));
         field("active", "%d of %d extents".formatted(t.activeExtentCount(), t.activeExtentLimit()));
         ranges(t.activeExtents());
         marks("to send", t.toSend());

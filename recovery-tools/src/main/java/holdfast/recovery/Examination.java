@@ -251,9 +251,12 @@ final class Examination {
 
     private void resource(StatusReport.Resource r) {
         r.trouble().ifPresent(t -> red(r.name(), t, paths.command("status " + r.name())));
-        Path disk = Path.of(r.path());
-        fstab(r, disk);
-        stateNotOn(r, disk);
+        List<Path> disks =
+                r.volumes().isEmpty()
+                        ? List.of(Path.of(r.path()))
+                        : r.volumes().stream().map(each -> Path.of(each.path())).toList();
+        fstab(r, disks);
+        stateNotOn(r, disks);
         r.journal()
                 .filter(j -> j.missingBytes() > 0)
                 .ifPresent(
@@ -267,7 +270,7 @@ final class Examination {
 
     /// A line that mounts the backing device by its label, its UUID or its name would write past
     /// Holdfast.
-    private void fstab(StatusReport.Resource r, Path disk) {
+    private void fstab(StatusReport.Resource r, List<Path> disks) {
         int lines = 0;
         for (String line : text("etc/fstab").lines().toList()) {
             String[] fields = line.strip().split("\\s+");
@@ -276,14 +279,16 @@ final class Examination {
             }
             lines++;
             Optional<Path> device = mounted(fields[0]);
-            if (device.isPresent() && same(device.get(), disk)) {
-                red(
-                        r.name(),
-                        "/etc/fstab mounts its backing device %s at %s (%s)"
-                                .formatted(disk, fields[1], fields[0]),
-                        "edit /etc/fstab: use /dev/holdfast/%s with _netdev,nofail"
-                                .formatted(r.name()));
-                return;
+            for (int i = 0; i < disks.size() && device.isPresent(); i++) {
+                if (same(device.get(), disks.get(i))) {
+                    red(
+                            r.name(),
+                            "/etc/fstab mounts its backing device %s at %s (%s)"
+                                    .formatted(disks.get(i), fields[1], fields[0]),
+                            "edit /etc/fstab: use /dev/holdfast/%s with _netdev,nofail"
+                                    .formatted(i == 0 ? r.name() : r.name() + "." + i));
+                    return;
+                }
             }
         }
         green(
@@ -319,9 +324,9 @@ final class Examination {
     }
 
     /// State on the filesystem that the resource carries would wait for itself (R13).
-    private void stateNotOn(StatusReport.Resource r, Path disk) {
+    private void stateNotOn(StatusReport.Resource r, List<Path> disks) {
         Optional<Long> state = number(paths.state(), "unix:dev");
-        List<Path> devices = new ArrayList<>(List.of(disk));
+        List<Path> devices = new ArrayList<>(disks);
         r.export().flatMap(StatusReport.Export::device).map(Path::of).ifPresent(devices::add);
         for (Path device : devices) {
             Optional<Long> carried = number(device, "unix:rdev");

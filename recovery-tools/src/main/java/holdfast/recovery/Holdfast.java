@@ -35,7 +35,7 @@ import java.util.List;
             "5:the peer is away",
             "6:confirmation needed",
             "7:the wait timed out, the work goes on",
-            "8:differences found"
+            "8:differences found, or a drill failed"
         })
 public final class Holdfast {
     @Option(

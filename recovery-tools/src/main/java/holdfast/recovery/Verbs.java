@@ -23,8 +23,12 @@ final class Verbs {
         ALL.put("detach", Detach::new);
         ALL.put("status", Status::new);
         ALL.put("wait", Wait::new);
+        ALL.put("points", Points::new);
         ALL.put("open", Open::new);
         ALL.put("close", Close::new);
+        ALL.put("mount", Mount::new);
+        ALL.put("umount", Umount::new);
+        ALL.put("drill", Drill::new);
         ALL.put("remove", Remove::new);
         ALL.put("adjust", Adjust::new);
         ALL.put("events", Events::new);
@@ -40,7 +44,9 @@ final class Verbs {
         ALL.put("resume-sync", ResumeSync::new);
         ALL.put("invalidate", Invalidate::new);
         ALL.put("invalidate-remote", InvalidateRemote::new);
+        ALL.put("resize", Resize::new);
         ALL.put("dump-md", DumpMd::new);
+        ALL.put("extract", ExtractCommand::new);
         ALL.put("completion", Completion::new);
         ALL.put("help", Help::new);
     }

@@ -290,8 +290,55 @@ class CommandsTest {
                 out.toString());
         assertTrue(
                 out.toString().contains("holdfast --root " + root + " close v1"), out.toString());
+        assertFalse(out.toString().contains("gap"), out.toString());
+        assertEquals(0, run("open", "home", "--at", "12:04"));
+        assertEquals(
+                new ControlApi.OpenRequest("home", Optional.of("12:04")), daemon.asked.getLast());
+        assertTrue(out.toString().contains("(the time lies in a gap)"), out.toString());
+        assertEquals(0, run("open", "home", "--at", "-15m"));
+        assertEquals(
+                new ControlApi.OpenRequest("home", Optional.of("-15m")), daemon.asked.getLast());
+        assertEquals(2, run("open", "home@latest", "--at", "12:04"));
         assertEquals(0, run("close", "v1"));
         assertEquals("view v1 is closed\n", out.toString());
+    }
+
+    @Test
+    void pointsSaysFromWhenToWhenAndWhatIsMissing() {
+        assertEquals(0, run("points", "home"));
+        String text = out.toString();
+        assertTrue(text.startsWith("home can be opened as it was at any moment from "), text);
+        assertTrue(text.contains("  but for "), text);
+        assertTrue(text.contains("It holds 10 GiB of 40 GiB."), text);
+        assertTrue(text.contains("At the rate so far 24 h need 31 GiB."), text);
+        assertTrue(text.endsWith("open home --at -15m\n"), text);
+    }
+
+    @Test
+    void extractNeedsNoDaemonAndSaysWhatIsNotThere() {
+        assertEquals(2, run("extract", "copy.img"));
+        assertEquals(
+                1, run("extract", "--base", "/nowhere", "--journal", "/nowhere", "/nowhere/x"));
+        assertTrue(err.toString().contains("/nowhere"), err.toString());
+        assertEquals(List.of(), daemon.asked);
+    }
+
+    @Test
+    void anOverlayMakesAViewWritable() {
+        assertEquals(
+                0, run("open", "home", "--overlay", "2GiB", "--socket", "/tmp/s", "--while-used"));
+        assertEquals(
+                new ControlApi.OpenRequest(
+                        "home",
+                        Optional.empty(),
+                        true,
+                        Optional.of(2L << 30),
+                        Optional.of("/tmp/s"),
+                        true),
+                daemon.asked.getFirst());
+        assertTrue(
+                out.toString().contains("read and written (2 GiB at most, thrown away at the end)"),
+                out.toString());
     }
 
     @Test
@@ -407,6 +454,20 @@ class CommandsTest {
     void theExaminationAsJsonFitsItsSchema() throws Exception {
         assertEquals(1, run("doctor", "--json"), "there are no settings, which is red");
         new SchemaFile("commands/doctor.json").requireFits(out.toString());
+    }
+
+    @Test
+    void aMountAsJsonFitsItsSchema() throws Exception {
+        new SchemaFile("commands/mount.json")
+                .requireFits(
+                        Json.writePretty(
+                                new ViewMounts.Mounted(
+                                        "home",
+                                        "3fa901/1234",
+                                        ScriptedDaemon.NOW,
+                                        "/mnt",
+                                        "ext4 \"home\"",
+                                        "v1")));
     }
 
     private int run(String... arguments) {

@@ -30,6 +30,7 @@ class DumpTextTest {
                                     17,
                                     "PRIMARY",
                                     10L << 30,
+                                    List.of(),
                                     true,
                                     false,
                                     false,
@@ -40,7 +41,9 @@ class DumpTextTest {
                                     "0000000000000005",
                                     0,
                                     0,
-                                    3)),
+                                    3,
+                                    0,
+                                    4)),
                     List.of(
                             new MetadataDump.Generation(
                                     "3fa9012c00000001",
@@ -58,6 +61,8 @@ class DumpTextTest {
                                     "CLEAR",
                                     "3fa9012c00000001/1031",
                                     "0000000000000005",
+                                    6,
+                                    1,
                                     2,
                                     992,
                                     List.of(new MetadataDump.Range(4 << 20, 8 << 20)),
@@ -85,8 +90,9 @@ class DumpTextTest {
                   position     3fa9012c00000001/1234
                   acknowledged 3fa9012c00000001/1031
                   peer mark    0000000000000005
-                  watermark    0, rolling to 0
+                  watermark    0 by incarnation 0, rolling to 0
                   incarnation  3
+                  filled       4
 
                 ancestry, oldest first: 1
                   3fa9012c00000001  create   from none  by 00000000-0000-0003-0000-000000000004  2023-11-14T22:13:20Z
@@ -95,7 +101,8 @@ class DumpTextTest {
                   transaction  2 in era 2
                   else         what no page says is clear
                   acknowledged 3fa9012c00000001/1031
-                  peer copy    0000000000000005
+                  peer copy    0000000000000005, filled 6
+                  told         transaction 1
                   active       2 of 992 extents
                              4194304 +8388608
                   to send      3 blocks, 12 KiB, in 2 ranges

@@ -44,6 +44,7 @@ final class ScriptedDaemon implements ControlApi {
                         "A",
                         path,
                         10L << 30,
+                        List.of(),
                         Optional.of(
                                 new StatusReport.Export(
                                         "nbd+unix:///home?socket=/run/holdfast/home.nbd",
@@ -79,6 +80,7 @@ final class ScriptedDaemon implements ControlApi {
                                         Optional.empty(),
                                         0)),
                         List.of(),
+                        Optional.empty(),
                         false,
                         Optional.empty());
         var node =
@@ -162,11 +164,14 @@ final class ScriptedDaemon implements ControlApi {
                 !request.dryRun(),
                 request.name(),
                 "server",
-                request.disk(),
+                String.join(", ", request.disks()),
                 10L << 30,
                 Optional.of("ext4, label home"),
+                List.of(),
                 "backup",
-                request.peerDisk().orElse("/srv/holdfast/home.img"),
+                request.peerDisks()
+                        .map(each -> String.join(", ", each))
+                        .orElse("/srv/holdfast/home.img"),
                 peerDiskInUse ? Optional.of("xfs, label old") : Optional.empty(),
                 request.journalBytes().orElse(4L << 30),
                 Optional.of(4000.0),
@@ -202,6 +207,7 @@ final class ScriptedDaemon implements ControlApi {
                 "nbd+unix:///home?socket=/run/holdfast/home.nbd",
                 "/run/holdfast/home.nbd",
                 Optional.empty(),
+                List.of(),
                 List.of("The kernel has no nbd here."));
     }
 
@@ -228,8 +234,31 @@ final class ScriptedDaemon implements ControlApi {
                         NOW.minusSeconds(14),
                         "nbd+unix:///home@latest?socket=/run/holdfast/v1.nbd",
                         "/run/holdfast/v1.nbd",
-                        0),
-                10L << 30);
+                        0,
+                        List.of(),
+                        request.writable()
+                                ? Optional.of(
+                                        new StatusReport.Overlay(
+                                                0, request.overlayBytes().orElse(1L << 30), false))
+                                : Optional.empty()),
+                10L << 30,
+                request.at().filter(at -> at.equals("12:04")).map(_ -> "the time lies in a gap"));
+    }
+
+    @Override
+    public PointsReply points(NameRequest request) {
+        asked.add(request);
+        return new PointsReply(
+                request.name(),
+                Optional.of(new Point(NOW.minusSeconds(86_400), "3fa901/7")),
+                Optional.of(new Point(NOW.minusSeconds(14), "3fa901/1234")),
+                Optional.of(NOW.minusSeconds(4)),
+                List.of(new Gap(NOW.minusSeconds(7_200), NOW.minusSeconds(7_100))),
+                86_400,
+                14_400,
+                10L << 30,
+                40L << 30,
+                Optional.of(31L << 30));
     }
 
     @Override
@@ -299,6 +328,12 @@ final class ScriptedDaemon implements ControlApi {
     public Done invalidateRemote(NameRequest request) {
         asked.add(request);
         return Done.of("compared there " + request.name());
+    }
+
+    @Override
+    public Done resize(NameRequest request) {
+        asked.add(request);
+        return Done.of("enlarged " + request.name());
     }
 
     @Override

@@ -40,23 +40,35 @@ final class Pair implements AutoCloseable {
     }
 
     /// Starts both daemons, pairs them, and replicates the file `disk` in the directory.
+    ///
+    /// In life the backup has a machine of its own: here it gets what the server and its
+    /// application leave over.
     static Pair start(Path directory, Setup setup, long journalBytes) throws Exception {
+        return start(directory, setup, journalBytes, port -> port, "nice", "-n", "19");
+    }
+
+    /// What stands between the server and the port on which the backup listens.
+    interface Line {
+        /// @return the port to dial
+        int to(int port) throws IOException;
+    }
+
+    /// @param backupPrefix of the command that starts the backup's daemon
+    static Pair start(
+            Path directory, Setup setup, long journalBytes, Line line, String... backupPrefix)
+            throws Exception {
         int port = freePort();
         Site backup =
                 Site.start(
                         directory.resolve("backup"),
                         "backup",
                         "[link]\nlisten = \"127.0.0.1:%d\"\n".formatted(port),
-                        // In life it has a machine of its own: here it gets what the server and its
-                        // application leave over.
-                        "nice",
-                        "-n",
-                        "19");
+                        backupPrefix);
         Site server = null;
         try {
             server = Site.start(directory.resolve("server"), "server", "[link]\n" + setup.server());
             var pair = new Pair(directory, server, backup);
-            pair.join("127.0.0.1:" + port, setup, journalBytes);
+            pair.join("127.0.0.1:" + line.to(port), setup, journalBytes);
             return pair;
         } catch (Exception e) {
             backup.close();
@@ -107,6 +119,21 @@ final class Pair implements AutoCloseable {
         return uri;
     }
 
+    ControlApi api() {
+        return server.api();
+    }
+
+    /// The server's daemon crashes and is started again; it attaches what was attached.
+    void crashServer() throws IOException, InterruptedException {
+        server.crash();
+        server.awaitAnswer();
+    }
+
+    /// A client of the export.
+    BlockClient client() throws IOException, ProblemException {
+        return new BlockClient(Path.of(resource().export().orElseThrow().socket()), RESOURCE);
+    }
+
     StatusReport.Resource resource() throws ProblemException {
         return server.api().status().resource(RESOURCE).orElseThrow();
     }
@@ -127,14 +154,19 @@ final class Pair implements AutoCloseable {
 
     /// Until the backup has committed everything.
     void awaitInSync() throws Exception {
-        until(
-                "in sync",
-                s -> {
-                    StatusReport.Resource r = s.resource(RESOURCE).orElseThrow();
-                    return r.replication().equals("ESTABLISHED")
-                            && r.committed().equals(r.position())
-                            && r.behind().bytes() == 0;
-                });
+        until("in sync", Pair::isInSync);
+    }
+
+    boolean isInSync() throws ProblemException {
+        return isInSync(server.api().status());
+    }
+
+    private static boolean isInSync(StatusReport status) {
+        // A daemon that has just been started may not have it yet.
+        return status.resource(RESOURCE)
+                .filter(r -> r.replication().equals("ESTABLISHED"))
+                .filter(r -> r.committed().equals(r.position()) && r.behind().bytes() == 0)
+                .isPresent();
     }
 
     void awaitState(String state) throws Exception {

@@ -24,12 +24,14 @@ final class Site implements AutoCloseable {
     private final String name;
     private final NodePaths paths;
     private final ControlClient api;
-    private final Process process;
+    private final List<String> command;
+    private Process process;
 
-    private Site(String name, NodePaths paths, Process process) {
+    private Site(String name, NodePaths paths, List<String> command) throws IOException {
         this.name = name;
         this.paths = paths;
-        this.process = process;
+        this.command = command;
+        this.process = Programs.start(log(), command);
         this.api = new ControlClient(paths.run(), "daemon");
     }
 
@@ -46,7 +48,7 @@ final class Site implements AutoCloseable {
         Identity.create(paths.state());
         List<String> command = new ArrayList<>(List.of(prefix));
         command.addAll(command(root));
-        return new Site(name, paths, Programs.start(root.resolve("log"), command));
+        return new Site(name, paths, command);
     }
 
     private static List<String> command(Path root) {
@@ -68,6 +70,16 @@ final class Site implements AutoCloseable {
         return command;
     }
 
+    private Path log() {
+        return paths.root().orElseThrow().resolve("log");
+    }
+
+    /// The daemon crashes (SIGKILL), and is started again.
+    void crash() throws IOException, InterruptedException {
+        process.destroyForcibly().waitFor();
+        process = Programs.start(log(), command);
+    }
+
     void awaitAnswer() throws IOException, InterruptedException {
         long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(START_SECONDS);
         while (true) {
@@ -76,7 +88,7 @@ final class Site implements AutoCloseable {
                 return;
             } catch (ProblemException e) {
                 if (process.waitFor(50, TimeUnit.MILLISECONDS) || System.nanoTime() > deadline) {
-                    String log = Files.readString(paths.root().orElseThrow().resolve("log"));
+                    String log = Files.readString(log());
                     throw new IOException(name + " does not answer\n" + log, e);
                 }
             }

@@ -1,6 +1,7 @@
 package holdfast.bench;
 
 import java.io.PrintWriter;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -11,9 +12,11 @@ import java.util.stream.IntStream;
 
 /// The figures of speed, for people.
 ///
+/// @param where of the device the loads went, behind the title of each; empty for all over it
 /// @param measured for each target, the first of which is what the others are compared with, and
 ///   load: one figure for each run
-record Table(PrintWriter out, Map<Target, Map<Load, List<Target.Measured>>> measured) {
+record Table(
+        PrintWriter out, String where, Map<Target, Map<Load, List<Target.Measured>>> measured) {
     void print() {
         Map<Load, List<Target.Measured>> base = measured.values().iterator().next();
         for (Load load : Load.values()) {
@@ -21,10 +24,11 @@ record Table(PrintWriter out, Map<Target, Map<Load, List<Target.Measured>>> meas
                 continue;
             }
             out.printf(
-                    "%n%-26s %10s %7s %9s %9s  %s%n",
-                    load.title(),
+                    "%n%-26s %10s %7s %11s %9s %9s  %s%n",
+                    load.title() + where,
                     load.isSequential() ? "MiB/s" : "IOPS",
                     "ratio",
+                    "of runs",
                     "CPU us/op",
                     "at backup",
                     "replication meanwhile");
@@ -41,10 +45,11 @@ record Table(PrintWriter out, Map<Target, Map<Load, List<Target.Measured>>> meas
 
     private void row(Target target, List<Target.Measured> runs, List<Target.Measured> base) {
         out.printf(
-                "  %-24s %10.0f %7s %9.1f %9.1f  %s%n",
+                "  %-24s %10.0f %7s %11s %9.1f %9.1f  %s%n",
                 target.title(),
                 median(runs, Target.Measured::operationsPerSecond),
                 runs == base ? "" : "%.2f".formatted(medianRatio(runs, base)),
+                runs == base ? "" : spread(runs, base),
                 median(runs, Target.Measured::cpuMicros),
                 median(runs, Target.Measured::backupCpuMicros),
                 states(runs));
@@ -68,12 +73,20 @@ record Table(PrintWriter out, Map<Target, Map<Load, List<Target.Measured>>> meas
 
     /// The median of the ratios of each run: what disturbs a run mostly disturbs both.
     static double medianRatio(List<Target.Measured> runs, List<Target.Measured> base) {
-        return Bench.median(
-                IntStream.range(0, runs.size())
-                        .mapToDouble(
-                                i ->
-                                        runs.get(i).operationsPerSecond()
-                                                / base.get(i).operationsPerSecond())
-                        .toArray());
+        return Bench.median(ratios(runs, base));
+    }
+
+    /// The lowest and the highest of them.
+    private static String spread(List<Target.Measured> runs, List<Target.Measured> base) {
+        double[] sorted = ratios(runs, base);
+        Arrays.sort(sorted);
+        return "%.2f-%.2f".formatted(sorted[0], sorted[sorted.length - 1]);
+    }
+
+    private static double[] ratios(List<Target.Measured> runs, List<Target.Measured> base) {
+        return IntStream.range(0, runs.size())
+                .mapToDouble(
+                        i -> runs.get(i).operationsPerSecond() / base.get(i).operationsPerSecond())
+                .toArray();
     }
 }

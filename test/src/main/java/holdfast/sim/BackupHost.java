@@ -5,9 +5,12 @@ import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.journal.JournalRecord;
 import holdfast.replicator.journal.JournalRecord.Found;
 import holdfast.replicator.journal.JournalRecord.Kind;
+import holdfast.replicator.journal.JournalScan;
+import holdfast.replicator.journal.SegmentIndex;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BackupEffects;
 import holdfast.replicator.state.DiskState;
+import holdfast.replicator.state.History;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
 import holdfast.tunnel.wire.Mutants;
@@ -43,6 +46,12 @@ final class BackupHost implements BackupEffects {
     /// A failed sync of the journal is taken for good.
     private static final boolean M23 = Mutants.on("M23");
 
+    /// Frames of an earlier session are taken in as well.
+    private static final boolean M27 = Mutants.on("M27");
+
+    /// The opening of the journal is numbered by the wall clock.
+    private static final boolean M30 = Mutants.on("M30");
+
     private final Simulation sim;
     private final Scenario scenario;
     private final RandomGenerator random;
@@ -53,6 +62,9 @@ final class BackupHost implements BackupEffects {
     private Backup.Base durableBase;
     private boolean durableBlank;
     private long incarnation;
+
+    /// Of the copy; the base may be longer.
+    private int durableBytes;
 
     /// Counts starts, so that what an earlier life had asked for comes to nothing.
     private int life;
@@ -73,6 +85,9 @@ final class BackupHost implements BackupEffects {
     private int unsyncedBaseWrites;
     private boolean rollAsked;
     private boolean settleAsked;
+
+    private long startedMillis;
+
     private Iterator<JournalIndex.Run> rollRuns;
     private boolean rolling;
     private long frozenUntil;
@@ -114,7 +129,8 @@ final class BackupHost implements BackupEffects {
             boolean blank,
             long incarnation,
             long highest,
-            boolean damaged) {}
+            boolean damaged,
+            int bytes) {}
 
     private Older older;
 
@@ -126,9 +142,17 @@ final class BackupHost implements BackupEffects {
     private byte[] crashedBase;
     private byte[] crashedJournal;
     private final BitSet fresh = new BitSet();
+
+    /// What a commit may show, whoever has sent it.
     private final BitSet staged = new BitSet();
+
     private Position checkedAt = Position.NONE;
-    private long seenEpoch;
+
+    /// A start has found blocks of an epoch that was cut off.
+    private boolean stagedFound;
+
+    /// The epoch that is open goes on from such blocks.
+    private boolean continuing;
 
     BackupHost(Simulation sim, Scenario scenario, RandomGenerator random, Backup.Base first) {
         this.sim = sim;
@@ -138,6 +162,7 @@ final class BackupHost implements BackupEffects {
         journal = new SimDisk((int) scenario.journalBytes());
         durableBase = first;
         durableBlank = scenario.blank();
+        durableBytes = base.size();
         if (!durableBlank) {
             byte[] junk = Tags.content(-1, 0, scenario.deviceBytes() / 512 * 512);
             base.write(0, junk.length, junk);
@@ -155,16 +180,22 @@ final class BackupHost implements BackupEffects {
         base.dropClean();
         journal.syncNow();
         base.syncNow();
-        incarnation++;
+        incarnation = M30 ? sim.backupMillis() : incarnation + 1;
         life++;
         startedNanos = sim.agenda().nowNanos();
+        startedMillis = sim.backupMillis();
         backup = open(durableBase, durableBlank, incarnation, this, journal.now(), Long.MAX_VALUE);
+        backup.retain(scenario.retention(), scenario.indexRuns());
         up = true;
         freed = durableBase.watermark() / scenario.segmentBytes() * scenario.segmentBytes();
         appendedEnd = 0;
         durableEnd = 0;
-        fresh.set(0, (scenario.deviceBytes() + 4095) / 4096);
+        fresh.set(0, (base.size() + 4095) / 4096);
         lacked = true;
+        stagedFound = backup.holdsStaged();
+        if (stagedFound) {
+            staged.set(0, (scenario.deviceBytes() + 4095) / 4096);
+        }
         if (damaged || restored) {
             acknowledged = backup.hasPoint() ? backup.committed() : Position.NONE;
             unjudged = true;
@@ -184,6 +215,7 @@ final class BackupHost implements BackupEffects {
                         500_000_000L,
                         () -> {
                             if (of == life && up) {
+                                backup.tick(receipt());
                                 wakeRoller();
                                 keepRolling(of);
                             }
@@ -203,7 +235,7 @@ final class BackupHost implements BackupEffects {
                 new Backup(
                         new Backup.Config(
                                 Simulation.RESOURCE,
-                                scenario.deviceBytes(),
+                                durableBytes,
                                 scenario.journalBytes(),
                                 scenario.segmentBytes(),
                                 scenario.rollBytes(),
@@ -216,6 +248,7 @@ final class BackupHost implements BackupEffects {
             String damage =
                     opened.recover(
                             (address, into) -> read(journal, readEnd, address, into),
+                            JournalScan.Indexes.NONE,
                             segmentsEnd());
             if (damage != null && !damaged) {
                 throw new Violation("PFX", "the journal is taken for damaged: " + damage);
@@ -261,7 +294,8 @@ final class BackupHost implements BackupEffects {
                         durableBlank,
                         incarnation,
                         highest,
-                        damaged);
+                        damaged,
+                        durableBytes);
     }
 
     /// Somebody puts it back; only while it is stopped.
@@ -273,6 +307,7 @@ final class BackupHost implements BackupEffects {
         incarnation = older.incarnation;
         highest = older.highest;
         damaged = older.damaged;
+        durableBytes = older.bytes;
         everDamaged = true;
         restored = true;
         sim.reached(Rare.BACKUP_RESTORED);
@@ -394,6 +429,47 @@ final class BackupHost implements BackupEffects {
         return up;
     }
 
+    /// Makes room for a larger device: the base first, then the superblock. A crash in between
+    /// leaves a base that is longer than needed.
+    ///
+    /// @param done called when all of it is durable
+    void grow(int bytes, Runnable done) {
+        if (bytes <= durableBytes) {
+            done.run();
+            return;
+        }
+        later(
+                diskTime(),
+                () -> {
+                    byte[] more = new byte[Math.max(0, bytes - base.size())];
+                    // A file gets zeroes, a device whatever was there before.
+                    base.grow(scenario.blank() ? more : Tags.content(-5, 0, more.length));
+                    later(
+                            diskTime(),
+                            () -> {
+                                durableBytes = Math.max(durableBytes, bytes);
+                                backup.grow(bytes);
+                                later(random.nextLong(100_000), done);
+                            });
+                });
+    }
+
+    private void grow(SimLink of, Frame.Resize order) {
+        int bytes = (int) order.space().sizeBytes();
+        grow(
+                bytes,
+                () -> {
+                    if (present == of) {
+                        of.toPrimary()
+                                .send(
+                                        0,
+                                        List.of(
+                                                new Frame.ResizeReply(
+                                                        Simulation.RESOURCE, bytes, "")));
+                    }
+                });
+    }
+
     Backup backup() {
         return backup;
     }
@@ -476,17 +552,22 @@ final class BackupHost implements BackupEffects {
         } else if (link == null || hello.diskState() != DiskState.FAILED.ordinal()) {
             link = present;
             stream = 0;
-            backup.sessionUp();
+            backup.sessionUp(hello);
         }
     }
 
     void received(SimLink of, int onStream, List<Frame> frames) {
         for (Frame frame : frames) {
-            if (!up || of != present) {
+            if (!up || of != present && !M27) {
                 return;
             }
             if (frame instanceof Frame.ResourceHello hello) {
                 greeted(hello);
+                continue;
+            }
+            if (frame instanceof Frame.Resize order) {
+                sim.note("backup < Resize", order.space().sizeBytes(), durableBytes);
+                grow(of, order);
                 continue;
             }
             if (link == null || frame instanceof Frame.Data && onStream != stream) {
@@ -500,7 +581,7 @@ final class BackupHost implements BackupEffects {
             switch (frame) {
                 case Frame.Data data -> {
                     mark(data);
-                    backup.on(data, FrameCodec.sizeOf(frame), sim.backupMillis());
+                    backup.on(data, FrameCodec.sizeOf(frame), receipt());
                     sim.check("frame");
                 }
                 case Frame.OfResource control -> {
@@ -516,16 +597,19 @@ final class BackupHost implements BackupEffects {
         }
     }
 
+    /// A frame of an older session, late.
+    void receivedLate(SimLink of, int onStream, Frame.Data frame) {
+        if (up && link != null && of != present) {
+            sim.note("backup < late " + frame.getClass().getSimpleName(), 0, 0);
+            sim.reached(Rare.LATE_DATA_OF_OLD_SESSION);
+            received(of, onStream, List.of(frame));
+        }
+    }
+
     private void mark(Frame.Data frame) {
         switch (frame) {
             case Frame.Write w -> mark(fresh, w.offsetBytes(), w.data().remaining());
             case Frame.Zero z -> mark(fresh, z.offsetBytes(), z.lengthBytes());
-            case Frame.EpochBegin b -> {
-                if (b.epoch() != seenEpoch) {
-                    staged.clear();
-                }
-                seenEpoch = b.epoch();
-            }
             case Frame.EpochBlocks b -> {
                 mark(staged, b.offsetBytes(), b.data().remaining());
                 mark(fresh, b.offsetBytes(), b.data().remaining());
@@ -536,10 +620,12 @@ final class BackupHost implements BackupEffects {
             }
             case Frame.Heartbeat _,
                     Frame.Tracked _,
+                    Frame.EpochBegin _,
                     Frame.EpochCommit _,
                     Frame.SyncBlocks _,
                     Frame.SyncZero _,
-                    Frame.Compare _ -> {}
+                    Frame.Compare _,
+                    Frame.CompareSectors _ -> {}
         }
     }
 
@@ -579,8 +665,28 @@ final class BackupHost implements BackupEffects {
     @Override
     public void event(String kind, String text) {
         sim.event("backup", kind, text);
-        if (kind.equals("journal-full")) {
-            sim.reached(Rare.JOURNAL_FULL);
+        switch (kind) {
+            case "journal-full" -> sim.reached(Rare.JOURNAL_FULL);
+            case "epoch-continued" -> {
+                sim.reached(Rare.EPOCH_CONTINUED);
+                continuing = true;
+                if (stagedFound) {
+                    sim.reached(Rare.CONTINUED_AFTER_BACKUP_START);
+                }
+            }
+            case "kept-given-up" -> {
+                sim.reached(Rare.KEPT_GIVEN_UP_FOR_ROOM);
+                continuing = false;
+                stagedFound = false;
+            }
+            case "epoch-committed" -> {
+                if (continuing) {
+                    sim.reached(Rare.CONTINUED_EPOCH_COMMITTED);
+                }
+                continuing = false;
+                stagedFound = false;
+            }
+            default -> {}
         }
     }
 
@@ -714,6 +820,12 @@ final class BackupHost implements BackupEffects {
 
     @Override
     public void free(long beforeAddress) {
+        if (beforeAddress > durableBase.watermark()) {
+            throw new Violation(
+                    "LOW",
+                    "the journal below %d is given free, a start reads it from %d on"
+                            .formatted(beforeAddress, durableBase.watermark()));
+        }
         freed = beforeAddress;
     }
 
@@ -722,8 +834,14 @@ final class BackupHost implements BackupEffects {
 
     @Override
     public boolean writeBase(
-            long session, long sequence, long offsetBytes, long lengthBytes, ByteBuffer data) {
+            long session,
+            long sequence,
+            long offsetBytes,
+            long lengthBytes,
+            ByteBuffer data,
+            long tracked) {
         durableBlank = false;
+        durableBase = durableBase.filled(durableBase.filled(), tracked);
         byte[] bytes = null;
         if (data != null) {
             bytes = new byte[data.remaining()];
@@ -784,6 +902,11 @@ final class BackupHost implements BackupEffects {
 
     /// As the daemon's shell does: holes are not read, and what was read is handed over later.
     private void digest() {
+        Backup.Sectors sectors = backup.nextSectors();
+        if (sectors != null) {
+            digest(sectors);
+            return;
+        }
         TreeAnswers.Part part = backup.nextDigest();
         if (part == null) {
             workOnBase();
@@ -808,6 +931,25 @@ final class BackupHost implements BackupEffects {
         workOnBase();
     }
 
+    /// What was read is handed over later.
+    private void digest(Backup.Sectors sectors) {
+        ByteBuffer read = ByteBuffer.allocate(sectors.lengthBytes());
+        for (Frame.Range each : sectors.ranges()) {
+            byte[] part = new byte[each.lengthBytes()];
+            int offset = (int) each.offsetBytes();
+            readCommitted(backup.indexOf(sectors), base.now(), journal.now(), offset, part);
+            read.put(part);
+        }
+        byte[] digests = sectors.digest(read.flip());
+        later(
+                diskTime() / 2,
+                () -> {
+                    backup.sectorsDigested(sectors, digests);
+                    wakeDigester();
+                });
+        workOnBase();
+    }
+
     private void syncBase(Runnable then) {
         baseBusy = true;
         long mark = base.sync();
@@ -824,9 +966,18 @@ final class BackupHost implements BackupEffects {
                         return;
                     }
                     base.synced(mark);
-                    baseBusy = false;
-                    backup.baseDurable(session, sequence);
-                    then.run();
+                    later(
+                            diskTime(),
+                            () -> {
+                                durableBase = durableBase.over(backup.filling());
+                                later(
+                                        random.nextLong(100_000),
+                                        () -> {
+                                            baseBusy = false;
+                                            backup.baseDurable(session, sequence);
+                                            then.run();
+                                        });
+                            });
                 });
     }
 
@@ -878,20 +1029,47 @@ final class BackupHost implements BackupEffects {
         if (rolling) {
             return;
         }
-        Backup.Roll roll = backup.startRoll(settleAsked);
+        boolean settle = settleAsked;
+        Backup.Roll roll = backup.startRoll(settle);
         settleAsked = false;
         if (roll == null) {
             return;
         }
         sim.note("roll", roll.reached().watermark(), roll.reached().position().number());
+        if (!settle && !damaged) {
+            checkRetention(roll);
+        }
         rolling = true;
-        rollRuns = roll.index().all().iterator();
+        rollRuns = image(roll.from(), roll.to(), roll.begun().movedBy()).all().iterator();
         later(
                 diskTime(),
                 () -> {
-                    durableBase = roll.begun();
+                    durableBase = roll.begun().over(durableBase);
                     rollStep(roll);
                 });
+    }
+
+    /// R22: what is younger than the least retention stays openable, however full the journal is.
+    private void checkRetention(Backup.Roll roll) {
+        Backup.Base to = roll.reached();
+        if (to.everCommitted()
+                && !to.mixture()
+                && to.receiptMillis() > backup.receivedMillis() - scenario.retentionMinMillis()) {
+            throw new Violation(
+                    "PIT",
+                    "history is shortened to %d ms, %d ms are to be kept"
+                            .formatted(
+                                    backup.receivedMillis() - to.receiptMillis(),
+                                    scenario.retentionMinMillis()));
+        }
+        if (scenario.retentionMinMillis() > 0 && backup.wantsRoom()) {
+            sim.reached(Rare.ROLLED_FOR_ROOM_BEHIND_LEAST_RETENTION);
+        }
+    }
+
+    /// The wall clock at the start, and what has passed since: as the daemon has it.
+    private long receipt() {
+        return startedMillis + (sim.agenda().nowNanos() - startedNanos) / 1_000_000;
     }
 
     private void rollFailed() {
@@ -940,7 +1118,7 @@ final class BackupHost implements BackupEffects {
                     later(
                             diskTime(),
                             () -> {
-                                durableBase = roll.reached();
+                                durableBase = roll.reached().over(durableBase);
                                 later(
                                         random.nextLong(100_000),
                                         () -> {
@@ -948,6 +1126,7 @@ final class BackupHost implements BackupEffects {
                                             sim.reached(Rare.ROLLED);
                                             damaged = false;
                                             backup.rolled(roll);
+                                            sim.baseHas(backup.base().watermark());
                                             checkAll("rolled");
                                             sim.cloneAndCrash();
                                         });
@@ -977,7 +1156,7 @@ final class BackupHost implements BackupEffects {
         }
         if (lacked) {
             lacked = false;
-            fresh.set(0, (scenario.deviceBytes() + 4095) / 4096);
+            fresh.set(0, (base.size() + 4095) / 4096);
         }
         Position committed = backup.committed();
         if (sim.truth().isBefore(committed, acknowledged)) {
@@ -987,14 +1166,19 @@ final class BackupHost implements BackupEffects {
         }
         if (!committed.equals(checkedAt)) {
             fresh.or(staged);
+            if (!backup.holdsStaged()) {
+                staged.clear();
+            }
             sim.truth().moveBackup(committed, fresh);
             checkedAt = committed;
         }
         byte[] expected = sim.truth().backupImage();
-        for (int block = fresh.nextSetBit(0); block >= 0; ) {
-            int endBlock = fresh.nextClearBit(block);
+        // What is behind the end of a smaller device means nothing.
+        int blocks = (expected.length + 4095) / 4096;
+        for (int block = fresh.nextSetBit(0); block >= 0 && block < blocks; ) {
+            int endBlock = Math.min(fresh.nextClearBit(block), blocks);
             int from = block * 4096;
-            byte[] found = new byte[Math.min(endBlock * 4096, scenario.deviceBytes()) - from];
+            byte[] found = new byte[Math.min(endBlock * 4096, expected.length) - from];
             readCommitted(backup.committedIndex(), base.now(), journal.now(), from, found);
             sim.countCheckedBlocks(endBlock - block);
             if (!Arrays.equals(found, 0, found.length, expected, from, from + found.length)) {
@@ -1017,7 +1201,7 @@ final class BackupHost implements BackupEffects {
     }
 
     void checkAll(String where) {
-        fresh.set(0, (scenario.deviceBytes() + 4095) / 4096);
+        fresh.set(0, (base.size() + 4095) / 4096);
         check(where);
     }
 
@@ -1034,7 +1218,7 @@ final class BackupHost implements BackupEffects {
     }
 
     private void makeRoom() {
-        if (crashedBase == null) {
+        if (crashedBase == null || crashedBase.length != base.size()) {
             crashedBase = new byte[base.size()];
             crashedJournal = new byte[journal.size()];
         }
@@ -1087,7 +1271,7 @@ final class BackupHost implements BackupEffects {
                             .formatted(clone.committed(), acknowledged));
         }
         byte[] expected = sim.truth().imageAt(clone.committed());
-        byte[] found = new byte[scenario.deviceBytes()];
+        byte[] found = new byte[expected.length];
         readCommitted(clone.committedIndex(), crashedBase, crashedJournal, 0, found);
         sim.countCheckedBlocks((found.length + 4095) / 4096);
         if (!Arrays.equals(expected, found)) {
@@ -1100,11 +1284,55 @@ final class BackupHost implements BackupEffects {
         }
     }
 
+    /// What the journal holds of the committed image from one place to another.
+    private JournalIndex image(long from, long to, long oldestIncarnation) {
+        SegmentIndex.Builder builder =
+                new SegmentIndex.Builder(scenario.segmentBytes() / Backup.MOMENTS_IN_SEGMENT);
+        byte[] now = journal.now();
+        JournalScan scan =
+                new JournalScan(
+                        Simulation.RESOURCE,
+                        scenario.segmentBytes(),
+                        (address, into) -> read(now, Long.MAX_VALUE, address, into));
+        try {
+            JournalScan.End end =
+                    scan.run(from, to, oldestIncarnation, JournalScan.Indexes.NONE, builder);
+            if (end.end() < to) {
+                throw new Violation(
+                        "PIT",
+                        "the journal from %d to %d ends at %d".formatted(from, to, end.end()));
+            }
+        } catch (IOException e) {
+            throw new IllegalStateException(e);
+        }
+        return SegmentIndex.image(builder.parts());
+    }
+
+    /// Opens one of the moments that there are, of `all` the given part; 1 is the newest.
+    Backup.View openView(double part) {
+        History history = backup.history();
+        if (part >= 1 || history.newest() == null) {
+            return backup.openView();
+        }
+        long oldest = history.oldest().labelMillis();
+        long label = oldest + (long) (part * (history.newest().labelMillis() - oldest));
+        History.Moment moment = history.notAfter(label);
+        return moment == null ? null : backup.openView(moment);
+    }
+
+    /// Where what a view shows lies.
+    JournalIndex indexOf(Backup.View view) {
+        return image(
+                view.watermark(),
+                Math.max(view.watermark(), view.moment().address()),
+                backup.base().movedBy());
+    }
+
     /// PIT: a view reads as the point it was opened at.
-    void checkView(Backup.View view) {
-        byte[] found = new byte[scenario.deviceBytes()];
-        readCommitted(view.index(), base.now(), journal.now(), 0, found);
+    void checkView(Backup.View view, JournalIndex index) {
         byte[] expected = sim.truth().imageAt(view.position());
+        byte[] found = new byte[expected.length];
+        readCommitted(index, base.now(), journal.now(), 0, found);
         if (!Arrays.equals(expected, found)) {
             throw new Violation(
                     "PIT",
@@ -1113,6 +1341,15 @@ final class BackupHost implements BackupEffects {
                             + " is not that image: "
                             + SimDisk.describe(expected, found, 8));
         }
+    }
+
+    /// The image, and what lies behind it in a copy that was made larger: a comparison may have
+    /// found that equal before a commit makes it part of a point.
+    byte[] withWhatIsBehind(byte[] image) {
+        byte[] all = new byte[Math.max(image.length, durableBytes)];
+        readCommitted(backup.committedIndex(), base.now(), journal.now(), 0, all);
+        System.arraycopy(image, 0, all, 0, image.length);
+        return all;
     }
 
     boolean isSettled() {
@@ -1132,7 +1369,12 @@ final class BackupHost implements BackupEffects {
 
         @Override
         public boolean writeBase(
-                long session, long sequence, long offsetBytes, long lengthBytes, ByteBuffer data) {
+                long session,
+                long sequence,
+                long offsetBytes,
+                long lengthBytes,
+                ByteBuffer data,
+                long tracked) {
             return true;
         }
 

@@ -33,6 +33,22 @@ record Canonical(String name, Plan plan) {
                             List.of(),
                             32,
                             8192),
+                    // It is cut off when a part of it is staged, and the next goes on from that.
+                    of(
+                            "cut off",
+                            List.of(
+                                    new Setting("budgetBytes", 12 * 1024),
+                                    new Setting("linkBytesPerSecond", 120_000)),
+                            List.of(
+                                    new Strike(
+                                            1,
+                                            0,
+                                            Optional.of("backup < EpochBlocks"),
+                                            3,
+                                            Fault.CUT,
+                                            0.1)),
+                            32,
+                            8192),
                     // The same in little, for loops over its bytes.
                     of(
                             "session",

@@ -2,21 +2,26 @@ package holdfast.sim;
 
 import holdfast.checksum.TreeBuilder;
 import holdfast.checksum.TreeShape;
+import holdfast.replicator.metadata.Evidence;
 import holdfast.replicator.metadata.MetadataLayout;
 import holdfast.replicator.state.BlockRun;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Budget;
+import holdfast.replicator.state.Faults;
 import holdfast.replicator.state.Held;
 import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Op;
+import holdfast.replicator.state.PageMemory;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.PrimaryEffects;
 import holdfast.replicator.state.ReadRun;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Transaction;
+import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
+import holdfast.tunnel.wire.Mutants;
 import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
@@ -60,6 +65,17 @@ final class PrimaryHost implements PrimaryEffects {
         private Request request;
     }
 
+    // Deliberate mistakes of a shell. The deciding objects have theirs in `state.Faults`.
+
+    /// A start does not wait until its generation is durable.
+    private static final boolean M13 = Mutants.on("M13");
+
+    /// A start after a crash goes on in the generation that was interrupted.
+    private static final boolean M14 = Mutants.on("M14");
+
+    /// A failed sync of the disk is passed over.
+    private static final boolean M43 = Mutants.on("M43");
+
     private final Simulation sim;
     private final Scenario scenario;
     private final RandomGenerator random;
@@ -67,14 +83,52 @@ final class PrimaryHost implements PrimaryEffects {
     private final Budget budget;
 
     private final SimDisk metadata;
-    private final MetadataLayout layout;
-    private final byte[] crashedDisk;
-    private final byte[] crashedMetadata;
+    private MetadataLayout layout;
+    private byte[] crashedDisk = {};
+    private byte[] crashedMetadata = {};
 
     // The superblock; each change of it is atomic.
     private Ancestry durableAncestry = Ancestry.EMPTY;
     private boolean durableClean;
+
+    /// What the disk was like at the last clean stop.
+    private Evidence durableEvidence;
+
+    /// It was written to past us, and not all of it is compared yet.
+    private boolean durableCompare;
+
+    /// And somebody has ordered that.
+    private boolean durableOrder;
+
     private Position durableEnd = Position.NONE;
+
+    /// How much of the disk is used.
+    private int durableBytes;
+
+    /// How much of it somebody has ordered to be used; 0 for no order.
+    private int durableOrdered;
+
+    /// What is behind it was never compared all; at least as much as is used when nothing is.
+    private int durableGrownFrom = Integer.MAX_VALUE;
+
+    /// Everything that is durable here, at an earlier moment.
+    private record Older(
+            byte[] disk,
+            byte[] metadata,
+            Ancestry ancestry,
+            boolean clean,
+            Evidence evidence,
+            boolean compare,
+            boolean ordered,
+            Position end,
+            int bytes,
+            int orderedBytes,
+            int grownFrom) {}
+
+    private Older older;
+
+    /// It was put back to that, and is not in step with the copy again.
+    private boolean setBack;
 
     private int life;
     private long startedNanos;
@@ -119,6 +173,12 @@ final class PrimaryHost implements PrimaryEffects {
     private boolean greeted;
     private boolean commitOpen;
 
+    /// The life in which something of an epoch was sent last.
+    private int stagedInLife;
+
+    /// Since then copy and device were compared.
+    private boolean comparedSince;
+
     PrimaryHost(Simulation sim, Scenario scenario, RandomGenerator random) {
         this.sim = sim;
         this.scenario = scenario;
@@ -130,17 +190,17 @@ final class PrimaryHost implements PrimaryEffects {
             disk.write(0, half, Tags.content(-2, 0, half));
             disk.syncNow();
         }
-        layout =
-                new MetadataLayout(
-                        Simulation.RESOURCE,
-                        scenario.deviceBytes(),
-                        scenario.limits().extentBlocks(),
-                        RECORD_SLOTS);
+        durableBytes = disk.size();
+        layout = layoutOf(durableBytes);
         metadata = new SimDisk(Math.toIntExact(layout.fileBytes()));
-        crashedDisk = new byte[disk.size()];
-        crashedMetadata = new byte[metadata.size()];
-        put(layout.record(MetadataLayout.first(Transaction.Blank.MISSING, 1, Position.NONE, 0)));
+        layout.beginning(MetadataLayout.first(Transaction.Blank.MISSING, 1, Position.NONE, 0))
+                .forEach(this::put);
         metadata.syncNow();
+    }
+
+    private MetadataLayout layoutOf(int bytes) {
+        return new MetadataLayout(
+                Simulation.RESOURCE, bytes, scenario.limits().extentBlocks(), RECORD_SLOTS);
     }
 
     private void put(MetadataLayout.Piece piece) {
@@ -167,22 +227,39 @@ final class PrimaryHost implements PrimaryEffects {
                     default -> new Position(durableAncestry.generation(), 0);
                 };
         metadata.syncNow();
-        MetadataLayout.Recovered found = recovered(metadata.now());
+        MetadataLayout.Recovered found = recovered(metadata.now(), marks());
         if (found.damage() != null) {
             sim.event("primary", "metadata-damaged", found.damage());
         }
-        long generation = random.nextLong() | 1;
-        durableAncestry =
-                durableAncestry.plus(
-                        new Ancestry.Entry(generation, parent, reason, NODE, sim.primaryMillis()));
-        Primary.Attached attached = new Primary.Attached(durableAncestry, found.kept());
-        durableClean = false;
-        sim.truth().begin(generation, disk.now());
+        if (durableClean
+                && !durableEvidence
+                        .differences(
+                                look(places(durableEvidence), (int) durableEvidence.sizeBytes()),
+                                AddressSpace.of(durableBytes))
+                        .isEmpty()) {
+            durableCompare = true;
+            sim.reached(Rare.WRITTEN_PAST_NOTICED);
+        }
+        boolean goesOn = M14 && reason == Ancestry.Reason.CRASH;
+        long generation = goesOn ? durableAncestry.generation() : random.nextLong() | 1;
+        Ancestry ancestry =
+                goesOn
+                        ? durableAncestry
+                        : durableAncestry.plus(
+                                new Ancestry.Entry(
+                                        generation, parent, reason, NODE, sim.primaryMillis()));
+        Kept kept = durableCompare ? found.kept().allSuspect(durableOrder) : found.kept();
+        markGrown(kept);
+        Primary.Attached attached = new Primary.Attached(ancestry, kept);
+        if (!M13) {
+            begun(ancestry);
+        }
+        sim.truth().begin(generation, image());
         primary =
                 new Primary(
                         new Primary.Config(
                                 Simulation.RESOURCE,
-                                scenario.deviceBytes(),
+                                durableBytes,
                                 scenario.protocolC(),
                                 scenario.blockOnCongestion(),
                                 scenario.limits()),
@@ -197,8 +274,20 @@ final class PrimaryHost implements PrimaryEffects {
         reading = 0;
         keeping = false;
         keeperDue = false;
+        // Somebody may have woken them while nothing was up: the link outlives a growth.
+        pumpDue = false;
+        readDue = false;
+        primary.tick(sim.agenda().nowNanos(), sim.primaryMillis());
         tick(life);
+        if (M13) {
+            later(1_000_000_000L, () -> begun(ancestry));
+        }
         sim.note("primary starts", generation, reason.ordinal());
+    }
+
+    private void begun(Ancestry ancestry) {
+        durableAncestry = ancestry;
+        durableClean = false;
     }
 
     /// @param power whether the power is cut; else the process alone is killed and the kernel keeps
@@ -294,29 +383,138 @@ final class PrimaryHost implements PrimaryEffects {
                         return;
                     }
                     Position end = primary.position();
+                    boolean ordered = primary.isComparisonOrdered();
                     if (primary.figures().bufferBytes() > 0) {
                         sim.reached(Rare.STOPPED_WITH_BUFFERED_WRITES);
                     }
+                    List<Long> recent = primary.recentlyWritten(Evidence.RECENT_BLOCKS);
                     primary.detach();
                     if (primary.figures().dirtyBlocks() > 0) {
                         sim.reached(Rare.STOPPED_WITH_DIRTY_BLOCKS);
                     }
-                    if (!Arrays.equals(disk.now(), sim.truth().image())) {
+                    if (!Arrays.equals(image(), sim.truth().image())) {
                         throw new Violation(
                                 "LOC",
                                 "the disk is not the image of its writes in order: "
-                                        + SimDisk.describe(sim.truth().image(), disk.now(), 8));
+                                        + SimDisk.describe(sim.truth().image(), image(), 8));
                     }
                     keepNext(
                             () -> {
                                 durableEnd = end;
+                                durableEvidence =
+                                        look(
+                                                Evidence.places(
+                                                        AddressSpace.of(durableBytes),
+                                                        recent,
+                                                        random),
+                                                durableBytes);
                                 durableClean = true;
+                                // What is left of it is in the bitmap.
+                                durableCompare &= ordered;
+                                durableOrder &= ordered;
                                 sim.reached(Rare.PRIMARY_RESTARTED_CLEANLY);
                                 gone();
                                 then.run();
                             });
                     endOfStop = then;
                 });
+    }
+
+    private Evidence look(List<Long> places, int bytes) {
+        List<Evidence.Sample> samples = new ArrayList<>();
+        for (long place : places) {
+            BlockRun run = new BlockRun(place, 1);
+            ByteBuffer block =
+                    ByteBuffer.wrap(disk.now(), (int) run.offsetBytes(), run.lengthBytes(bytes));
+            samples.add(Evidence.Sample.of(place, block));
+        }
+        return new Evidence(Simulation.RESOURCE, 0, bytes, 0, List.of(), samples);
+    }
+
+    private static List<Long> places(Evidence of) {
+        return of.samples().stream().map(Evidence.Sample::block).toList();
+    }
+
+    /// Somebody writes to the disk while nobody looks: in some places, one of which is among the
+    /// samples. What these do not see nothing sees, nor anything behind a stop that was not clean:
+    /// there it does not happen.
+    void writePast(RandomGenerator own) {
+        if (!durableClean) {
+            return;
+        }
+        List<Long> sampled = places(durableEvidence);
+        int blocks = (int) BlockSet.blocksOf(durableBytes);
+        for (int i = own.nextInt(6); i >= 0; i--) {
+            long block = i == 0 ? sampled.get(own.nextInt(sampled.size())) : own.nextInt(blocks);
+            BlockRun run = new BlockRun(block, 1);
+            int sectors = run.lengthBytes(durableBytes) / SimDisk.SECTOR;
+            int from = own.nextInt(sectors);
+            int length = (1 + own.nextInt(sectors - from)) * SimDisk.SECTOR;
+            long at = run.offsetBytes() + (long) from * SimDisk.SECTOR;
+            disk.write(at, length, Tags.content(-3 - own.nextInt(1000), at, length));
+        }
+        disk.syncNow();
+        sim.reached(Rare.WRITTEN_PAST);
+    }
+
+    /// Somebody takes a snapshot of the machine: of what a power cut would leave at this moment.
+    void keepOlder(RandomGenerator own) {
+        if (!up || diskFailed) {
+            return;
+        }
+        byte[] diskNow = new byte[disk.size()];
+        byte[] metadataNow = new byte[metadata.size()];
+        disk.crashInto(diskNow, own, own.nextInt(3));
+        metadata.crashInto(metadataNow, own, own.nextInt(3));
+        older =
+                new Older(
+                        diskNow,
+                        metadataNow,
+                        durableAncestry,
+                        durableClean,
+                        durableEvidence,
+                        durableCompare,
+                        durableOrder,
+                        durableEnd,
+                        durableBytes,
+                        durableOrdered,
+                        durableGrownFrom);
+    }
+
+    boolean hasOlder() {
+        return older != null;
+    }
+
+    /// Somebody goes back to the snapshot; only while it is stopped.
+    void restoreOlder() {
+        disk.put(older.disk);
+        metadata.put(older.metadata);
+        durableAncestry = older.ancestry;
+        durableClean = older.clean;
+        durableEvidence = older.evidence;
+        durableCompare = older.compare;
+        durableOrder = older.ordered;
+        durableEnd = older.end;
+        durableBytes = older.bytes;
+        durableOrdered = older.orderedBytes;
+        durableGrownFrom = older.grownFrom;
+        layout = layoutOf(durableBytes);
+        setBack = true;
+        sim.reached(Rare.PRIMARY_SET_BACK);
+    }
+
+    /// Whether what it holds was put back to an older state, and the copy has not been told so.
+    boolean isSetBack() {
+        return setBack;
+    }
+
+    /// An operator has the copy brought back to what this side holds.
+    void order() {
+        durableCompare = true;
+        durableOrder = true;
+        if (up) {
+            primary.compareAll("somebody ordered it");
+        }
     }
 
     boolean isUp() {
@@ -340,7 +538,127 @@ final class PrimaryHost implements PrimaryEffects {
     }
 
     byte[] image() {
-        return disk.now();
+        return Arrays.copyOf(disk.now(), durableBytes);
+    }
+
+    /// How much of the disk is used.
+    int bytes() {
+        return durableBytes;
+    }
+
+    // ---- a larger device
+    // -----------------------------------------------------------------------------------------
+
+    /// Somebody has enlarged the disk and orders that it is used, which the copy must have room for
+    /// first. What is in the new space was there before.
+    void resize(int more, RandomGenerator own) {
+        int to = Math.max(durableBytes, durableOrdered) + more;
+        int from = disk.size();
+        if (to > from) {
+            byte[] found = Tags.content(-4, from, to - from);
+            disk.grow(own.nextBoolean() ? found : new byte[found.length]);
+        }
+        durableOrdered = to;
+        sim.reached(present == null ? Rare.GROWTH_ORDERED_WITHOUT_PEER : Rare.GROWTH_ORDERED);
+        if (link != null) {
+            askForRoom(durableOrdered);
+        }
+    }
+
+    boolean isToGrow() {
+        return durableOrdered > 0;
+    }
+
+    int orderedBytes() {
+        return durableOrdered;
+    }
+
+    private void askForRoom(int bytes) {
+        send(new Frame.Resize(Simulation.RESOURCE, AddressSpace.of(bytes)));
+    }
+
+    /// The copy has room for so much.
+    private void copyHasRoom(int bytes) {
+        if (bytes <= durableBytes) {
+            ordered(bytes);
+            join(link); // Its first greeting may have told of a smaller copy.
+            return;
+        }
+        SimLink with = link;
+        stop(
+                () -> {
+                    if (durableClean) {
+                        grow(bytes, with);
+                    } else {
+                        sim.primaryCrashed(); // The disk has failed in the end of it.
+                    }
+                });
+    }
+
+    /// The same while it is stopped: it is not started again.
+    void copyHasRoomMeanwhile(int bytes) {
+        if (!up && bytes > durableBytes) {
+            sim.reached(Rare.GROWN_WHILE_STOPPED);
+            growStep(bytes, 0, () -> ordered(bytes));
+        }
+    }
+
+    private void grow(int bytes, SimLink with) {
+        growStep(
+                bytes,
+                0,
+                () -> {
+                    sim.startPrimary();
+                    sim.reached(Rare.GROWN_UNDER_CLIENTS);
+                    later(
+                            diskTime(),
+                            () -> {
+                                ordered(bytes);
+                                if (!with.isCut() && present == null) {
+                                    present = with;
+                                    if (!standalone) {
+                                        join(with);
+                                    }
+                                }
+                            });
+                });
+    }
+
+    /// One thing after the other becomes durable, and the machine may be gone behind each.
+    private void growStep(int bytes, int step, Runnable then) {
+        if (random.nextInt(6) == 0) {
+            sim.reached(Rare.CRASH_DURING_GROWTH);
+            sim.primaryCrashed();
+            return;
+        }
+        switch (step) {
+            case 0 -> {
+                int room = Math.toIntExact(layoutOf(bytes).fileBytes()) - metadata.size();
+                metadata.grow(new byte[Math.max(0, room)]);
+            }
+            case 1 ->
+                    durableGrownFrom =
+                            Faults.M28 ? bytes : Math.min(durableBytes, durableGrownFrom);
+            default -> {
+                durableBytes = bytes;
+                layout = layoutOf(bytes);
+                then.run();
+                return;
+            }
+        }
+        later(diskTime(), () -> growStep(bytes, step + 1, then));
+    }
+
+    private void ordered(int done) {
+        if (done >= durableOrdered) {
+            durableOrdered = 0;
+        }
+    }
+
+    /// What came with a growth, until all of it was compared.
+    private void markGrown(Kept kept) {
+        int from = Math.min(durableGrownFrom, durableBytes);
+        kept.suspect().addBytes(from, durableBytes - from);
     }
 
     private void later(long nanos, Runnable task) {
@@ -393,7 +711,7 @@ final class PrimaryHost implements PrimaryEffects {
         }
         disk.syncFailed(mark, random);
         sim.reached(Rare.LOCAL_SYNC_FAILED);
-        return false;
+        return M43;
     }
 
     private void syncFailed() {
@@ -410,15 +728,53 @@ final class PrimaryHost implements PrimaryEffects {
                             if (of == life) {
                                 primary.tick(sim.agenda().nowNanos(), sim.primaryMillis());
                                 sim.checkBudget(primary.figures().bufferBytes());
+                                endComparison();
                                 tick(of);
                             }
                         });
     }
 
+    private void endComparison() {
+        Primary.Figures figures = primary.figures();
+        if (primary.state() == ReplicationState.ESTABLISHED
+                && figures.dirtyBlocks() + figures.suspectBlocks() + figures.frozenBlocks() == 0) {
+            durableCompare = false;
+            durableOrder = false;
+            if (primary.isAllDurable()) {
+                durableGrownFrom = Integer.MAX_VALUE;
+            }
+        }
+    }
+
     // ---- what is durable
     // -----------------------------------------------------------------------------------------
 
-    private MetadataLayout.Recovered recovered(byte[] from) {
+    /// Where it is next to nothing extents are marked whole.
+    private PageMemory marks() {
+        PageMemory memory = PageMemory.of(scenario.markPageBits(), scenario.markBytes());
+        return new PageMemory() {
+            @Override
+            public int pageBits() {
+                return memory.pageBits();
+            }
+
+            @Override
+            public boolean hasRoom(long bytes) {
+                if (!memory.hasRoom(bytes)) {
+                    sim.reached(Rare.MARKS_OUT_OF_MEMORY);
+                    return false;
+                }
+                return true;
+            }
+
+            @Override
+            public void use(long bytes) {
+                memory.use(bytes);
+            }
+        };
+    }
+
+    private MetadataLayout.Recovered recovered(byte[] from, PageMemory memory) {
         try {
             return layout.recover(
                     new MetadataLayout.Source() {
@@ -431,7 +787,8 @@ final class PrimaryHost implements PrimaryEffects {
                         public long nextData(long offsetBytes) {
                             return offsetBytes;
                         }
-                    });
+                    },
+                    memory);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -499,7 +856,7 @@ final class PrimaryHost implements PrimaryEffects {
         }
         syncMetadata(
                 () -> {
-                    put(layout.record(next));
+                    layout.records(next).forEach(this::put);
                     syncMetadata(
                             () -> {
                                 keeping = false;
@@ -544,6 +901,10 @@ final class PrimaryHost implements PrimaryEffects {
     ///
     /// @param copy image of the copy, which stands at `at`
     void checkCoverage(RandomGenerator cut, byte[] copy, Position at) {
+        if (durableCompare) {
+            return;
+        }
+        makeRoom();
         disk.crashInto(crashedDisk, cut, cut.nextInt(3));
         metadata.crashInto(crashedMetadata, cut, cut.nextInt(3));
         checkCovered(copy, at);
@@ -559,13 +920,25 @@ final class PrimaryHost implements PrimaryEffects {
 
     /// The same for one power cut.
     void checkCoverage(SimDisk.Cut ofDisk, SimDisk.Cut ofMetadata, byte[] copy, Position at) {
+        makeRoom();
         disk.crashInto(crashedDisk, ofDisk);
         metadata.crashInto(crashedMetadata, ofMetadata);
         checkCovered(copy, at);
     }
 
+    private void makeRoom() {
+        if (crashedDisk.length != disk.size() || crashedMetadata.length != metadata.size()) {
+            crashedDisk = new byte[disk.size()];
+            crashedMetadata = new byte[metadata.size()];
+        }
+    }
+
     private void checkCovered(byte[] copy, Position at) {
-        Kept kept = recovered(crashedMetadata).kept();
+        // In as much memory as it takes: what is on the disk, and not what is made of it.
+        Kept kept =
+                recovered(crashedMetadata, PageMemory.of(PageMemory.PAGE_BITS, Long.MAX_VALUE))
+                        .kept();
+        markGrown(kept);
         if (sim.truth().isBefore(at, kept.acknowledged())) {
             return; // The handshake sees that, and everything is compared.
         }
@@ -573,8 +946,9 @@ final class PrimaryHost implements PrimaryEffects {
         byte[] mine = crashedDisk;
         for (int b = 0; b < kept.dirty().capacity(); b++) {
             int from = b * BlockSet.BLOCK_BYTES;
-            int to = Math.min(from + BlockSet.BLOCK_BYTES, mine.length);
-            if (Arrays.equals(mine, from, to, copy, from, to)) {
+            int to = Math.min(from + BlockSet.BLOCK_BYTES, durableBytes);
+            // Behind the end of a smaller copy there is nothing.
+            if (to <= copy.length && Arrays.equals(mine, from, to, copy, from, to)) {
                 continue;
             }
             if (!kept.dirty().contains(b) && !kept.suspect().contains(b)) {
@@ -700,9 +1074,7 @@ final class PrimaryHost implements PrimaryEffects {
     /// Null when all of it is zero.
     private ByteBuffer read(BlockRun run) {
         int from = (int) run.offsetBytes();
-        byte[] bytes =
-                Arrays.copyOfRange(
-                        disk.now(), from, from + run.lengthBytes(scenario.deviceBytes()));
+        byte[] bytes = Arrays.copyOfRange(disk.now(), from, from + run.lengthBytes(durableBytes));
         for (byte b : bytes) {
             if (b != 0) {
                 return ByteBuffer.wrap(bytes).asReadOnlyBuffer();
@@ -720,12 +1092,17 @@ final class PrimaryHost implements PrimaryEffects {
                 () -> {
                     onTheirWay.remove(request);
                     Op op = request.op;
+                    int part =
+                            fails
+                                    ? disk.writePart(
+                                            random,
+                                            op.offsetBytes(),
+                                            (int) op.lengthBytes(),
+                                            request.data)
+                                    : 0;
                     if (noSpace) {
-                        // Nothing of it arrived.
                         sim.reached(Rare.LOCAL_NO_SPACE);
                     } else if (fails) {
-                        disk.writePart(
-                                random, op.offsetBytes(), (int) op.lengthBytes(), request.data);
                         diskFailed = true;
                         sim.reached(Rare.DISK_FAILED);
                     } else {
@@ -735,10 +1112,7 @@ final class PrimaryHost implements PrimaryEffects {
                             diskTime() / 2,
                             () -> {
                                 if (fails) {
-                                    inFlight--;
-                                    outstanding--;
-                                    primary.failed(op, "an injected error", !noSpace);
-                                    sim.replied();
+                                    failed(request, part, !noSpace);
                                 } else {
                                     written(request);
                                 }
@@ -746,9 +1120,34 @@ final class PrimaryHost implements PrimaryEffects {
                 });
     }
 
+    /// @param part how many bytes of it were written; what a disk holds that has failed is never
+    ///   sent
+    private void failed(Request request, int part, boolean fatal) {
+        inFlight--;
+        outstanding--;
+        Op op = request.op;
+        numbersGivenOut();
+        if (part > 0 && !fatal) {
+            sim.truth()
+                    .leftPart(
+                            new Truth.Change(
+                                    op.offsetBytes(), part, request.data, sim.agenda().nowNanos()));
+        }
+        primary.failed(op, "an injected error", fatal);
+        sim.replied();
+    }
+
+    /// Before the primary gives out another: the last may be an epoch's.
+    private void numbersGivenOut() {
+        if (sim.truth().givenOut(primary.position().number(), sim.agenda().nowNanos())) {
+            sim.reached(Rare.EPOCH_TOOK_A_NUMBER);
+        }
+    }
+
     private void written(Request request) {
         inFlight--;
         Op op = request.op;
+        numbersGivenOut();
         boolean now = primary.written(op, sim.primaryMillis());
         sim.truth()
                 .numbered(
@@ -757,7 +1156,7 @@ final class PrimaryHost implements PrimaryEffects {
                                 op.offsetBytes(),
                                 (int) op.lengthBytes(),
                                 request.data,
-                                sim.primaryMillis()));
+                                sim.agenda().nowNanos()));
         sim.note("written", request.id, op.number());
         if (op.number() % 4 == 0) {
             sim.checkCoverage();
@@ -825,6 +1224,9 @@ final class PrimaryHost implements PrimaryEffects {
         sentSinceUp.clear();
         noteInterrupted();
         stream++;
+        if (durableOrdered > 0) {
+            askForRoom(durableOrdered);
+        }
         inSessionDown = true;
         primary.sessionUp(link.session() + stream, stream);
         inSessionDown = false;
@@ -893,7 +1295,17 @@ final class PrimaryHost implements PrimaryEffects {
                     credit += c.bytes();
                     wakeSender();
                 }
+                case Frame.ResizeReply reply -> {
+                    sim.note("primary < ResizeReply", reply.sizeBytes(), durableBytes);
+                    copyHasRoom((int) reply.sizeBytes());
+                }
                 case Frame.OfResource control -> {
+                    if (control instanceof Frame.ResourceHello hello
+                            && hello.sizeBytes() < durableBytes
+                            && durableOrdered == 0) {
+                        sim.reached(Rare.COPY_SET_BACK_TO_SMALLER);
+                        askForRoom(durableBytes);
+                    }
                     sim.note(
                             "primary < " + frame.getClass().getSimpleName(),
                             FrameCodec.sizeOf(frame),
@@ -906,11 +1318,14 @@ final class PrimaryHost implements PrimaryEffects {
                         continue;
                     }
                     Position known = primary.committed();
+                    long filled = primary.filled();
                     primary.on(control);
                     if (inHello && !greeted) {
                         greeted = true;
                         greeted();
-                        sim.checkRestored(known);
+                        // Whoever is let in has seen all there is to see.
+                        setBack &= primary.state() == ReplicationState.OFF;
+                        sim.checkRestored(known, filled);
                     }
                     inHello = false;
                     sim.check("answer");
@@ -983,14 +1398,25 @@ final class PrimaryHost implements PrimaryEffects {
                 if (frame instanceof Frame.EpochZero) {
                     sim.reached(Rare.EPOCH_ZERO_SENT);
                 }
+                if (frame instanceof Frame.EpochBlocks || frame instanceof Frame.EpochZero) {
+                    stagedInLife = life;
+                    comparedSince = false;
+                }
                 if (frame instanceof Frame.EpochBlocks b && b.data().remaining() % 4096 != 0) {
                     sim.reached(Rare.SHORT_BLOCK_SENT);
                 }
-                commitOpen |= frame instanceof Frame.EpochCommit;
+                if (frame instanceof Frame.EpochCommit) {
+                    commitOpen = true;
+                    numbersGivenOut();
+                }
+                if (frame instanceof Frame.CompareSectors) {
+                    sim.reached(Rare.ASKED_ABOUT_SECTORS);
+                }
                 if (frame instanceof Frame.Compare c) {
                     lookAt(c);
                 }
                 credit -= FrameCodec.sizeOf(frame);
+                sim.sentByPrimary(link, stream, frame);
                 batch.add(frame);
             }
             if (batch.isEmpty()) {
@@ -1042,7 +1468,8 @@ final class PrimaryHost implements PrimaryEffects {
                         }
                         // What was read may be old when it is handed over.
                         ByteBuffer data = read(wanted.blocks());
-                        later(diskTime() / 2, () -> handOver(wanted, data));
+                        long hole = data == null ? holeEnd(wanted) : 0;
+                        later(diskTime() / 2, () -> handOver(wanted, data, hole));
                     });
         }
     }
@@ -1080,12 +1507,44 @@ final class PrimaryHost implements PrimaryEffects {
                 });
     }
 
-    private void handOver(ReadRun run, ByteBuffer data) {
+    /// Where the zeroes around the run end; 0 when the disk does not know that they are a hole.
+    private long holeEnd(ReadRun run) {
+        if (!run.isGuess() && random.nextInt(4) == 0) {
+            return 0;
+        }
+        byte[] now = disk.now();
+        BlockRun blocks = run.blocks();
+        long end = blocks.offsetBytes() + blocks.lengthBytes(durableBytes);
+        return end + Tags.zeroes(Arrays.copyOfRange(now, (int) end, durableBytes));
+    }
+
+    /// @param hole where it ends, 0 when it is none
+    private void handOver(ReadRun run, ByteBuffer data, long hole) {
         reading--;
+        if (run.isGuess()) {
+            sim.reached(hole == 0 ? Rare.HOLE_WAS_WRITTEN_TO : Rare.LONG_HOLE_SKIPPED);
+            if (hole == 0) {
+                primary.readDropped(run);
+                return;
+            }
+        }
         if (data == null && scenario.blank() && run.purpose() == ReadRun.Purpose.FIRST_SYNC) {
             sim.reached(Rare.ZEROES_NOT_SENT_TO_BLANK);
         }
-        primary.readDone(run, data);
+        if (hole > 0) {
+            primary.readHole(run, hole);
+        } else if (run.isAnswered() && data != null) {
+            List<ReadRun.Part> parts = run.partsToSend(data, ByteBuffer::allocate);
+            int sent = parts.stream().mapToInt(each -> each.data().remaining()).sum();
+            if (sent == 0) {
+                sim.reached(Rare.ANSWERED_BLOCKS_EQUAL);
+            } else if (sent < data.remaining()) {
+                sim.reached(Rare.ANSWERED_BLOCKS_SENT_IN_PART);
+            }
+            primary.readParts(run, parts);
+        } else {
+            primary.readDone(run, data);
+        }
     }
 
     @Override
@@ -1097,7 +1556,16 @@ final class PrimaryHost implements PrimaryEffects {
             case "ahead" -> sim.reached(Rare.BUFFER_CLOSED);
             case "paused" -> sim.reached(Rare.PAUSED_FOR_ROOM);
             case "refused" -> sim.refused("primary", text);
+            case "epoch-continued" -> {
+                if (stagedInLife != life) {
+                    sim.reached(Rare.CONTINUED_BY_NEXT_GENERATION);
+                }
+                if (comparedSince) {
+                    sim.reached(Rare.CONTINUED_AFTER_COMPARISON);
+                }
+            }
             case "compared" -> {
+                comparedSince = true;
                 if (!text.startsWith("0 ")) {
                     sim.reached(Rare.COMPARE_FOUND_DIFFERENCE);
                 }

@@ -1,5 +1,6 @@
 package holdfast.sim;
 
+import holdfast.replicator.state.Faults;
 import holdfast.replicator.state.Limits;
 
 import java.util.ArrayList;
@@ -57,6 +58,9 @@ record Request(int id, long nanos, Kind kind, long offsetBytes, int lengthBytes,
 
     /// A piece takes a part of the activity log at most (R6).
     private static int pieceSectors(Limits limits) {
+        if (Faults.M42) {
+            return Integer.MAX_VALUE;
+        }
         return (limits.activeExtents() - 2) * limits.extentBlocks() * 8;
     }
 
@@ -94,6 +98,18 @@ record Request(int id, long nanos, Kind kind, long offsetBytes, int lengthBytes,
         }
         length = Math.min(Math.min(length, habit.pieceSectors), sectors - offset);
         return new Request(id, nanos, kind, offset * 512L, length * 512, r.nextInt(12) == 0);
+    }
+
+    /// The same on a device that may have become larger: then every third goes to what came with
+    /// that, as much of it as there is.
+    Request within(int fromBytes, int bytes) {
+        int more = bytes - fromBytes;
+        if (more <= 0 || id % 3 != 0 || kind == Kind.FLUSH) {
+            return this;
+        }
+        long into = offsetBytes % more;
+        int length = (int) Math.min(lengthBytes, more - into);
+        return new Request(id, nanos, kind, fromBytes + into, length, sync);
     }
 
     boolean isAligned() {

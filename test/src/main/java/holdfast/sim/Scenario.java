@@ -1,6 +1,7 @@
 package holdfast.sim;
 
 import holdfast.replicator.state.Limits;
+import holdfast.replicator.state.Retention;
 
 import java.util.SplittableRandom;
 
@@ -26,7 +27,12 @@ record Scenario(
         boolean blank,
         boolean startsFilled,
         boolean eagerReader,
-        int cutFate) {
+        int cutFate,
+        int markPageBits,
+        long markBytes,
+        long retentionMillis,
+        long retentionMinMillis,
+        int indexRuns) {
     /// What a plan has where it names nothing else, and what shrinking tries to come back to.
     static final Scenario PLAIN =
             new Scenario(
@@ -39,6 +45,7 @@ record Scenario(
                     384 * 1024L,
                     new Limits(
                             4,
+                            4,
                             3,
                             16,
                             2,
@@ -49,7 +56,10 @@ record Scenario(
                             200_000_000L,
                             64,
                             64,
-                            2_000_000_000L),
+                            2_000_000_000L,
+                            8,
+                            16,
+                            64),
                     4,
                     10_000_000_000L,
                     64 * 1024L,
@@ -61,10 +71,16 @@ record Scenario(
                     true,
                     false,
                     true,
-                    2);
+                    2,
+                    15,
+                    1 << 20,
+                    0,
+                    0,
+                    1 << 20);
 
     static Scenario of(long seed) {
         SplittableRandom r = Seeds.stream(seed, "scenario");
+        SplittableRandom marks = Seeds.stream(seed, "marks");
         SplittableRandom logs = Seeds.stream(seed, "log");
         int blocks = pick(r, 16, 24, 48, 64, 64, 96, 128, 192, 256, 400);
         int device = blocks * 4096 - (r.nextInt(3) == 0 ? r.nextInt(1, 8) * 512 : 0);
@@ -78,9 +94,11 @@ record Scenario(
         }
         SplittableRandom trees = Seeds.stream(seed, "trees");
         int fanOut = pick(trees, 2, 2, 3, 4);
+        SplittableRandom asked = Seeds.stream(seed, "sectors");
         Limits limits =
                 new Limits(
                         runBlocks,
+                        pick(Seeds.stream(seed, "holes"), 1, 16, 64, 128),
                         fanOut,
                         Math.min(pick(r, 1, 4, 16, 64), fanOut * fanOut * fanOut * fanOut),
                         pick(trees, 1, 2, 4),
@@ -91,8 +109,13 @@ record Scenario(
                         pick(r, 200, 2000) * 1_000_000L,
                         pick(logs, 4, 8, 16),
                         4 + pick(logs, 0, 1, 4, 12),
-                        pick(logs, 100, 300, 2000) * 1_000_000L);
+                        pick(logs, 100, 300, 2000) * 1_000_000L,
+                        pick(asked, 1, 4, 8, 16),
+                        pick(asked, 2, 16, 64),
+                        pick(asked, 1, 2, 8, 64));
         boolean protocolC = r.nextInt(3) == 0;
+        SplittableRandom history = Seeds.stream(seed, "history");
+        long retention = history.nextBoolean() ? 0 : pick(history, 500, 5_000, 20_000, 3_600_000);
         return new Scenario(
                 device,
                 protocolC,
@@ -113,7 +136,16 @@ record Scenario(
                 r.nextBoolean(),
                 r.nextBoolean(),
                 r.nextBoolean(),
-                r.nextInt(4));
+                r.nextInt(4),
+                marks.nextBoolean() ? 15 : pick(marks, 6, 7),
+                pick(marks, 0, 50, 100, 300, 1 << 20),
+                retention,
+                Math.min(retention, pick(history, 0, 500, 3_000)),
+                pick(history, 20, 60, 1 << 20, 1 << 20));
+    }
+
+    Retention retention() {
+        return new Retention(retentionMillis, retentionMinMillis);
     }
 
     private static int pick(SplittableRandom r, int... of) {

@@ -15,8 +15,8 @@ final class SimDisk {
     /// A write that took effect and is not durable; `data` null: zeroes.
     private record Written(long offset, int length, byte[] data) {}
 
-    private final byte[] now;
-    private final byte[] safe;
+    private byte[] now;
+    private byte[] safe;
     private final ArrayList<Written> pending = new ArrayList<>();
 
     /// Writes that were made durable, so that a mark taken earlier still counts.
@@ -25,6 +25,15 @@ final class SimDisk {
     SimDisk(int bytes) {
         now = new byte[bytes];
         safe = new byte[bytes];
+    }
+
+    /// Becomes longer, durably, by what was in the new space before.
+    void grow(byte[] more) {
+        int from = now.length;
+        now = Arrays.copyOf(now, from + more.length);
+        safe = Arrays.copyOf(safe, from + more.length);
+        System.arraycopy(more, 0, now, from, more.length);
+        System.arraycopy(more, 0, safe, from, more.length);
     }
 
     /// What a power cut would leave now, in `into`, which has this disk's size. Only reads are for
@@ -141,12 +150,12 @@ final class SimDisk {
         }
     }
 
-    /// All of it is another content from now on, durably.
+    /// All of it is another content from now on, durably, and zeroes behind that.
     void put(byte[] content) {
         settled += pending.size();
         pending.clear();
-        System.arraycopy(content, 0, safe, 0, safe.length);
-        System.arraycopy(content, 0, now, 0, now.length);
+        safe = Arrays.copyOf(content, safe.length);
+        now = safe.clone();
     }
 
     /// Content is damaged where it lies; nothing reports it.
@@ -155,6 +164,12 @@ final class SimDisk {
             byte flip = (byte) (1 + random.nextInt(255));
             now[at] ^= flip;
             safe[at] = now[at];
+            for (Written w : pending) {
+                if (w.data != null && at >= w.offset && at < w.offset + w.length) {
+                    // Or the next sync would heal what a start has read and found damaged.
+                    w.data[(int) (at - w.offset)] = now[at];
+                }
+            }
         }
     }
 
@@ -208,13 +223,16 @@ final class SimDisk {
     }
 
     /// Part of a write that failed or was on its way when the power was cut.
-    void writePart(RandomGenerator random, long offset, int length, byte[] data) {
+    ///
+    /// @return its first bytes that were written
+    int writePart(RandomGenerator random, long offset, int length, byte[] data) {
         int sectors = length / SECTOR;
         int kept = random.nextInt(sectors + 1);
         if (kept > 0) {
             byte[] part = data == null ? null : Arrays.copyOf(data, kept * SECTOR);
             write(offset, kept * SECTOR, part);
         }
+        return kept * SECTOR;
     }
 
     private static void put(byte[] into, long offset, int length, byte[] data) {
@@ -225,17 +243,18 @@ final class SimDisk {
         }
     }
 
-    /// Bytes of the sectors in which two images differ.
+    /// Bytes of the sectors in which two images differ, where both have them.
     static long differingBytes(byte[] a, byte[] b) {
         long differ = 0;
         int at = 0;
-        while (at < a.length) {
-            int hit = Arrays.mismatch(a, at, a.length, b, at, b.length);
+        int both = Math.min(a.length, b.length);
+        while (at < both) {
+            int hit = Arrays.mismatch(a, at, both, b, at, both);
             if (hit < 0) {
                 break;
             }
             int sector = (at + hit) / SECTOR * SECTOR;
-            int end = Math.min(sector + SECTOR, a.length);
+            int end = Math.min(sector + SECTOR, both);
             differ += end - sector;
             at = end;
         }
@@ -244,6 +263,10 @@ final class SimDisk {
 
     static List<String> describe(byte[] expected, byte[] found, int limit) {
         List<String> lines = new ArrayList<>();
+        if (expected.length != found.length) {
+            lines.add("expected %d bytes, found %d".formatted(expected.length, found.length));
+            return lines;
+        }
         for (int at = 0; at < expected.length && lines.size() < limit; at += SECTOR) {
             int end = Math.min(at + SECTOR, expected.length);
             if (!Arrays.equals(expected, at, end, found, at, end)) {

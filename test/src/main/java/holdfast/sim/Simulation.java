@@ -1,8 +1,10 @@
 package holdfast.sim;
 
+import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.ReplicationState;
+import holdfast.replicator.state.Verdict;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
@@ -57,7 +59,7 @@ final class Simulation {
     /// What a connection carried.
     record Session(long bytesDown, long bytesUp) {}
 
-    private record OpenView(Backup.View view) {}
+    private record OpenView(Backup.View view, JournalIndex index) {}
 
     private final Plan plan;
     private final Scenario scenario;
@@ -66,6 +68,7 @@ final class Simulation {
     private final Truth truth = new Truth();
     private final Chance shell;
     private final Chance clones;
+    private final Chance lateData;
     private final WallClock primaryClock;
     private final WallClock backupClock;
     private final PrimaryHost primary;
@@ -74,9 +77,15 @@ final class Simulation {
     private final List<OpenView> views = new ArrayList<>();
     private final ArrayDeque<Frame.OfResource> answers = new ArrayDeque<>();
 
+    /// What the primary has sent last on data streams, oldest first.
+    private final ArrayDeque<Sent> data = new ArrayDeque<>();
+
+    private record Sent(SimLink link, int stream, Frame.Data frame) {}
+
     private SimLink link;
     private final List<SimLink> sessions = new ArrayList<>();
     private final Map<String, List<Strike>> armed = new HashMap<>();
+    private boolean operatorReads;
     private final Map<String, Integer> occurred = new HashMap<>();
     private boolean connecting;
     private long heldUntilNanos;
@@ -100,6 +109,7 @@ final class Simulation {
         trace = new Trace(agenda::nowNanos, print);
         shell = chance("shell");
         clones = chance("clones");
+        lateData = chance("late data");
         primaryClock = new WallClock(agenda::nowNanos);
         backupClock = new WallClock(agenda::nowNanos);
         primary = new PrimaryHost(this, scenario, chance("primary"));
@@ -227,7 +237,10 @@ final class Simulation {
             }
             step();
         }
-        sameImage("the settled base", truth.image(), backup.baseImage());
+        sameImage(
+                "the settled base",
+                truth.image(),
+                Arrays.copyOf(backup.baseImage(), truth.image().length));
     }
 
     /// R11: what was buffered when the disk failed still reaches the copy, unless an epoch would be
@@ -272,7 +285,8 @@ final class Simulation {
         return p.state() == ReplicationState.ESTABLISHED
                 && p.committed().equals(p.position())
                 && figures.dirtyBlocks() + figures.suspectBlocks() + figures.frozenBlocks() == 0
-                && backup.backup().committed().equals(p.position());
+                && backup.backup().committed().equals(p.position())
+                && !primary.isToGrow();
     }
 
     /// The backup has rolled forward all it can, and still the journal cannot hold the epoch:
@@ -343,7 +357,8 @@ final class Simulation {
                 || primary.outstanding() >= scenario.queueDepth()) {
             return; // Woken by a reply or by the next start.
         }
-        Request next = plan.requests().get(issued++);
+        Request next =
+                plan.requests().get(issued++).within(scenario.deviceBytes(), primary.bytes());
         if (next.kind() == Request.Kind.FLUSH) {
             primary.flush(next.id());
         } else {
@@ -442,6 +457,27 @@ final class Simulation {
             agenda.in(shell.nextLong(2_000_000_000L), () -> primary.receivedLate(late));
         }
         answers.clear();
+        deliverLateData();
+    }
+
+    /// What an old connection still had for the backup likewise: it need not have noticed that
+    /// there is another one.
+    private void deliverLateData() {
+        int count = Math.min(data.size(), lateData.nextInt(4));
+        for (int i = 0; i < count; i++) {
+            Sent sent = data.pollLast();
+            agenda.in(
+                    lateData.nextLong(2_000_000_000L),
+                    () -> backup.receivedLate(sent.link, sent.stream, sent.frame));
+        }
+        data.clear();
+    }
+
+    void sentByPrimary(SimLink link, int stream, Frame.Data frame) {
+        data.add(new Sent(link, stream, frame));
+        if (data.size() > 8) {
+            data.poll();
+        }
     }
 
     void sentByBackup(Frame.OfResource frame) {
@@ -545,18 +581,44 @@ final class Simulation {
                     }
                     primary.crash(s.fault() == Strike.Fault.PRIMARY_POWER_CUT);
                     cut(link);
-                    agenda.in(until - agenda.nowNanos(), this::startPrimary);
+                    agenda.in(until - agenda.nowNanos(), this::restartPrimary);
                 }
             }
             case PRIMARY_RESTART ->
                     primary.stop(
                             () -> {
                                 cut(link);
-                                agenda.in(own.nextLong(2_000_000_000L), this::startPrimary);
+                                agenda.in(own.nextLong(2_000_000_000L), this::restartPrimary);
+                            });
+            case PRIMARY_WRITTEN_PAST ->
+                    primary.stop(
+                            () -> {
+                                cut(link);
+                                primary.writePast(own);
+                                agenda.in(own.nextLong(2_000_000_000L), this::restartPrimary);
+                            });
+            case PRIMARY_GROWN -> {
+                if (primary.isUp() && !primary.isDiskFailed()) {
+                    primary.resize(moreBytes(s.amount()), own);
+                }
+            }
+            case PRIMARY_GROWN_STOPPED ->
+                    primary.stop(
+                            () -> {
+                                cut(link);
+                                primary.resize(moreBytes(s.amount()), own);
+                                int to = primary.orderedBytes();
+                                if (backup.isUp()) {
+                                    backup.grow(to, () -> primary.copyHasRoomMeanwhile(to));
+                                }
+                                agenda.in(own.nextLong(2_000_000_000L), this::restartPrimary);
                             });
             case FREEZE_BACKUP_DISK -> backup.freezeUntil(until);
             case SLOW_LOCAL_DISK -> primary.slowUntil(until);
-            case VIEW -> openView(agenda.nowNanos() + (long) (s.amount() * 15e9));
+            case VIEW ->
+                    openView(
+                            agenda.nowNanos() + (long) (s.amount() * 15e9),
+                            own.nextInt(3) == 0 ? 1 : own.nextDouble());
             case ROLL -> backup.settle();
             case BACKUP_EIO -> backup.failNextSync();
             case LOCAL_EIO, LOCAL_READ_EIO, LOCAL_SYNC_EIO, LOCAL_NO_SPACE ->
@@ -584,8 +646,7 @@ final class Simulation {
                                 agenda.in(own.nextLong(2_000_000_000L), this::startBackup);
                             });
             case BACKUP_COPIED -> {
-                // Put back in the middle of a first sync it is not noticed: docs/simulator.md.
-                if (backup.isUp() && backup.backup().hasPoint()) {
+                if (backup.isUp()) {
                     backup.keepOlder(own);
                 }
             }
@@ -595,6 +656,15 @@ final class Simulation {
                     backup.restoreOlder();
                     cut(link);
                     agenda.in(until - agenda.nowNanos(), this::startBackup);
+                }
+            }
+            case PRIMARY_COPIED -> primary.keepOlder(own);
+            case PRIMARY_RESTORED -> {
+                if (primary.isUp() && primary.hasOlder() && !primary.isDiskFailed()) {
+                    primary.crash(false);
+                    primary.restoreOlder();
+                    cut(link);
+                    agenda.in(until - agenda.nowNanos(), this::restartPrimary);
                 }
             }
             case PRIMARY_CLOCK -> setClock(primaryClock, s.amount(), own);
@@ -610,6 +680,11 @@ final class Simulation {
         }
         check("fault");
         cloneAndCrash();
+    }
+
+    /// By a sector, or by half of what the device had at the beginning, or something in between.
+    private int moreBytes(double amount) {
+        return (1 + (int) (amount * scenario.deviceBytes() / 2 / SimDisk.SECTOR)) * SimDisk.SECTOR;
     }
 
     private void setClock(WallClock clock, double amount, SplittableRandom own) {
@@ -632,6 +707,34 @@ final class Simulation {
         }
     }
 
+    /// Status says what to type, and after a while somebody does.
+    private void operatorReads(String why) {
+        if (operatorReads) {
+            return;
+        }
+        operatorReads = true;
+        agenda.in(
+                shell.nextLong(2_000_000_000L),
+                () -> {
+                    operatorReads = false;
+                    if (!primary.isUp() || !primary.isSetBack() || primary.isDiskFailed()) {
+                        return; // It says so again when it is up.
+                    }
+                    reached(Rare.PRIMARY_SET_BACK_AND_ORDERED);
+                    if (why.contains("detach, attach")) {
+                        primary.stop(
+                                () -> {
+                                    primary.order();
+                                    cut(link);
+                                    startPrimary();
+                                });
+                    } else {
+                        primary.order();
+                        cut(link);
+                    }
+                });
+    }
+
     /// Somebody gives the backup a good disk with what could still be read, and starts it again.
     void backupFailed() {
         agenda.in(
@@ -651,36 +754,64 @@ final class Simulation {
         }
     }
 
-    private void startPrimary() {
+    /// It is gone, in the middle of something.
+    void primaryCrashed() {
+        cut(link);
+        agenda.in(shell.nextLong(1_000_000_000L), this::restartPrimary);
+    }
+
+    /// A process that was gone begins with a connection of its own, also where it was stopped
+    /// meanwhile for another reason.
+    private void restartPrimary() {
+        if (!primary.isUp()) {
+            cut(link);
+            startPrimary();
+        }
+    }
+
+    void startPrimary() {
         if (!primary.isUp()) {
             primary.start();
             issueLater();
         }
     }
 
-    private void openView(long until) {
+    /// @param part which of the moments there are, 1 for the newest
+    private void openView(long until, double part) {
         if (!backup.isUp()) {
             return;
         }
-        Backup.View view = backup.backup().openView();
+        Backup.View view = backup.openView(part);
         if (view == null) {
             return;
+        }
+        if (view.moment() != backup.backup().history().newest()) {
+            reached(Rare.OLDER_MOMENT_OPENED);
         }
         if (backup.isRolling()) {
             reached(Rare.VIEW_OPENED_DURING_ROLL);
         }
-        OpenView open = new OpenView(view);
+        OpenView open = new OpenView(view, backup.indexOf(view));
         views.add(open);
         if (views.size() > 1) {
             reached(Rare.TWO_VIEWS_OPEN);
         }
-        backup.checkView(view);
+        backup.checkView(view, open.index);
         agenda.in(until - agenda.nowNanos(), () -> closeView(open));
+    }
+
+    /// The base was rolled there: no view reads the journal in front of it any more.
+    void baseHas(long watermark) {
+        for (OpenView open : views) {
+            reached(Rare.ROLLED_UNDER_VIEW);
+            open.index.dropBelow(watermark);
+            backup.backup().viewReads(open.view, watermark);
+        }
     }
 
     private void closeView(OpenView open) {
         if (views.remove(open)) {
-            backup.checkView(open.view);
+            backup.checkView(open.view, open.index);
             if (!open.view.position().equals(backup.backup().committed())) {
                 reached(Rare.VIEW_HELD_ACROSS_COMMIT);
             }
@@ -778,7 +909,7 @@ final class Simulation {
         if (!primary.isUp()
                 || !backup.isUp()
                 || !backup.backup().hasPoint()
-                || !backup.isJudged()
+                || !isJudged()
                 || primary.isDiskFailed()) {
             return;
         }
@@ -791,17 +922,39 @@ final class Simulation {
                     "%d bytes would be lost, %d are reported: %s"
                             .formatted(lost, reported, describe()));
         }
-        if (primaryClock.isSteady()
-                && primary.primary().position().generation()
-                        == backup.backup().committed().generation()
-                && figures.oldestMillis() > truth.oldestMissingMillis()) {
+        if (primary.primary().position().generation() == backup.backup().committed().generation()) {
+            checkAge(truth.oldestMissingNanos());
+        }
+    }
+
+    /// RPO: the age that either side tells is never less than that of the oldest write which a
+    /// promotion would lose.
+    ///
+    /// @param oldestNanos when that was; [Long#MAX_VALUE] when there is none
+    private void checkAge(long oldestNanos) {
+        if (oldestNanos == Long.MAX_VALUE) {
+            return;
+        }
+        if (!primaryClock.isNeverAhead() || !primaryClock.isRight()) {
+            reached(Rare.AGE_TOLD_BY_A_WRONG_CLOCK);
+        }
+        long told = primary.primary().missingForMillis(agenda.nowNanos());
+        long missingFor = (agenda.nowNanos() - oldestNanos) / 1_000_000;
+        if (told < missingFor) {
             throw new Violation(
                     "RPO",
-                    "what is missing goes back to %d, reported is %d: %s"
-                            .formatted(
-                                    truth.oldestMissingMillis(),
-                                    figures.oldestMillis(),
-                                    describe()));
+                    "something has been missing for %d ms, reported is %d: %s"
+                            .formatted(missingFor, told, describe()));
+        }
+        // The other side has nothing but clocks on walls, its own and what ours said.
+        long until = backup.backup().completeMillis();
+        if (backupClock.isRight()
+                && primaryClock.isNeverAhead()
+                && until > WallClock.rightMillis(oldestNanos)) {
+            throw new Violation(
+                    "RPO",
+                    "the copy lacks what was written at %d, and says that it is complete until %d: %s"
+                            .formatted(WallClock.rightMillis(oldestNanos), until, describe()));
         }
     }
 
@@ -810,16 +963,16 @@ final class Simulation {
         if (clones.nextInt(4) != 0
                 || !backup.isUp()
                 || !backup.backup().hasPoint()
-                || !backup.isJudged()) {
+                || !isJudged()) {
             return;
         }
         Position at = backup.backup().committed();
-        primary.checkCoverage(clones, truth.imageAt(at), at);
+        primary.checkCoverage(clones, backup.withWhatIsBehind(truth.imageAt(at)), at);
     }
 
     /// What the copy shows at this moment.
     byte[] copyImage() {
-        return truth.imageAt(backup.backup().committed());
+        return backup.withWhatIsBehind(truth.imageAt(backup.backup().committed()));
     }
 
     /// COV for one power cut of the primary.
@@ -828,7 +981,12 @@ final class Simulation {
     }
 
     boolean canCheckCoverage() {
-        return primary.isUp() && backup.isUp() && backup.backup().hasPoint() && backup.isJudged();
+        return primary.isUp() && backup.isUp() && backup.backup().hasPoint() && isJudged();
+    }
+
+    /// Whether each side has looked at the other since one of them was harmed behind its back.
+    private boolean isJudged() {
+        return backup.isJudged() && !primary.isSetBack();
     }
 
     void checkBudget(long used) {
@@ -862,7 +1020,15 @@ final class Simulation {
         if (why.endsWith(PrimaryHost.DISCONNECTED)) {
             return;
         }
-        if (!primary.isDiskFailed() && !why.equals("the peer's disk has failed")) {
+        if (why.contains("bytes, the primary's device has")) {
+            return; // The copy was set back, and is asked to make room.
+        }
+        if (primary.isSetBack() && why.contains("the primary was set back")) {
+            reached(Rare.PRIMARY_SET_BACK_NOTICED);
+            operatorReads(why);
+            return;
+        }
+        if (!primary.isDiskFailed() && !why.equals(Verdict.DISK_FAILED)) {
             throw new Violation("REFUSED", side + ": " + why);
         }
     }
@@ -870,13 +1036,21 @@ final class Simulation {
     /// A copy that has less than the primary knows it had is compared, whatever else fits (R3).
     ///
     /// @param known what the primary knew when the copy greeted
-    void checkRestored(Position known) {
+    /// @param filled how far it knew it to be filled then
+    void checkRestored(Position known, long filled) {
         if (!backup.isUp() || !backup.takeRestored() || primary.primary().isFailed()) {
             return;
         }
         boolean less =
                 !backup.backup().hasPoint() || truth.isBefore(backup.backup().committed(), known);
-        if (less && !known.isNone()) {
+        boolean emptier =
+                known.isNone()
+                        && !backup.backup().everCommitted()
+                        && backup.backup().filled() < filled;
+        if (emptier) {
+            reached(Rare.RESTORED_IN_FIRST_SYNC);
+        }
+        if (less && !known.isNone() || emptier) {
             reached(Rare.RESTORED_BACKUP_NOTICED);
             if (primary.primary().state() != ReplicationState.COMPARE
                     && primary.primary().state() != ReplicationState.OFF) {

@@ -45,7 +45,12 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         PRIMARY_CLOCK,
         BACKUP_CLOCK,
         CUT_DOWN_AT,
-        CUT_UP_AT
+        CUT_UP_AT,
+        PRIMARY_WRITTEN_PAST,
+        PRIMARY_COPIED,
+        PRIMARY_RESTORED,
+        PRIMARY_GROWN,
+        PRIMARY_GROWN_STOPPED
     }
 
     /// `CUT_DOWN_AT` and `CUT_UP_AT` cut after `amount` times so many bytes.
@@ -166,6 +171,27 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         }
         if (r.nextInt(16) == 0) {
             strikes.addAll(ofMetadata(r, strikes.size() + 1));
+        }
+        SplittableRandom past = Seeds.stream(seed, "past");
+        if (past.nextInt(8) == 0) {
+            strikes.add(
+                    one(seed, strikes.size() + 1, work, Fault.PRIMARY_WRITTEN_PAST)
+                            .at(past.nextLong(work)));
+        }
+        SplittableRandom machine = Seeds.stream(seed, "machine");
+        if (machine.nextInt(8) == 0) {
+            long copied = machine.nextLong(work);
+            long restored = copied + machine.nextLong(work - copied);
+            strikes.add(one(seed, strikes.size() + 1, work, Fault.PRIMARY_COPIED).at(copied));
+            strikes.add(one(seed, strikes.size() + 1, work, Fault.PRIMARY_RESTORED).at(restored));
+        }
+        SplittableRandom growth = Seeds.stream(seed, "growth");
+        if (growth.nextInt(6) == 0) {
+            for (int i = growth.nextInt(3); i >= 0; i--) {
+                Fault fault =
+                        growth.nextInt(3) == 0 ? Fault.PRIMARY_GROWN_STOPPED : Fault.PRIMARY_GROWN;
+                strikes.add(one(seed, strikes.size() + 1, work, fault));
+            }
         }
         if (r.nextInt(8) == 0) {
             Chain chain = CHAINS.get(r.nextInt(CHAINS.size()));

@@ -14,7 +14,7 @@ import java.util.Map;
 /// kept and moved on step by step.
 final class Truth {
     /// `data` null: zeroes.
-    record Change(long offset, int length, byte[] data, long wallMillis) {}
+    record Change(long offset, int length, byte[] data, long nanos) {}
 
     private static final class Generation {
         private final int order;
@@ -30,6 +30,7 @@ final class Truth {
     private final Map<Long, Generation> generations = new HashMap<>();
     private Generation newest;
     private byte[] image = {};
+    private boolean leftPart;
     private byte[] backupImage = {};
     private Position backupAt = Position.NONE;
 
@@ -38,19 +39,40 @@ final class Truth {
         newest = new Generation(generations.size(), start.clone());
         generations.put(generation, newest);
         image = start.clone();
+        leftPart = false;
     }
 
     /// The next operation of the newest generation has its number.
     void numbered(long number, Change change) {
-        newest.changes.add(change);
+        put(image, change);
+        newest.changes.add(
+                leftPart ? new Change(0, image.length, image.clone(), change.nanos) : change);
+        leftPart = false;
         if (number != newest.changes.size()) {
             throw new Violation(
                     "ORDER", "operation " + number + " after " + (newest.changes.size() - 1));
         }
-        put(image, change);
     }
 
-    /// The newest image: all operations that have a number.
+    /// A failed operation, which has no number, left this. It counts to the next number.
+    void leftPart(Change part) {
+        put(image, part);
+        leftPart = true;
+    }
+
+    /// Numbers up to this one are given out. One that no operation has is an epoch's: with it
+    /// changes what failed operations left, or nothing.
+    ///
+    /// @return whether there was one
+    boolean givenOut(long number, long nanos) {
+        boolean ofAnEpoch = number > newest.changes.size();
+        if (ofAnEpoch) {
+            numbered(number, new Change(0, 0, null, nanos));
+        }
+        return ofAnEpoch;
+    }
+
+    /// The newest image: all operations that have a number, and what failed ones left.
     byte[] image() {
         return image;
     }
@@ -107,10 +129,14 @@ final class Truth {
 
     /// When the oldest operation happened that the backup lacks of its generation; [Long#MAX_VALUE]
     /// when it lacks none.
-    long oldestMissingMillis() {
-        Generation of = find(backupAt);
-        int has = (int) backupAt.number();
-        return of.changes.size() == has ? Long.MAX_VALUE : of.changes.get(has).wallMillis;
+    long oldestMissingNanos() {
+        List<Change> all = find(backupAt).changes;
+        for (Change change : all.subList((int) backupAt.number(), all.size())) {
+            if (change.length > 0) {
+                return change.nanos;
+            }
+        }
+        return Long.MAX_VALUE;
     }
 
     byte[] backupImage() {

@@ -11,7 +11,8 @@ final class WallClock {
     private double offsetMillis = BEGINNING_MILLIS;
     private double drift;
     private long driftsFromNanos;
-    private boolean setBack;
+    private boolean wasSet;
+    private boolean wasAhead;
 
     WallClock(LongSupplier nanos) {
         this.nanos = nanos;
@@ -25,12 +26,23 @@ final class WallClock {
     /// Somebody sets it.
     void step(long millis) {
         offsetMillis += millis;
-        setBack |= millis < 0;
+        wasSet = true;
+        wasAhead |= millis() > rightMillis(nanos.getAsLong());
     }
 
-    /// Whether nobody ever set it back.
-    boolean isSteady() {
-        return !setBack;
+    /// Whether it was right all the time.
+    boolean isRight() {
+        return !wasSet;
+    }
+
+    /// Whether it was never ahead of the right time.
+    boolean isNeverAhead() {
+        return !wasAhead;
+    }
+
+    /// What one shows that nobody has touched.
+    static long rightMillis(long nanos) {
+        return (long) (BEGINNING_MILLIS + nanos / 1e6);
     }
 
     /// @param drift 0.1: ten per cent too fast from now on
@@ -39,5 +51,7 @@ final class WallClock {
         offsetMillis += (now - driftsFromNanos) / 1e6 * this.drift;
         driftsFromNanos = now;
         this.drift = drift;
+        wasSet = true;
+        wasAhead |= drift > 0; // At the latest some time later.
     }
 }

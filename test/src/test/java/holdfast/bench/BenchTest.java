@@ -42,6 +42,25 @@ class BenchTest {
     }
 
     @Test
+    void measuresCatchingUpBesideRsyncAndLeavesNothing() throws Exception {
+        var out = new StringWriter();
+        String[] arguments = {"--catch-up", "--cases=bdf", "--dir=" + directory};
+        int code = new CommandLine(new Bench(new PrintWriter(out, true))).execute(arguments);
+        String printed = out.toString();
+        assertEquals(0, code, printed);
+        assertTrue(printed.contains("(b) 1,000 random blocks"), printed);
+        assertTrue(printed.contains("measured: 2 of 6"), printed);
+        // Of 4 MiB of text that compress to a third the changed sectors, and as much of digests.
+        String pages = printed.lines().filter(each -> each.startsWith("(f)")).toList().getFirst();
+        String[] figures = pages.substring(46).strip().split(" +");
+        long both = Long.parseLong(figures[0]) + Long.parseLong(figures[1]);
+        assertTrue(both < 600_000, pages);
+        try (Stream<Path> left = Files.list(directory)) {
+            assertEquals(0, left.count());
+        }
+    }
+
+    @Test
     void theMedianIsTheMiddleOne() {
         assertEquals(2, Bench.median(new double[] {3, 1, 2}));
         assertEquals(2.5, Bench.median(new double[] {4, 1, 2, 3}));

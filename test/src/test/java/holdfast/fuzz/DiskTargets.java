@@ -8,12 +8,14 @@ import holdfast.replicator.journal.AncestryCodec;
 import holdfast.replicator.journal.JournalRecord;
 import holdfast.replicator.journal.JournalRecord.Kind;
 import holdfast.replicator.journal.JournalScan;
+import holdfast.replicator.metadata.Evidence;
 import holdfast.replicator.metadata.MetadataLayout;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Transaction;
+import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
 
@@ -32,6 +34,7 @@ import java.util.zip.CRC32C;
 final class DiskTargets {
     static final UUID RESOURCE = new UUID(0x1122, 0x3344);
     static final Position POSITION = new Position(0x0102030405060708L, 1000);
+    static final AddressSpace SPACE = AddressSpace.parse("0:1048576 1:524288 0:4096");
     static final Ancestry ANCESTRY =
             new Ancestry(
                     List.of(
@@ -51,6 +54,12 @@ final class DiskTargets {
                         List.of(superblock(Role.PRIMARY), superblock(Role.SECONDARY)),
                         1 << 20,
                         DiskTargets::superblock),
+                new Target(
+                        "evidence",
+                        List.of(evidence(0), evidence(3)),
+                        1 << 20,
+                        DiskTargets::evidence,
+                        DiskTargets::repairEvidence),
                 new Target(
                         "ancestry",
                         List.of(bytes(AncestryCodec.encode(ANCESTRY)), new byte[0]),
@@ -87,8 +96,8 @@ final class DiskTargets {
     private static byte[] superblock(Role role) {
         return bytes(
                 new Superblock(
-                                RESOURCE, role, 1L << 30, true, true, false, false, false, POSITION,
-                                POSITION, 5, 6, 7, 8, ANCESTRY)
+                                RESOURCE, role, SPACE, true, true, false, false, false, POSITION,
+                                POSITION, 5, 6, 7, 8, 9, 10, 11, 12, ANCESTRY)
                         .encode());
     }
 
@@ -100,6 +109,34 @@ final class DiskTargets {
             return;
         }
         assertArrayEquals(input, bytes(read.encode()));
+    }
+
+    private static byte[] evidence(int count) {
+        List<Evidence.Sign> signs = new ArrayList<>();
+        List<Evidence.Sample> samples = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            signs.add(new Evidence.Sign("the mounts of " + i, "ü".repeat(i * 20)));
+            samples.add(new Evidence.Sample(i * 7L, i, -i));
+        }
+        return bytes(new Evidence(RESOURCE, 5, 1L << 30, 6, signs, samples).encode());
+    }
+
+    private static void evidence(byte[] input) {
+        Evidence read;
+        try {
+            read = Evidence.decode(ByteBuffer.wrap(input));
+        } catch (IllegalArgumentException e) {
+            return;
+        }
+        assertArrayEquals(input, bytes(read.encode()));
+    }
+
+    private static byte[] repairEvidence(byte[] input) {
+        int end = input.length - 4;
+        if (end >= 0) {
+            ByteBuffer.wrap(input).putInt(end, crc(input, 0, end));
+        }
+        return input;
     }
 
     private static void ancestry(byte[] input) {
@@ -137,7 +174,7 @@ final class DiskTargets {
                             List.of(new Transaction.Page(number, random.nextInt(), bits)),
                             List.of((long) number, 17L, (1L << 31) - 1));
             List<MetadataLayout.Piece> pieces = new ArrayList<>(layout().pages(t));
-            pieces.add(layout().record(t));
+            pieces.addAll(layout().records(t));
             for (MetadataLayout.Piece piece : pieces) {
                 piece.data().get(file, (int) piece.offsetBytes(), piece.data().remaining());
             }
@@ -204,6 +241,7 @@ final class DiskTargets {
                     new JournalRecord(
                             kind,
                             false,
+                            kind == Kind.EPOCH_BEGIN,
                             RESOURCE,
                             at,
                             at / 2,
@@ -245,6 +283,7 @@ final class DiskTargets {
                                     return length;
                                 })
                         .run(
+                                0,
                                 0,
                                 (record, data) -> {
                                     seen.add(record);

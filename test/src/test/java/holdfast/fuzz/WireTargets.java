@@ -3,6 +3,7 @@ package holdfast.fuzz;
 import static holdfast.fuzz.DiskTargets.ANCESTRY;
 import static holdfast.fuzz.DiskTargets.POSITION;
 import static holdfast.fuzz.DiskTargets.RESOURCE;
+import static holdfast.fuzz.DiskTargets.SPACE;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -32,16 +33,37 @@ final class WireTargets {
                     new Frame.Goodbye("the daemon stops"),
                     new Frame.Join(new byte[32], RESOURCE, "backup"),
                     new Frame.Joined(true, RESOURCE, "server", ""),
-                    new Frame.Offer(RESOURCE, "home", 1L << 40, "protocol = \"A\"\n", true),
+                    new Frame.Offer(RESOURCE, "home", SPACE, "protocol = \"A\"\n", true),
                     new Frame.OfferReply(RESOURCE, false, "/dev/vg1/home", "ext4", "größer"),
                     new Frame.Withdraw(RESOURCE, true),
                     new Frame.ResourceHello(
-                            RESOURCE, 2, 5, 1L << 40, POSITION, POSITION, 12, true, 40L << 30,
-                            false, 77, ANCESTRY),
+                            RESOURCE,
+                            2,
+                            5,
+                            1L << 40,
+                            POSITION,
+                            POSITION,
+                            12,
+                            true,
+                            40L << 30,
+                            false,
+                            77,
+                            78,
+                            new Frame.Known(POSITION, 79, 80, 81, 82, true),
+                            ANCESTRY),
                     new Frame.StreamStart(RESOURCE, 99, 3, POSITION),
                     new Frame.Refused(RESOURCE, "unrelated data"),
-                    new Frame.Ack(RESOURCE, 99, POSITION, POSITION, 55),
-                    new Frame.EpochReply(RESOURCE, 99, 12, 4096, 17, 0),
+                    new Frame.Ack(RESOURCE, 99, POSITION, POSITION, 55, 56),
+                    new Frame.EpochReply(
+                            RESOURCE,
+                            99,
+                            12,
+                            4096,
+                            17,
+                            0,
+                            List.of(
+                                    new Frame.KeptRange(1 << 20, 8192),
+                                    new Frame.KeptRange(1L << 40, 4096))),
                     new Frame.CompareReply(RESOURCE, 99, 3, new byte[64]),
                     new Frame.Write(1, POSITION, 3, 4096, ByteBuffer.allocate(512)),
                     new Frame.Zero(0, POSITION, 4, 4096, 1L << 30, true),
@@ -56,7 +78,11 @@ final class WireTargets {
                     new Frame.Trouble(RESOURCE, "no space left"),
                     new Frame.Invalidate(RESOURCE),
                     new Frame.InvalidateReply(RESOURCE, "not here"),
-                    new Frame.Tracked(78));
+                    new Frame.Tracked(78),
+                    new Frame.Resize(RESOURCE, SPACE),
+                    new Frame.ResizeReply(RESOURCE, 1L << 40, "not here"),
+                    new Frame.CompareSectors(4, List.of(new Frame.Range(1 << 22, 8192))),
+                    new Frame.SectorsReply(RESOURCE, 99, 4, new byte[256]));
 
     private WireTargets() {}
 

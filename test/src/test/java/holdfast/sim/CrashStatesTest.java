@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import holdfast.replicator.device.TwoSlotFile;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.Role;
+import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
 
@@ -198,7 +199,8 @@ class CrashStatesTest {
         }
     }
 
-    /// Each with another ancestry, up to the longest there is.
+    /// Each with another ancestry, up to the longest there is, and one volume larger by other
+    /// bytes.
     private static Superblock superblock(int number) {
         Ancestry ancestry = Ancestry.EMPTY;
         for (int i = 0; i <= number * 13 % 200; i++) {
@@ -214,7 +216,8 @@ class CrashStatesTest {
         return new Superblock(
                 RESOURCE,
                 Role.PRIMARY,
-                1 << 20,
+                AddressSpace.ofVolumes(List.of(1L << 20, 1L << 19))
+                        .grown(List.of((1L << 20) + 512L * number, 1L << 19)),
                 number % 2 == 0,
                 true,
                 false,
@@ -225,6 +228,10 @@ class CrashStatesTest {
                 number,
                 0,
                 0,
+                number,
+                0,
+                number,
+                number,
                 number,
                 ancestry);
     }

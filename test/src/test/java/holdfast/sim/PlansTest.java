@@ -63,6 +63,8 @@ class PlansTest {
         assertTrue(
                 verdict.startsWith("seed " + saved.seed() + ": " + saved.promise()),
                 forked.output());
+        System.out.println(
+                saved.mutant().orElseThrow() + " caught by its plan, " + saved.promise());
     }
 
     @Test

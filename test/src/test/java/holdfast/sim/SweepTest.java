@@ -1,6 +1,7 @@
 package holdfast.sim;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
@@ -24,6 +25,14 @@ class SweepTest {
     @Test
     void theLinkMayBeCutAtEveryByteOfASession() throws Exception {
         assertMostOf(15_000, sweep(List.of("--every-byte", "--seconds", "150")));
+    }
+
+    /// Otherwise its name promised what it does not do.
+    @Test
+    void thePlanOfAnEpochThatIsCutOffGoesOnFromIt() {
+        Simulation.Result result = Simulation.run(Canonical.named("cut off").plan(), null);
+        assertNull(result.violation());
+        assertTrue(result.rare().containsKey(Rare.CONTINUED_EPOCH_COMMITTED));
     }
 
     /// Otherwise a loop that never looks would pass as well.

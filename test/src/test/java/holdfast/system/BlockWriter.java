@@ -1,5 +1,7 @@
 package holdfast.system;
 
+import holdfast.bench.BlockClient;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;

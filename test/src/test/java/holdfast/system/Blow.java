@@ -48,11 +48,7 @@ record Blow(
     }
 
     private record Target(
-            boolean atServer, String what, String pattern, int calls, int most, Moment moment) {
-        private boolean isDetachOfDevice() {
-            return what.equals("device") && moment == Moment.ATTACHING;
-        }
-    }
+            boolean atServer, String what, String pattern, int calls, int most, Moment moment) {}
 
     private static final int WRITE = FaultyDisk.WRITE;
     private static final int SYNC = FaultyDisk.SYNC;
@@ -123,10 +119,6 @@ record Blow(
                     default -> OF_READS;
                 };
         Kind kind = kinds.get(random.nextInt(kinds.size()));
-        if (kind == Kind.LOST_SYNC && target.isDetachOfDevice()) {
-            // Open: after that the copy was found with two blocks that the device had lost.
-            kind = Kind.CUT_BEFORE;
-        }
         End end = End.NONE;
         if (!kind.endsTheProcess() && random.nextInt(3) == 0) {
             end = random.nextBoolean() ? End.KILL : End.POWER_CUT;

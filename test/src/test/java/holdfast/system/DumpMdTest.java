@@ -58,7 +58,7 @@ class DumpMdTest {
             assertTrue(said.text().contains("no daemon has it"), said.text());
             assertTrue(said.text().contains("flags        clean\n"), said.text());
             assertTrue(
-                    said.text().contains("to compare   16 blocks, 64 KiB, in 1 ranges"),
+                    said.text().contains("to send      16 blocks, 64 KiB, in 1 ranges"),
                     said.text());
 
             said = dump(nodes.backupPaths.root().orElseThrow());

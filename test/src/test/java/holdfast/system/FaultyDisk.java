@@ -36,7 +36,9 @@ final class FaultyDisk {
         LOST_SYNC,
         /// Of what was not synced each page is lost, kept or torn, and the process is killed.
         CUT_BEFORE,
-        CUT_AFTER;
+        CUT_AFTER,
+        /// A write does not come back, and is not done, until [#release].
+        HANG;
 
         boolean endsTheProcess() {
             return switch (this) {
@@ -59,6 +61,7 @@ final class FaultyDisk {
     private static final int STRUCK = 40;
     private static final int SEEN = 48;
     private static final int COMMAND = 56;
+    private static final int RELEASED = 64;
     private static final int PATTERN = 128;
     private static final int WHERE = 256;
     private static final int WHERE_BYTES = 384;
@@ -120,6 +123,7 @@ final class FaultyDisk {
     void arm(Kind fault, int calls, String pattern, int nth, long seed) {
         disarm();
         control.putLong(STRUCK, 0);
+        control.putLong(RELEASED, 0);
         control.put(WHERE, new byte[WHERE_BYTES]);
         control.putLong(CALLS, calls);
         control.putLong(AFTER, nth);
@@ -132,6 +136,11 @@ final class FaultyDisk {
 
     void disarm() {
         control.putLong(ARMED, 0);
+    }
+
+    /// What hangs is done now.
+    void release() {
+        control.putLong(RELEASED, 1);
     }
 
     boolean hasStruck() {

@@ -2,6 +2,7 @@ package holdfast.system;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import holdfast.bench.BlockClient;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.control.ProblemException;
@@ -298,6 +299,15 @@ final class FaultyPair implements AutoCloseable {
         if (!backup.process.isAlive()) {
             return;
         }
+        // What the device has lost in a detach its copy loses soon after the next attach.
+        boolean mayBeMended =
+                blow.mayLoseWrites()
+                        && blow.moment() == Blow.Moment.ATTACHING
+                        && server.process.isAlive()
+                        && server.resource("home").filter(FaultyPair::isExported).isPresent();
+        if (mayBeMended && blow.seed() % 2 == 0) {
+            awaitInSync();
+        }
         ControlApi.OpenReply opened;
         try {
             opened = backup.process.api.open(new ControlApi.OpenRequest("home", Optional.empty()));
@@ -309,13 +319,23 @@ final class FaultyPair implements AutoCloseable {
             return;
         }
         try (BlockClient image = new BlockClient(Path.of(opened.view().socket()), "home@latest")) {
-            range.requireMoment(image);
+            requireMoment(image, mayBeMended);
             looks++;
         }
         if (looks % 3 == 0 && !fioIsTorn && fio.isIntact(opened.view().uri(), () -> false)) {
             fioLooks++;
         }
         backup.process.api.closeView(new ControlApi.CloseRequest(opened.view().id()));
+    }
+
+    private void requireMoment(BlockClient image, boolean mayBeMended) throws IOException {
+        if (!mayBeMended) {
+            range.requireMoment(image);
+            return;
+        }
+        try (BlockClient now = new BlockClient(socket("home"), "home")) {
+            range.requireMomentOr(image, now);
+        }
     }
 
     private static String words(Exception e) {
@@ -422,6 +442,10 @@ final class FaultyPair implements AutoCloseable {
         asked = "";
     }
 
+    private static boolean isExported(StatusReport.Resource of) {
+        return of.export().isPresent();
+    }
+
     private static boolean isOut(StatusReport.Resource of) {
         return of.disk().equals("FAILED") || of.disk().equals("DISKLESS");
     }
@@ -525,18 +549,10 @@ final class FaultyPair implements AutoCloseable {
                 .formatted(range.writes(), looks, fioLooks, manualSteps, seen);
     }
 
-    String account() throws Exception {
+    String account() {
         StringBuilder text = new StringBuilder();
         for (Node each : new Node[] {server, backup}) {
-            try {
-                text.append(each.process.api.status()).append('\n');
-                each.process.api.events(
-                        new ControlApi.EventsRequest(0, false),
-                        event -> text.append(event).append('\n'));
-            } catch (ProblemException e) {
-                text.append(e.getMessage()).append('\n');
-            }
-            text.append(each.process.logEnd()).append('\n');
+            text.append(each.process.account());
         }
         return text.toString();
     }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import holdfast.bench.BlockClient;
 import holdfast.replicator.control.ControlApi;
 
 import org.junit.jupiter.api.AfterEach;

@@ -2,6 +2,7 @@ package holdfast.system;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import holdfast.bench.BlockClient;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.control.ProblemException;
@@ -88,8 +89,8 @@ class KillTest {
                                 .formatted(
                                         e.getMessage(),
                                         states(server, backup),
-                                        server.logEnd(),
-                                        backup.logEnd()),
+                                        server.account(),
+                                        backup.account()),
                         e);
             }
         }

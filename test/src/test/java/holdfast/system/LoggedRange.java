@@ -1,5 +1,7 @@
 package holdfast.system;
 
+import holdfast.bench.BlockClient;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -166,39 +168,53 @@ final class LoggedRange {
     /// Checks that the image is what the device was at one moment, and one that is not before what
     /// was acknowledged.
     void requireMoment(BlockClient image) throws IOException {
-        long[] found = tags(image);
-        synchronized (this) {
-            long[] at = before.clone();
-            int wrong = 0;
-            for (int i = 0; i < count; i++) {
-                wrong += at[i] == found[i] ? 0 : 1;
-            }
-            int last = steps.size() + (pending == null ? 0 : 1);
-            int best = wrong;
-            int bestAt = 0;
-            for (int step = 0; step <= last; step++) {
-                if (wrong == 0 && step >= floor) {
-                    return;
-                }
-                if (wrong <= best) {
-                    best = wrong;
-                    bestAt = step;
-                }
-                if (step < last) {
-                    Step next = step < steps.size() ? steps.get(step) : pending;
-                    for (int i = 0; i < next.blocks.length; i++) {
-                        int block = next.blocks[i];
-                        wrong += at[block] == found[block] ? 1 : 0;
-                        at[block] = next.tags[i];
-                        wrong -= at[block] == found[block] ? 1 : 0;
-                    }
-                }
-            }
-            throw new AssertionError(
-                    ("the copy is the device of no moment from %d on (of %d): it is nearest to %d,"
-                                    + " where %d blocks differ")
-                            .formatted(floor, last, bestAt, best));
+        String wrong = whyNoMoment(tags(image));
+        if (!wrong.isEmpty()) {
+            throw new AssertionError(wrong);
         }
+    }
+
+    /// The same of a device that has lost what was not flushed and was attached again: its copy may
+    /// also be what it holds now.
+    void requireMomentOr(BlockClient image, BlockClient device) throws IOException {
+        long[] found = tags(image);
+        String wrong = whyNoMoment(found);
+        if (!wrong.isEmpty() && !Arrays.equals(found, tags(device))) {
+            throw new AssertionError(wrong + ", and it is not what the device holds now");
+        }
+    }
+
+    /// Empty when it is of a moment.
+    private synchronized String whyNoMoment(long[] found) {
+        long[] at = before.clone();
+        int wrong = 0;
+        for (int i = 0; i < count; i++) {
+            wrong += at[i] == found[i] ? 0 : 1;
+        }
+        int last = steps.size() + (pending == null ? 0 : 1);
+        int best = wrong;
+        int bestAt = 0;
+        for (int step = 0; step <= last; step++) {
+            if (wrong == 0 && step >= floor) {
+                return "";
+            }
+            if (wrong <= best) {
+                best = wrong;
+                bestAt = step;
+            }
+            if (step < last) {
+                Step next = step < steps.size() ? steps.get(step) : pending;
+                for (int i = 0; i < next.blocks.length; i++) {
+                    int block = next.blocks[i];
+                    wrong += at[block] == found[block] ? 1 : 0;
+                    at[block] = next.tags[i];
+                    wrong -= at[block] == found[block] ? 1 : 0;
+                }
+            }
+        }
+        return ("the copy is the device of no moment from %d on (of %d): it is nearest to %d,"
+                        + " where %d blocks differ")
+                .formatted(floor, last, bestAt, best);
     }
 
     /// Checks after a restart that the device has kept its word, and takes what it holds for its

@@ -107,6 +107,7 @@ class LostStorageTest {
         nodes.startBackup();
         nodes.untilInSync("home");
         Run.ok("qemu-io", "-f", "raw", "-c", "write -P 2 0 64k", "-c", "flush", uri);
+        nodes.untilInSync("home"); // So the next record says that this one is durable.
         Run.ok("qemu-io", "-f", "raw", "-c", "write -P 3 64k 64k", "-c", "flush", uri);
         nodes.untilInSync("home");
         nodes.backup.close();
@@ -153,7 +154,7 @@ class LostStorageTest {
         }
         connect();
         nodes.untilInSync("home");
-        assertEquals("UP_TO_DATE", atBackup().disk());
+        TwoNodes.until("up to date", () -> atBackup().disk().equals("UP_TO_DATE"));
         assertSameAsDisk();
     }
 
@@ -211,7 +212,7 @@ class LostStorageTest {
                     new Superblock(
                             was.resource(),
                             was.role(),
-                            was.sizeBytes(),
+                            was.space(),
                             was.clean(),
                             was.everCommitted(),
                             was.blank(),
@@ -223,6 +224,10 @@ class LostStorageTest {
                             was.watermark(),
                             was.watermark() + bytesOn,
                             was.incarnation(),
+                            was.movedBy(),
+                            was.filled(),
+                            was.labelMillis(),
+                            was.receiptMillis(),
                             was.ancestry()));
         }
     }

@@ -3,6 +3,7 @@ package holdfast.system;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import holdfast.bench.BlockClient;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.status.StatusReport;
 

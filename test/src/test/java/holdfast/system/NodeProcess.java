@@ -1,5 +1,6 @@
 package holdfast.system;
 
+import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ControlClient;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.control.ProblemException;
@@ -8,6 +9,7 @@ import holdfast.replicator.status.StatusReport;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -19,14 +21,27 @@ final class NodeProcess implements AutoCloseable {
     final ControlClient api;
     private final Map<String, String> environment;
     private final Path log;
+    private final List<String> jvmFlags;
     private Process process;
 
     NodeProcess(NodePaths paths) {
-        this(paths, Map.of());
+        this(paths, List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx192m"), Map.of());
+    }
+
+    NodeProcess(NodePaths paths, List<String> jvmFlags) {
+        this(paths, jvmFlags, Map.of());
     }
 
     /// @param environment more than this process has
     NodeProcess(NodePaths paths, Map<String, String> environment) {
+        this(
+                paths,
+                List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx192m"),
+                environment);
+    }
+
+    private NodeProcess(NodePaths paths, List<String> jvmFlags, Map<String, String> environment) {
+        this.jvmFlags = jvmFlags;
         this.paths = paths;
         this.environment = environment;
         this.api = new ControlClient(paths.run(), "");
@@ -35,19 +50,14 @@ final class NodeProcess implements AutoCloseable {
 
     /// Starts it, without waiting for anything.
     void start() throws IOException {
+        List<String> command = new ArrayList<>();
+        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        command.add("--enable-native-access=ALL-UNNAMED");
+        command.addAll(jvmFlags);
+        command.addAll(List.of("-cp", classPath(), "holdfast.recovery.Holdfast", "daemon"));
+        command.addAll(List.of("--root", paths.root().orElseThrow().toString()));
         ProcessBuilder builder =
-                new ProcessBuilder(
-                                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                                "--enable-native-access=ALL-UNNAMED",
-                                "-XX:TieredStopAtLevel=1",
-                                "-XX:+UseSerialGC",
-                                "-Xmx192m",
-                                "-cp",
-                                classPath(),
-                                "holdfast.recovery.Holdfast",
-                                "daemon",
-                                "--root",
-                                paths.root().orElseThrow().toString())
+                new ProcessBuilder(command)
                         .redirectErrorStream(true)
                         .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()));
         builder.environment().putAll(environment);
@@ -95,12 +105,51 @@ final class NodeProcess implements AutoCloseable {
         return process.waitFor(10, TimeUnit.SECONDS);
     }
 
+    /// The most memory that it ever had resident, as the kernel counts it.
+    long mostResidentBytes() throws IOException {
+        for (String line :
+                Files.readAllLines(Path.of("/proc", Long.toString(process.pid()), "status"))) {
+            if (line.startsWith("VmHWM:")) {
+                return Long.parseLong(line.replaceAll("\\D", "")) << 10;
+            }
+        }
+        throw new IOException("the kernel does not tell");
+    }
+
     /// SIGKILL.
     void kill() throws InterruptedException {
         process.destroyForcibly().waitFor();
     }
 
-    String logEnd() throws IOException {
+    /// The same as [TwoNodes#until]; what these say of themselves goes with the failure.
+    static void until(String what, TwoNodes.Check check, NodeProcess... nodes) {
+        try {
+            TwoNodes.until(what, check);
+        } catch (AssertionError e) {
+            StringBuilder text = new StringBuilder(e.getMessage());
+            for (NodeProcess each : nodes) {
+                text.append('\n').append(each.account());
+            }
+            throw new AssertionError(text.toString(), e);
+        }
+    }
+
+    /// What it says of itself, for a failing test.
+    String account() {
+        StringBuilder text = new StringBuilder();
+        try {
+            text.append(api.status()).append('\n');
+            api.events(
+                    new ControlApi.EventsRequest(0, false),
+                    event -> text.append(event).append('\n'));
+            text.append(logEnd());
+        } catch (ProblemException | IOException e) {
+            text.append(e.getMessage());
+        }
+        return text.append('\n').toString();
+    }
+
+    private String logEnd() throws IOException {
         List<String> lines = Files.readAllLines(log);
         return String.join("\n", lines.subList(Math.max(0, lines.size() - 60), lines.size()));
     }

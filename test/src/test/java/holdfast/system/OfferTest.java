@@ -14,6 +14,7 @@ import holdfast.tunnel.link.Identity;
 import holdfast.tunnel.link.LinkEndpoint;
 import holdfast.tunnel.link.LinkHandler;
 import holdfast.tunnel.link.LinkSession;
+import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Frame;
 
 import org.junit.jupiter.api.BeforeEach;
@@ -174,7 +175,7 @@ class OfferTest {
         return new Frame.Offer(
                 id,
                 name,
-                4 * MIB,
+                AddressSpace.of(4 * MIB),
                 "[on.server]\ndisk = \"/x\"\n[on.backup]\ndisk = \"" + disk + "\"\n",
                 dryRun);
     }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import holdfast.bench.BlockClient;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.Problem;
 import holdfast.replicator.control.ProblemException;

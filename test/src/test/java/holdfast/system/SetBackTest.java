@@ -10,6 +10,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 
 /// A server that is set back to an older copy of itself, device, state and all, as a machine's
@@ -64,11 +66,27 @@ class SetBackTest {
             Run.ok("cp", "-a", dir.resolve("old.img").toString(), disk.toString());
             Run.ok("rm", "-rf", serverPaths.state().toString());
             Run.ok("cp", "-a", dir.resolve("old").toString(), serverPaths.state().toString());
+            // It counts on by itself before the peer sees it, beyond what the peer was told.
+            backup.kill();
+            for (int life = 0; life < 2; life++) {
+                server.start();
+                server.awaitAnswer();
+                TwoNodes.until("exported", () -> isExported(server));
+                for (int extent = 1; extent < 10; extent++) {
+                    String write = "write -P 4 %dM 4k".formatted(4 * extent);
+                    Run.ok("qemu-io", "-f", "raw", "-c", write, "-c", "flush", uri);
+                }
+                server.kill();
+            }
             server.start();
-            server.awaitAnswer();
+            backup.start();
+            backup.awaitAnswer();
 
-            TwoNodes.until("noticed", () -> trouble(server).contains("was set back"));
-            assertTrue(trouble(server).contains("invalidate-remote"), trouble(server));
+            for (NodeProcess each : List.of(server, backup)) {
+                TwoNodes.until("noticed", () -> trouble(each).contains("was set back"));
+                assertTrue(trouble(each).contains("invalidate-remote"), trouble(each));
+                TwoNodes.until("it is an event", () -> isRefused(each));
+            }
             // The newer data are where they were.
             assertTrue(copyHolds(backup, "read -P 2 40M 1M"));
 
@@ -82,6 +100,40 @@ class SetBackTest {
             server.awaitAnswer();
             TwoNodes.until("in sync after a crash", () -> isInSync(server));
             assertTrue(copyHolds(backup, "read -P 3 50M 1M"));
+
+            // Once more, to a clean stop, with a device that has another time of change: that it
+            // may have been written to past us is no order either.
+            server.close();
+            Run.ok("cp", disk.toString(), dir.resolve("old2.img").toString());
+            Run.ok("cp", "-a", serverPaths.state().toString(), dir.resolve("old2").toString());
+            server.start();
+            server.awaitAnswer();
+            TwoNodes.until("exported", () -> isExported(server));
+            Run.ok("qemu-io", "-f", "raw", "-c", "write -P 5 45M 1M", "-c", "flush", uri);
+            TwoNodes.until("in sync", () -> isInSync(server));
+            server.kill();
+            Run.ok("cp", dir.resolve("old2.img").toString(), disk.toString());
+            Run.ok("rm", "-rf", serverPaths.state().toString());
+            Run.ok("cp", "-a", dir.resolve("old2").toString(), serverPaths.state().toString());
+            server.start();
+            server.awaitAnswer();
+            TwoNodes.until("noticed", () -> trouble(server).contains("was set back"));
+            assertTrue(copyHolds(backup, "read -P 5 45M 1M"));
+
+            // An order that cannot be carried out yet outlasts stops.
+            backup.kill();
+            server.api.invalidateRemote(new ControlApi.NameRequest("home"));
+            server.close();
+            server.start();
+            server.awaitAnswer();
+            TwoNodes.until("exported", () -> isExported(server));
+            server.kill();
+            server.start();
+            backup.start();
+            backup.awaitAnswer();
+            server.awaitAnswer();
+            TwoNodes.until("mended", () -> isInSync(server));
+            assertTrue(copyHolds(backup, "read -P 0 45M 1M"));
         }
     }
 
@@ -93,6 +145,22 @@ class SetBackTest {
                                         && home.committed().equals(home.position())
                                         && home.behind().bytes() == 0)
                 .isPresent();
+    }
+
+    private static boolean isExported(NodeProcess node) {
+        return node.resource("home").flatMap(StatusReport.Resource::export).isPresent();
+    }
+
+    private static boolean isRefused(NodeProcess node) throws Exception {
+        List<String> refused = new ArrayList<>();
+        node.api.events(
+                new ControlApi.EventsRequest(0, false),
+                event -> {
+                    if (event.kind().equals("refused")) {
+                        refused.add(event.text());
+                    }
+                });
+        return refused.stream().anyMatch(each -> each.contains("was set back"));
     }
 
     private static String trouble(NodeProcess server) {

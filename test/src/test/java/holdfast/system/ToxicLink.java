@@ -140,6 +140,11 @@ final class ToxicLink implements AutoCloseable {
         }
     }
 
+    /// It carries nothing until [#heal].
+    void cut() throws IOException {
+        proxy.disable();
+    }
+
     Map<Trouble, Integer> counts() {
         return counts;
     }

@@ -20,7 +20,7 @@ import java.util.function.Predicate;
 
 /// Two daemons in this process, each with a root of its own, paired over a real link on loopback.
 final class TwoNodes implements AutoCloseable {
-    private static final Duration LIMIT = Duration.ofSeconds(60);
+    private static final Duration LIMIT = Duration.ofMinutes(2);
 
     final Path dir;
     final NodePaths serverPaths;
@@ -162,7 +162,7 @@ final class TwoNodes implements AutoCloseable {
         try {
             while (!check.holds()) {
                 if (System.nanoTime() > deadline) {
-                    throw new AssertionError("not within 60 s: " + what);
+                    throw new AssertionError("not within 120 s: " + what);
                 }
                 LockSupport.parkNanos(20_000_000);
             }

@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 enum { WRITE = 1, SYNC = 2, READ = 4, SPACE = 8, NAME = 16 };
-enum { KILL_BEFORE = 1, KILL_AFTER, TORN_KILL, IO_ERROR, NO_SPACE, SHORT, LOST_SYNC, CUT_BEFORE, CUT_AFTER };
+enum { KILL_BEFORE = 1, KILL_AFTER, TORN_KILL, IO_ERROR, NO_SPACE, SHORT, LOST_SYNC, CUT_BEFORE, CUT_AFTER, HANG };
 enum { PAGE = 4096, SECTOR = 512, BUCKETS = 1 << 14 };
 
 /* What the test and we share; the test has the same offsets. */
@@ -36,7 +36,8 @@ struct control {
     volatile int64_t armed, calls, after, fault, seed; /* said by the test */
     volatile int64_t struck, seen;                     /* said by us */
     volatile int64_t command;                          /* 1: cut the power, 2: kill */
-    char room[64];
+    volatile int64_t released;                         /* by the test: what hangs goes on */
+    char room[56];
     volatile char pattern[128];
     char where[384];
 };
@@ -373,6 +374,13 @@ static ssize_t gather(int fd, const struct iovec *parts, int count, off_t at) {
     }
     pthread_mutex_lock(&lock);
     int64_t fault = fault_at(WRITE, path);
+    if (fault == HANG) {
+        pthread_mutex_unlock(&lock); /* the disk alone hangs */
+        while (!control->released) {
+            usleep(1000);
+        }
+        pthread_mutex_lock(&lock);
+    }
     ssize_t result;
     if (failed(fault)) {
         result = -1;

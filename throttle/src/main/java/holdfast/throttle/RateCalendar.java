@@ -3,10 +3,8 @@ package holdfast.throttle;
 import java.time.DayOfWeek;
 import java.time.Instant;
 import java.time.LocalDate;
-import java.time.LocalDateTime;
 import java.time.LocalTime;
 import java.time.ZoneId;
-import java.time.zone.ZoneOffsetTransition;
 import java.time.zone.ZoneRules;
 import java.util.EnumSet;
 import java.util.List;
@@ -38,11 +36,10 @@ public final class RateCalendar {
 
     private static final String EXAMPLE =
             "should be like \"Mon-Fri 08:00-18:00 catch-up 2 Mbit/s\"";
+    private static final String TIMES = "00:00 to 23:59, or 24:00 as an end";
     private static final Pattern ENTRY =
             Pattern.compile(
                     "(?:([A-Za-z][A-Za-z,-]*) +)?(\\d\\d:\\d\\d)-(\\d\\d:\\d\\d) +([a-z-]+) +(.+)");
-    private static final List<String> DAY_NAMES =
-            List.of("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun");
 
     /// A window cut off by a night of change comes again a week later; twice a week and a day is
     /// enough to see it.
@@ -66,11 +63,11 @@ public final class RateCalendar {
             Kind kind,
             Rate rate) {
         Instant begin(LocalDate day, ZoneRules rules) {
-            return instantOf(day.atTime(from), rules);
+            return WeekText.instantOf(day.atTime(from), rules);
         }
 
         Instant end(LocalDate day, ZoneRules rules) {
-            return instantOf((toNextDay ? day.plusDays(1) : day).atTime(to), rules);
+            return WeekText.instantOf((toNextDay ? day.plusDays(1) : day).atTime(to), rules);
         }
     }
 
@@ -150,33 +147,28 @@ public final class RateCalendar {
                 .findFirst();
     }
 
-    private static Instant instantOf(LocalDateTime wall, ZoneRules rules) {
-        ZoneOffsetTransition change = rules.getTransition(wall);
-        if (change == null) {
-            return wall.toInstant(rules.getOffset(wall));
-        }
-        return change.isGap() ? change.getInstant() : wall.toInstant(change.getOffsetBefore());
-    }
-
     private static Entry parse(String line) {
         Matcher m = ENTRY.matcher(line.strip());
         if (!m.matches()) {
-            throw wrong(line, "is no calendar entry, " + EXAMPLE);
+            throw WeekText.wrong(line, "is no calendar entry, " + EXAMPLE);
         }
         Set<DayOfWeek> days =
-                m.group(1) == null ? EnumSet.allOf(DayOfWeek.class) : days(line, m.group(1));
+                m.group(1) == null
+                        ? EnumSet.allOf(DayOfWeek.class)
+                        : WeekText.days(line, m.group(1));
         boolean toMidnight = m.group(3).equals("24:00");
-        LocalTime from = time(line, m.group(2));
-        LocalTime to = toMidnight ? LocalTime.MIDNIGHT : time(line, m.group(3));
+        LocalTime from = WeekText.time(line, m.group(2), TIMES);
+        LocalTime to = toMidnight ? LocalTime.MIDNIGHT : WeekText.time(line, m.group(3), TIMES);
         if (!toMidnight && from.equals(to)) {
-            throw wrong(line, "begins and ends at the same time, a whole day is 00:00-24:00");
+            throw WeekText.wrong(
+                    line, "begins and ends at the same time, a whole day is 00:00-24:00");
         }
         Kind kind =
                 switch (m.group(4)) {
                     case "link" -> Kind.LINK;
                     case "catch-up" -> Kind.CATCH_UP;
                     default ->
-                            throw wrong(
+                            throw WeekText.wrong(
                                     line,
                                     "limits \""
                                             + m.group(4)
@@ -185,53 +177,7 @@ public final class RateCalendar {
         try {
             return new Entry(days, from, to, !to.isAfter(from), kind, Rate.parse(m.group(5)));
         } catch (IllegalArgumentException e) {
-            throw wrong(line, e.getMessage());
+            throw WeekText.wrong(line, e.getMessage());
         }
-    }
-
-    private static Set<DayOfWeek> days(String line, String text) {
-        var days = EnumSet.noneOf(DayOfWeek.class);
-        for (String part : text.split(",", -1)) {
-            String[] ends = part.split("-", -1);
-            DayOfWeek first = day(line, ends[0]);
-            DayOfWeek last = day(line, ends[ends.length - 1]);
-            if (ends.length > 2) {
-                throw wrong(line, "has the days \"" + part + "\", should be like \"Mon-Fri\"");
-            }
-            for (DayOfWeek day = first; ; day = day.plus(1)) { // Fri-Mon goes over the weekend
-                days.add(day);
-                if (day == last) {
-                    break;
-                }
-            }
-        }
-        return days;
-    }
-
-    private static DayOfWeek day(String line, String name) {
-        int index = DAY_NAMES.indexOf(name);
-        if (index < 0) {
-            throw wrong(
-                    line,
-                    "has the day \""
-                            + name
-                            + "\", should be one of "
-                            + String.join(" ", DAY_NAMES));
-        }
-        return DayOfWeek.of(index + 1);
-    }
-
-    private static LocalTime time(String line, String text) {
-        try {
-            return LocalTime.parse(text);
-        } catch (java.time.DateTimeException e) {
-            throw wrong(
-                    line,
-                    "has the time \"" + text + "\", should be 00:00 to 23:59, or 24:00 as an end");
-        }
-    }
-
-    private static IllegalArgumentException wrong(String line, String message) {
-        return new IllegalArgumentException("\"" + line + "\" " + message);
     }
 }

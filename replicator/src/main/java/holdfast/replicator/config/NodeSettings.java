@@ -23,6 +23,7 @@ import java.util.Optional;
 /// @param dial where the peer listens; at most one of `dial` and `listen` is set
 /// @param calendarLines checked, see [RateCalendar]
 /// @param sendBuffer one budget for all resources (R9)
+/// @param drills those that are run by themselves
 /// @param handlers commands for what happens
 public record NodeSettings(
         String name,
@@ -40,6 +41,7 @@ public record NodeSettings(
         Optional<Address> nbdListen,
         Optional<Address> metricsListen,
         Size sendBuffer,
+        DrillSettings drills,
         HandlerSettings handlers) {
     /// Reads a whole `node.toml`.
     ///
@@ -73,6 +75,13 @@ public record NodeSettings(
                     "link.calendar has %d entries, should have at most %d"
                             .formatted(calendar.size(), RateCalendar.MAX_ENTRIES));
         }
+        List<DrillSettings.Entry> drills = toml.getList(Schema.DRILL_CALENDAR);
+        if (drills.size() > DrillSettings.MAX_ENTRIES) {
+            toml.report(
+                    Schema.DRILL_CALENDAR.path(),
+                    "drill.calendar has %d entries, should have at most %d"
+                            .formatted(drills.size(), DrillSettings.MAX_ENTRIES));
+        }
         return new NodeSettings(
                 toml.get(Schema.NODE_NAME).or(() -> hostName(toml)).orElse("invalid"),
                 toml.get(Schema.STATE_DIR).orElseThrow(),
@@ -89,6 +98,10 @@ public record NodeSettings(
                 toml.get(Schema.NBD_LISTEN),
                 toml.get(Schema.METRICS_LISTEN),
                 toml.get(Schema.SEND_BUFFER).orElseThrow(),
+                new DrillSettings(
+                        drills,
+                        toml.get(Schema.DRILL_TIME_ZONE).orElseThrow(),
+                        toml.get(Schema.DRILL_TIMEOUT).orElseThrow()),
                 handlers(toml));
     }
 

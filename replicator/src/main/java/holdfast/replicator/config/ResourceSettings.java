@@ -1,8 +1,11 @@
 package holdfast.replicator.config;
 
+import holdfast.tunnel.wire.AddressSpace;
+
 import org.tomlj.Toml;
 
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
@@ -10,17 +13,22 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 
 /// What the file of one resource says; the same text on both hosts. The meaning of each key stands
 /// in `docs/settings.md`.
 ///
-/// @param disks by the name of the node; one or two
+/// @param retention how far back moments of the copy can be opened
+/// @param retentionMin how far even when the journal is short of room; not more than `retention`
+/// @param disks by the name of the node, one or two; of each volume, as many on both
 public record ResourceSettings(
         Protocol protocol,
         OnCongestion onCongestion,
         Compression compression,
         Size journalSize,
-        SortedMap<String, Path> disks) {
+        Duration retention,
+        Duration retentionMin,
+        SortedMap<String, List<Path>> disks) {
     /// How many nodes have a copy.
     static final int MAX_NODES = 2;
 
@@ -28,6 +36,9 @@ public record ResourceSettings(
     static final String JOURNAL_MIN = "16 MiB";
 
     static final String JOURNAL_MAX = "64 TiB";
+
+    static final Duration DEFAULT_RETENTION = Duration.ofHours(24);
+    static final Duration DEFAULT_RETENTION_MIN = Duration.ofHours(4);
 
     /// When a write is answered. B is accepted and served as C (R10).
     public enum Protocol {
@@ -59,6 +70,10 @@ public record ResourceSettings(
             throw new IllegalArgumentException("protocol " + protocol + " with pull-ahead");
         }
         requireJournalSize(journalSize);
+        if (retentionMin.compareTo(retention) > 0) {
+            throw new IllegalArgumentException(
+                    "retention " + retention + " with retention-min " + retentionMin);
+        }
         disks = Collections.unmodifiableSortedMap(new TreeMap<>(disks));
     }
 
@@ -84,7 +99,7 @@ public record ResourceSettings(
     }
 
     /// What `add` proposes: every default, and the disks.
-    public static ResourceSettings ofDisks(Map<String, Path> disks) {
+    public static ResourceSettings ofDisks(Map<String, List<Path>> disks) {
         return from(SettingsText.read("", "defaults", Schema.RESOURCE), new TreeMap<>(disks));
     }
 
@@ -102,15 +117,38 @@ public record ResourceSettings(
 
     /// What `toml` says where it is right; problems between keys are reported to it.
     static ResourceSettings from(SettingsText toml) {
-        var disks = new TreeMap<String, Path>();
+        var disks = new TreeMap<String, List<Path>>();
         for (String node : toml.tablesIn("on")) {
             if (!Type.NAME.matcher(node).matches()) {
                 toml.report(
                         List.of("on", node),
                         "node \"%s\" should be %s".formatted(node, Type.NAME_RULE));
             }
-            toml.get(Schema.DISK, List.of("on", node, "disk"))
-                    .ifPresent(disk -> disks.put(node, disk));
+            List<Path> ofVolumes = toml.getList(Schema.DISK, List.of("on", node, "disk"));
+            if (!ofVolumes.isEmpty()) {
+                disks.put(node, ofVolumes);
+            }
+            if (ofVolumes.size() > AddressSpace.MAX_VOLUMES) {
+                toml.report(
+                        List.of("on", node, "disk"),
+                        "%d disks at %s, a resource has at most %d"
+                                .formatted(ofVolumes.size(), node, AddressSpace.MAX_VOLUMES));
+            }
+            if (ofVolumes.stream().distinct().count() < ofVolumes.size()) {
+                toml.report(
+                        List.of("on", node, "disk"),
+                        "a disk at %s is named twice, should be one for each volume"
+                                .formatted(node));
+            }
+        }
+        if (disks.values().stream().mapToInt(List::size).distinct().count() > 1) {
+            toml.report(
+                    List.of("on"),
+                    "disks of %s volumes, should be as many on both nodes"
+                            .formatted(
+                                    disks.values().stream()
+                                            .map(each -> String.valueOf(each.size()))
+                                            .collect(Collectors.joining(" and of "))));
         }
         if (toml.tablesIn("on").size() > MAX_NODES) {
             toml.report(
@@ -129,7 +167,7 @@ public record ResourceSettings(
         return from(toml, disks);
     }
 
-    private static ResourceSettings from(SettingsText toml, SortedMap<String, Path> disks) {
+    private static ResourceSettings from(SettingsText toml, SortedMap<String, List<Path>> disks) {
         Protocol protocol = toml.get(Schema.PROTOCOL).orElseThrow();
         OnCongestion onCongestion = toml.get(Schema.ON_CONGESTION).orElseThrow();
         if (protocol.waitsForPeer() && onCongestion == OnCongestion.PULL_AHEAD) {
@@ -141,16 +179,30 @@ public record ResourceSettings(
             }
             onCongestion = OnCongestion.BLOCK;
         }
+        Duration retention = toml.get(Schema.RETENTION).orElseThrow();
+        Duration retentionMin = toml.get(Schema.RETENTION_MIN).orElseThrow();
+        if (retentionMin.compareTo(retention) > 0) {
+            if (toml.isGiven(Schema.RETENTION_MIN)) {
+                toml.report(
+                        Schema.RETENTION_MIN.path(),
+                        "journal.retention-min is more than journal.retention, should be %s at most"
+                                .formatted(Type.durationText(retention)));
+            }
+            retentionMin = retention;
+        }
         return new ResourceSettings(
                 protocol,
                 onCongestion,
                 toml.get(Schema.COMPRESSION).orElseThrow(),
                 toml.get(Schema.JOURNAL_SIZE).orElseThrow(),
+                retention,
+                retentionMin,
                 disks);
     }
 
-    /// The disk at that node; empty when it is a file under that node's storage.
-    public Optional<Path> diskAt(String node) {
+    /// The disks at that node, one for each volume; empty when they are files under that node's
+    /// storage.
+    public Optional<List<Path>> disksAt(String node) {
         return Optional.ofNullable(disks.get(node));
     }
 
@@ -164,14 +216,34 @@ public record ResourceSettings(
         if (compression != Compression.STREAM) {
             text.append("compression = \"").append(Type.choiceName(compression)).append("\"\n");
         }
-        text.append("journal = { size = \"").append(journalSize).append("\" }\n");
+        text.append("journal = { size = \"").append(journalSize).append('"');
+        if (!retention.equals(DEFAULT_RETENTION)) {
+            text.append(", retention = \"").append(Type.durationText(retention)).append('"');
+        }
+        if (!retentionMin.equals(least(DEFAULT_RETENTION_MIN, retention))) {
+            text.append(", retention-min = \"").append(Type.durationText(retentionMin)).append('"');
+        }
+        text.append(" }\n");
         disks.forEach(
-                (node, disk) ->
+                (node, ofVolumes) ->
                         text.append("\n[on.")
                                 .append(node)
-                                .append("]\ndisk = \"")
-                                .append(Toml.tomlEscape(disk.toString()))
-                                .append("\"\n"));
+                                .append("]\ndisk = ")
+                                .append(render(ofVolumes))
+                                .append('\n'));
         return text.toString();
+    }
+
+    private static Duration least(Duration one, Duration other) {
+        return one.compareTo(other) < 0 ? one : other;
+    }
+
+    /// One as a text, several as a list.
+    private static String render(List<Path> ofVolumes) {
+        String texts =
+                ofVolumes.stream()
+                        .map(each -> "\"%s\"".formatted(Toml.tomlEscape(each.toString())))
+                        .collect(Collectors.joining(", "));
+        return ofVolumes.size() == 1 ? texts : "[" + texts + "]";
     }
 }

@@ -103,6 +103,25 @@ final class Schema {
                     "\"256 MiB\"",
                     "Memory for writes that the peer does not have yet, all resources together.");
 
+    static final Key<DrillSettings.Entry> DRILL_CALENDAR =
+            Key.of(
+                    "drill.calendar",
+                    Type.DRILLS,
+                    "[]",
+                    "When `holdfast drill` is run by itself, of which resource, and with which check.");
+    static final Key<ZoneId> DRILL_TIME_ZONE =
+            Key.of(
+                    "drill.time-zone",
+                    Type.ZONE,
+                    "\"system\"",
+                    "The clock that this calendar means.");
+    static final Key<Duration> DRILL_TIMEOUT =
+            Key.of(
+                    "drill.timeout",
+                    Type.duration("1s", "1d"),
+                    "\"10min\"",
+                    "How long a check may run; then it is killed, and the drill has failed.");
+
     static final Key<Duration> HANDLER_TIMEOUT =
             Key.of(
                     "handlers.timeout",
@@ -154,7 +173,7 @@ final class Schema {
                     "handlers.initial-split-brain",
                     Type.COMMAND,
                     "",
-                    "The histories of the two copies do not follow each other; seen at the primary.");
+                    "The histories of the two copies do not follow each other.");
     static final Key<String> ON_SPLIT_BRAIN =
             Key.of(
                     "handlers.split-brain",
@@ -193,6 +212,9 @@ final class Schema {
                     NBD_LISTEN,
                     METRICS_LISTEN,
                     SEND_BUFFER,
+                    DRILL_CALENDAR,
+                    DRILL_TIME_ZONE,
+                    DRILL_TIMEOUT,
                     HANDLER_TIMEOUT,
                     ON_CONNECT,
                     ON_DISCONNECT,
@@ -233,16 +255,38 @@ final class Schema {
                     "\"4 GiB\"",
                     "Space for the journal of this resource, taken when it is created; it bounds"
                             + " how far back points reach.");
+    static final Key<Duration> RETENTION =
+            Key.of(
+                    "journal.retention",
+                    Type.duration("0s", "3650d"),
+                    "\"24h\"",
+                    "How far back moments of the copy can be opened, by the backup's own clock, as long as"
+                            + " the journal has room.");
+    static final Key<Duration> RETENTION_MIN =
+            Key.of(
+                    "journal.retention-min",
+                    Type.duration("0s", "3650d"),
+                    "\"4h\"",
+                    "How far back also when the journal is full: nothing more is taken in before that"
+                            + " is given up. Where `retention` is shorter, that.");
     static final Key<Path> DISK =
             Key.of(
                     "on.NODE.disk",
-                    Type.PATH,
+                    Type.DISKS,
                     "",
-                    "Device or file on that node. At least one node has one; for the other it may"
-                            + " be left out: a file under its storage.");
+                    "Device or file on that node; of several volumes a list, in the same order on both."
+                            + " At least one node has one; for the other it may be left out: files"
+                            + " under its storage.");
 
     static final List<Key<?>> RESOURCE =
-            List.of(PROTOCOL, ON_CONGESTION, COMPRESSION, JOURNAL_SIZE, DISK);
+            List.of(
+                    PROTOCOL,
+                    ON_CONGESTION,
+                    COMPRESSION,
+                    JOURNAL_SIZE,
+                    RETENTION,
+                    RETENTION_MIN,
+                    DISK);
 
     private Schema() {}
 }

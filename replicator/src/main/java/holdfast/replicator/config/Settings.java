@@ -91,26 +91,8 @@ public final class Settings {
             SettingsText toml,
             Map<String, String> takenDisks) {
         for (var entry : resource.disks().entrySet()) {
-            List<String> path = List.of("on", entry.getKey(), "disk");
-            Path disk = entry.getValue();
-            String taken = takenDisks.putIfAbsent(entry.getKey() + ":" + disk, name);
-            if (taken != null) {
-                toml.report(
-                        path,
-                        "disk %s at %s is that of the resource \"%s\" already"
-                                .formatted(disk, entry.getKey(), taken));
-            }
-            if (entry.getKey().equals(node.name()) && disk.startsWith(node.stateDir())) {
-                toml.report(
-                        path,
-                        "disk %s lies in the state directory %s".formatted(disk, node.stateDir()));
-            }
-            if (entry.getKey().equals(node.name())
-                    && node.storagePath().equals(Optional.of(disk))) {
-                toml.report(
-                        path,
-                        "disk %s is the directory storage.path, should be a device or a file"
-                                .formatted(disk));
+            for (Path disk : entry.getValue()) {
+                checkDisk(name, disk, entry.getKey(), node, toml, takenDisks);
             }
         }
         if (resource.disks().size() == ResourceSettings.MAX_NODES
@@ -120,6 +102,34 @@ public final class Settings {
                     "disks are those of %s, this node is \"%s\" (node.name)"
                             .formatted(
                                     String.join(" and ", resource.disks().keySet()), node.name()));
+        }
+    }
+
+    private static void checkDisk(
+            String name,
+            Path disk,
+            String at,
+            NodeSettings node,
+            SettingsText toml,
+            Map<String, String> takenDisks) {
+        List<String> path = List.of("on", at, "disk");
+        String taken = takenDisks.putIfAbsent(at + ":" + disk, name);
+        if (taken != null && !taken.equals(name)) {
+            toml.report(
+                    path,
+                    "disk %s at %s is that of the resource \"%s\" already"
+                            .formatted(disk, at, taken));
+        }
+        if (at.equals(node.name()) && disk.startsWith(node.stateDir())) {
+            toml.report(
+                    path,
+                    "disk %s lies in the state directory %s".formatted(disk, node.stateDir()));
+        }
+        if (at.equals(node.name()) && node.storagePath().equals(Optional.of(disk))) {
+            toml.report(
+                    path,
+                    "disk %s is the directory storage.path, should be a device or a file"
+                            .formatted(disk));
         }
     }
 

@@ -47,14 +47,9 @@ final class SettingsText {
     }
 
     /// The value given, else the default; empty when there is neither.
-    <T> Optional<T> get(Key<T> key) {
-        return get(key, key.path());
-    }
-
-    /// The value of a key whose path names a node.
     @SuppressWarnings("unchecked") // values holds for each path what its key's type made
-    <T> Optional<T> get(Key<T> key, List<String> path) {
-        T value = (T) values.get(path);
+    <T> Optional<T> get(Key<T> key) {
+        T value = (T) values.get(key.path());
         if (value == null && !key.defaultToml().isEmpty()) {
             String toml = key.defaultToml();
             return Optional.of(key.type().parse().apply(toml.substring(1, toml.length() - 1)));
@@ -63,9 +58,14 @@ final class SettingsText {
     }
 
     /// The elements of a key that is a list.
-    @SuppressWarnings("unchecked")
     <T> List<T> getList(Key<T> key) {
-        return (List<T>) values.getOrDefault(key.path(), List.of());
+        return getList(key, key.path());
+    }
+
+    /// Those of a key whose path names a node.
+    @SuppressWarnings("unchecked")
+    <T> List<T> getList(Key<T> key, List<String> path) {
+        return (List<T>) values.getOrDefault(path, List.of());
     }
 
     /// Whether the text sets it, rightly or not.
@@ -143,28 +143,34 @@ final class SettingsText {
     }
 
     private <T> void readValue(Key<T> key, List<String> path, Object value) {
-        if (key.type().isList()) {
-            if (value instanceof TomlArray array) {
-                readList(key, path, array);
-            } else {
-                report(
-                        path,
-                        "%s is %s, should be a list: %s"
-                                .formatted(dotted(path), kind(value), key.type().example()));
-            }
-        } else if (value instanceof String text) {
+        Type.Form form = key.type().form();
+        if (value instanceof TomlArray array && form != Type.Form.TEXT) {
+            readList(key, path, array);
+        } else if (value instanceof String text && form != Type.Form.LIST) {
             parse(key, path, text, toml.inputPositionOf(path))
-                    .ifPresent(parsed -> values.put(path, parsed));
+                    .ifPresent(
+                            parsed ->
+                                    values.put(
+                                            path,
+                                            form == Type.Form.TEXT ? parsed : List.of(parsed)));
         } else {
             report(
                     path,
-                    "%s is %s, should be a quoted text like %s"
+                    (form == Type.Form.LIST
+                                    ? "%s is %s, should be a list: %s"
+                                    : "%s is %s, should be a quoted text like %s")
                             .formatted(dotted(path), kind(value), key.type().example()));
         }
     }
 
     private <T> void readList(Key<T> key, List<String> path, TomlArray array) {
         var list = new ArrayList<T>();
+        if (array.isEmpty() && key.type().form() == Type.Form.TEXT_OR_LIST) {
+            report(
+                    path,
+                    "%s is an empty list, should be a quoted text like %s"
+                            .formatted(dotted(path), key.type().example()));
+        }
         for (int i = 0; i < array.size(); i++) {
             if (array.get(i) instanceof String text) {
                 parse(key, path, text, array.inputPositionOf(i)).ifPresent(list::add);

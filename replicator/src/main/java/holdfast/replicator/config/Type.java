@@ -17,12 +17,19 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /// What the value of a key may be. All are written as TOML strings, since a bare number has no
-/// unit; a list is an array of strings.
+/// unit; a list is an array of strings, and one that may be short is a string when it has one
+/// element.
 ///
 /// @param name for people, with the unit and the limits
 /// @param example in TOML
 /// @param parse one string to its value; an IllegalArgumentException says what would be right
-record Type<T>(String name, String example, boolean isList, Function<String, T> parse) {
+record Type<T>(String name, String example, Form form, Function<String, T> parse) {
+    enum Form {
+        TEXT,
+        LIST,
+        TEXT_OR_LIST
+    }
+
     /// What a resource or a node may be called: it becomes part of file names, sockets and export
     /// names.
     static final Pattern NAME = Pattern.compile("[a-z0-9][a-z0-9_-]{0,62}");
@@ -49,6 +56,12 @@ record Type<T>(String name, String example, boolean isList, Function<String, T> 
     static final Type<Address> LOOPBACK =
             text("address of this host alone: host:port", "127.0.0.1:9180", Type::loopback);
     static final Type<Path> PATH = text("absolute path", "/srv/holdfast", Type::path);
+    static final Type<Path> DISKS =
+            new Type<>(
+                    "absolute path, or a list of them",
+                    "\"/dev/vg0/home\"",
+                    Form.TEXT_OR_LIST,
+                    Type::path);
     static final Type<String> COMMAND =
             text(
                     "command: absolute path and arguments, separated by blanks",
@@ -59,14 +72,21 @@ record Type<T>(String name, String example, boolean isList, Function<String, T> 
             new Type<>(
                     "list of \"[days] HH:MM-HH:MM link\\|catch-up RATE\"",
                     "[\"Mon-Fri 08:00-18:00 catch-up 2 Mbit/s\"]",
-                    true,
+                    Form.LIST,
                     line -> {
                         RateCalendar.check(line);
                         return line;
                     });
 
+    static final Type<DrillSettings.Entry> DRILLS =
+            new Type<>(
+                    "list of \"[days] HH:MM NAME [CHECK]\"",
+                    "[\"Sun 03:00 home files 1000\"]",
+                    Form.LIST,
+                    DrillSettings.Entry::parse);
+
     private static <T> Type<T> text(String name, String example, Function<String, T> parse) {
-        return new Type<>(name, '"' + example + '"', false, parse);
+        return new Type<>(name, '"' + example + '"', Form.TEXT, parse);
     }
 
     static Type<Size> size(String min, String max) {
@@ -100,6 +120,18 @@ record Type<T>(String name, String example, boolean isList, Function<String, T> 
                     }
                     return value;
                 });
+    }
+
+    /// As [#duration] reads it, in the largest unit in which it is whole.
+    static String durationText(Duration duration) {
+        long millis = duration.toMillis();
+        for (String unit : List.of("d", "h", "min", "s")) {
+            long unitMillis = DURATION_UNITS.get(unit).toMillis();
+            if (millis % unitMillis == 0) {
+                return millis / unitMillis + unit;
+            }
+        }
+        return millis + "ms";
     }
 
     /// The constants of an enum, written in lower case with hyphens, or as they are when they are

@@ -47,10 +47,14 @@ public interface ControlApi {
 
     Done detach(NameRequest request) throws ProblemException;
 
-    /// Opens the copy as a read-only export of its own; replication goes on.
+    /// Opens the copy as an export of its own, read-only or with an overlay that takes what is
+    /// written and is thrown away; replication goes on.
     OpenReply open(OpenRequest request) throws ProblemException;
 
     Done closeView(CloseRequest request) throws ProblemException;
+
+    /// Which moments of a copy here can be opened.
+    PointsReply points(NameRequest request) throws ProblemException;
 
     /// Forgets a resource. With `dryRun` only says what would be lost and what `confirm` has to be.
     RemoveReply remove(RemoveRequest request) throws ProblemException;
@@ -75,6 +79,9 @@ public interface ControlApi {
 
     /// The same for the copy at the peer; typed at the primary.
     Done invalidateRemote(NameRequest request) throws ProblemException;
+
+    /// Takes the size that the primary's device has now, at the copy first.
+    Done resize(NameRequest request) throws ProblemException;
 
     /// Gives the events after `since` to `sink` in order, and with `follow` goes on with those that
     /// happen, until the thread is interrupted or the sink throws. [EventLog#stream] does it.
@@ -124,17 +131,28 @@ public interface ControlApi {
 
     record StorageReply(String path, long freeBytes, Optional<Long> maxBytes) {}
 
-    /// @param disk absolute path of the device or file here, which holds the data
-    /// @param peerDisk at the peer; absent: a new file under its storage
+    /// @param disks absolute path of the device or file of each volume here, which hold the data
+    /// @param peerDisks at the peer, as many; absent: new files under its storage
     /// @param protocol A, B or C; absent: A
     /// @param journalBytes for each side; absent: proposed
     record AddRequest(
             String name,
-            String disk,
-            Optional<String> peerDisk,
+            List<String> disks,
+            Optional<List<String>> peerDisks,
             Optional<String> protocol,
             Optional<Long> journalBytes,
-            boolean dryRun) {}
+            boolean dryRun) {
+        /// Of one volume.
+        public AddRequest(
+                String name,
+                String disk,
+                Optional<String> peerDisk,
+                Optional<String> protocol,
+                Optional<Long> journalBytes,
+                boolean dryRun) {
+            this(name, List.of(disk), peerDisk.map(List::of), protocol, journalBytes, dryRun);
+        }
+    }
 
     /// @param confirm `host/resource@TOKEN` as the dry run gave it
     record PermitRequest(String name, boolean dryRun, Optional<String> confirm) {}
@@ -154,7 +172,10 @@ public interface ControlApi {
 
     /// @param done false: only a preview
     /// @param host where the data is
+    /// @param disk of several volumes, all of them
+    /// @param sizeBytes of all volumes together
     /// @param signature what the disk holds, like `ext4, label home, UUID 8c…`
+    /// @param volumes empty where there is a single one
     /// @param peerSignature what is overwritten at the peer
     /// @param firstSyncSeconds estimate at the rate in force
     /// @param fstabLine to mount the exported device instead of the disk
@@ -168,6 +189,7 @@ public interface ControlApi {
             String disk,
             long sizeBytes,
             Optional<String> signature,
+            List<StatusReport.Volume> volumes,
             String peer,
             String peerDisk,
             Optional<String> peerSignature,
@@ -177,14 +199,65 @@ public interface ControlApi {
             List<String> notes,
             Optional<String> permit) {}
 
-    /// @param device of the kernel, absent where it has no nbd
+    /// @param uri of the export; of several volumes, of the first
+    /// @param device of the kernel, absent where it has no nbd; likewise
+    /// @param volumes empty where there is a single one
     record AttachReply(
-            String name, String uri, String socket, Optional<String> device, List<String> notes) {}
+            String name,
+            String uri,
+            String socket,
+            Optional<String> device,
+            List<StatusReport.Volume> volumes,
+            List<String> notes) {}
 
     /// @param at a point like `latest`; absent: the same
-    record OpenRequest(String name, Optional<String> at) {}
+    /// @param writable into an overlay, which is thrown away when the view is closed
+    /// @param overlayBytes how much may be written; absent: a tenth of the device, at least 256
+    ///   MiB, never more than is free
+    /// @param socket where to serve it, an absolute path; absent: in the run directory
+    /// @param whileUsed it is closed when its last client has gone for some seconds, or none comes
+    ///   within a minute
+    record OpenRequest(
+            String name,
+            Optional<String> at,
+            boolean writable,
+            Optional<Long> overlayBytes,
+            Optional<String> socket,
+            boolean whileUsed) {
+        /// Read-only, until it is closed.
+        public OpenRequest(String name, Optional<String> at) {
+            this(name, at, false, Optional.empty(), Optional.empty(), false);
+        }
+    }
 
-    record OpenReply(String name, StatusReport.View view, long sizeBytes) {}
+    record OpenReply(String name, StatusReport.View view, long sizeBytes, Optional<String> note) {}
+
+    /// Which moments of a copy can be opened: any from `oldest` to `newest` but those in `gaps`.
+    /// All times are the primary's.
+    ///
+    /// @param oldest absent while there is no point yet
+    /// @param completeUntil nothing newer than `newest` was written before this
+    /// @param gaps the last ones, while an epoch was being applied
+    /// @param retentionSeconds how far back moments are kept while the journal has room
+    /// @param neededBytes of journal for all of the retention, at the rate of what it holds now;
+    ///   absent while that is too little to tell
+    record PointsReply(
+            String name,
+            Optional<Point> oldest,
+            Optional<Point> newest,
+            Optional<Instant> completeUntil,
+            List<Gap> gaps,
+            long retentionSeconds,
+            long retentionMinSeconds,
+            long journalUsedBytes,
+            long journalBytes,
+            Optional<Long> neededBytes) {}
+
+    /// @param position of the last write in it
+    record Point(Instant time, String position) {}
+
+    /// No moment between these two can be opened.
+    record Gap(Instant after, Instant before) {}
 
     record CloseRequest(String id) {}
 

@@ -100,6 +100,11 @@ public final class ControlClient implements ControlApi {
     }
 
     @Override
+    public PointsReply points(NameRequest request) throws ProblemException {
+        return post("points", request, PointsReply.class);
+    }
+
+    @Override
     public RemoveReply remove(RemoveRequest request) throws ProblemException {
         return post("remove", request, RemoveReply.class);
     }
@@ -132,6 +137,11 @@ public final class ControlClient implements ControlApi {
     @Override
     public Done invalidate(NameRequest request) throws ProblemException {
         return post("invalidate", request, Done.class);
+    }
+
+    @Override
+    public Done resize(NameRequest request) throws ProblemException {
+        return post("resize", request, Done.class);
     }
 
     @Override

@@ -16,4 +16,10 @@ public interface DaemonEntry {
     /// @throws ProblemException when there is no such resource or it may not be read; what is
     ///   damaged is told in the reply
     MetadataDump dump(NodePaths paths, String resource, int rangesLimit) throws ProblemException;
+
+    /// Writes a moment of a copy to a new file, from its files alone.
+    ///
+    /// @throws ProblemException when they do not make that moment; nothing is left of the file
+    Extract.Reply extract(Extract.Request request, Extract.Progress progress)
+            throws ProblemException;
 }

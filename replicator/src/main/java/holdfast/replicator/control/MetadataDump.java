@@ -40,12 +40,16 @@ public record MetadataDump(
     ///
     /// @param slot in which it stands, 0 or 1
     /// @param writes how often the superblock was written
+    /// @param segments of several volumes, in the order of addresses; empty of a single one
+    /// @param movedBy incarnation that moved the watermark there
+    /// @param filled at a backup: how often the base was synced with something of a first sync
     public record Super(
             String file,
             int slot,
             long writes,
             String role,
             long sizeBytes,
+            List<Segment> segments,
             boolean clean,
             boolean everCommitted,
             boolean blank,
@@ -56,7 +60,12 @@ public record MetadataDump(
             String peerMark,
             long watermark,
             long rollingTo,
-            long incarnation) {}
+            long incarnation,
+            long movedBy,
+            long filled) {}
+
+    /// Where a part of a volume lies in the address space of the resource.
+    public record Segment(int volume, long addressBytes, long lengthBytes) {}
 
     /// @param reason CREATE, ATTACH, CRASH, PROMOTE or FORCE
     public record Generation(
@@ -77,6 +86,8 @@ public record MetadataDump(
             String blank,
             String acknowledged,
             String peerCopy,
+            long filled,
+            long told,
             int activeExtentCount,
             int activeExtentLimit,
             List<Range> activeExtents,

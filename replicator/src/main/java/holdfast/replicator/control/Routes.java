@@ -69,6 +69,8 @@ final class Routes {
         change("detach", ControlApi.NameRequest.class, api::detach, ControlApi.NameRequest::name);
         change("open", ControlApi.OpenRequest.class, api::open, ControlApi.OpenRequest::name);
         change("close", ControlApi.CloseRequest.class, api::closeView, ControlApi.CloseRequest::id);
+        posts.put(
+                "points", new Post<>(ControlApi.NameRequest.class, api::points, Optional.empty()));
         change(
                 "remove",
                 ControlApi.RemoveRequest.class,
@@ -85,6 +87,7 @@ final class Routes {
         order("resume-sync", api::resumeSync);
         order("invalidate", api::invalidate);
         order("invalidate-remote", api::invalidateRemote);
+        order("resize", api::resize);
         change("shutdown", Nothing.class, _ -> api.shutdown(), _ -> "");
     }
 

@@ -9,6 +9,9 @@ import holdfast.replicator.journal.JournalRecord;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BackupEffects;
 import holdfast.replicator.state.DiskState;
+import holdfast.replicator.state.History.Moment;
+import holdfast.replicator.state.ReplicationState;
+import holdfast.replicator.state.Retention;
 import holdfast.replicator.state.Role;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
@@ -19,11 +22,13 @@ import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
+import java.util.function.Function;
 
 /// The mailbox, the journal and the base around a [Backup]. It decides nothing.
 ///
@@ -44,6 +49,10 @@ final class BackupResource {
     private static final long QUEUE_BYTES = 4 * WINDOW_BYTES;
 
     private static final long RETRY_MIN_NANOS = 1_000_000_000L;
+
+    /// How often it is seen whether something has become old enough to make room.
+    private static final long ROOM_NANOS = 1_000_000_000L;
+
     private static final long RETRY_MAX_NANOS = 60_000_000_000L;
 
     private static final Logger LOG = LoggerFactory.getLogger(BackupResource.class);
@@ -63,6 +72,13 @@ final class BackupResource {
     private final Mailbox mailbox;
     private final Backup backup;
     private final CopyDigester digester;
+    private final SegmentIndexes indexes;
+
+    /// Time of receipt: the wall clock of the start, and as much as has passed since. A clock that
+    /// is set makes nothing old (R22).
+    private final long startMillis = System.currentTimeMillis();
+
+    private final long startNanos = System.nanoTime();
 
     // Owned by the mailbox.
     private PeerSession session;
@@ -77,6 +93,9 @@ final class BackupResource {
     private boolean baseDirty;
     private boolean stopping;
 
+    /// Moments that are open and read.
+    private final List<OpenPoint> points = new ArrayList<>();
+
     /// What the mailbox knew when it was last empty.
     private volatile Snapshot snapshot;
 
@@ -86,18 +105,23 @@ final class BackupResource {
     private volatile long retryAtNanos;
     private volatile boolean retryDue;
 
+    /// The timer's.
+    private long tickedNanos;
+
     /// @param completeMillis wall time of the primary until which the copy is complete, 0 if
     ///   unknown
+    /// @param oldestMillis that of the oldest moment that can be opened, 0 while there is none
     record Snapshot(
             DiskState disk,
             Position committed,
             boolean hasPoint,
             boolean mixture,
             long completeMillis,
+            long oldestMillis,
             long journalUsedBytes,
             boolean holding,
-            boolean catchingUp,
-            boolean connected,
+            boolean wantsRoom,
+            String replication,
             String noSpace,
             String refusal,
             String peerTrouble) {}
@@ -129,7 +153,9 @@ final class BackupResource {
         this.mailbox = new Mailbox(pool, this::mailboxIsEmpty, this::broken);
         this.backup = new Backup(config, durable, incarnation, new Effects());
         this.digester = new CopyDigester(backup, base, this::read, mailbox, pool, pace);
-        String damage = backup.recover(journal::read, journal.endOffset());
+        this.indexes = new SegmentIndexes(config.resource(), journal, pool);
+        String damage = backup.recover(journal::read, indexes::of, journal.endOffset());
+        indexes.begin(durable.watermark());
         this.appends =
                 committer.register(
                         journal,
@@ -143,6 +169,7 @@ final class BackupResource {
                                             backup.durable(JournalRecord.padded(endOffset));
                                             payCredit();
                                         });
+                                indexes.durable(endOffset);
                             }
 
                             @Override
@@ -175,7 +202,12 @@ final class BackupResource {
                     }
                     leaveStream();
                     session = peer;
-                    backup.sessionUp();
+                    try {
+                        store.grownIn(hello.sizeBytes(), hello.ancestry().generation());
+                    } catch (IOException e) {
+                        backup.failed(e.getMessage());
+                    }
+                    backup.sessionUp(hello);
                 });
     }
 
@@ -213,7 +245,7 @@ final class BackupResource {
     void received(PeerSession peer, int onStream, List<Frame> frames) {
         mailbox.post(
                 () -> {
-                    long now = System.currentTimeMillis();
+                    long now = receiptMillis();
                     for (Frame frame : frames) {
                         if (peer == session && onStream == stream) {
                             backup.on((Frame.Data) frame, FrameCodec.sizeOf(frame), now);
@@ -234,17 +266,150 @@ final class BackupResource {
                 });
     }
 
-    // ---- views -------------------------------------------------------------------------------
+    /// The base has this size from now on, durably.
+    void grown(long sizeBytes) {
+        mailbox.post(() -> backup.grow(sizeBytes));
+    }
 
-    /// The newest committed point, or null while there is none.
-    Backup.View openView() {
-        CompletableFuture<Backup.View> opened = new CompletableFuture<>();
-        mailbox.post(() -> opened.complete(backup.openView()));
+    private long receiptMillis() {
+        return startMillis + (System.nanoTime() - startNanos) / 1_000_000;
+    }
+
+    /// Looks at what the mailbox owns.
+    <T> T look(Function<Backup, T> at) {
+        CompletableFuture<T> seen = new CompletableFuture<>();
+        mailbox.post(() -> seen.complete(at.apply(backup)));
+        return seen.join();
+    }
+
+    /// How long records stay in the journal from now on.
+    ///
+    /// @param indexRuns as in [Backup#retain]
+    void retain(Retention retention, int indexRuns) {
+        mailbox.post(() -> backup.retain(retention, indexRuns));
+    }
+
+    // ---- moments -----------------------------------------------------------------------------
+
+    /// Opens the newest moment; null while there is none.
+    OpenPoint openPoint() {
+        CompletableFuture<OpenPoint> opened = new CompletableFuture<>();
+        mailbox.post(
+                () -> {
+                    Backup.View view = backup.openView();
+                    opened.complete(view == null ? null : opened(view));
+                });
         return opened.join();
     }
 
-    void closeView(Backup.View view) {
-        mailbox.post(() -> backup.closeView(view.id()));
+    /// Opens the newest moment with a label not after this.
+    ///
+    /// @return null when all that can be opened are later, or there is none
+    /// @throws DeviceException if the journal cannot be read
+    OpenPoint openPoint(long labelMillis) throws IOException {
+        CompletableFuture<Found> began = new CompletableFuture<>();
+        mailbox.post(() -> began.complete(find(labelMillis)));
+        Found found = began.join();
+        if (found == null || found.opened() != null) {
+            return found == null ? null : found.opened();
+        }
+        OpenPoint point;
+        try {
+            point = read(found, labelMillis);
+        } catch (IOException | RuntimeException e) {
+            mailbox.post(() -> backup.closeView(found.view().id()));
+            throw e;
+        }
+        CompletableFuture<OpenPoint> opened = new CompletableFuture<>();
+        mailbox.post(
+                () -> {
+                    points.add(point);
+                    baseHas(point);
+                    opened.complete(point);
+                });
+        return opened.join();
+    }
+
+    /// Where to begin to look for a moment.
+    ///
+    /// @param opened it is the newest, and open
+    /// @param next the first later one that is known; the moment looked for is in front of it
+    private record Found(Backup.View view, OpenPoint opened, Moment next, long movedBy) {}
+
+    private Found find(long labelMillis) {
+        Moment from = backup.history().notAfter(labelMillis);
+        if (from == null || !backup.hasPoint()) {
+            return null;
+        }
+        if (from == backup.history().newest()) {
+            return new Found(null, opened(backup.openView()), null, 0);
+        }
+        Backup.View view = backup.openView(from);
+        return view == null
+                ? null
+                : new Found(
+                        view,
+                        null,
+                        backup.history().behind(from.address()),
+                        backup.base().movedBy());
+    }
+
+    private OpenPoint opened(Backup.View view) {
+        OpenPoint point =
+                new OpenPoint(this, view, view.moment(), false, backup.committedIndex().copy());
+        points.add(point);
+        return point;
+    }
+
+    private OpenPoint read(Found found, long labelMillis) throws IOException {
+        Moment moment = found.view().moment();
+        if (!found.next().endsGap()) {
+            moment = lastOf(moment, found.next(), labelMillis);
+        }
+        JournalIndex index =
+                indexes.image(found.view().watermark(), moment.address(), found.movedBy());
+        boolean inGap = found.next().endsGap() && labelMillis > found.next().gapMillis();
+        return new OpenPoint(this, found.view(), moment, inGap, index);
+    }
+
+    /// Of the moments from one up to another, between which all records are live ones.
+    private Moment lastOf(Moment from, Moment until, long labelMillis) throws IOException {
+        Moment last = from;
+        for (JournalRecord each :
+                indexes.records(from.address(), until.address(), from.incarnation())) {
+            long label = Backup.completeUntil(each.primaryMillis(), each.receiptMillis());
+            if (label > labelMillis) {
+                break;
+            }
+            last =
+                    new Moment(
+                            each.address() + each.totalBytes(),
+                            each.position(),
+                            from.ancestry(),
+                            Math.max(last.labelMillis(), label),
+                            each.receiptMillis(),
+                            each.tracked(),
+                            each.incarnation(),
+                            0);
+        }
+        return last;
+    }
+
+    /// The base holds part of what the point has in its index, maybe.
+    private void baseHas(OpenPoint point) {
+        long watermark = backup.base().watermark();
+        if (watermark > point.view().watermark()) {
+            point.baseHas(watermark);
+            backup.viewReads(point.view(), watermark);
+        }
+    }
+
+    void closePoint(OpenPoint point) {
+        mailbox.post(
+                () -> {
+                    points.remove(point);
+                    backup.closeView(point.view().id());
+                });
     }
 
     /// Fills `into` from the image that base and index make together.
@@ -302,6 +467,11 @@ final class BackupResource {
         if (baseDirty) {
             syncBase();
         }
+        try {
+            store.endGrowth(backup.ancestry());
+        } catch (IOException e) {
+            events.accept("metadata-error", e.getMessage());
+        }
         takeSnapshot();
     }
 
@@ -312,19 +482,31 @@ final class BackupResource {
         backup.failed("internal error: " + bug);
     }
 
-    private void tellState() {
-        stateIs.accept(StateChanges.DISK, backup.diskState().name());
-        stateIs.accept(
-                StateChanges.REPLICATION,
-                replication(session != null, backup.openEpoch() != 0, backup.hasPoint()));
-    }
-
     /// The word for what flows between the copies, as the backup sees it.
-    static String replication(boolean connected, boolean catchingUp, boolean hasPoint) {
-        if (!connected) {
+    private String replication() {
+        if (!backup.isStreaming()) {
             return "OFF";
         }
-        return catchingUp || !hasPoint ? "SYNC_TARGET" : "ESTABLISHED";
+        if (backup.openEpoch() != 0 || !backup.hasPoint()) {
+            return "SYNC_TARGET";
+        }
+        ReplicationState state =
+                backup.isInStep()
+                        ? ReplicationState.ESTABLISHED
+                        : backup.isCompared()
+                                ? ReplicationState.COMPARE
+                                : ReplicationState.HANDSHAKE;
+        return state.name();
+    }
+
+    private void tellState() {
+        stateIs.accept(StateChanges.DISK, backup.diskState().name());
+        stateIs.accept(StateChanges.REPLICATION, replication());
+    }
+
+    private long oldestMillis() {
+        Moment oldest = backup.history().oldest();
+        return oldest == null ? 0 : oldest.labelMillis();
     }
 
     private void takeSnapshot() {
@@ -336,10 +518,11 @@ final class BackupResource {
                         backup.hasPoint(),
                         backup.isMixture(),
                         backup.completeMillis(),
+                        oldestMillis(),
                         backup.journalUsedBytes(),
                         backup.isHolding(),
-                        backup.openEpoch() != 0,
-                        session != null,
+                        backup.wantsRoom(),
+                        replication(),
                         backup.noSpace(),
                         backup.refusal(),
                         backup.peerTrouble());
@@ -355,6 +538,7 @@ final class BackupResource {
     private void syncBase() {
         try {
             base.sync();
+            store.filled(backup.filling());
             baseDirty = false;
             unsyncedBaseBytes = 0;
             backup.baseDurable(baseSession, lastBaseSequence);
@@ -377,9 +561,10 @@ final class BackupResource {
                         mailbox.post(
                                 () -> {
                                     backup.rolled(roll);
+                                    points.forEach(this::baseHas);
                                     lookForRoll();
                                 });
-                    } catch (DeviceException | RuntimeException e) {
+                    } catch (IOException | RuntimeException e) {
                         mailbox.post(() -> backup.rollFailed(e.getMessage()));
                     }
                 });
@@ -387,10 +572,11 @@ final class BackupResource {
 
     /// @return false if the base has no space: the roll has ended then. A sync that fails for want
     ///   of space is another matter, and final
-    private boolean copyAll(Backup.Roll roll) throws DeviceException {
+    private boolean copyAll(Backup.Roll roll) throws IOException {
+        JournalIndex index = indexes.checkedImage(roll);
         try {
             ByteBuffer buffer = ByteBuffer.allocateDirect(1 << 20);
-            for (JournalIndex.Run run : roll.index().all()) {
+            for (JournalIndex.Run run : index.all()) {
                 copy(run, buffer);
             }
             return true;
@@ -422,6 +608,10 @@ final class BackupResource {
     void tick(long nowNanos) {
         if (retryDue && nowNanos - retryAtNanos >= 0) {
             tryAgain();
+        }
+        if (snapshot.wantsRoom() && nowNanos - tickedNanos >= ROOM_NANOS) {
+            tickedNanos = nowNanos;
+            mailbox.post(() -> backup.tick(receiptMillis()));
         }
     }
 
@@ -508,6 +698,7 @@ final class BackupResource {
                     session = null;
                     stopping = true;
                     digester.stop();
+                    indexes.stop();
                     backup.sessionDown();
                     whenRolled(() -> stopped.complete(null));
                 });
@@ -517,7 +708,7 @@ final class BackupResource {
 
     /// Runs a task in the mailbox once neither a roll-forward nor a read of the base is under way.
     private void whenRolled(Runnable then) {
-        if (backup.isRolling() || digester.isReading()) {
+        if (backup.isRolling() || digester.isReading() || stopping && indexes.isMaking()) {
             pool.execute(
                     () -> {
                         LockSupport.parkNanos(5_000_000);
@@ -553,9 +744,10 @@ final class BackupResource {
                 long sequence,
                 long offsetBytes,
                 long lengthBytes,
-                ByteBuffer data) {
+                ByteBuffer data,
+                long tracked) {
             try {
-                store.noLongerBlank();
+                store.filling(tracked);
                 if (data == null) {
                     base.zero(offsetBytes, lengthBytes, true);
                 } else {

@@ -1,7 +1,6 @@
 package holdfast.replicator.daemon;
 
-import holdfast.replicator.state.Role;
-import holdfast.tunnel.wire.Ancestry;
+import holdfast.replicator.state.Verdict;
 import holdfast.tunnel.wire.Frame;
 
 import java.time.Duration;
@@ -33,10 +32,14 @@ final class BootGate {
 
     /// @param waited since the daemon started
     /// @param limit absent: for ever
+    /// @param mine what this host has
     /// @param peer what the other copy said of itself in this session; null when nothing
     static Outcome decide(
-            Duration waited, Optional<Duration> limit, Ancestry mine, Frame.ResourceHello peer) {
-        if (peer != null && isPromoted(mine, peer)) {
+            Duration waited,
+            Optional<Duration> limit,
+            Frame.ResourceHello mine,
+            Frame.ResourceHello peer) {
+        if (peer != null && (Verdict.isPrimary(peer) || isPromoted(Verdict.of(mine, peer)))) {
             return new Outcome.Closed("the copy at the peer was promoted and goes on by itself");
         }
         if (peer != null) {
@@ -52,9 +55,15 @@ final class BootGate {
                         "the peer has not answered within %d s".formatted(limit.get().toSeconds()));
     }
 
-    private static boolean isPromoted(Ancestry mine, Frame.ResourceHello peer) {
-        return peer.role() == Role.PRIMARY.ordinal() + 1
-                || (peer.ancestry().generation() != mine.generation()
-                        && peer.ancestry().find(mine.generation()).isPresent());
+    private static boolean isPromoted(Verdict verdict) {
+        return switch (verdict) {
+            case Verdict.Behind _, Verdict.Forked _ -> true;
+            case Verdict.Equal _,
+                    Verdict.Ahead _,
+                    Verdict.Unrelated _,
+                    Verdict.SetBack _,
+                    Verdict.Unfit _ ->
+                    false;
+        };
     }
 }

@@ -5,8 +5,11 @@ import holdfast.replicator.device.BlockDevice;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.state.Backup;
+import holdfast.tunnel.wire.Frame;
 
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.Executor;
 
@@ -83,6 +86,11 @@ final class CopyDigester {
     }
 
     private void next() {
+        Backup.Sectors sectors = stopped ? null : backup.nextSectors();
+        if (sectors != null) {
+            pool.execute(() -> waitFor(sectors));
+            return;
+        }
         try {
             for (int i = 0; i < HOLES_AT_A_TIME; i++) {
                 TreeAnswers.Part part = stopped ? null : backup.nextDigest();
@@ -138,8 +146,13 @@ final class CopyDigester {
     }
 
     private void waitFor(TreeAnswers.Part part) {
+        pace(part.wantedBytes(READ_BYTES));
+        mailbox.post(() -> read(part));
+    }
+
+    private void pace(int bytes) {
         try {
-            pace.acquire(part.wantedBytes(READ_BYTES));
+            pace.acquire(bytes);
         } catch (CancellationException e) {
             // The daemon stops: the question is asked again in the next session.
             mailbox.post(this::stop);
@@ -147,7 +160,64 @@ final class CopyDigester {
             Thread.currentThread().interrupt();
             mailbox.post(this::stop);
         }
-        mailbox.post(() -> read(part));
+    }
+
+    private void waitFor(Backup.Sectors sectors) {
+        pace(sectors.lengthBytes());
+        mailbox.post(() -> read(sectors));
+    }
+
+    /// Of what lies in the journal, as below, and the rest outside.
+    private void read(Backup.Sectors sectors) {
+        if (stopped) {
+            end();
+            return;
+        }
+        if (buffer == null) {
+            buffer = ByteBuffer.allocateDirect(READ_BYTES);
+        }
+        buffer.clear(); // The one before may have been shorter.
+        JournalIndex index = backup.indexOf(sectors);
+        List<Frame.Range> ofBase = new ArrayList<>();
+        List<ByteBuffer> into = new ArrayList<>();
+        int at = 0;
+        try {
+            for (Frame.Range each : sectors.ranges()) {
+                ByteBuffer part = buffer.slice(at, each.lengthBytes());
+                at += each.lengthBytes();
+                JournalIndex.Run run = index.at(each.offsetBytes());
+                if (run == null || run.offsetBytes() >= each.offsetBytes() + each.lengthBytes()) {
+                    ofBase.add(each);
+                    into.add(part);
+                } else {
+                    overlay.read(index, each.offsetBytes(), part);
+                }
+            }
+        } catch (DeviceException e) {
+            failed(e.getMessage());
+            return;
+        }
+        int length = at;
+        reading = true;
+        pool.execute(
+                () -> {
+                    try {
+                        for (int i = 0; i < ofBase.size(); i++) {
+                            base.read(ofBase.get(i).offsetBytes(), into.get(i));
+                        }
+                        byte[] digests = sectors.digest(buffer.clear().limit(length));
+                        mailbox.post(
+                                () -> {
+                                    reading = false;
+                                    backup.sectorsDigested(sectors, digests);
+                                    next();
+                                });
+                    } catch (DeviceException e) {
+                        readFailed(e.getMessage());
+                    } catch (RuntimeException e) {
+                        readFailed("internal error: " + e);
+                    }
+                });
     }
 
     private void read(TreeAnswers.Part part) {

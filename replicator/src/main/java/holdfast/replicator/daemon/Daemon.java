@@ -12,6 +12,7 @@ import holdfast.replicator.control.ControlServer;
 import holdfast.replicator.control.DaemonEntry;
 import holdfast.replicator.control.EventLog;
 import holdfast.replicator.control.ExitCode;
+import holdfast.replicator.control.Extract;
 import holdfast.replicator.control.MetadataDump;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.control.Problem;
@@ -94,10 +95,11 @@ public final class Daemon implements ControlApi, AutoCloseable {
     private final ResourceManager resources;
     private final Link link;
     private final Handlers handlers;
+    private final Drills drills;
     private final LinkEndpoint endpoint;
     private final Reporter reporter;
     private final Instant started = Instant.now();
-    private final AtomicBoolean ending = new AtomicBoolean();
+    private final AtomicBoolean closing = new AtomicBoolean();
     private final CountDownLatch opened = new CountDownLatch(1);
     private final CountDownLatch stopping = new CountDownLatch(1);
     private volatile NodeSettings settings;
@@ -148,13 +150,15 @@ public final class Daemon implements ControlApi, AutoCloseable {
                         events,
                         pool);
         events.listener(handlers::happened);
+        this.drills = new Drills(() -> this.settings.drills(), paths, events, pool, started);
         this.reporter =
                 new Reporter(
                         shared,
                         link,
                         resources::tcpTrouble,
                         () -> this.settings.bootGate(),
-                        NanoClock.system());
+                        NanoClock.system(),
+                        drills::last);
         this.endpoint =
                 LinkEndpoint.builder(identity, settings.name(), peers, link)
                         .settings(linkSettings(settings))
@@ -200,6 +204,18 @@ public final class Daemon implements ControlApi, AutoCloseable {
         public MetadataDump dump(NodePaths paths, String resource, int rangesLimit)
                 throws ProblemException {
             return new ResourceDump(paths, resource, rangesLimit).read();
+        }
+
+        @Override
+        public Extract.Reply extract(Extract.Request request, Extract.Progress progress)
+                throws ProblemException {
+            try {
+                return new Extraction(request, progress).run();
+            } catch (IllegalArgumentException e) {
+                throw refusal(ExitCode.USAGE, e.getMessage());
+            } catch (IOException e) {
+                throw refusal(ExitCode.FAILED, e.getMessage());
+            }
         }
 
         private static ProblemException refusal(ExitCode code, String cause) {
@@ -342,6 +358,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
     private void everySecond() {
         guarded(shared.payloads()::trim);
         guarded(shared.readBuffers()::tick);
+        guarded(() -> drills.look(Instant.now()));
         guarded(() -> GivingWay.everySecond(resources.isPeerAwaited()));
         guarded(
                 () -> {
@@ -351,12 +368,14 @@ public final class Daemon implements ControlApi, AutoCloseable {
                     }
                     reporter.sample(resources.all());
                 });
-        // It may wait for a disk, which must not stop the clock of the others.
-        if (ending.compareAndSet(false, true)) {
+        guarded(resources::shareIndexMemory);
+        guarded(resources::endComparisons);
+        // It waits for clients, which must not stop the clock of the others.
+        if (closing.compareAndSet(false, true)) {
             pool.execute(
                     () -> {
-                        guarded(resources::endComparisons);
-                        ending.set(false);
+                        guarded(resources::closeLeftViews);
+                        closing.set(false);
                     });
         }
     }
@@ -680,6 +699,11 @@ public final class Daemon implements ControlApi, AutoCloseable {
     }
 
     @Override
+    public PointsReply points(NameRequest request) throws ProblemException {
+        return resources.points(request.name());
+    }
+
+    @Override
     public Done closeView(CloseRequest request) throws ProblemException {
         return resources.closeView(request.id());
     }
@@ -702,6 +726,11 @@ public final class Daemon implements ControlApi, AutoCloseable {
     @Override
     public Done invalidate(NameRequest request) throws ProblemException {
         return resources.invalidate(request.name());
+    }
+
+    @Override
+    public Done resize(NameRequest request) throws ProblemException {
+        return resources.resize(request.name());
     }
 
     @Override
@@ -792,7 +821,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                 each.name(),
                 each.facts().map(ResourceDir.Facts::role),
                 each.facts().map(ResourceDir.Facts::peer),
-                each.facts().map(ResourceDir.Facts::disk),
+                each.facts().map(ResourceDir.Facts::words),
                 each.cause(),
                 shared.command(Unopened.NEXT + each.name()));
     }
@@ -881,6 +910,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
         stopping.countDown();
         // What the stop itself does to the connections is no news to anybody.
         handlers.close();
+        drills.close();
         // Whoever waits for a slow pace would keep the stop waiting as well.
         pacer.close();
         resources.stop();

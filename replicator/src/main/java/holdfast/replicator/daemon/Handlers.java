@@ -287,7 +287,7 @@ final class Handlers implements AutoCloseable {
                                 .orElse("")),
                 Map.entry(
                         "HOLDFAST_DISK",
-                        resource.map(each -> each.dir().facts().disk()).orElse("")),
+                        resource.map(each -> each.dir().facts().words()).orElse("")),
                 Map.entry("HOLDFAST_KIND", event.kind()),
                 Map.entry("HOLDFAST_NUMBER", Long.toString(event.number())),
                 Map.entry("HOLDFAST_TIME", event.time().toString()),

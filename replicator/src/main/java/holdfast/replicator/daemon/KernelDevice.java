@@ -15,13 +15,14 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
 /// Connects the kernel's own NBD client to an export, where the kernel has one: `/dev/nbdN`, with
-/// `/dev/holdfast/NAME` leading to it. `nbd-client` does the talking.
+/// `/dev/holdfast/NAME` leading to it. `nbd-client` does the talking. A further volume of a
+/// resource has a device of its own, under [#name].
 ///
 /// The connection does not outlive the daemon yet: what is mounted then sees I/O errors. Which
 /// device was a resource's stands in the run directory, so that the next daemon knows the dead
 /// connection for its own, and a device that somebody else uses meanwhile for theirs. A crash
 /// between `nbd-client` and that record leaves a dead device behind, which nobody is harmed by.
-final class KernelDevice {
+public final class KernelDevice {
     /// Of the kernel, seconds without an answer after which it gives a request up; 0 is never.
     private static final String TIMEOUT_SECONDS = "0";
 
@@ -35,7 +36,7 @@ final class KernelDevice {
     private final Set<String> alive = ConcurrentHashMap.newKeySet();
 
     /// @param records the run directory
-    KernelDevice(Path records) {
+    public KernelDevice(Path records) {
         this(Path.of("/sys/block"), Path.of("/dev"), records);
     }
 
@@ -46,8 +47,13 @@ final class KernelDevice {
         this.records = records;
     }
 
+    /// What the device of a volume is called: `home`, then `home.1`, which no resource can be.
+    static String name(String resource, int volume) {
+        return volume == 0 ? resource : resource + "." + volume;
+    }
+
     /// Whether the kernel offers NBD devices; what loads the module is the host's configuration.
-    boolean isThere() {
+    public boolean isThere() {
         return Files.exists(sysBlock.resolve("nbd0"));
     }
 
@@ -75,10 +81,11 @@ final class KernelDevice {
 
     /// Connects a free device, or finds the one that is connected.
     ///
+    /// @param export what it is called on the socket
     /// @return the link to it
     /// @throws IOException if none is free, if the device of an earlier daemon is still in use, or
     ///   if `nbd-client` fails; its words are in the message
-    Path connect(String name, Path socket) throws IOException {
+    public Path connect(String name, String export, Path socket) throws IOException {
         Path link = link(name);
         if (isConnected(name)) {
             return link;
@@ -105,7 +112,7 @@ final class KernelDevice {
                 socket.toString(),
                 node.toString(),
                 "-name",
-                name,
+                export,
                 "-timeout",
                 TIMEOUT_SECONDS);
         String owner =
@@ -121,7 +128,7 @@ final class KernelDevice {
     /// itself would do so under a mounted filesystem as well.
     ///
     /// @throws IOException if the device is in use, or `nbd-client` fails; nothing has changed then
-    void disconnect(String name) throws IOException {
+    public void disconnect(String name) throws IOException {
         Optional<String> device = of(name);
         if (device.isPresent()) {
             Path node = dev.resolve(device.get());

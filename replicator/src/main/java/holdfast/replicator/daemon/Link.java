@@ -38,6 +38,9 @@ final class Link implements LinkHandler {
 
         /// An operator of the peer mistrusts its copy; on a pool thread.
         Frame.InvalidateReply invalidated(String peer, Frame.Invalidate order);
+
+        /// The peer's device is larger, our copy of it is to be; on a pool thread.
+        Frame.ResizeReply resized(String peer, Frame.Resize order);
     }
 
     /// Offers, withdrawals and orders to compare of one session that may wait. A daemon sends the
@@ -166,6 +169,8 @@ final class Link implements LinkHandler {
                     order(mine, () -> resources.withdrawn(session.peer(), withdraw));
             case Frame.Invalidate invalidate ->
                     order(mine, () -> mine.send(resources.invalidated(session.peer(), invalidate)));
+            case Frame.Resize resize ->
+                    order(mine, () -> mine.send(resources.resized(session.peer(), resize)));
             case Frame.InvalidateReply reply -> {
                 CompletableFuture<Frame.InvalidateReply> asked =
                         invalidations.remove(reply.resource());

@@ -1,26 +1,36 @@
 package holdfast.replicator.daemon;
 
+import holdfast.replicator.config.ResourceSettings;
+import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.device.DeviceException;
-import holdfast.replicator.device.DeviceNode;
-import holdfast.replicator.device.FileBlockDevice;
+import holdfast.replicator.device.Disks;
 import holdfast.replicator.device.JournalFiles;
-import holdfast.replicator.device.OwnedLock;
 import holdfast.replicator.metadata.CorruptFormatException;
 import holdfast.replicator.metadata.Superblock;
+import holdfast.replicator.nbd.Export;
 import holdfast.replicator.nbd.Exports;
 import holdfast.replicator.nbd.NbdServer;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.DiskState;
+import holdfast.replicator.state.History;
+import holdfast.replicator.state.History.Moment;
+import holdfast.replicator.state.Retention;
 import holdfast.replicator.state.Role;
+import holdfast.replicator.status.Words;
+import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Frame;
 
 import java.io.IOException;
+import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.function.BiConsumer;
@@ -33,10 +43,18 @@ final class LocalBackup implements LocalResource {
     /// Journal use from which on records are rolled into the base.
     private static final long ROLL_BYTES = 64 << 20;
 
+    /// Runs of all journals' indexes together: 190 MiB of memory at most.
+    static final int INDEX_RUNS = 4_000_000;
+
+    /// Gaps that `points` names.
+    private static final int MOST_GAPS = 20;
+
+    /// A forecast from less than this would be noise.
+    private static final long FORECAST_MILLIS = 60_000;
+
     private final Shared shared;
     private final ResourceDir dir;
-    private final OwnedLock lock;
-    private final FileBlockDevice base;
+    private final Disks base;
     private final JournalFiles journal;
     private final BackupResource resource;
     private final StateChanges states;
@@ -44,23 +62,33 @@ final class LocalBackup implements LocalResource {
     private final Map<String, OpenView> views = new ConcurrentSkipListMap<>();
     private volatile Frame.ResourceHello peerHello;
     private volatile PeerSession session;
+    private volatile int indexRuns = INDEX_RUNS;
 
     /// A view that is served.
+    ///
+    /// @param exports one for each volume
+    /// @param overlay of a writable one
+    /// @param lease of one that ends with its use
     record OpenView(
-            String id, Backup.View view, ViewExport export, NbdServer server, Path socket) {}
+            String id,
+            OpenPoint point,
+            ViewExport export,
+            List<Export> exports,
+            NbdServer server,
+            Path socket,
+            Optional<OverlaySpace> overlay,
+            Optional<ViewLease> lease) {}
 
     private LocalBackup(
             Shared shared,
             ResourceDir dir,
-            OwnedLock lock,
-            FileBlockDevice base,
+            Disks base,
             JournalFiles journal,
             BackupResource resource,
             StateChanges states,
             long journalBytes) {
         this.shared = shared;
         this.dir = dir;
-        this.lock = lock;
         this.base = base;
         this.journal = journal;
         this.resource = resource;
@@ -94,25 +122,19 @@ final class LocalBackup implements LocalResource {
     ///   nothing was changed then
     static LocalBackup open(Shared shared, ResourceDir dir) throws IOException {
         long journalBytes = dir.facts().journalBytes();
-        Path disk = Path.of(dir.facts().disk());
-        requireSameBase(dir, disk);
-        OwnedLock lock = OwnedLock.ofDevice(shared.lockDirectory(), disk, dir.name());
-        FileBlockDevice base = null;
+        requireSameBase(dir);
+        Superblock known = dir.superblock();
+        Disks base =
+                Disks.open(shared.lockDirectory(), dir.name(), dir.facts().paths(), known.space());
         JournalFiles journal = null;
         try {
-            base = FileBlockDevice.open(disk);
-            Superblock known = dir.superblock();
-            if (base.sizeBytes() < known.sizeBytes()) {
-                throw new IOException(
-                        "%s has %d bytes, the copy needs %d"
-                                .formatted(disk, base.sizeBytes(), known.sizeBytes()));
-            }
+            requireLarge(base.volumeBytes(), dir);
             long segment = segmentBytes(journalBytes);
             long whole = wholeSegments(journalBytes);
             journal = openJournal(dir, segment, whole);
             journal.reserve(whole);
             // What a killed daemon had written and not synced reads back as if it were durable.
-            base.sync();
+            base.device().sync();
             long incarnation = dir.openJournal();
             Backup.Config config =
                     new Backup.Config(
@@ -128,7 +150,7 @@ final class LocalBackup implements LocalResource {
             BackupResource resource =
                     new BackupResource(
                             dir.name(),
-                            base,
+                            base.device(),
                             journal,
                             shared.committer(),
                             config,
@@ -140,11 +162,35 @@ final class LocalBackup implements LocalResource {
                             shared.command("connect " + dir.name()),
                             told(shared, dir.name(), states),
                             states::is);
-            return new LocalBackup(shared, dir, lock, base, journal, resource, states, whole);
+            LocalBackup opened =
+                    new LocalBackup(shared, dir, base, journal, resource, states, whole);
+            opened.retain(dir.settings());
+            return opened;
         } catch (IOException | RuntimeException e) {
-            close(journal, base, lock);
+            if (journal != null) {
+                journal.close();
+            }
+            base.close();
             throw e;
         }
+    }
+
+    /// Settings as accepted: what concerns the history holds at once.
+    void accept(ResourceSettings settings) throws IOException {
+        dir.accept(settings);
+        retain(settings);
+    }
+
+    private void retain(ResourceSettings settings) {
+        resource.retain(
+                new Retention(settings.retention().toMillis(), settings.retentionMin().toMillis()),
+                indexRuns);
+    }
+
+    /// How many runs the index of what its journal holds may have: its part of the daemon's.
+    void indexRuns(int runs) throws IOException {
+        indexRuns = runs;
+        retain(dir.settings());
     }
 
     /// A commit that is durable ends a catch-up.
@@ -171,11 +217,11 @@ final class LocalBackup implements LocalResource {
     }
 
     /// An empty or strange base under a journal that is there would be taken for the copy.
-    private static void requireSameBase(ResourceDir dir, Path disk) throws IOException {
+    private static void requireSameBase(ResourceDir dir) throws IOException {
         String expected = dir.baseIdentity();
         String found;
         try {
-            found = DeviceNode.of(disk).identity();
+            found = ResourceDir.identity(dir.facts());
         } catch (DeviceException e) {
             throw notThere(dir, "its base is not there", e.getMessage());
         }
@@ -184,7 +230,25 @@ final class LocalBackup implements LocalResource {
                     dir,
                     "its base is another one",
                     "%s is %s, it was %s; if you moved the copy yourself: rm %s"
-                            .formatted(disk, found, expected, dir.baseIdentityFile()));
+                            .formatted(
+                                    dir.facts().words(),
+                                    found.replace("\n", ", "),
+                                    expected.strip().replace("\n", ", "),
+                                    dir.baseIdentityFile()));
+        }
+    }
+
+    private static void requireLarge(List<Long> found, ResourceDir dir) throws IOException {
+        AddressSpace space = dir.superblock().space();
+        for (int i = 0; i < found.size(); i++) {
+            if (found.get(i) < space.volumeBytes(i)) {
+                throw new IOException(
+                        "%s has %d bytes, the copy needs %d"
+                                .formatted(
+                                        dir.facts().disks().get(i),
+                                        found.get(i),
+                                        space.volumeBytes(i)));
+            }
         }
     }
 
@@ -201,16 +265,6 @@ final class LocalBackup implements LocalResource {
                                                 .formatted(known.position())
                                         : "the copy was opened %d times"
                                                 .formatted(known.incarnation())));
-    }
-
-    private static void close(JournalFiles journal, FileBlockDevice base, OwnedLock lock) {
-        if (journal != null) {
-            journal.close();
-        }
-        if (base != null) {
-            base.close();
-        }
-        lock.close();
     }
 
     @Override
@@ -291,31 +345,209 @@ final class LocalBackup implements LocalResource {
         return peerHello;
     }
 
+    /// Makes room for larger devices: the base first, then the superblock, both durably. What a
+    /// crash in between leaves is a base that is larger than needed. Twice is harmless.
+    synchronized void grow(AddressSpace space) throws IOException {
+        AddressSpace was = dir.superblock().space();
+        if (space.growsTo(was)) {
+            return;
+        }
+        if (space.dataBytes() > Offers.MAX_BYTES) {
+            throw new IOException("a device of " + space.dataBytes() + " bytes");
+        }
+        if (!was.growsTo(space)) {
+            // A primary that was set back may order another growth than the one it has forgotten.
+            throw new IOException(
+                    "the volumes of the copy lie at %s, which does not grow to %s; next: remove %s here and add it again"
+                            .formatted(was.text(), space.text(), name()));
+        }
+        base.grow(space);
+        dir.grow(space);
+        resource.grown(space.sizeBytes());
+        shared.events()
+                .of(name())
+                .accept(
+                        "resized",
+                        "the copy has room for %s, it had for %s"
+                                .formatted(
+                                        LocalPrimary.sizeWords(space),
+                                        LocalPrimary.sizeWords(was)));
+    }
+
     // ---- views -------------------------------------------------------------------------------
 
-    /// Serves the newest committed point read-only on a socket of its own.
+    /// Serves one moment of the copy on a socket of its own, read-only or into an overlay.
     ///
-    /// @return null while there is no point yet
-    synchronized OpenView openView() throws IOException {
-        Backup.View view = resource.openView();
-        if (view == null) {
+    /// @return null when there is none yet, or all that there are are later
+    synchronized OpenView openView(AskedPoint asked, ControlApi.OpenRequest request)
+            throws IOException {
+        OpenPoint point = openPoint(asked);
+        if (point == null) {
             return null;
         }
-        String id = name() + "@" + view.id();
-        Path socket = shared.paths().run().resolve(id + ".nbd");
-        ViewExport export =
-                new ViewExport(name() + "@latest", resource, view, dir.superblock().sizeBytes());
-        NbdServer server = shared.nbdServer(Exports.of(List.of(export)));
+        String id = name() + "@" + point.view().id();
+        AddressSpace space =
+                dir.superblock().space().upTo(dir.pointBytes(point.moment().ancestry()));
+        ViewExport export = new ViewExport(name() + asked.suffix(), point, space.sizeBytes());
+        List<Export> exports =
+                space.hasSeveral()
+                        ? VolumeExport.all(
+                                name(),
+                                asked.suffix(),
+                                export,
+                                () -> space,
+                                (_, reply) -> export.flush(reply))
+                        : List.of(export);
+        Path socket =
+                request.socket()
+                        .map(Path::of)
+                        .orElseGet(() -> shared.paths().run().resolve(id + ".nbd"));
+        Optional<OverlaySpace> overlay = Optional.empty();
+        NbdServer server = null;
         try {
+            if (request.writable()) {
+                overlay = Optional.of(overlaySpace(id, exports, request.overlayBytes()));
+                exports = overlays(id, exports, overlay.get());
+            }
+            server = shared.nbdServer(Exports.of(exports));
             server.listenUnix(socket);
         } catch (IOException | RuntimeException e) {
-            server.close();
-            resource.closeView(view);
+            if (server != null) {
+                server.close();
+            }
+            closeOverlays(exports);
+            resource.closePoint(point);
             throw e;
         }
-        OpenView opened = new OpenView(id, view, export, server, socket);
+        Optional<ViewLease> lease =
+                request.whileUsed()
+                        ? Optional.of(new ViewLease(System.nanoTime()))
+                        : Optional.empty();
+        OpenView opened = new OpenView(id, point, export, exports, server, socket, overlay, lease);
         views.put(id, opened);
         return opened;
+    }
+
+    private OpenPoint openPoint(AskedPoint asked) throws IOException {
+        return switch (asked) {
+            case AskedPoint.Newest _ -> resource.openPoint();
+            case AskedPoint.At(Instant time) -> resource.openPoint(time.toEpochMilli());
+            case AskedPoint.Before(Duration before) -> {
+                BackupResource.Snapshot now = resource.snapshot();
+                yield now.hasPoint()
+                        ? resource.openPoint(now.completeMillis() - before.toMillis())
+                        : null;
+            }
+        };
+    }
+
+    /// Which moments can be opened.
+    ControlApi.PointsReply points() throws IOException {
+        ResourceSettings settings = dir.settings();
+        return resource.look(
+                backup -> {
+                    History history = backup.history();
+                    boolean hasPoint = backup.hasPoint();
+                    List<ControlApi.Gap> gaps =
+                            history.gaps(MOST_GAPS).stream()
+                                    .map(
+                                            each ->
+                                                    new ControlApi.Gap(
+                                                            Instant.ofEpochMilli(each.gapMillis()),
+                                                            Instant.ofEpochMilli(
+                                                                    each.labelMillis())))
+                                    .toList();
+                    return new ControlApi.PointsReply(
+                            name(),
+                            hasPoint ? Optional.of(point(history.oldest())) : Optional.empty(),
+                            hasPoint ? Optional.of(point(history.newest())) : Optional.empty(),
+                            hasPoint
+                                    ? Optional.of(Instant.ofEpochMilli(backup.completeMillis()))
+                                    : Optional.empty(),
+                            gaps,
+                            settings.retention().toSeconds(),
+                            settings.retentionMin().toSeconds(),
+                            backup.journalUsedBytes(),
+                            journalBytes,
+                            hasPoint
+                                    ? neededBytes(history, settings.retention().toMillis())
+                                    : Optional.empty());
+                });
+    }
+
+    private static ControlApi.Point point(Moment moment) {
+        return new ControlApi.Point(
+                Instant.ofEpochMilli(moment.labelMillis()), moment.position().toString());
+    }
+
+    /// Journal that all of the retention needs at the rate at which it was filled so far.
+    private static Optional<Long> neededBytes(History history, long retentionMillis) {
+        Moment oldest = history.oldest();
+        Moment newest = history.newest();
+        long millis = newest.receiptMillis() - oldest.receiptMillis();
+        long bytes = newest.address() - oldest.address();
+        return oldest.receiptMillis() == 0 || millis < FORECAST_MILLIS
+                ? Optional.empty()
+                : Optional.of((long) ((double) bytes / millis * retentionMillis));
+    }
+
+    /// Beside the journal, whose filesystem is the storage's and has room if any has.
+    private Path overlayDirectory() {
+        return Path.of(dir.facts().journal()).toAbsolutePath().getParent();
+    }
+
+    private OverlaySpace overlaySpace(String id, List<Export> exports, Optional<Long> limitBytes)
+            throws IOException {
+        FileStore store = Files.getFileStore(overlayDirectory());
+        long freeBytes = store.getUsableSpace();
+        long deviceBytes = exports.stream().mapToLong(Export::sizeBytes).sum();
+        long limit = limitBytes.orElseGet(() -> OverlaySpace.usualLimit(deviceBytes, freeBytes));
+        if (limit <= 0 || limit > freeBytes - OverlaySpace.RESERVE_BYTES) {
+            throw new IOException(
+                    "no room for an overlay of %s: %s has %s free, of which %s stay for the copy"
+                            .formatted(
+                                    limitBytes.map(Words::bytes).orElse("any size"),
+                                    overlayDirectory(),
+                                    Words.bytes(freeBytes),
+                                    Words.bytes(OverlaySpace.RESERVE_BYTES)));
+        }
+        return new OverlaySpace(
+                limit,
+                () -> freeBytes(store),
+                text -> shared.events().of(name()).accept("overlay-full", id + ": " + text));
+    }
+
+    private static long freeBytes(FileStore store) {
+        try {
+            return store.getUsableSpace();
+        } catch (IOException e) {
+            return 0;
+        }
+    }
+
+    /// One for each volume; a failure leaves none of them.
+    private List<Export> overlays(String id, List<Export> exports, OverlaySpace space)
+            throws IOException {
+        List<Export> overlays = new ArrayList<>();
+        try {
+            for (Export each : exports) {
+                Path file =
+                        overlayDirectory().resolve("%s.%d.overlay".formatted(id, overlays.size()));
+                overlays.add(OverlayExport.over(each, file, space, shared.payloads()));
+            }
+            return overlays;
+        } catch (IOException | RuntimeException e) {
+            closeOverlays(overlays);
+            throw e;
+        }
+    }
+
+    private static void closeOverlays(List<Export> exports) {
+        for (Export each : exports) {
+            if (each instanceof OverlayExport overlay) {
+                overlay.close();
+            }
+        }
     }
 
     /// @return false if there is no such view
@@ -325,8 +557,29 @@ final class LocalBackup implements LocalResource {
             return false;
         }
         view.server().close(CLIENTS_LIMIT);
-        resource.closeView(view.view());
+        closeOverlays(view.exports());
+        resource.closePoint(view.point());
         return true;
+    }
+
+    /// Closes the views that were to end with their use and have.
+    void closeLeftViews(long nowNanos) {
+        for (OpenView view : views.values()) {
+            boolean isLeft =
+                    view.lease()
+                            .filter(
+                                    each ->
+                                            each.isOver(
+                                                    view.export().clients(),
+                                                    view.export().arrivals(),
+                                                    nowNanos))
+                            .isPresent();
+            if (isLeft && closeView(view.id())) {
+                shared.events()
+                        .of(name())
+                        .accept("view-closed", view.id() + ": nobody uses it any more");
+            }
+        }
     }
 
     Collection<OpenView> views() {
@@ -350,12 +603,11 @@ final class LocalBackup implements LocalResource {
         resource.stop();
         journal.close();
         try {
-            base.sync();
+            base.device().sync();
         } catch (DeviceException e) {
             shared.events().of(name()).accept("base-error", e.getMessage());
         }
         base.close();
-        lock.close();
         dir.close();
     }
 
@@ -363,7 +615,9 @@ final class LocalBackup implements LocalResource {
     void delete(boolean keepCopy) throws IOException {
         ResourceDir.delete(Path.of(dir.facts().journal()));
         if (!keepCopy && dir.facts().ownDisk()) {
-            Files.deleteIfExists(Path.of(dir.facts().disk()));
+            for (Path each : dir.facts().paths()) {
+                Files.deleteIfExists(each);
+            }
         }
         dir.remove();
     }

@@ -3,32 +3,41 @@ package holdfast.replicator.daemon;
 import holdfast.replicator.config.ResourceSettings;
 import holdfast.replicator.device.AtomicFile;
 import holdfast.replicator.device.DeviceException;
-import holdfast.replicator.device.FileBlockDevice;
-import holdfast.replicator.device.OwnedLock;
+import holdfast.replicator.device.Disks;
 import holdfast.replicator.metadata.MetadataLayout;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.nbd.Exports;
 import holdfast.replicator.nbd.NbdServer;
 import holdfast.replicator.state.DiskState;
+import holdfast.replicator.state.Kept;
+import holdfast.replicator.state.PageMemory;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Role;
+import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Frame;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Collectors;
 
 /// A resource that is primary here: attached, with its device open and exported, or detached.
 final class LocalPrimary implements LocalResource {
@@ -36,6 +45,11 @@ final class LocalPrimary implements LocalResource {
     private static final Duration CLIENTS_LIMIT = Duration.ofSeconds(10);
 
     private static final Duration PEER_LIMIT = Duration.ofSeconds(5);
+
+    /// What an operator waits for until the larger size is there; it goes on behind that.
+    private static final Duration RESIZE_LIMIT = Duration.ofSeconds(20);
+
+    private static final int SECTOR_BYTES = 512;
 
     private static final SecureRandom RANDOM = new SecureRandom();
 
@@ -51,6 +65,9 @@ final class LocalPrimary implements LocalResource {
     /// Null while detached.
     private volatile Attached attached;
 
+    /// What clients see of the volumes: in a growth it follows when requests are taken there.
+    private volatile AddressSpace exported;
+
     /// Why the last attach failed; null after one that did not.
     private volatile String attachTrouble;
 
@@ -58,8 +75,19 @@ final class LocalPrimary implements LocalResource {
     private volatile Frame.ResourceHello peerHello;
     private volatile boolean syncPaused;
 
-    /// The comparison that an operator ordered is not over, and there is a mark of it.
+    /// A comparison of everything is not over, and there is a mark of it.
     private boolean comparing;
+
+    private volatile String writtenPast;
+
+    /// The sizes that an operator has ordered, null for none.
+    private volatile AddressSpace wanted;
+
+    /// Why it does not have that yet.
+    private volatile String resizeTrouble = "";
+
+    /// Completed when the order is carried out, or with what prevents it. Guarded by this.
+    private CompletableFuture<String> resized;
 
     /// Since when it waits for the peer before it is exported, in nanoseconds; null when it does
     /// not.
@@ -67,9 +95,21 @@ final class LocalPrimary implements LocalResource {
 
     private boolean closedTold;
 
+    /// Of a detach that a hanging disk did not let end: closed, with a call still in the kernel.
+    /// Null for none.
+    private Disks hanging;
+
+    private final AtomicBoolean endingComparison = new AtomicBoolean();
+
     /// Everything that an attach opened, in this order.
+    ///
+    /// @param exports one for each volume
     private record Attached(
-            OwnedLock lock, FileBlockDevice device, PrimaryResource resource, NbdServer server) {}
+            Disks disks,
+            MarkMemory.Share marks,
+            PrimaryResource resource,
+            List<Export> exports,
+            NbdServer server) {}
 
     LocalPrimary(Shared shared, ResourceDir dir, TcpExports tcp, ResourceSettings settings) {
         this.shared = shared;
@@ -80,6 +120,12 @@ final class LocalPrimary implements LocalResource {
         this.settings = settings;
         this.syncPaused = Files.exists(dir.syncPausedMark());
         this.comparing = Files.exists(dir.compareMark());
+        this.writtenPast = EvidenceFile.oldWords(dir);
+        try {
+            this.wanted = dir.wanted();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     @Override
@@ -115,8 +161,8 @@ final class LocalPrimary implements LocalResource {
         return shared.paths().run().resolve(name() + ".nbd");
     }
 
-    Path disk() {
-        return Path.of(dir.facts().disk());
+    private AddressSpace space() {
+        return dir.superblock().space();
     }
 
     boolean isAttached() {
@@ -129,12 +175,19 @@ final class LocalPrimary implements LocalResource {
         return now == null ? Optional.empty() : Optional.of(now.resource());
     }
 
+    /// What clients can choose from; nothing while detached.
+    List<Export> exports() {
+        Attached now = attached;
+        return now == null ? List.of() : now.exports();
+    }
+
     /// Opens the device exclusively, starts a generation and exports it. Until the device and the
     /// socket are had nothing durable changes: an attach that fails costs no clean bitmap.
     synchronized void attach() throws IOException {
         if (attached != null) {
             return;
         }
+        attachTrouble = "it is being attached";
         try {
             open();
             AtomicFile.write(dir.bootMark(), bootId().getBytes(StandardCharsets.UTF_8));
@@ -176,7 +229,7 @@ final class LocalPrimary implements LocalResource {
                         BootGate.decide(
                                 Duration.ofNanos(System.nanoTime() - since),
                                 limit,
-                                dir.superblock().ancestry(),
+                                atRest(),
                                 peerHello));
     }
 
@@ -193,21 +246,28 @@ final class LocalPrimary implements LocalResource {
     }
 
     private void ask(PeerSession peer) {
+        peer.send(atRest());
+    }
+
+    /// What can be said while the device is not open: not which transactions the peer was told of.
+    private Frame.ResourceHello atRest() {
         Superblock known = dir.superblock();
-        peer.send(
-                new Frame.ResourceHello(
-                        id(),
-                        Role.PRIMARY.ordinal() + 1,
-                        DiskState.DISKLESS.ordinal(),
-                        known.sizeBytes(),
-                        known.position(),
-                        known.position(),
-                        0,
-                        true,
-                        0,
-                        false,
-                        0,
-                        known.ancestry()));
+        return new Frame.ResourceHello(
+                id(),
+                Role.PRIMARY.ordinal() + 1,
+                DiskState.DISKLESS.ordinal(),
+                known.sizeBytes(),
+                known.position(),
+                known.position(),
+                0,
+                true,
+                0,
+                false,
+                0,
+                0,
+                new Frame.Known(
+                        known.acknowledged(), known.peerMark(), 0, Long.MAX_VALUE, 0, false),
+                known.ancestry());
     }
 
     /// Why the last attach failed, if it did.
@@ -215,49 +275,99 @@ final class LocalPrimary implements LocalResource {
         return Optional.ofNullable(attachTrouble);
     }
 
+    /// What the kernel has of before the detach may land at any time, also upon what a new attach
+    /// has written and told to be durable.
+    private void requireAnswers() throws IOException {
+        if (hanging != null && hanging.isInCall()) {
+            throw new IOException(
+                    "%s has still not answered a request from before the detach, and what that writes would come between the writes of this attach. Next: see why the disk hangs (dmesg, and what it is on), then %s"
+                            .formatted(hanging, shared.command("attach " + name())));
+        }
+        hanging = null;
+    }
+
     private void open() throws IOException {
-        OwnedLock lock = OwnedLock.ofDevice(shared.lockDirectory(), disk(), name());
+        requireAnswers();
+        Disks disks = Disks.open(shared.lockDirectory(), name(), dir.facts().paths(), space());
         try {
-            FileBlockDevice device = FileBlockDevice.open(disk());
-            try {
-                attached = open(lock, device);
-            } catch (IOException | RuntimeException e) {
-                device.close();
-                throw e;
-            }
+            requireOrder();
+            attached = open(disks);
         } catch (IOException | RuntimeException e) {
-            lock.close();
+            disks.close();
             throw e;
         }
     }
 
-    private Attached open(OwnedLock lock, FileBlockDevice device) throws IOException {
-        if (device.sizeBytes() != dir.superblock().sizeBytes()) {
-            throw new IOException(
-                    "%s has %d bytes, it had %d when it was added"
-                            .formatted(disk(), device.sizeBytes(), dir.superblock().sizeBytes()));
+    private Attached open(Disks disks) throws IOException {
+        List<Long> found = disks.volumeBytes();
+        for (int i = 0; i < found.size(); i++) {
+            requireSize(i, found.get(i), space().volumeBytes(i));
         }
-        CompletableFuture<PrimaryResource> made = new CompletableFuture<>();
-        NbdServer server = shared.nbdServer(exportOf(made));
+        MarkMemory.Share marks = MarkMemory.OF_PROCESS.share();
+        CompletableFuture<List<Export>> made = new CompletableFuture<>();
+        NbdServer server = shared.nbdServer(exportsOf(made));
         try {
             server.listenUnix(socket());
-            PrimaryResource resource = start(device);
-            made.complete(resource);
-            return new Attached(lock, device, resource, server);
+            PrimaryResource resource = start(disks, marks);
+            List<Export> exports = exportsOf(resource);
+            made.complete(exports);
+            return new Attached(disks, marks, resource, exports, server);
         } catch (IOException | RuntimeException e) {
             made.completeExceptionally(e);
             server.close();
+            marks.close();
             throw e;
         }
     }
 
+    /// Names of devices can change places in a reboot: then each volume would get what belongs to
+    /// another one. A disk that is known no more (a new serial number, a restored file) is none of
+    /// that.
+    private void requireOrder() throws IOException {
+        List<String> were = dir.baseIdentity().strip().lines().toList();
+        List<String> are = ResourceDir.identity(dir.facts()).lines().toList();
+        if (!are.equals(were)
+                && are.stream().sorted().toList().equals(were.stream().sorted().toList())) {
+            throw new IOException(
+                    "the disks of %s have changed places: %s are %s, they were %s; nothing is exported. Next: give them back their names (links such as those in /dev/disk/by-id keep theirs), then %s"
+                            .formatted(
+                                    name(),
+                                    dir.facts().words(),
+                                    String.join(", ", are),
+                                    String.join(", ", were),
+                                    shared.command("attach " + name())));
+        }
+    }
+
+    private void requireSize(int volume, long found, long expected) throws IOException {
+        if (found < expected) {
+            throw new IOException(
+                    "%s has %d bytes, %s has %d: its last %d bytes are gone, and nothing is exported without them. Next: give it its size back; the copy at %s still has what was there"
+                            .formatted(
+                                    dir.facts().disks().get(volume),
+                                    found,
+                                    VolumeExport.words(name(), volume, space()),
+                                    expected,
+                                    expected - found,
+                                    dir.facts().peer()));
+        }
+    }
+
+    /// A single volume has the addresses of the resource.
+    private List<Export> exportsOf(PrimaryResource resource) {
+        exported = space();
+        return exported.hasSeveral()
+                ? VolumeExport.all(name(), "", resource, () -> exported, resource::flush)
+                : List.of(resource);
+    }
+
     /// A client that comes while the attach is under way waits for its end.
-    private static Exports exportOf(CompletableFuture<PrimaryResource> made) {
+    private static Exports exportsOf(CompletableFuture<List<Export>> made) {
         return new Exports() {
             @Override
             public List<Export> list() {
                 try {
-                    return List.of(made.join());
+                    return made.join();
                 } catch (CompletionException e) {
                     return List.of(); // The attach has failed.
                 }
@@ -271,28 +381,29 @@ final class LocalPrimary implements LocalResource {
     }
 
     /// From here on the superblock says "not clean".
-    private PrimaryResource start(FileBlockDevice device) throws IOException {
-        MetadataLayout.Recovered found = dir.recover();
+    private PrimaryResource start(Disks disks, PageMemory marks) throws IOException {
+        MetadataLayout.Recovered found = dir.recover(marks);
         if (found.damage() != null) {
             shared.events().of(name()).accept("metadata-damaged", found.damage());
         }
+        if (dir.superblock().clean()) {
+            lookForForeignWrites(disks);
+        }
         long generation = RANDOM.nextLong() | 1;
+        Kept kept = withComparison(found.kept());
+        boolean isGrown = markGrown(kept);
         Primary.Attached start =
                 dir.attach(
-                        comparing ? found.kept().allSuspect() : found.kept(),
+                        kept,
+                        !comparing && !isGrown,
                         shared.nodeId(),
                         generation,
                         System.currentTimeMillis());
-        Primary.Config config =
-                new Primary.Config(
-                        id(),
-                        device.sizeBytes(),
-                        settings.protocol().waitsForPeer(),
-                        settings.onCongestion() == ResourceSettings.OnCongestion.BLOCK);
+        Primary.Config config = config();
         PrimaryResource resource =
                 new PrimaryResource(
                         name(),
-                        device,
+                        disks.device(),
                         dir.metadata(),
                         config,
                         start,
@@ -305,6 +416,47 @@ final class LocalPrimary implements LocalResource {
                         this::stateIs);
         resource.pauseSync(pauseWords());
         return resource;
+    }
+
+    private Primary.Config config() {
+        return new Primary.Config(
+                id(),
+                dir.superblock().sizeBytes(),
+                settings.protocol().waitsForPeer(),
+                settings.onCongestion() == ResourceSettings.OnCongestion.BLOCK);
+    }
+
+    private Kept withComparison(Kept kept) throws IOException {
+        return comparing ? kept.allSuspect(dir.isComparisonOrdered()) : kept;
+    }
+
+    /// What came with a growth is to be compared, until all of it was.
+    private boolean markGrown(Kept kept) throws IOException {
+        long to = dir.superblock().sizeBytes();
+        long from = dir.grownFrom(to);
+        kept.suspect().addBytes(from, to - from);
+        return from < to;
+    }
+
+    /// What the clean stop recorded of the device has to hold still. Where it does not, that all is
+    /// to be compared is durable before the superblock says that there was no clean stop.
+    private void lookForForeignWrites(Disks disks) throws IOException {
+        Optional<EvidenceFile.Doubt> doubt = EvidenceFile.doubt(dir, disks);
+        if (doubt.isPresent()) {
+            writtenPast = doubt.get().words();
+            AtomicFile.write(dir.writtenPastFile(), writtenPast.getBytes(StandardCharsets.UTF_8));
+            if (!comparing) {
+                AtomicFile.write(dir.compareMark(), new byte[0]);
+                comparing = true;
+            }
+            shared.events().of(name()).accept(doubt.get().event(), writtenPast);
+        }
+    }
+
+    /// What was written to the device behind our back, and that it is not all compared yet; empty
+    /// when there is nothing of the kind.
+    String writtenPast() {
+        return writtenPast;
     }
 
     /// Under the resource's lock, in the order it happens.
@@ -338,18 +490,35 @@ final class LocalPrimary implements LocalResource {
         attached = null;
         try {
             if (now.resource().detach()) {
+                recordEvidence(now);
                 dir.detached(
                         now.resource().look(Primary::position),
                         now.resource().look(Primary::committed),
                         now.resource().look(Primary::peerCopy),
                         byOperator);
-                forgetComparison(); // What is left of it is in the bitmap.
+                forgetUnlessOrdered(now.resource());
             }
         } finally {
-            now.device().close();
-            now.lock().close();
+            now.disks().close();
+            if (now.disks().isInCall()) {
+                hanging = now.disks();
+            }
+            now.marks().close();
             states.is(StateChanges.REPLICATION, ReplicationState.OFF.name());
             states.is(StateChanges.DISK, DiskState.DISKLESS.name());
+        }
+    }
+
+    /// Without it the next attach compares everything.
+    private void recordEvidence(Attached now) {
+        try {
+            EvidenceFile.record(dir, now.disks(), now.resource().recentlyWritten(), RANDOM);
+        } catch (IOException e) {
+            shared.events()
+                    .of(name())
+                    .accept(
+                            "evidence-failed",
+                            "the next attach compares all of it: " + e.getMessage());
         }
     }
 
@@ -364,7 +533,7 @@ final class LocalPrimary implements LocalResource {
     private void endClients(Attached now) {
         now.resource().stopClients();
         now.server().close(CLIENTS_LIMIT);
-        tcp.end(now.resource(), CLIENTS_LIMIT);
+        tcp.end(now.exports(), CLIENTS_LIMIT);
     }
 
     /// Waits a bounded time until the peer has everything, when it is there at all.
@@ -396,6 +565,14 @@ final class LocalPrimary implements LocalResource {
         if (gatedSince != null) {
             ask(peer);
         }
+        AddressSpace order = wanted;
+        if (order != null) {
+            peer.send(new Frame.Resize(id(), order));
+        }
+        begin(peer);
+    }
+
+    private void begin(PeerSession peer) {
         resource().ifPresent(each -> each.connect(peer, STREAMS.incrementAndGet()));
     }
 
@@ -414,7 +591,19 @@ final class LocalPrimary implements LocalResource {
 
     @Override
     public void received(PeerSession peer, Frame.OfResource frame) {
+        if (frame instanceof Frame.ResizeReply reply) {
+            // A peer gone bad enlarges nothing that nobody has ordered.
+            long most = ordered().sizeBytes();
+            if (session == peer && reply.sizeBytes() <= most) {
+                shared.pool().execute(() -> copyIsResized(peer, reply));
+            }
+            return;
+        }
         if (frame instanceof Frame.ResourceHello hello && session == peer) {
+            if (hello.sizeBytes() < dir.superblock().sizeBytes() && wanted == null) {
+                // The copy was set back to a time when it was smaller.
+                peer.send(new Frame.Resize(id(), space()));
+            }
             if (resource().filter(PrimaryResource::isApart).isPresent()) {
                 connect(peer); // What we had refused, or was refused to us, may be over.
                 return;
@@ -422,6 +611,257 @@ final class LocalPrimary implements LocalResource {
             peerHello = hello;
         }
         resource().ifPresent(each -> each.received(peer, frame));
+    }
+
+    // ---- a larger device ----------------------------------------------------------------------
+
+    /// What became of an order to take the size of the device.
+    enum Resize {
+        /// It has that size already.
+        SAME,
+        /// It is stored, and carried out when the peer is there.
+        RECORDED,
+        DONE
+    }
+
+    /// Takes the size that the device has now: first the copy makes room for it, then this side
+    /// uses it. Stored until it is done, so that a crash, a peer that is away or a refusal of it
+    /// only delay it.
+    ///
+    /// @throws IOException if the device is smaller, or the copy cannot grow; the resource is as it
+    ///   was
+    Resize resize() throws IOException {
+        CompletableFuture<String> outcome = new CompletableFuture<>();
+        PeerSession peer;
+        AddressSpace order;
+        synchronized (this) {
+            List<Long> found = bytesNow();
+            if (found.equals(space().volumeSizes())) {
+                return Resize.SAME;
+            }
+            for (int i = 0; i < found.size(); i++) {
+                requireLarger(i, found.get(i), space().volumeBytes(i));
+            }
+            order = grown(found);
+            AtomicFile.write(dir.resizeMark(), order.text().getBytes(StandardCharsets.UTF_8));
+            wanted = order;
+            resizeTrouble = "";
+            resized = outcome;
+            peer = session;
+        }
+        if (peer == null) {
+            return Resize.RECORDED;
+        }
+        peer.send(new Frame.Resize(id(), order));
+        try {
+            String refusal = outcome.get(RESIZE_LIMIT.toSeconds(), TimeUnit.SECONDS);
+            if (!refusal.isEmpty()) {
+                throw new IOException(refusal);
+            }
+            return Resize.DONE;
+        } catch (TimeoutException | ExecutionException e) {
+            return Resize.RECORDED;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return Resize.RECORDED;
+        }
+    }
+
+    private void requireLarger(int volume, long found, long now) throws IOException {
+        String disk = dir.facts().disks().get(volume);
+        if (found < now) {
+            throw new IOException(
+                    "%s has %d bytes, %s has %d, and nothing is ever cut off: give it its size back; for a smaller one add another resource"
+                            .formatted(
+                                    disk, found, VolumeExport.words(name(), volume, space()), now));
+        }
+        if (found % SECTOR_BYTES != 0) {
+            throw new IOException(
+                    "%s has %d bytes, should be a whole number of 512".formatted(disk, found));
+        }
+    }
+
+    /// What it is, or is to become. A further order goes on from there, so that whichever of them
+    /// the copy has carried out, the later ones are growths of it.
+    private AddressSpace ordered() {
+        AddressSpace order = wanted;
+        return order != null && space().growsTo(order) ? order : space();
+    }
+
+    private AddressSpace grown(List<Long> volumeBytes) throws IOException {
+        AddressSpace from = space().hasSeveral() ? ordered() : space();
+        try {
+            return from.grown(volumeBytes);
+        } catch (IllegalArgumentException e) {
+            throw new IOException(
+                    "%s were ordered before, %s are there: %s"
+                            .formatted(
+                                    sizeWords(from),
+                                    sizeWords(AddressSpace.ofVolumes(volumeBytes)),
+                                    e.getMessage()),
+                    e);
+        }
+    }
+
+    /// Of what is underneath, which may be more than is used of it.
+    private List<Long> bytesNow() throws IOException {
+        Attached now = attached;
+        return now != null ? now.disks().bytesNow() : Disks.bytesOf(dir.facts().paths());
+    }
+
+    /// What the devices have behind the end of what is used of them; empty for nothing.
+    Optional<String> unusedWords() {
+        Attached now = attached;
+        if (now == null) {
+            return Optional.empty();
+        }
+        List<String> words = new ArrayList<>();
+        for (int i = 0; i < dir.facts().disks().size(); i++) {
+            long found = now.disks().volumeBytes().get(i);
+            long used = space().volumeBytes(i);
+            if (found > used) {
+                words.add(
+                        "%s has %d bytes, %d of them are used"
+                                .formatted(dir.facts().disks().get(i), found, used));
+            }
+        }
+        return words.isEmpty()
+                ? Optional.empty()
+                : Optional.of(
+                        "%s. Next: %s"
+                                .formatted(
+                                        String.join("; ", words),
+                                        shared.command("resize " + name())));
+    }
+
+    /// How large it is to become, and what is in the way; empty when nothing was ordered.
+    Optional<String> resizeWords() {
+        AddressSpace order = wanted;
+        return order == null
+                ? Optional.empty()
+                : Optional.of(
+                        "it is to have %s%s"
+                                .formatted(
+                                        sizeWords(order),
+                                        resizeTrouble.isEmpty()
+                                                ? ", once %s is there".formatted(dir.facts().peer())
+                                                : ": " + resizeTrouble));
+    }
+
+    /// Like `4096 bytes`, or `4096 + 512 bytes` of two volumes.
+    static String sizeWords(AddressSpace of) {
+        return of.volumeSizes().stream().map(String::valueOf).collect(Collectors.joining(" + "))
+                + " bytes";
+    }
+
+    /// The copy has the size, or cannot have it; from the pool.
+    private void copyIsResized(PeerSession peer, Frame.ResizeReply reply) {
+        String refusal = reply.refusal();
+        if (refusal.isEmpty()) {
+            try {
+                grow(reply.sizeBytes());
+            } catch (IOException | RuntimeException e) {
+                refusal = shared.node() + ": " + e.getMessage();
+            }
+            if (session == peer) {
+                begin(peer);
+            }
+        }
+        CompletableFuture<String> waiting;
+        synchronized (this) {
+            resizeTrouble = refusal;
+            waiting = resized;
+        }
+        if (!refusal.isEmpty()) {
+            shared.events().of(name()).accept("resize-failed", refusal);
+        }
+        if (waiting != null) {
+            waiting.complete(refusal);
+        }
+    }
+
+    /// The copy has this size durably: now this side takes it. The space for its metadata first,
+    /// while everything goes on; then everything in flight ends, and what follows is as at a clean
+    /// stop and a start, with the clients staying.
+    private synchronized void grow(long sizeBytes) throws IOException {
+        AddressSpace was = space();
+        AddressSpace to = ordered().upTo(sizeBytes);
+        if (sizeBytes > was.sizeBytes()) {
+            requireBytes(to);
+            dir.makeRoom(to);
+            Attached now = attached;
+            if (now == null) {
+                dir.grow(to);
+            } else {
+                now.disks().grow(to);
+                if (settings.protocol().waitsForPeer()) {
+                    now.resource().hold();
+                    awaitAcknowledgement();
+                }
+                attached = renew(now, to);
+                exported = to;
+                now.resource().pauseSync(pauseWords());
+            }
+            shared.events()
+                    .of(name())
+                    .accept(
+                            "resized",
+                            "it has %s, it had %s; NBD clients see it when they connect again"
+                                    .formatted(sizeWords(to), sizeWords(was)));
+        }
+        if (wanted == null || sizeBytes >= wanted.sizeBytes()) {
+            Files.deleteIfExists(dir.resizeMark());
+            wanted = null;
+        }
+    }
+
+    private void requireBytes(AddressSpace to) throws IOException {
+        List<Long> found = bytesNow();
+        for (int i = 0; i < found.size(); i++) {
+            if (found.get(i) < to.volumeBytes(i)) {
+                throw new IOException(
+                        "%s has %d bytes, %d were ordered"
+                                .formatted(
+                                        dir.facts().disks().get(i),
+                                        found.get(i),
+                                        to.volumeBytes(i)));
+            }
+        }
+    }
+
+    private Attached renew(Attached now, AddressSpace to) throws IOException {
+        MarkMemory.Share marks = MarkMemory.OF_PROCESS.share();
+        try {
+            now.resource().renew(() -> renewed(now, to, marks));
+        } catch (IOException | RuntimeException e) {
+            marks.close();
+            throw e;
+        }
+        now.marks().close();
+        return new Attached(now.disks(), marks, now.resource(), now.exports(), now.server());
+    }
+
+    /// Nothing is in flight, and what the peer may lack is durable.
+    private PrimaryResource.Renewed renewed(Attached now, AddressSpace to, PageMemory marks)
+            throws IOException {
+        recordEvidence(now);
+        dir.detached(
+                now.resource().look(Primary::position),
+                now.resource().look(Primary::committed),
+                now.resource().look(Primary::peerCopy),
+                false);
+        forgetUnlessOrdered(now.resource());
+        dir.grow(to);
+        Kept kept = withComparison(dir.recover(marks).kept());
+        markGrown(kept);
+        return new PrimaryResource.Renewed(
+                config(),
+                dir.attach(
+                        kept,
+                        false,
+                        shared.nodeId(),
+                        RANDOM.nextLong() | 1,
+                        System.currentTimeMillis()));
     }
 
     @Override
@@ -456,7 +896,7 @@ final class LocalPrimary implements LocalResource {
     /// Has everything compared with the copy, now or as soon as that can be. What differs goes to
     /// the copy as one epoch; until then it can be opened as it was.
     synchronized void compareAll(String why) throws IOException {
-        AtomicFile.write(dir.compareMark(), new byte[0]);
+        AtomicFile.write(dir.compareMark(), ResourceDir.ORDERED);
         comparing = true;
         resource().ifPresent(each -> each.compareAll(why));
         PeerSession peer = session;
@@ -465,10 +905,21 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
+    /// And that is durable: the mark of a growth stands for bits that are in no page.
     private static boolean lacksNothing(Primary at) {
         Primary.Figures figures = at.figures();
         return at.state() == ReplicationState.ESTABLISHED
+                && at.isAllDurable()
                 && figures.dirtyBlocks() + figures.suspectBlocks() + figures.frozenBlocks() == 0;
+    }
+
+    /// What is left of it is in the bitmap; that it was ordered is only in its mark, with which all
+    /// is compared from the beginning. The mark of a growth stays: what came with it is in no page
+    /// of the bitmap.
+    private void forgetUnlessOrdered(PrimaryResource of) throws DeviceException {
+        if (!of.look(Primary::isComparisonOrdered)) {
+            forgetComparison();
+        }
     }
 
     private void forgetComparison() throws DeviceException {
@@ -480,12 +931,32 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
+    /// As [#endComparison], on a thread of the pool: an attach or a detach that waits for a disk is
+    /// waited for there, and nobody else does.
+    void endComparisonSoon() {
+        if (endingComparison.compareAndSet(false, true)) {
+            shared.pool()
+                    .execute(
+                            () -> {
+                                try {
+                                    endComparison();
+                                } finally {
+                                    endingComparison.set(false);
+                                }
+                            });
+        }
+    }
+
     /// An ordered comparison is remembered until it is over.
-    synchronized void endComparison() {
-        if (comparing && resource().filter(at -> at.look(LocalPrimary::lacksNothing)).isPresent()) {
+    private synchronized void endComparison() {
+        if ((comparing || !writtenPast.isEmpty() || Files.exists(dir.grownMark()))
+                && resource().filter(at -> at.look(LocalPrimary::lacksNothing)).isPresent()) {
             try {
                 forgetComparison();
-            } catch (DeviceException e) {
+                Files.deleteIfExists(dir.grownMark());
+                Files.deleteIfExists(dir.writtenPastFile());
+                writtenPast = "";
+            } catch (IOException e) {
                 shared.events().of(name()).accept("metadata-error", e.getMessage());
             }
         }

@@ -11,6 +11,7 @@ import holdfast.replicator.device.JournalFiles;
 import holdfast.replicator.device.Signature;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.status.Words;
+import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Frame;
 
 import java.io.IOException;
@@ -18,6 +19,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
@@ -30,6 +32,12 @@ import java.util.stream.Collectors;
 ///
 /// Its owner calls it from one thread at a time.
 final class Offers {
+    /// What a peer may ask to be kept here: 1 PiB.
+    static final long MAX_BYTES = 1L << 50;
+
+    /// A quarter of a text in a frame, which has at most four bytes for a character.
+    private static final int WORDS_CHARS = 1000;
+
     private static final SecureRandom RANDOM = new SecureRandom();
 
     private final Shared shared;
@@ -62,14 +70,7 @@ final class Offers {
     ///
     /// @param isNew there is no such file yet, or it has no byte
     /// @param reads zero, all of it: new, or a file of holes
-    private record Place(Path disk, boolean isNew, boolean blank, boolean ours, String holds) {
-        /// The same, with what else would be lost.
-        Place with(Optional<String> more) {
-            String all =
-                    more.map(each -> holds.isEmpty() ? each : holds + "; " + each).orElse(holds);
-            return new Place(disk, isNew, blank, ours, all);
-        }
-    }
+    private record Place(Path disk, boolean isNew, boolean blank, boolean ours, String holds) {}
 
     /// An offer of a name that nothing here has.
     ///
@@ -83,8 +84,12 @@ final class Offers {
             Collection<Unopened> unopened)
             throws IOException, ConfigException {
         String name = Settings.checkResourceName(offer.name());
-        if (offer.sizeBytes() <= 0 || offer.sizeBytes() > 1L << 50) {
-            throw new IOException("a device of " + offer.sizeBytes() + " bytes");
+        AddressSpace space = offer.space();
+        if (space.dataBytes() > MAX_BYTES) {
+            throw new IOException("a device of " + space.dataBytes() + " bytes");
+        }
+        if (!space.equals(AddressSpace.ofVolumes(space.volumeSizes()))) {
+            throw new IOException("volumes that have grown before they were added");
         }
         ResourceSettings settings = ResourceSettings.parse(offer.settings(), "offer of " + peer);
         Path storage =
@@ -96,50 +101,93 @@ final class Offers {
                                                 "no storage is set here; next, at "
                                                         + shared.node()
                                                         + ": holdfast storage DIR"));
-        Path disk =
-                settings.diskAt(shared.node()).orElse(storage.resolve(name + ".img")).normalize();
-        requireAllowed(name, disk, storage);
-        adding.claim(name, disk);
-        for (LocalResource each : others) {
-            requireOther(disk, each.name(), each.dir().facts());
+        List<Path> disks = disks(name, settings, space.volumes(), storage);
+        for (Path disk : disks) {
+            requireAllowed(name, disk, storage);
         }
-        for (Unopened each : unopened) {
-            if (each.facts().isPresent()) {
-                requireOther(disk, each.name(), each.facts().get());
+        adding.claim(name, disks);
+        for (Path disk : disks) {
+            for (LocalResource each : others) {
+                requireOther(disk, each.name(), each.dir().facts());
+            }
+            for (Unopened each : unopened) {
+                if (each.facts().isPresent()) {
+                    requireOther(disk, each.name(), each.facts().get());
+                }
             }
         }
         Path oldJournal = storage.resolve(name + ".journal");
-        Place place = place(disk, storage, offer.sizeBytes()).with(JournalFiles.heldAt(oldJournal));
+        List<Place> places = new ArrayList<>();
+        long newBytes = 0;
+        for (int i = 0; i < disks.size(); i++) {
+            Place place = place(disks.get(i), storage, space.volumeBytes(i));
+            places.add(place);
+            newBytes += place.isNew() ? space.volumeBytes(i) : 0;
+        }
+        String holds = holds(places, JournalFiles.heldAt(oldJournal));
+        String words = disks.stream().map(Path::toString).collect(Collectors.joining(", "));
         long journal = LocalBackup.wholeSegments(settings.journalSize().bytes());
-        requireRoom(storage, journal, place.isNew() ? offer.sizeBytes() : 0, others);
-        if (!place.holds().isEmpty()) {
+        requireRoom(storage, journal, newBytes, others);
+        if (!holds.isEmpty()) {
             var wanted =
                     new Permits.Wanted(
-                            peer,
-                            offer.resource(),
-                            name,
-                            disk.toString(),
-                            offer.sizeBytes(),
-                            place.holds());
+                            peer, offer.resource(), name, words, space.dataBytes(), holds);
             if (!permits.allows(wanted)) {
                 return new Outcome(
                         new Frame.OfferReply(
                                 offer.resource(),
                                 false,
-                                disk.toString(),
-                                place.holds(),
+                                bounded(words),
+                                bounded(holds),
                                 shared.command("permit " + name)),
                         Optional.empty());
             }
         }
         Frame.OfferReply yes =
-                new Frame.OfferReply(offer.resource(), true, disk.toString(), place.holds(), "");
+                new Frame.OfferReply(offer.resource(), true, bounded(words), bounded(holds), "");
         if (offer.dryRun()) {
             return new Outcome(yes, Optional.empty());
         }
-        LocalBackup made = make(peer, offer, settings, place, oldJournal, journal);
+        LocalBackup made = make(peer, offer, settings, places, oldJournal, journal);
         permits.used(name);
         return new Outcome(yes, Optional.of(made));
+    }
+
+    /// What a frame takes, however many volumes there are.
+    static String bounded(String words) {
+        return words.substring(0, Math.min(words.length(), WORDS_CHARS));
+    }
+
+    /// Where the volumes are to lie: as the settings say, else `home.img`, `home.1.img` and so on.
+    private List<Path> disks(String name, ResourceSettings settings, int volumes, Path storage)
+            throws IOException {
+        Optional<List<Path>> named = settings.disksAt(shared.node());
+        if (named.isPresent() && named.get().size() != volumes) {
+            throw new IOException(
+                    "the settings name %d disks for the %d volumes of %s"
+                            .formatted(named.get().size(), volumes, name));
+        }
+        List<Path> disks = new ArrayList<>();
+        for (int i = 0; i < volumes; i++) {
+            Path made = storage.resolve(i == 0 ? name + ".img" : "%s.%d.img".formatted(name, i));
+            disks.add((named.isPresent() ? named.get().get(i) : made).normalize());
+        }
+        return disks;
+    }
+
+    /// All that would be lost, in words; empty for nothing.
+    private static String holds(List<Place> places, Optional<String> more) {
+        List<String> words = new ArrayList<>();
+        for (Place each : places) {
+            if (!each.holds().isEmpty()) {
+                words.add(
+                        places.size() == 1
+                                ? each.holds()
+                                : "%s: %s".formatted(each.disk(), each.holds()));
+            }
+        }
+        more.ifPresent(words::add);
+        return String.join("; ", words);
     }
 
     /// What is at a place now. A file without a byte of data is as good as none: it is what a crash
@@ -182,13 +230,14 @@ final class Offers {
     /// in the journal alone. A lock keeps it only while the resource is open.
     private static void requireOther(Path disk, String owner, ResourceDir.Facts facts)
             throws IOException {
-        Path theirs = Path.of(facts.disk());
-        boolean same =
-                Files.exists(disk) && Files.exists(theirs)
-                        ? Files.isSameFile(disk, theirs)
-                        : disk.toAbsolutePath().equals(theirs);
-        if (same) {
-            throw new IOException("%s belongs to the resource %s".formatted(disk, owner));
+        for (Path theirs : facts.paths()) {
+            boolean same =
+                    Files.exists(disk) && Files.exists(theirs)
+                            ? Files.isSameFile(disk, theirs)
+                            : disk.toAbsolutePath().equals(theirs);
+            if (same) {
+                throw new IOException("%s belongs to the resource %s".formatted(disk, owner));
+            }
         }
     }
 
@@ -220,9 +269,10 @@ final class Offers {
         boolean isNamedHere =
                 Files.exists(file)
                         && ResourceSettings.parse(Files.readString(file), file.toString())
-                                .diskAt(shared.node())
-                                .filter(each -> each.normalize().equals(disk))
-                                .isPresent();
+                                .disksAt(shared.node())
+                                .orElse(List.of())
+                                .stream()
+                                .anyMatch(each -> each.normalize().equals(disk));
         if (!isNamedHere) {
             throw new IOException(
                     "%s is no device and lies outside the storage %s; to allow it, name it in %s at %s"
@@ -247,7 +297,7 @@ final class Offers {
                     used +=
                             backup.journalBytes()
                                     + (backup.dir().facts().ownDisk()
-                                            ? backup.dir().superblock().sizeBytes()
+                                            ? backup.dir().superblock().space().dataBytes()
                                             : 0);
                 }
             }
@@ -266,7 +316,7 @@ final class Offers {
     /// |------------------------|------------------------------------------------|------------------------------------|
     /// | the settings file      | it                                             | writes it again                    |
     /// | the journal's deletion | that: it belonged to no resource, and records in it were permitted to go | deletes nothing |
-    /// | the image's creation   | a file without data, of 0 bytes or of its size | makes it anew, or takes it as new  |
+    /// | an image's creation    | a file without data, of 0 bytes or of its size | makes it anew, or takes it as new  |
     /// | the journal's first segment | it, which belongs to no resource          | deletes it                         |
     /// | parts of the directory | no `resource.json`: the start removes it       | makes it again                     |
     /// | `resource.json`        | the resource, which a start opens              | finds it, without a point, and so is done |
@@ -274,7 +324,7 @@ final class Offers {
             String peer,
             Frame.Offer offer,
             ResourceSettings settings,
-            Place place,
+            List<Place> places,
             Path journal,
             long journalBytes)
             throws IOException {
@@ -282,17 +332,22 @@ final class Offers {
         Files.createDirectories(file.getParent());
         AtomicFile.write(file, settings.render().getBytes(StandardCharsets.UTF_8));
         ResourceDir.delete(journal);
-        if (place.isNew()) {
-            Files.deleteIfExists(place.disk());
-            FileBlockDevice.create(place.disk(), offer.sizeBytes()).close();
-        }
         try {
+            for (int i = 0; i < places.size(); i++) {
+                if (places.get(i).isNew()) {
+                    Files.deleteIfExists(places.get(i).disk());
+                    FileBlockDevice.create(places.get(i).disk(), offer.space().volumeBytes(i))
+                            .close();
+                }
+            }
             ResourceDir.Facts facts =
                     new ResourceDir.Facts(
                             offer.resource().toString(),
                             Role.SECONDARY.name(),
-                            place.disk().toAbsolutePath().toString(),
-                            place.ours(),
+                            places.stream()
+                                    .map(each -> each.disk().toAbsolutePath().toString())
+                                    .toList(),
+                            places.stream().allMatch(Place::ours),
                             journal.toString(),
                             journalBytes,
                             peer);
@@ -304,8 +359,8 @@ final class Offers {
                             facts,
                             ResourceDir.newBackup(
                                     offer.resource(),
-                                    offer.sizeBytes(),
-                                    place.blank(),
+                                    offer.space(),
+                                    places.stream().allMatch(Place::blank),
                                     shared.nodeId(),
                                     RANDOM.nextLong() | 1),
                             settings);
@@ -317,8 +372,10 @@ final class Offers {
             }
         } catch (IOException | RuntimeException e) {
             ResourceDir.delete(journal);
-            if (place.isNew()) {
-                Files.deleteIfExists(place.disk());
+            for (Place each : places) {
+                if (each.isNew()) {
+                    Files.deleteIfExists(each.disk());
+                }
             }
             throw e;
         }

@@ -6,6 +6,7 @@ import holdfast.checksum.Zeros;
 import holdfast.replicator.device.BlockDevice;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.MetadataFile;
+import holdfast.replicator.metadata.Evidence;
 import holdfast.replicator.nbd.Errno;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.nbd.ExportException;
@@ -13,6 +14,7 @@ import holdfast.replicator.nbd.Extent;
 import holdfast.replicator.nbd.Payload;
 import holdfast.replicator.nbd.Reply;
 import holdfast.replicator.state.BlockRun;
+import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Held;
 import holdfast.replicator.state.Op;
 import holdfast.replicator.state.Primary;
@@ -29,6 +31,7 @@ import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -49,6 +52,10 @@ final class PrimaryResource implements Export {
 
     private static final Duration IDLE_LIMIT = Duration.ofSeconds(10);
 
+    /// A disk that takes longer for one request is said to hang. Slow ones, and those that spin up,
+    /// answer within it.
+    private static final Duration HANGS = Duration.ofSeconds(10);
+
     private final String name;
     private final BlockDevice device;
     private final MetadataFile metadata;
@@ -56,6 +63,7 @@ final class PrimaryResource implements Export {
     private final ReadPace pace;
     private final ReadBuffers buffers;
     private final Compression compression;
+    private final SendBudget budget;
     private final BiConsumer<String, String> events;
     private final Consumer<Primary> stateTold;
 
@@ -63,7 +71,14 @@ final class PrimaryResource implements Export {
     /// link.
     private final ReentrantLock lock = new ReentrantLock();
 
-    private final Primary primary;
+    private Primary primary;
+
+    /// Of the export, which is that of the device or less.
+    private volatile long sizeBytes;
+
+    /// Requests that came while it stands still to become larger, in order; else null. Guarded by
+    /// the lock.
+    private List<Op> held;
 
     /// Replies and continuations that the deciding object asked for, run when the lock is given
     /// back.
@@ -79,6 +94,15 @@ final class PrimaryResource implements Export {
     /// What the link's thread was given last in [#fill]: once it asks for more it has made packets
     /// of it. Its own but for the start of a session.
     private List<ByteBuffer> lent = new ArrayList<>();
+
+    /// Where it was written last, as of the detach.
+    private List<Long> recentlyWritten = List.of();
+
+    /// When the syncs began that are under way. Guarded by the lock.
+    private final List<Long> syncs = new ArrayList<>();
+
+    /// Whether it was told that the disk hangs.
+    private boolean hangs;
 
     /// Whether a thread carries out transactions. Guarded by the lock.
     private boolean keeperRuns;
@@ -132,7 +156,16 @@ final class PrimaryResource implements Export {
         this.compression = compression;
         this.events = events;
         this.stateTold = stateTold;
-        this.primary = new Primary(config, attached, budget, new Effects());
+        this.budget = budget;
+        this.sizeBytes = config.sizeBytes();
+        this.primary = started(config, attached);
+    }
+
+    /// With its clock running before the first write.
+    private Primary started(Primary.Config config, Primary.Attached attached) {
+        Primary made = new Primary(config, attached, budget, new Effects());
+        made.tick(System.nanoTime(), System.currentTimeMillis());
+        return made;
     }
 
     // ---- the export --------------------------------------------------------------------------
@@ -149,7 +182,7 @@ final class PrimaryResource implements Export {
 
     @Override
     public long sizeBytes() {
-        return device.sizeBytes();
+        return sizeBytes;
     }
 
     @Override
@@ -241,9 +274,14 @@ final class PrimaryResource implements Export {
 
     @Override
     public void flush(Reply reply) {
+        flush(0, reply);
+    }
+
+    /// Of the volume that has this address alone: a database's log does not wait for its data.
+    void flush(long address, Reply reply) {
         pool.execute(
                 () -> {
-                    int result = sync();
+                    int result = sync(address);
                     boolean now = true;
                     if (result == Errno.OK) {
                         WriteRequest request = new WriteRequest(reply, false, 1);
@@ -274,6 +312,10 @@ final class PrimaryResource implements Export {
         Primary.Admission admission;
         lock.lock();
         try {
+            if (held != null) {
+                held.add(op);
+                return;
+            }
             admission = primary.admit(op);
         } finally {
             giveBack();
@@ -320,7 +362,7 @@ final class PrimaryResource implements Export {
         } catch (DeviceException e) {
             writeFailed(op, e.getMessage(), !e.isOutOfSpace());
             if (request.pieceFailed(e.errno() == 0 ? Errno.EIO : e.errno())) {
-                request.synced(sync());
+                request.synced(sync(op.offsetBytes()));
             }
             return;
         } catch (RuntimeException | OutOfMemoryError e) {
@@ -338,7 +380,7 @@ final class PrimaryResource implements Export {
             giveBack();
         }
         if (request.writtenLocally()) {
-            pool.execute(() -> request.synced(sync()));
+            pool.execute(() -> request.synced(sync(op.offsetBytes())));
         }
         if (answer) {
             request.pieceDone();
@@ -401,11 +443,15 @@ final class PrimaryResource implements Export {
     }
 
     /// A failed sync is final (R11).
-    private int sync() {
+    private int sync(long address) {
+        Long begun = System.nanoTime();
+        done(() -> syncs.add(begun));
         try {
-            device.sync();
+            device.sync(address);
+            done(() -> syncs.remove(begun));
             return Errno.OK;
         } catch (DeviceException e) {
+            done(() -> syncs.remove(begun));
             lock.lock();
             try {
                 primary.diskFailed(e.getMessage());
@@ -418,7 +464,7 @@ final class PrimaryResource implements Export {
 
     /// Null when the blocks read zero.
     private ByteBuffer readRun(BlockRun run) throws DeviceException {
-        int length = run.lengthBytes(device.sizeBytes());
+        int length = run.lengthBytes(sizeBytes);
         if (device.nextData(run.offsetBytes()) >= run.offsetBytes() + length) {
             return null;
         }
@@ -463,44 +509,64 @@ final class PrimaryResource implements Export {
     private void readWhatIsWanted() throws InterruptedException {
         while (true) {
             ReadRun wanted;
+            Primary of;
             lock.lock();
             try {
-                wanted = stopped || readingEnds ? null : primary.nextRead();
+                of = primary;
+                wanted = stopped || readingEnds ? null : of.nextRead();
             } finally {
                 unlock();
             }
             if (wanted == null) {
                 return;
             }
-            read(wanted);
+            read(of, wanted);
         }
     }
 
-    private void read(ReadRun wanted) throws InterruptedException {
+    private void read(Primary of, ReadRun wanted) throws InterruptedException {
         try {
             if (wanted.purpose() == ReadRun.Purpose.COMPARE) {
-                compare(wanted);
+                compare(of, wanted);
+                return;
+            }
+            BlockRun blocks = wanted.blocks();
+            long hole = device.nextData(blocks.offsetBytes());
+            if (hole >= Math.min(blocks.end() * BlockSet.BLOCK_BYTES, device.sizeBytes())) {
+                done(() -> of.readHole(wanted, hole));
+                return;
+            }
+            if (wanted.isGuess()) {
+                done(() -> of.readDropped(wanted));
                 return;
             }
             // Blocks of an epoch are locked against writes meanwhile: they are not paced here.
-            ByteBuffer data = readRun(wanted.blocks());
+            ByteBuffer data = readRun(blocks);
             if (data != null && wanted.purpose() == ReadRun.Purpose.FIRST_SYNC) {
                 pace.acquire(data.remaining());
             }
-            done(() -> primary.readDone(wanted, data));
+            if (data != null && wanted.isAnswered()) {
+                List<ReadRun.Part> parts = wanted.partsToSend(data, buffers::acquire);
+                if (parts.stream().noneMatch(each -> each.data() == data)) {
+                    buffers.giveBack(data);
+                }
+                done(() -> of.readParts(wanted, parts));
+                return;
+            }
+            done(() -> of.readDone(wanted, data));
         } catch (DeviceException e) {
-            done(() -> primary.readFailed(wanted, e.getMessage()));
+            done(() -> of.readFailed(wanted, e.getMessage()));
         } catch (CancellationException e) {
             // The daemon stops and paces nobody any more: not the disk's fault.
             readingEnds = true;
-            done(() -> primary.readDropped(wanted));
+            done(() -> of.readDropped(wanted));
         } catch (RuntimeException | OutOfMemoryError e) {
-            done(() -> primary.readFailed(wanted, "internal error: " + e));
+            done(() -> of.readFailed(wanted, "internal error: " + e));
         }
     }
 
     /// A piece at a time; holes are known to be zero and cost neither reading nor pace.
-    private void compare(ReadRun wanted) throws InterruptedException, DeviceException {
+    private void compare(Primary of, ReadRun wanted) throws InterruptedException, DeviceException {
         TreeBuilder tree = wanted.newTree();
         long from = wanted.blocks().offsetBytes();
         ByteBuffer data = null;
@@ -509,8 +575,8 @@ final class PrimaryResource implements Export {
             if (tree.zeroes(device.nextData(at) - at) > 0) {
                 continue;
             }
-            if (!goesOn(wanted, tree.doneBytes())) {
-                done(() -> primary.readDropped(wanted));
+            if (!goesOn(of, wanted, tree.doneBytes())) {
+                done(() -> of.readDropped(wanted));
                 return;
             }
             int length = tree.wantedBytes(COMPARE_BYTES);
@@ -525,13 +591,13 @@ final class PrimaryResource implements Export {
             buffers.giveBack(data);
         }
         HashTree made = tree.tree();
-        done(() -> primary.digestDone(wanted, made));
+        done(() -> of.digestDone(wanted, made));
     }
 
-    private boolean goesOn(ReadRun wanted, long doneBytes) {
+    private boolean goesOn(Primary of, ReadRun wanted, long doneBytes) {
         lock.lock();
         try {
-            return primary.isWanted(wanted, doneBytes) && !stopped && !readingEnds;
+            return of.isWanted(wanted, doneBytes) && !stopped && !readingEnds;
         } finally {
             unlock();
         }
@@ -552,13 +618,15 @@ final class PrimaryResource implements Export {
     void connect(PeerSession peer, long number) {
         lock.lock();
         try {
-            if (stopped) {
+            if (stopped || held != null) {
                 return;
             }
             leaveSession();
             session = peer;
             stream = peer.open(this);
             lent = new ArrayList<>(); // The sender of the last session may still be at it.
+            // What is committed before the next tick bears the time of a moment that there was.
+            primary.tick(System.nanoTime(), System.currentTimeMillis());
             primary.sessionUp(number, stream);
         } finally {
             unlock();
@@ -677,8 +745,42 @@ final class PrimaryResource implements Export {
         lock.lock();
         try {
             primary.tick(nowNanos, wallMillis);
+            tellHang(nowNanos);
         } finally {
             unlock();
+        }
+    }
+
+    /// How long the disk has owed the answer to a write or a flush, when that is long.
+    Optional<Duration> hangsFor() {
+        lock.lock();
+        try {
+            Duration waited = atDiskFor(System.nanoTime());
+            return waited.compareTo(HANGS) < 0 ? Optional.empty() : Optional.of(waited);
+        } finally {
+            unlock();
+        }
+    }
+
+    private Duration atDiskFor(long nowNanos) {
+        long since = primary.atDiskSinceNanos();
+        for (long begun : syncs) {
+            since = Math.min(since, begun);
+        }
+        return since == Long.MAX_VALUE ? Duration.ZERO : Duration.ofNanos(nowNanos - since);
+    }
+
+    private void tellHang(long nowNanos) {
+        boolean now = atDiskFor(nowNanos).compareTo(HANGS) >= 0;
+        if (now != hangs) {
+            hangs = now;
+            String kind = now ? "disk-hangs" : "disk-answers";
+            String text =
+                    now
+                            ? "%s has not answered a request for %d s"
+                                    .formatted(device, HANGS.toSeconds())
+                            : device + " answers again";
+            afterwards.add(() -> events.accept(kind, text));
         }
     }
 
@@ -699,13 +801,28 @@ final class PrimaryResource implements Export {
     /// @return whether all of it is; not where the disk has failed
     /// @throws IOException if something is still in flight after some seconds: a disk hangs
     boolean detach() throws IOException {
+        stopClients();
+        try {
+            return end();
+        } catch (IOException e) {
+            // What still hangs must not come between the transactions of the next attach.
+            metadata.abandon();
+            throw e;
+        }
+    }
+
+    /// Ends the deciding object's life.
+    ///
+    /// @return whether all it knew is durable; not where the disk has failed
+    /// @throws IOException if something is still in flight after some seconds: then it goes on
+    private boolean end() throws IOException {
         long deadline = System.nanoTime() + IDLE_LIMIT.toNanos();
         while (true) {
             lock.lock();
             try {
-                stopped = true;
                 leaveSession();
                 if (primary.isIdle() && !keeperRuns) {
+                    recentlyWritten = primary.recentlyWritten(Evidence.RECENT_BLOCKS);
                     primary.detach();
                     keeperRuns = true;
                     break;
@@ -714,8 +831,6 @@ final class PrimaryResource implements Export {
                 unlock();
             }
             if (System.nanoTime() > deadline) {
-                // What still hangs must not come between the transactions of the next attach.
-                metadata.abandon();
                 throw new IOException("the disk does not answer: requests are still in flight");
             }
             LockSupport.parkNanos(5_000_000);
@@ -729,6 +844,71 @@ final class PrimaryResource implements Export {
                 return false;
             }
         }
+    }
+
+    /// What comes from now on waits, until the end of [#renew].
+    void hold() {
+        done(
+                () -> {
+                    if (held == null) {
+                        held = new ArrayList<>();
+                    }
+                });
+    }
+
+    /// What goes on after a pause.
+    record Renewed(Primary.Config config, Primary.Attached attached) {}
+
+    /// Makes of the end of one deciding object the beginning of the next.
+    interface Renewal {
+        Renewed renew() throws IOException;
+    }
+
+    /// Becomes larger under its clients: what is in flight ends, what comes waits, and the deciding
+    /// object is ended as by [#detach] and begun anew as by an attach. The session is to be
+    /// connected anew.
+    ///
+    /// @throws IOException if it did not; where `by` has failed, or the disk, the disk is FAILED
+    void renew(Renewal by) throws IOException {
+        hold();
+        try {
+            if (!end()) {
+                done(() -> keeperRuns = false);
+                throw new IOException("the disk has failed");
+            }
+            Renewed next;
+            try {
+                next = by.renew();
+            } catch (IOException | RuntimeException e) {
+                done(
+                        () -> {
+                            keeperRuns = false;
+                            primary.diskFailed("it could not be made larger: " + e.getMessage());
+                        });
+                throw e;
+            }
+            done(
+                    () -> {
+                        keeperRuns = false;
+                        primary = started(next.config(), next.attached());
+                        sizeBytes = next.config().sizeBytes();
+                        isTold = false;
+                    });
+        } finally {
+            List<Op> waited = new ArrayList<>();
+            done(
+                    () -> {
+                        waited.addAll(held);
+                        held = null;
+                    });
+            // What comes meanwhile may go before them: none of it was answered.
+            waited.forEach(op -> pool.execute(() -> submit(op)));
+        }
+    }
+
+    /// Blocks that were written last before [#detach].
+    List<Long> recentlyWritten() {
+        return recentlyWritten;
     }
 
     /// Looks at the deciding object under the lock.

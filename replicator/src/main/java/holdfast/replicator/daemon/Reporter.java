@@ -1,6 +1,7 @@
 package holdfast.replicator.daemon;
 
 import holdfast.replicator.config.NodeSettings;
+import holdfast.replicator.nbd.Export;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.ReplicationState;
@@ -13,10 +14,12 @@ import holdfast.throttle.RateCalendar;
 import holdfast.throttle.Rates;
 import holdfast.tunnel.link.LinkSession;
 import holdfast.tunnel.link.LinkStats;
+import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -24,6 +27,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Function;
+import java.util.function.IntFunction;
 import java.util.function.Supplier;
 
 /// Puts together what the daemon knows into a [StatusReport].
@@ -35,6 +40,7 @@ final class Reporter {
     private final Supplier<Optional<String>> tcpTrouble;
     private final Supplier<Optional<Duration>> bootGate;
     private final NanoClock clock;
+    private final Function<String, Optional<StatusReport.Drill>> drills;
     private final Map<String, Meter> meters = new ConcurrentHashMap<>();
     private final Map<String, Traffic> ended = new ConcurrentHashMap<>();
 
@@ -59,17 +65,20 @@ final class Reporter {
 
     /// @param tcpTrouble why the exports are not on their TCP address
     /// @param bootGate how long an export waits for the peer
+    /// @param drills the last one of a resource
     Reporter(
             Shared shared,
             Link link,
             Supplier<Optional<String>> tcpTrouble,
             Supplier<Optional<Duration>> bootGate,
-            NanoClock clock) {
+            NanoClock clock,
+            Function<String, Optional<StatusReport.Drill>> drills) {
         this.shared = shared;
         this.link = link;
         this.tcpTrouble = tcpTrouble;
         this.bootGate = bootGate;
         this.clock = clock;
+        this.drills = drills;
     }
 
     StatusReport.Rate rate(NodeSettings settings, Instant now) {
@@ -129,8 +138,13 @@ final class Reporter {
                 Optional.ofNullable(peer).map(each -> peerDisk(each, state)),
                 state.name(),
                 resource.settings().protocol().name(),
-                resource.dir().facts().disk(),
-                resource.dir().superblock().sizeBytes(),
+                resource.dir().facts().disks().getFirst(),
+                resource.dir().superblock().space().dataBytes(),
+                volumes(
+                        resource.dir(),
+                        resource.exports(),
+                        resource.socket(),
+                        _ -> Optional.empty()),
                 attached.map(each -> export(resource, each)),
                 position.toString(),
                 seen.map(Seen::stored).orElse(committed).toString(),
@@ -149,6 +163,7 @@ final class Reporter {
                                         Optional.empty())),
                 Optional.empty(),
                 List.of(),
+                drills.apply(resource.name()),
                 resource.isSyncPaused(),
                 trouble(seen, attached.isPresent(), resource));
     }
@@ -157,20 +172,37 @@ final class Reporter {
     /// missing write is, the attach that began the copy's generation: never younger than the truth.
     private static Instant copyTime(
             LocalPrimary resource, Optional<Seen> seen, Position committed, Instant now) {
-        long oldest = seen.map(each -> each.figures().oldestMillis()).orElse(0L);
-        if (oldest == Long.MAX_VALUE) {
-            return now;
+        long missingFor = seen.map(Seen::missingForMillis).orElse(Long.MAX_VALUE);
+        if (missingFor < Long.MAX_VALUE) {
+            return now.minusMillis(missingFor);
         }
-        if (oldest > 0) {
-            return Instant.ofEpochMilli(oldest);
+        long setBack = seen.map(Seen::setBackMillis).orElse(0L);
+        long begun =
+                begunMillis(
+                        resource.dir().superblock().ancestry(),
+                        committed.generation(),
+                        now.toEpochMilli() + setBack);
+        return Instant.ofEpochMilli(Math.max(0, begun - setBack));
+    }
+
+    /// When that generation began, 0 where nobody knows: it is none of ours, or the clock was set
+    /// back since, as far as can be seen.
+    ///
+    /// @param nowMillis by the clock as it was at the attach
+    static long begunMillis(Ancestry ancestry, long generation, long nowMillis) {
+        int from = ancestry.indexOf(generation);
+        if (from < 0) {
+            return 0;
         }
-        return Instant.ofEpochMilli(
-                resource.dir()
-                        .superblock()
-                        .ancestry()
-                        .find(committed.generation())
-                        .map(Ancestry.Entry::wallMillis)
-                        .orElse(0L));
+        List<Ancestry.Entry> since = ancestry.entries().subList(from, ancestry.entries().size());
+        long last = since.getFirst().wallMillis();
+        for (Ancestry.Entry each : since) {
+            if (each.wallMillis() < last) {
+                return 0;
+            }
+            last = each.wallMillis();
+        }
+        return nowMillis < last ? 0 : since.getFirst().wallMillis();
     }
 
     /// What is read of the deciding object in one moment.
@@ -182,7 +214,9 @@ final class Reporter {
             boolean failed,
             String refusal,
             String peerTrouble,
-            Primary.Figures figures) {
+            Primary.Figures figures,
+            long missingForMillis,
+            long setBackMillis) {
         static Seen of(Primary primary) {
             return new Seen(
                     primary.position(),
@@ -192,7 +226,9 @@ final class Reporter {
                     primary.isFailed(),
                     primary.refusal(),
                     primary.peerTrouble(),
-                    primary.figures());
+                    primary.figures(),
+                    primary.missingForMillis(System.nanoTime()),
+                    primary.setBackMillis());
         }
     }
 
@@ -261,6 +297,15 @@ final class Reporter {
     }
 
     private Optional<String> trouble(Optional<Seen> seen, boolean attached, LocalPrimary resource) {
+        Optional<String> now = troubleNow(seen, attached, resource);
+        String past = resource.writtenPast();
+        return past.isEmpty()
+                ? now
+                : Optional.of(past + now.map(each -> ". Besides, " + each).orElse(""));
+    }
+
+    private Optional<String> troubleNow(
+            Optional<Seen> seen, boolean attached, LocalPrimary resource) {
         if (!attached) {
             Optional<BootGate.Outcome> gate = resource.gate(bootGate.get());
             if (gate.isPresent()) {
@@ -283,6 +328,15 @@ final class Reporter {
                                     shared.command("detach " + resource.name()),
                                     shared.command("attach " + resource.name())));
         }
+        Optional<Duration> hangs = resource.resource().flatMap(PrimaryResource::hangsFor);
+        if (hangs.isPresent()) {
+            return Optional.of(
+                    "%s has not answered a request for %d s, and what was asked waits for it. Next: see why the disk hangs (dmesg, and what it is on); %s cuts the clients off and ends within a minute"
+                            .formatted(
+                                    resource.dir().facts().words(),
+                                    hangs.get().toSeconds(),
+                                    shared.command("detach " + resource.name())));
+        }
         if (!now.refusal().isEmpty()) {
             return Optional.of(now.refusal());
         }
@@ -304,7 +358,8 @@ final class Reporter {
                     "the backup's journal lacks %d bytes for the catch-up"
                             .formatted(now.figures().missingBytes()));
         }
-        return tcpTrouble.get();
+        Optional<String> resize = resource.resizeWords();
+        return resize.isPresent() ? resize : tcpTrouble.get();
     }
 
     private String gated(LocalPrimary resource, BootGate.Outcome gate) {
@@ -343,11 +398,9 @@ final class Reporter {
                 now.hasPoint() && now.completeMillis() > 0
                         ? Optional.of(Instant.ofEpochMilli(now.completeMillis()))
                         : Optional.empty();
-        String replication =
-                BackupResource.replication(now.connected(), now.catchingUp(), now.hasPoint());
         List<StatusReport.View> views = new ArrayList<>();
         for (LocalBackup.OpenView view : resource.views()) {
-            views.add(view(view));
+            views.add(view(resource.dir(), view));
         }
         return new StatusReport.Resource(
                 resource.name(),
@@ -358,10 +411,11 @@ final class Reporter {
                 connection,
                 now.disk().name(),
                 Optional.ofNullable(peer).map(each -> DiskState.of(each.diskState()).name()),
-                replication,
+                now.replication(),
                 "A",
-                resource.dir().facts().disk(),
-                resource.dir().superblock().sizeBytes(),
+                resource.dir().facts().disks().getFirst(),
+                resource.dir().superblock().space().dataBytes(),
+                volumes(resource.dir(), List.of(), null, _ -> Optional.empty()),
                 Optional.empty(),
                 now.committed().toString(),
                 now.committed().toString(),
@@ -377,9 +431,12 @@ final class Reporter {
                                 resource.dir().facts().journal(),
                                 now.journalUsedBytes(),
                                 resource.journalBytes(),
-                                Optional.empty(),
+                                now.oldestMillis() == 0
+                                        ? Optional.empty()
+                                        : Optional.of(Instant.ofEpochMilli(now.oldestMillis())),
                                 0)),
                 views,
+                drills.apply(resource.name()),
                 false,
                 trouble(resource.name(), resource.dir().facts().peer(), now));
     }
@@ -406,14 +463,48 @@ final class Reporter {
                 : Optional.of("at %s: %s".formatted(peer, now.peerTrouble()));
     }
 
-    static StatusReport.View view(LocalBackup.OpenView view) {
+    /// Of a resource with several volumes, each of them; else none.
+    ///
+    /// @param exports of the volumes, in order; empty while there are none
+    /// @param socket of the exports, null without any
+    /// @param device of the kernel, by the number of the volume
+    static List<StatusReport.Volume> volumes(
+            ResourceDir dir,
+            List<Export> exports,
+            Path socket,
+            IntFunction<Optional<String>> device) {
+        AddressSpace space = dir.superblock().space();
+        List<StatusReport.Volume> volumes = new ArrayList<>();
+        for (int i = 0; space.hasSeveral() && i < space.volumes(); i++) {
+            volumes.add(
+                    new StatusReport.Volume(
+                            i,
+                            dir.facts().disks().get(i),
+                            i < exports.size() ? exports.get(i).sizeBytes() : space.volumeBytes(i),
+                            i < exports.size()
+                                    ? Optional.of(uri(exports.get(i).name(), socket.toString()))
+                                    : Optional.empty(),
+                            device.apply(i)));
+        }
+        return volumes;
+    }
+
+    static StatusReport.View view(ResourceDir dir, LocalBackup.OpenView view) {
         return new StatusReport.View(
                 view.id(),
-                view.view().position().toString(),
-                Instant.ofEpochMilli(view.view().completeMillis()),
+                view.point().moment().position().toString(),
+                Instant.ofEpochMilli(view.point().shownMillis()),
                 uri(view.export().name(), view.socket().toString()),
                 view.socket().toString(),
-                view.export().clients());
+                view.export().clients(),
+                volumes(dir, view.exports(), view.socket(), _ -> Optional.empty()),
+                view.overlay()
+                        .map(
+                                each ->
+                                        new StatusReport.Overlay(
+                                                each.usedBytes(),
+                                                each.limitBytes(),
+                                                each.isFull())));
     }
 
     // ---- traffic -----------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 package holdfast.replicator.daemon;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import holdfast.replicator.config.ConfigException;
 import holdfast.replicator.config.ResourceSettings;
 import holdfast.replicator.device.AtomicFile;
@@ -14,11 +16,14 @@ import holdfast.replicator.metadata.CorruptFormatException;
 import holdfast.replicator.metadata.MetadataLayout;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.Backup;
+import holdfast.replicator.state.Faults;
 import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Limits;
+import holdfast.replicator.state.PageMemory;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Transaction;
+import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
 
@@ -30,6 +35,8 @@ import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.UUID;
@@ -44,6 +51,7 @@ import java.util.stream.Stream;
 /// | `settings.toml` | the settings as accepted last                                     |
 /// | `superblock`    | two slots, see [Superblock]                                       |
 /// | `metadata`      | primary: activity log and bitmap, see [MetadataLayout]            |
+/// | `evidence`      | primary: what the device was like at the last clean stop, see [EvidenceFile] |
 /// | `base`          | backup: which file or device the base is, see [DeviceNode#identity]; without it any is taken |
 ///
 /// A directory without `resource.json` is what a crash in the middle of creation left; it is
@@ -53,14 +61,14 @@ import java.util.stream.Stream;
 final class ResourceDir implements AutoCloseable {
     /// What never changes.
     ///
-    /// @param disk backing device or file
-    /// @param ownDisk the file was made by us and goes with the resource
+    /// @param disks backing device or file of each volume
+    /// @param ownDisk the files were made by us and go with the resource
     /// @param journal directory, empty for a primary
     /// @param peer name of the node that has the other copy
     record Facts(
             String id,
             String role,
-            String disk,
+            List<String> disks,
             boolean ownDisk,
             String journal,
             long journalBytes,
@@ -71,6 +79,15 @@ final class ResourceDir implements AutoCloseable {
 
         boolean isPrimary() {
             return role.equals(Role.PRIMARY.name());
+        }
+
+        List<Path> paths() {
+            return disks.stream().map(Path::of).toList();
+        }
+
+        /// All of them, for people.
+        String words() {
+            return String.join(", ", disks);
         }
     }
 
@@ -91,7 +108,21 @@ final class ResourceDir implements AutoCloseable {
     static final String METADATA = "metadata";
 
     /// Files whose presence says something.
-    static final List<String> MARKS = List.of("standalone", "sync-paused", "compare-all", "boot");
+    static final List<String> MARKS =
+            List.of(
+                    "standalone",
+                    "sync-paused",
+                    "compare-all",
+                    "written-past",
+                    "resize",
+                    "grown",
+                    "boot");
+
+    /// What [#compareMark] holds when an operator ordered it; nothing when evidence did.
+    static final byte[] ORDERED = "ordered\n".getBytes(UTF_8);
+
+    /// Memory for a look that only counts.
+    private static final long LOOK_BYTES = 8 << 20;
 
     private static final Logger LOG = LoggerFactory.getLogger(ResourceDir.class);
 
@@ -102,6 +133,9 @@ final class ResourceDir implements AutoCloseable {
 
     /// Null at a backup.
     private MetadataFile metadata;
+
+    /// Whether there may be a [#grownMark].
+    private boolean isGrown = true;
 
     /// What [#isAccepted] saw last; any thread.
     private volatile Looked looked;
@@ -166,17 +200,13 @@ final class ResourceDir implements AutoCloseable {
                         : null;
         ResourceDir created = new ResourceDir(dir, facts, slots, metadata);
         created.accept(settings);
-        if (!facts.isPrimary()) {
-            AtomicFile.write(
-                    created.baseIdentityFile(),
-                    DeviceNode.of(Path.of(facts.disk())).identity().getBytes(UTF_8));
+        if (!facts.isPrimary() || facts.paths().size() > 1) {
+            AtomicFile.write(created.baseIdentityFile(), identity(facts).getBytes(UTF_8));
         }
         AtomicFile.write(dir.resolve("resource.json"), Json.writePretty(facts).getBytes(UTF_8));
         DurableDirectory.sync(resources);
         return created;
     }
-
-    private static final java.nio.charset.Charset UTF_8 = java.nio.charset.StandardCharsets.UTF_8;
 
     static ResourceDir open(Path resources, String name) throws IOException {
         Path dir = resources.resolve(name);
@@ -283,6 +313,123 @@ final class ResourceDir implements AutoCloseable {
         return dir.resolve("compare-all");
     }
 
+    /// Whether an operator has everything compared, and the peer's copy brought back to this.
+    boolean isComparisonOrdered() throws IOException {
+        return Arrays.equals(Files.readAllBytes(compareMark()), ORDERED);
+    }
+
+    /// The size that an operator has ordered, as [AddressSpace#text], until the resource has it.
+    Path resizeMark() {
+        return dir.resolve("resize");
+    }
+
+    /// The size from which on nobody knows whether the copy holds the same; at a backup, that of
+    /// its points, and behind a space the generation of which [#grownIn] was told.
+    Path grownMark() {
+        return dir.resolve("grown");
+    }
+
+    /// The size that [#grownMark] holds, or `otherwise` without it.
+    long grownFrom(long otherwise) throws IOException {
+        return number(grownMark(), otherwise);
+    }
+
+    /// At a backup: in this generation the primary uses a device of this size. Durable before
+    /// anything of that generation is committed, so that of each point it is known which size it
+    /// has.
+    synchronized void grownIn(long sizeBytes, long generation) throws IOException {
+        if (isGrown && sizeBytes >= superblock().sizeBytes() && grownGeneration() == 0) {
+            String mark = "%d %d".formatted(grownFrom(sizeBytes), generation);
+            AtomicFile.write(grownMark(), mark.getBytes(UTF_8));
+        }
+    }
+
+    /// The size of a point with this past.
+    synchronized long pointBytes(Ancestry past) throws IOException {
+        long size = superblock().sizeBytes();
+        return isOfGrown(past) ? size : grownFrom(size);
+    }
+
+    /// At a backup: the mark of a growth goes when the newest point is of the larger device. One
+    /// that a crash brings back means nothing, for the points say so themselves.
+    synchronized void endGrowth(Ancestry past) throws IOException {
+        if (isGrown && (isOfGrown(past) || !Files.exists(grownMark()))) {
+            Files.deleteIfExists(grownMark());
+            isGrown = false;
+        }
+    }
+
+    private boolean isOfGrown(Ancestry past) throws IOException {
+        long generation = grownGeneration();
+        return generation != 0 && past.indexOf(generation) >= 0;
+    }
+
+    private long grownGeneration() throws IOException {
+        if (!Files.exists(grownMark())) {
+            return 0;
+        }
+        String[] numbers = Files.readString(grownMark()).strip().split(" ");
+        try {
+            return numbers.length < 2 ? 0 : Long.parseLong(numbers[1]);
+        } catch (NumberFormatException e) {
+            throw new IOException(grownMark() + " holds no generation", e);
+        }
+    }
+
+    /// What [#resizeMark] holds, or null without it.
+    AddressSpace wanted() throws IOException {
+        if (!Files.exists(resizeMark())) {
+            return null;
+        }
+        try {
+            return AddressSpace.parse(Files.readString(resizeMark()).strip());
+        } catch (IllegalArgumentException e) {
+            throw new IOException(resizeMark() + ": " + e.getMessage(), e);
+        }
+    }
+
+    /// The number in a small file of ours, or `otherwise` where there is none.
+    private static long number(Path file, long otherwise) throws IOException {
+        if (!Files.exists(file)) {
+            return otherwise;
+        }
+        try {
+            return Long.parseLong(Files.readString(file).strip().split(" ")[0]);
+        } catch (NumberFormatException e) {
+            throw new IOException(file + " holds no number", e);
+        }
+    }
+
+    /// The devices are larger from now on. A crash before the superblock is written leaves the
+    /// smaller ones, and a mark behind their end that means nothing.
+    synchronized void grow(AddressSpace space) throws IOException {
+        Superblock was = superblock();
+        long bytes = space.sizeBytes();
+        long from = Faults.M28 ? bytes : Math.min(was.sizeBytes(), grownFrom(Long.MAX_VALUE));
+        AtomicFile.write(grownMark(), Long.toString(from).getBytes(UTF_8));
+        isGrown = true;
+        write(was.ofSpace(space));
+        if (metadata != null) {
+            metadata.grown(layout(superblock()));
+            missingBytes += bytes - was.sizeBytes();
+        }
+    }
+
+    /// Takes the room for the metadata of devices of these sizes, before [#grow].
+    void makeRoom(AddressSpace space) throws IOException {
+        metadata.makeRoom(layout(superblock().ofSpace(space)));
+    }
+
+    /// What the device was like at the last clean stop, see [EvidenceFile].
+    Path evidenceFile() {
+        return dir.resolve("evidence");
+    }
+
+    /// Words about what was written past us, until all of it is compared.
+    Path writtenPastFile() {
+        return dir.resolve("written-past");
+    }
+
     void write(Superblock next) throws DeviceException {
         superblock.write(next);
     }
@@ -326,11 +473,11 @@ final class ResourceDir implements AutoCloseable {
     // ---- primary -----------------------------------------------------------------------------
 
     /// A primary's first superblock: everything is still to be sent.
-    static Superblock newPrimary(UUID id, long sizeBytes) {
+    static Superblock newPrimary(UUID id, AddressSpace space) {
         return new Superblock(
                 id,
                 Role.PRIMARY,
-                sizeBytes,
+                space,
                 false,
                 false,
                 false,
@@ -342,11 +489,22 @@ final class ResourceDir implements AutoCloseable {
                 0,
                 0,
                 0,
+                0,
+                0,
+                0,
+                0,
                 Ancestry.EMPTY);
     }
 
-    /// What is durably known of the peer.
+    /// What is durably known of the peer, for a look.
     MetadataLayout.Recovered recover() throws IOException {
+        return recover(PageMemory.of(PageMemory.PAGE_BITS, LOOK_BYTES));
+    }
+
+    /// What is durably known of the peer.
+    ///
+    /// @param marks of the sets
+    MetadataLayout.Recovered recover(PageMemory marks) throws IOException {
         // What a file that has failed holds in memory may not be on the disk.
         if (superblock.isFailed()) {
             superblock.close();
@@ -356,8 +514,11 @@ final class ResourceDir implements AutoCloseable {
             metadata.close();
             metadata = MetadataFile.open(dir.resolve(METADATA), layout(superblock()));
         }
-        MetadataLayout.Recovered found = metadata.recover();
-        missingBytes = found.kept().missingBytes();
+        // The superblock may say more than it said when it was written: see [#grow].
+        metadata.grown(layout(superblock()));
+        MetadataLayout.Recovered found = metadata.recover(marks);
+        long size = superblock().sizeBytes();
+        missingBytes = found.kept().missingBytes() + size - grownFrom(size);
         return found.kept().isLost()
                 ? new MetadataLayout.Recovered(
                         found.kept()
@@ -382,8 +543,11 @@ final class ResourceDir implements AutoCloseable {
     /// attaches while the peer is away do not use up the ancestry.
     ///
     /// @param kept from [#recover]
+    /// @param unchanged whether nobody doubts that the device is what the clean stop left; if not,
+    ///   its position there names another image by now
     /// @param generation of which nothing is heard if the one before goes on
-    Primary.Attached attach(Kept kept, UUID node, long generation, long wallMillis)
+    Primary.Attached attach(
+            Kept kept, boolean unchanged, UUID node, long generation, long wallMillis)
             throws IOException {
         Superblock was = superblock();
         Ancestry.Reason reason;
@@ -393,7 +557,8 @@ final class ResourceDir implements AutoCloseable {
             reason = was.clean() ? Ancestry.Reason.ATTACH : Ancestry.Reason.CRASH;
         }
         Position unwritten = new Position(was.ancestry().generation(), 0);
-        boolean goesOn = reason == Ancestry.Reason.ATTACH && was.position().equals(unwritten);
+        boolean goesOn =
+                unchanged && reason == Ancestry.Reason.ATTACH && was.position().equals(unwritten);
         Ancestry ancestry =
                 goesOn
                         ? was.ancestry()
@@ -410,7 +575,7 @@ final class ResourceDir implements AutoCloseable {
                 new Superblock(
                         was.resource(),
                         Role.PRIMARY,
-                        was.sizeBytes(),
+                        was.space(),
                         false,
                         false,
                         false,
@@ -422,6 +587,10 @@ final class ResourceDir implements AutoCloseable {
                         0,
                         0,
                         was.incarnation() + 1,
+                        0,
+                        0,
+                        0,
+                        0,
                         ancestry));
         return new Primary.Attached(ancestry, kept);
     }
@@ -431,7 +600,8 @@ final class ResourceDir implements AutoCloseable {
         return missingBytes;
     }
 
-    /// A clean stop, after the metadata was kept. A crash before its end leaves "not clean".
+    /// A clean stop, after the metadata was kept and the evidence taken. A crash before its end
+    /// leaves "not clean".
     void detached(Position last, Position acknowledged, long peerCopy, boolean byOperator)
             throws IOException {
         write(primary(superblock(), true, byOperator, last, acknowledged, peerCopy));
@@ -448,7 +618,7 @@ final class ResourceDir implements AutoCloseable {
         return new Superblock(
                 was.resource(),
                 Role.PRIMARY,
-                was.sizeBytes(),
+                was.space(),
                 clean,
                 false,
                 false,
@@ -460,13 +630,17 @@ final class ResourceDir implements AutoCloseable {
                 0,
                 0,
                 was.incarnation(),
+                0,
+                0,
+                0,
+                0,
                 was.ancestry());
     }
 
     // ---- backup ------------------------------------------------------------------------------
 
     /// A backup's first superblock. The random generation names this copy until it has a point.
-    static Superblock newBackup(UUID id, long sizeBytes, boolean blank, UUID node, long copy) {
+    static Superblock newBackup(UUID id, AddressSpace space, boolean blank, UUID node, long copy) {
         Ancestry.Entry entry =
                 new Ancestry.Entry(
                         copy,
@@ -477,7 +651,7 @@ final class ResourceDir implements AutoCloseable {
         return new Superblock(
                 id,
                 Role.SECONDARY,
-                sizeBytes,
+                space,
                 false,
                 false,
                 blank,
@@ -485,6 +659,10 @@ final class ResourceDir implements AutoCloseable {
                 false,
                 Position.NONE,
                 Position.NONE,
+                0,
+                0,
+                0,
+                0,
                 0,
                 0,
                 0,
@@ -501,11 +679,23 @@ final class ResourceDir implements AutoCloseable {
         return superblock().incarnation();
     }
 
+    /// What the disks are now, a line for each volume.
+    ///
+    /// @throws DeviceException if one of them is not there
+    static String identity(Facts of) throws DeviceException {
+        List<String> lines = new ArrayList<>();
+        for (Path each : of.paths()) {
+            lines.add(DeviceNode.of(each).identity());
+        }
+        return String.join("\n", lines);
+    }
+
     Path baseIdentityFile() {
         return dir.resolve("base");
     }
 
-    /// What the base was when the copy was made; empty when an operator took the note away.
+    /// What the disks were when the resource was added; empty when an operator took the note away,
+    /// and for the only disk of a primary.
     String baseIdentity() throws IOException {
         return Files.exists(baseIdentityFile()) ? Files.readString(baseIdentityFile()) : "";
     }
@@ -514,25 +704,37 @@ final class ResourceDir implements AutoCloseable {
         return new Backup.Base(
                 of.watermark(),
                 of.rollingTo(),
+                of.movedBy(),
                 of.position(),
                 of.everCommitted(),
                 of.mixture(),
                 of.peerMark(),
+                of.filled(),
+                of.labelMillis(),
+                of.receiptMillis(),
                 of.ancestry());
     }
 
-    /// A roll-forward begins or has ended. From the pool, while nothing else writes it.
+    /// A roll-forward begins or has ended. From the pool.
     synchronized void rolled(Backup.Base reached) throws DeviceException {
         Superblock was = superblock();
-        write(backup(was, was.blank(), reached, was.incarnation()));
+        write(backup(was, was.blank(), reached.over(base(was)), was.incarnation()));
     }
 
-    /// Something is about to be written to the base.
-    synchronized void noLongerBlank() throws DeviceException {
+    /// Something of a first sync is about to be written to the base.
+    ///
+    /// @param tracked transaction of the primary's metadata under which it was written
+    synchronized void filling(long tracked) throws DeviceException {
         Superblock was = superblock();
-        if (was.blank()) {
-            write(backup(was, false, base(was), was.incarnation()));
+        if (was.blank() || was.peerMark() < tracked) {
+            write(backup(was, false, base(was).filled(was.filled(), tracked), was.incarnation()));
         }
+    }
+
+    /// It was synced.
+    synchronized void filled(Backup.Base upTo) throws DeviceException {
+        Superblock was = superblock();
+        write(backup(was, was.blank(), base(was).over(upTo), was.incarnation()));
     }
 
     private static Superblock backup(
@@ -540,7 +742,7 @@ final class ResourceDir implements AutoCloseable {
         return new Superblock(
                 was.resource(),
                 Role.SECONDARY,
-                was.sizeBytes(),
+                was.space(),
                 false,
                 base.everCommitted(),
                 blank,
@@ -552,6 +754,10 @@ final class ResourceDir implements AutoCloseable {
                 base.watermark(),
                 base.rollingTo(),
                 incarnation,
+                base.movedBy(),
+                base.filled(),
+                base.labelMillis(),
+                base.receiptMillis(),
                 base.ancestry());
     }
 

@@ -14,6 +14,7 @@ import holdfast.replicator.state.BlockRun;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Limits;
+import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
 
@@ -221,7 +222,7 @@ final class ResourceDump {
                     isOneMoment,
                     facts.id(),
                     facts.role(),
-                    facts.disk(),
+                    facts.words(),
                     Optional.of(facts.journal()).filter(j -> !j.isEmpty()),
                     facts.peer(),
                     Optional.ofNullable(superblock).map(this::superOf),
@@ -239,6 +240,7 @@ final class ResourceDump {
                     seen.counter(),
                     s.role().name(),
                     s.sizeBytes(),
+                    segments(s.space()),
                     s.clean(),
                     s.everCommitted(),
                     s.blank(),
@@ -249,7 +251,20 @@ final class ResourceDump {
                     hex(s.peerMark()),
                     s.watermark(),
                     s.rollingTo(),
-                    s.incarnation());
+                    s.incarnation(),
+                    s.movedBy(),
+                    s.filled());
+        }
+
+        private static List<MetadataDump.Segment> segments(AddressSpace space) {
+            List<MetadataDump.Segment> segments = new ArrayList<>();
+            long end = 0;
+            for (AddressSpace.Segment each : space.segments()) {
+                long address = Math.ceilDiv(end, AddressSpace.UNIT_BYTES) * AddressSpace.UNIT_BYTES;
+                end = address + each.lengthBytes();
+                segments.add(new MetadataDump.Segment(each.volume(), address, each.lengthBytes()));
+            }
+            return space.hasSeveral() ? segments : List.of();
         }
 
         private static List<MetadataDump.Generation> generations(Ancestry ancestry) {
@@ -276,6 +291,8 @@ final class ResourceDump {
                     kept.blank().name(),
                     text(kept.acknowledged()),
                     hex(kept.peerCopy()),
+                    kept.filled(),
+                    kept.told(),
                     kept.extents().size(),
                     Limits.DEFAULT.activeExtents(),
                     extents(kept.extents()),

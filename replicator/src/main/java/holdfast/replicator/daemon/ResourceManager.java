@@ -14,11 +14,13 @@ import holdfast.replicator.device.AtomicFile;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.DeviceNode;
 import holdfast.replicator.device.FileBlockDevice;
+import holdfast.replicator.nbd.Export;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.status.StatusReport;
 import holdfast.replicator.status.Words;
+import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Frame;
 
 import java.io.IOException;
@@ -27,7 +29,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.time.InstantSource;
+import java.time.ZoneId;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
@@ -36,27 +40,41 @@ import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 
 /// The resources of this node: made, attached, opened and removed, on order of an operator here or
 /// of a peer.
 final class ResourceManager implements Link.Resources {
     private static final Duration ANSWER = Duration.ofSeconds(30);
 
+    private static final Duration CLIENT_GOES = Duration.ofSeconds(1);
+
     /// A journal holds what a backup takes in while it cannot roll forward, and one epoch.
     private static final long JOURNAL_MIN_BYTES = 64L << 20;
 
     private static final long JOURNAL_MAX_PROPOSAL_BYTES = 4L << 30;
 
+    /// A smaller journal is soon full of what is young, and to hold the copy back for hours then is
+    /// not what somebody wants who has not asked for it (decision 0010).
+    private static final long KEEPS_HISTORY_BYTES = 16L << 30;
+
+    private static final long OVERLAY_MIN_BYTES = 1L << 20;
+
     /// What the mark of a copy holds whose primary was removed; of one that an operator
     /// disconnected it is empty.
     private static final String WITHDRAWN = "withdrawn";
+
+    /// How long the start of the daemon waits for one disk.
+    private static final Duration OPEN_LIMIT = Duration.ofSeconds(10);
 
     private final Shared shared;
     private final Supplier<NodeSettings> node;
@@ -74,6 +92,9 @@ final class ResourceManager implements Link.Resources {
     private final TcpExports tcp;
     private Link link;
 
+    /// Those that have their part of the memory for indexes.
+    private List<LocalBackup> sharing = List.of();
+
     ResourceManager(Shared shared, Supplier<NodeSettings> node, PeerBook peers) {
         this.shared = shared;
         this.node = node;
@@ -90,11 +111,27 @@ final class ResourceManager implements Link.Resources {
 
     // ---- start and end -----------------------------------------------------------------------
 
-    /// Opens every resource there is. One that cannot be opened is reported and left alone; the
-    /// others are not held up by it.
+    /// Opens every resource there is. One that cannot be opened is reported and left alone, and one
+    /// whose disk does not answer is opened when it does: the others are not held up by them.
     void openAll() throws IOException {
         for (String name : ResourceDir.names(directory)) {
-            open(name);
+            CompletableFuture<Void> opened =
+                    CompletableFuture.runAsync(() -> open(name), shared.pool());
+            try {
+                opened.get(OPEN_LIMIT.toSeconds(), TimeUnit.SECONDS);
+            } catch (TimeoutException e) {
+                shared.events().of(name).accept("disk-hangs", "its disk does not answer");
+                var why = new IOException("its disk does not answer; it is opened when it does");
+                unopened.put(name, Unopened.of(directory, name, why));
+                if (byName.containsKey(name)) {
+                    unopened.remove(name); // It is known by now, and at most not attached yet.
+                }
+            } catch (ExecutionException e) {
+                throw new IOException(e.getCause());
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                return;
+            }
         }
     }
 
@@ -155,7 +192,7 @@ final class ResourceManager implements Link.Resources {
                             .of(primary.name())
                             .accept("boot-gate-opened", "it is exported: " + why);
                     primary.letGo();
-                    export(primary);
+                    shared.pool().execute(() -> export(primary)); // Its disk may hang.
                 }
                 case BootGate.Outcome.Closed(String why) -> {
                     if (primary.tellsClosed()) {
@@ -201,10 +238,10 @@ final class ResourceManager implements Link.Resources {
         return tcp.trouble();
     }
 
-    private List<PrimaryResource> attached() {
+    private List<Export> attached() {
         return byName.values().stream()
                 .filter(LocalPrimary.class::isInstance)
-                .flatMap(each -> ((LocalPrimary) each).resource().stream())
+                .flatMap(each -> ((LocalPrimary) each).exports().stream())
                 .toList();
     }
 
@@ -218,10 +255,30 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
+    /// Each copy has its part of the memory for the indexes of journals.
+    void shareIndexMemory() {
+        List<LocalBackup> copies =
+                byName.values().stream()
+                        .filter(LocalBackup.class::isInstance)
+                        .map(LocalBackup.class::cast)
+                        .toList();
+        if (copies.equals(sharing)) {
+            return;
+        }
+        sharing = copies;
+        for (LocalBackup each : copies) {
+            try {
+                each.indexRuns(LocalBackup.INDEX_RUNS / copies.size());
+            } catch (IOException e) {
+                shared.events().of(each.name()).accept("metadata-error", e.getMessage());
+            }
+        }
+    }
+
     void endComparisons() {
         for (LocalResource each : byName.values()) {
             if (each instanceof LocalPrimary primary) {
-                primary.endComparison();
+                primary.endComparisonSoon();
             }
         }
     }
@@ -231,7 +288,7 @@ final class ResourceManager implements Link.Resources {
     void stop() {
         for (LocalResource each : byName.values()) {
             if (each instanceof LocalPrimary primary) {
-                letKernelDeviceGo(primary.name());
+                letKernelDevicesGo(primary);
                 primary.stopClients();
             }
         }
@@ -242,14 +299,25 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
-    private void letKernelDeviceGo(String name) {
-        try {
-            kernel.disconnect(name);
-        } catch (IOException e) {
-            shared.events()
-                    .of(name)
-                    .accept("kernel-device-lost", "the daemon stops while " + e.getMessage());
+    private void letKernelDevicesGo(LocalPrimary primary) {
+        for (String device : kernelNames(primary)) {
+            try {
+                kernel.disconnect(device);
+            } catch (IOException e) {
+                shared.events()
+                        .of(primary.name())
+                        .accept("kernel-device-lost", "the daemon stops while " + e.getMessage());
+            }
         }
+    }
+
+    /// What the kernel's devices of its volumes are called.
+    private static List<String> kernelNames(LocalResource of) {
+        List<String> names = new ArrayList<>();
+        for (int i = 0; i < of.dir().facts().disks().size(); i++) {
+            names.add(KernelDevice.name(of.name(), i));
+        }
+        return names;
     }
 
     void closeAll() {
@@ -439,35 +507,35 @@ final class ResourceManager implements Link.Resources {
                                                 ExitCode.PEER_AWAY,
                                                 peer.name() + " cannot be reached",
                                                 "status"));
-        Path disk = Path.of(request.disk());
-        long size;
-        Optional<String> holds;
-        try (FileBlockDevice device = FileBlockDevice.openReadOnly(disk)) {
-            size = device.sizeBytes();
-            if (size == 0 || size % 512 != 0) {
-                throw new IOException(
-                        "%s has %d bytes, should be a whole number of 512".formatted(disk, size));
+        List<Path> disks = request.disks().stream().map(Path::of).toList();
+        List<Long> sizes = new ArrayList<>();
+        List<Optional<String>> signatures = new ArrayList<>();
+        for (Path disk : disks) {
+            try {
+                sizes.add(sizeOf(disk));
+                signatures.add(Offers.holds(disk));
+                requireNotUnderUs(disk);
+                adding.claim(name, disks.subList(0, sizes.size()));
+                requireNotOurs(disk);
+            } catch (IOException e) {
+                throw shared.problem(
+                        ExitCode.REFUSED, disk + " cannot be replicated", "", e.getMessage());
             }
-            holds = Offers.holds(disk);
-            requireNotUnderUs(disk);
-            adding.claim(name, disk);
-            requireNotOurs(disk);
-        } catch (IOException e) {
-            throw shared.problem(
-                    ExitCode.REFUSED, disk + " cannot be replicated", "", e.getMessage());
         }
+        AddressSpace space = AddressSpace.ofVolumes(sizes);
+        long size = space.dataBytes();
         long journal =
                 request.journalBytes()
                         .orElse(
                                 Math.clamp(
                                         size / 10, JOURNAL_MIN_BYTES, JOURNAL_MAX_PROPOSAL_BYTES));
-        ResourceSettings settings = settingsFor(request, peer.name(), disk, journal);
+        ResourceSettings settings = settingsFor(request, peer.name(), disks, journal);
         Frame.OfferReply answer =
                 ask(
                         session,
                         peer.name(),
                         new Frame.Offer(
-                                idOf(name), name, size, settings.render(), request.dryRun()));
+                                idOf(name), name, space, settings.render(), request.dryRun()));
         boolean asks = !answer.accepted() && !answer.holds().isEmpty();
         String permit = "at %s: %s".formatted(peer.name(), answer.reason());
         if (asks && !request.dryRun()) {
@@ -488,7 +556,7 @@ final class ResourceManager implements Link.Resources {
                     answer.reason());
         }
         if (!request.dryRun()) {
-            create(name, disk, size, peer.name(), settings);
+            create(name, disks, space, peer.name(), settings);
         }
         Optional<Double> seconds =
                 java.util.stream.Stream.of(rate.bytesPerSecond(), rate.catchUpBytesPerSecond())
@@ -499,18 +567,17 @@ final class ResourceManager implements Link.Resources {
                 !request.dryRun(),
                 name,
                 shared.node(),
-                disk.toString(),
+                words(disks),
                 size,
-                holds,
+                signatureWords(signatures),
+                volumes(disks, space),
                 peer.name(),
                 answer.disk(),
                 answer.holds().isEmpty() ? Optional.empty() : Optional.of(answer.holds()),
                 journal,
                 seconds,
-                Optional.of(
-                        "/dev/holdfast/%s /MOUNTPOINT auto _netdev,nofail,x-systemd.requires=holdfast.service 0 2"
-                                .formatted(name)),
-                List.of(),
+                Optional.of(fstabLine(name)),
+                notes(name, disks.size(), settings),
                 asks ? Optional.of(permit) : Optional.empty());
     }
 
@@ -520,11 +587,90 @@ final class ResourceManager implements Link.Resources {
             request.protocol().ifPresent(ResourceSettings::protocolOf);
             request.journalBytes()
                     .ifPresent(bytes -> ResourceSettings.requireJournalSize(new Size(bytes)));
-            requirePath(request.disk());
-            request.peerDisk().ifPresent(ResourceManager::requirePath);
+            request.disks().forEach(ResourceManager::requirePath);
+            request.peerDisks().stream()
+                    .flatMap(List::stream)
+                    .forEach(ResourceManager::requirePath);
+            requireVolumes(
+                    request.disks().size(),
+                    request.peerDisks().map(List::size).orElse(request.disks().size()));
         } catch (IllegalArgumentException e) {
             throw shared.problem(ExitCode.USAGE, e.getMessage(), "add --help");
         }
+    }
+
+    private static void requireVolumes(int here, int there) {
+        if (here < 1 || here > AddressSpace.MAX_VOLUMES) {
+            throw new IllegalArgumentException(
+                    "%d disks, should be 1 to %d".formatted(here, AddressSpace.MAX_VOLUMES));
+        }
+        if (there != here) {
+            throw new IllegalArgumentException(
+                    "%d disks here and %d at the peer, should be as many or none there"
+                            .formatted(here, there));
+        }
+    }
+
+    private static long sizeOf(Path disk) throws IOException {
+        try (FileBlockDevice device = FileBlockDevice.openReadOnly(disk)) {
+            long size = device.sizeBytes();
+            if (size == 0 || size % 512 != 0) {
+                throw new IOException(
+                        "%s has %d bytes, should be a whole number of 512".formatted(disk, size));
+            }
+            return size;
+        }
+    }
+
+    private static String fstabLine(String device) {
+        return "/dev/holdfast/%s /MOUNTPOINT auto _netdev,nofail,x-systemd.requires=holdfast.service 0 2"
+                .formatted(device);
+    }
+
+    private static List<String> notes(String name, int volumes, ResourceSettings settings) {
+        List<String> notes = new ArrayList<>();
+        if (settings.retentionMin().isZero()) {
+            notes.add(
+                    ("moments of the last %s can be opened as long as the journal has room; what is written"
+                                    + " beyond that pushes the oldest out. To keep some whatever is"
+                                    + " written: journal.retention-min in conf.d/%s.toml at the backup")
+                            .formatted(Words.span(settings.retention()), name));
+        }
+        for (int i = 1; i < volumes; i++) {
+            notes.add("fstab of volume %d: %s".formatted(i, fstabLine(KernelDevice.name(name, i))));
+        }
+        return notes;
+    }
+
+    /// Of several volumes each that has one names itself.
+    private static Optional<String> signatureWords(List<Optional<String>> signatures) {
+        if (signatures.size() == 1) {
+            return signatures.getFirst();
+        }
+        List<String> words = new ArrayList<>();
+        for (int i = 0; i < signatures.size(); i++) {
+            int volume = i;
+            signatures.get(i).ifPresent(each -> words.add("volume %d: %s".formatted(volume, each)));
+        }
+        return words.isEmpty() ? Optional.empty() : Optional.of(String.join("; ", words));
+    }
+
+    private static List<StatusReport.Volume> volumes(List<Path> disks, AddressSpace space) {
+        List<StatusReport.Volume> volumes = new ArrayList<>();
+        for (int i = 0; space.hasSeveral() && i < disks.size(); i++) {
+            volumes.add(
+                    new StatusReport.Volume(
+                            i,
+                            disks.get(i).toString(),
+                            space.volumeBytes(i),
+                            Optional.empty(),
+                            Optional.empty()));
+        }
+        return volumes;
+    }
+
+    private static String words(List<Path> disks) {
+        return disks.stream().map(Path::toString).collect(Collectors.joining(", "));
     }
 
     private static void requirePath(String disk) {
@@ -574,17 +720,19 @@ final class ResourceManager implements Link.Resources {
 
     private static void requireOther(Path disk, String owner, ResourceDir.Facts facts)
             throws IOException {
-        Path taken = Path.of(facts.disk());
-        if (Files.exists(taken) && DeviceNode.areSame(disk, taken)) {
-            throw new IOException("it is the disk of the resource " + owner + " already");
+        for (Path taken : facts.paths()) {
+            if (Files.exists(taken) && DeviceNode.areSame(disk, taken)) {
+                throw new IOException("it is the disk of the resource " + owner + " already");
+            }
         }
     }
 
     private ResourceSettings settingsFor(
-            ControlApi.AddRequest request, String peer, Path disk, long journal) {
-        SortedMap<String, Path> disks = new TreeMap<>();
-        disks.put(shared.node(), disk);
-        request.peerDisk().ifPresent(each -> disks.put(peer, Path.of(each)));
+            ControlApi.AddRequest request, String peer, List<Path> here, long journal) {
+        SortedMap<String, List<Path>> disks = new TreeMap<>();
+        disks.put(shared.node(), here);
+        request.peerDisks()
+                .ifPresent(each -> disks.put(peer, each.stream().map(Path::of).toList()));
         ResourceSettings usual = ResourceSettings.ofDisks(disks);
         ResourceSettings.Protocol protocol =
                 request.protocol().map(ResourceSettings::protocolOf).orElse(usual.protocol());
@@ -595,6 +743,8 @@ final class ResourceManager implements Link.Resources {
                         : usual.onCongestion(),
                 usual.compression(),
                 new Size(journal),
+                usual.retention(),
+                journal < KEEPS_HISTORY_BYTES ? Duration.ZERO : usual.retentionMin(),
                 disks);
     }
 
@@ -620,14 +770,19 @@ final class ResourceManager implements Link.Resources {
 
     /// The peer has its copy already. A crash before `resource.json` leaves what the next `add`
     /// writes over, and after it the resource.
-    private void create(String name, Path disk, long size, String peer, ResourceSettings settings)
+    private void create(
+            String name,
+            List<Path> disks,
+            AddressSpace space,
+            String peer,
+            ResourceSettings settings)
             throws ProblemException {
         try {
             ResourceDir.Facts facts =
                     new ResourceDir.Facts(
                             idOf(name).toString(),
                             Role.PRIMARY.name(),
-                            disk.toAbsolutePath().toString(),
+                            disks.stream().map(each -> each.toAbsolutePath().toString()).toList(),
                             false,
                             "",
                             settings.journalSize().bytes(),
@@ -640,12 +795,12 @@ final class ResourceManager implements Link.Resources {
                             directory,
                             name,
                             facts,
-                            ResourceDir.newPrimary(idOf(name), size),
+                            ResourceDir.newPrimary(idOf(name), space),
                             settings);
             LocalPrimary primary = new LocalPrimary(shared, dir, tcp, settings);
             byName.put(name, primary);
             link.session(peer).ifPresent(primary::connect);
-            shared.events().of(name).accept("added", disk + ", the copy is at " + peer);
+            shared.events().of(name).accept("added", words(disks) + ", the copy is at " + peer);
         } catch (IOException e) {
             throw shared.problem(ExitCode.FAILED, name + " was not added", "", e.getMessage());
         }
@@ -727,12 +882,15 @@ final class ResourceManager implements Link.Resources {
                             + here
                             + shared.command("remove " + name));
         }
-        if (backup.dir().superblock().sizeBytes() != offer.sizeBytes()) {
+        AddressSpace begun = backup.dir().superblock().space();
+        if (!begun.equals(offer.space())) {
             throw new IOException(
                     "there is a copy of %s begun, of %s"
                                     .formatted(
                                             name,
-                                            Words.bytes(backup.dir().superblock().sizeBytes()))
+                                            begun.volumeSizes().stream()
+                                                    .map(Words::bytes)
+                                                    .collect(Collectors.joining(" + ")))
                             + here
                             + shared.command("remove " + name));
         }
@@ -748,7 +906,8 @@ final class ResourceManager implements Link.Resources {
                 standalone(backup, false, "");
             }
         }
-        return new Frame.OfferReply(offer.resource(), true, backup.dir().facts().disk(), "", "");
+        return new Frame.OfferReply(
+                offer.resource(), true, Offers.bounded(backup.dir().facts().words()), "", "");
     }
 
     /// Lets the peer have what it asked for, typed at the node whose data is lost.
@@ -839,37 +998,58 @@ final class ResourceManager implements Link.Resources {
         }
         shared.events().of(name).accept("attached", "exported on " + primary.socket());
         List<String> notes = new ArrayList<>();
-        Optional<String> device = connectKernel(primary, notes::add);
+        if (!primary.writtenPast().isEmpty()) {
+            notes.add(primary.writtenPast());
+        }
+        primary.unusedWords().ifPresent(notes::add);
+        List<Optional<String>> devices = connectKernel(primary, notes::add);
         return new ControlApi.AttachReply(
                 name,
                 Reporter.uri(name, primary.socket().toString()),
                 primary.socket().toString(),
-                device,
+                devices.getFirst(),
+                Reporter.volumes(primary.dir(), primary.exports(), primary.socket(), devices::get),
                 notes);
     }
 
-    /// The kernel's own client on the export, where the kernel has one.
-    private Optional<String> connectKernel(LocalPrimary primary, Consumer<String> note) {
+    /// The kernel's own clients on the exports, where the kernel has them.
+    ///
+    /// @return the device of each volume, absent where it was not connected
+    private List<Optional<String>> connectKernel(LocalPrimary primary, Consumer<String> note) {
+        List<String> names = kernelNames(primary);
         if (!kernel.isThere()) {
             note.accept(
                     "this kernel has no nbd device (modprobe nbd): use the export with any NBD"
                             + " client, for example nbdfuse or a virtual machine");
-            return Optional.empty();
+            return names.stream().map(_ -> Optional.<String>empty()).toList();
         }
-        try {
-            return Optional.of(kernel.connect(primary.name(), primary.socket()).toString());
-        } catch (IOException e) {
-            note.accept("the kernel's device was not connected: " + e.getMessage());
-            return Optional.empty();
+        List<Optional<String>> devices = new ArrayList<>();
+        for (int i = 0; i < names.size(); i++) {
+            try {
+                devices.add(
+                        Optional.of(
+                                kernel.connect(
+                                                names.get(i),
+                                                VolumeExport.name(primary.name(), i),
+                                                primary.socket())
+                                        .toString()));
+            } catch (IOException e) {
+                note.accept("the kernel's device was not connected: " + e.getMessage());
+                devices.add(Optional.empty());
+            }
         }
+        return devices;
     }
 
     /// The first that the kernel's client uses is named, and nothing has changed: what is mounted
     /// does not outlive the daemon yet.
     void requireKernelDevicesUnused() throws ProblemException {
-        for (String name : byName.keySet()) {
+        for (LocalResource each : byName.values()) {
+            String name = each.name();
             try {
-                kernel.requireUnused(name);
+                for (String device : kernelNames(each)) {
+                    kernel.requireUnused(device);
+                }
             } catch (IOException e) {
                 throw refused(
                         Role.PRIMARY,
@@ -880,18 +1060,44 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
+    /// How many clients are connected. One that has gone a moment ago, like the command typed
+    /// before this one, may be there still.
+    private static int clients(LocalPrimary primary, int usual) {
+        long deadline = System.nanoTime() + CLIENT_GOES.toNanos();
+        while (true) {
+            int clients = primary.resource().map(PrimaryResource::clients).orElse(0);
+            if (clients <= usual || System.nanoTime() - deadline >= 0) {
+                return clients;
+            }
+            LockSupport.parkNanos(10_000_000);
+        }
+    }
+
     ControlApi.Done detach(String name) throws ProblemException {
         LocalPrimary primary = getPrimary(name);
-        int clients = primary.resource().map(PrimaryResource::clients).orElse(0);
-        String use =
-                clients
-                        + (clients == 1 ? " client is" : " clients are")
-                        + " connected to the export";
+        int clients = 0;
+        String use = "";
         try {
             // The kernel's own client first when it is alone, or else it would be the only one to
             // go.
-            if (clients <= (kernel.isConnected(name) ? 1 : 0)) {
-                kernel.disconnect(name);
+            int kernels = 0;
+            for (String device : kernelNames(primary)) {
+                kernels += kernel.isConnected(device) ? 1 : 0;
+            }
+            // Whoever waits for a disk that hangs cannot go.
+            boolean hangs = primary.resource().flatMap(PrimaryResource::hangsFor).isPresent();
+            clients = clients(primary, hangs ? Integer.MAX_VALUE : kernels);
+            use =
+                    clients
+                            + (clients == 1 ? " client is" : " clients are")
+                            + " connected to the export";
+            if (clients <= kernels || hangs) {
+                for (String device : kernelNames(primary)) {
+                    kernel.requireUnused(device); // All of them or none.
+                }
+                for (String device : kernelNames(primary)) {
+                    kernel.disconnect(device);
+                }
                 clients = 0;
             }
         } catch (IOException e) {
@@ -912,22 +1118,32 @@ final class ResourceManager implements Link.Resources {
                     e.getMessage());
         }
         shared.events().of(name).accept("detached", "the device is closed");
-        return ControlApi.Done.of(name + " is detached, " + primary.disk() + " is closed");
+        ResourceDir.Facts facts = primary.dir().facts();
+        return ControlApi.Done.of(
+                "%s is detached, %s %s closed"
+                        .formatted(name, facts.words(), facts.disks().size() == 1 ? "is" : "are"));
     }
 
     // ---- views -------------------------------------------------------------------------------
 
     ControlApi.OpenReply openView(ControlApi.OpenRequest request) throws ProblemException {
         LocalBackup backup = getBackup(request.name());
-        if (request.at().isPresent() && !request.at().get().equals("latest")) {
-            throw refused(
-                    Role.SECONDARY,
-                    "only the newest point can be opened so far",
-                    "open " + request.name(),
-                    "asked for " + request.at().get());
-        }
+        AskedPoint asked = asked(request.at().orElse("latest"));
+        requireUsable(request);
         try {
-            LocalBackup.OpenView view = backup.openView();
+            LocalBackup.OpenView view = backup.openView(asked, request);
+            if (view == null && backup.resource().snapshot().hasPoint()) {
+                throw refused(
+                        Role.SECONDARY,
+                        "%s cannot be opened as it was then".formatted(request.name()),
+                        "points " + request.name(),
+                        "the oldest moment is %s, the newest %s"
+                                .formatted(
+                                        Instant.ofEpochMilli(
+                                                backup.resource().snapshot().oldestMillis()),
+                                        Instant.ofEpochMilli(
+                                                backup.resource().snapshot().completeMillis())));
+            }
             if (view == null) {
                 throw refused(
                         Role.SECONDARY,
@@ -941,11 +1157,65 @@ final class ResourceManager implements Link.Resources {
             }
             shared.events()
                     .of(request.name())
-                    .accept("view-opened", view.id() + " shows " + view.view().position());
+                    .accept(
+                            "view-opened",
+                            view.id() + " shows " + view.point().moment().position());
             return new ControlApi.OpenReply(
-                    request.name(), Reporter.view(view), view.export().sizeBytes());
+                    request.name(),
+                    Reporter.view(backup.dir(), view),
+                    view.exports().stream().mapToLong(Export::sizeBytes).sum(),
+                    view.point().isInGap()
+                            ? Optional.of(
+                                    "the time asked for lies in a gap: the server was ahead of the"
+                                            + " copy then, and this is the last whole moment before")
+                            : Optional.empty());
         } catch (IOException e) {
             throw shared.problem(ExitCode.FAILED, "the view was not opened", "", e.getMessage());
+        }
+    }
+
+    private AskedPoint asked(String text) throws ProblemException {
+        try {
+            return AskedPoint.parse(text, ZoneId.systemDefault(), Instant.now());
+        } catch (IllegalArgumentException e) {
+            throw shared.problem(ExitCode.USAGE, e.getMessage(), "open --help");
+        }
+    }
+
+    /// Which moments of a copy can be opened.
+    ControlApi.PointsReply points(String name) throws ProblemException {
+        LocalBackup backup = getBackup(name);
+        try {
+            return backup.points();
+        } catch (IOException e) {
+            throw shared.problem(
+                    ExitCode.FAILED,
+                    "the settings of " + name + " cannot be read",
+                    "",
+                    e.getMessage());
+        }
+    }
+
+    private void requireUsable(ControlApi.OpenRequest request) throws ProblemException {
+        String wrong = "";
+        if (request.overlayBytes().isPresent() && !request.writable()) {
+            wrong = "a view that is read-only has no overlay, whose size could be limited";
+        } else if (request.overlayBytes().filter(each -> each < OVERLAY_MIN_BYTES).isPresent()) {
+            wrong = "an overlay is limited to %d bytes or more".formatted(OVERLAY_MIN_BYTES);
+        } else if (request.socket().filter(each -> !Path.of(each).isAbsolute()).isPresent()) {
+            wrong = request.socket().get() + " is no absolute path";
+        }
+        if (!wrong.isEmpty()) {
+            throw shared.problem(ExitCode.USAGE, wrong, "open --help");
+        }
+    }
+
+    /// What was opened for somebody's use, and is used no longer.
+    void closeLeftViews() {
+        for (LocalResource each : byName.values()) {
+            if (each instanceof LocalBackup backup) {
+                backup.closeLeftViews(System.nanoTime());
+            }
         }
     }
 
@@ -1002,22 +1272,22 @@ final class ResourceManager implements Link.Resources {
 
     private List<String> effects(LocalResource resource, boolean keepCopy) {
         ResourceDir.Facts facts = resource.dir().facts();
+        String disks = facts.words();
         return switch (resource) {
             case LocalPrimary _ ->
                     List.of(
-                            facts.disk() + " stays as it is",
+                            disks + " stays as it is",
                             "replication to " + facts.peer() + " ends",
                             "the copy at " + facts.peer() + " stays until it is removed there");
             case LocalBackup backup ->
                     keepCopy || !facts.ownDisk()
                             ? List.of(
                                     backup.resource().snapshot().hasPoint()
-                                            ? facts.disk() + " becomes the newest point and stays"
-                                            : facts.disk()
-                                                    + " stays, and is the image of no moment",
+                                            ? disks + " becomes the newest point and stays"
+                                            : disks + " stays, and is the image of no moment",
                                     "the journal and its points are deleted")
                             : List.of(
-                                    "the copy " + facts.disk() + " is deleted",
+                                    "the copy " + disks + " is deleted",
                                     "the journal and its points are deleted");
         };
     }
@@ -1218,6 +1488,67 @@ final class ResourceManager implements Link.Resources {
         return new Frame.InvalidateReply(order.resource(), refusal);
     }
 
+    // ---- resize ------------------------------------------------------------------------------
+
+    /// Takes the size that the primary's device has now, at the copy first.
+    ControlApi.Done resize(String name) throws ProblemException {
+        LocalResource found = get(name);
+        String peer = found.dir().facts().peer();
+        if (!(found instanceof LocalPrimary primary)) {
+            throw new ProblemException(
+                    Problem.of(
+                                    ExitCode.REFUSED,
+                                    shared.node(),
+                                    name
+                                            + " is secondary here: the copy takes the size of the primary's device")
+                            .withRole(Role.SECONDARY.name())
+                            .withEvidence("a device that it is to have must be as large before")
+                            .withNext("at %s: holdfast resize %s".formatted(peer, name)));
+        }
+        LocalPrimary.Resize outcome;
+        try {
+            outcome = primary.resize();
+        } catch (IOException e) {
+            throw refused(
+                    Role.PRIMARY, name + " has the size it had", "resize " + name, e.getMessage());
+        }
+        AddressSpace space = primary.dir().superblock().space();
+        String bytes = LocalPrimary.sizeWords(space);
+        return switch (outcome) {
+            case SAME ->
+                    ControlApi.Done.of(
+                            "%s has %s, as its device; enlarge that first, and where the copy at %s is a device, that too"
+                                    .formatted(name, bytes, peer));
+            case RECORDED ->
+                    ControlApi.Done.of(
+                            "%s becomes larger as soon as %s is there; until then it has %s"
+                                    .formatted(name, peer, bytes));
+            case DONE ->
+                    ControlApi.Done.of(
+                            "%s has %s, and so has its copy at %s".formatted(name, bytes, peer),
+                            "NBD clients see it when they connect again (the kernel's: detach, attach); then enlarge the filesystem, for example with resize2fs");
+        };
+    }
+
+    @Override
+    public Frame.ResizeReply resized(String peer, Frame.Resize order) {
+        Optional<LocalResource> found =
+                find(order.resource()).filter(each -> each.dir().facts().peer().equals(peer));
+        String refusal = "";
+        if (found.isEmpty()) {
+            refusal = whyNot(peer, order.resource());
+        } else if (found.get() instanceof LocalBackup backup) {
+            try {
+                backup.grow(order.space());
+            } catch (IOException | RuntimeException e) {
+                refusal = shared.node() + ": " + e.getMessage();
+            }
+        } else {
+            refusal = "it is primary at " + shared.node() + " too";
+        }
+        return new Frame.ResizeReply(order.resource(), order.space().sizeBytes(), refusal);
+    }
+
     // ---- connect, disconnect -----------------------------------------------------------------
 
     boolean isStandalone(LocalResource resource) {
@@ -1294,7 +1625,7 @@ final class ResourceManager implements Link.Resources {
             if (next != null && !next.equals(each.dir().settings())) {
                 switch (each) {
                     case LocalPrimary primary -> primary.accept(next);
-                    case LocalBackup backup -> backup.dir().accept(next);
+                    case LocalBackup backup -> backup.accept(next);
                 }
             }
         }

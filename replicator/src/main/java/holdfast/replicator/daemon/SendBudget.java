@@ -7,7 +7,8 @@ import java.util.concurrent.atomic.AtomicLong;
 /// The daemon's one budget for what peers do not have yet (R9). Every resource may always hold
 /// [#MINIMUM_BYTES], so that a flood in one cannot close the buffers of all.
 final class SendBudget implements Budget {
-    static final long MINIMUM_BYTES = 1 << 20;
+    /// The largest piece and what is kept beside it, so that one always finds room.
+    static final long MINIMUM_BYTES = (1 << 20) + 4096;
 
     private final AtomicLong usedBytes = new AtomicLong();
     private volatile long limitBytes;

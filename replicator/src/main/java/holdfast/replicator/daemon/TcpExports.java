@@ -72,14 +72,14 @@ final class TcpExports implements AutoCloseable {
         return Optional.ofNullable(trouble);
     }
 
-    /// Ends the connections to one export, as a stop does.
-    void end(Export export, Duration limit) {
+    /// Ends the connections to these exports, as a stop does.
+    void end(List<Export> exports, Duration limit) {
         NbdServer now;
         synchronized (this) {
             now = server;
         }
         if (now != null) {
-            now.disconnect(each -> each == export, limit);
+            now.disconnect(exports::contains, limit);
         }
     }
 

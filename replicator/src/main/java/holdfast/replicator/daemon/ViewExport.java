@@ -1,32 +1,28 @@
 package holdfast.replicator.daemon;
 
 import holdfast.replicator.device.DeviceException;
-import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.nbd.Errno;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.nbd.ExportException;
 import holdfast.replicator.nbd.Extent;
 import holdfast.replicator.nbd.Payload;
 import holdfast.replicator.nbd.Reply;
-import holdfast.replicator.state.Backup;
 
 import java.nio.ByteBuffer;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /// One committed moment of a copy, read-only.
 final class ViewExport implements Export {
     private final String name;
-    private final BackupResource resource;
-    private final Backup.View view;
+    private final OpenPoint point;
     private final long sizeBytes;
     private final AtomicInteger clients = new AtomicInteger();
+    private final AtomicInteger arrivals = new AtomicInteger();
 
-    ViewExport(String name, BackupResource resource, Backup.View view, long sizeBytes) {
+    ViewExport(String name, OpenPoint point, long sizeBytes) {
         this.name = name;
-        this.resource = resource;
-        this.view = view;
+        this.point = point;
         this.sizeBytes = sizeBytes;
     }
 
@@ -37,7 +33,7 @@ final class ViewExport implements Export {
 
     @Override
     public String description() {
-        return "as it was at " + view.position();
+        return "as it was at " + point.moment().position();
     }
 
     @Override
@@ -52,6 +48,7 @@ final class ViewExport implements Export {
 
     @Override
     public void opened() {
+        arrivals.incrementAndGet();
         clients.incrementAndGet();
     }
 
@@ -64,10 +61,15 @@ final class ViewExport implements Export {
         return clients.get();
     }
 
+    /// How many clients there have been.
+    int arrivals() {
+        return arrivals.get();
+    }
+
     @Override
     public void read(long offsetBytes, ByteBuffer into) throws ExportException {
         try {
-            resource.read(view.index(), offsetBytes, into);
+            point.read(offsetBytes, into);
         } catch (DeviceException e) {
             throw new ExportException(e.errno(), e.getMessage(), e);
         }
@@ -76,25 +78,7 @@ final class ViewExport implements Export {
     @Override
     public List<Extent> blockStatus(long offsetBytes, long lengthBytes, int maxExtents)
             throws ExportException {
-        List<Extent> found = new ArrayList<>();
-        long end = offsetBytes + lengthBytes;
-        for (long at = offsetBytes; at < end && found.size() < maxExtents; ) {
-            JournalIndex.Run run = view.index().at(at);
-            if (run == null || run.offsetBytes() > at) {
-                long until = run == null ? end : Math.min(end, run.offsetBytes());
-                List<Extent> below =
-                        Holes.extents(resource.base(), at, until - at, maxExtents - found.size());
-                for (Extent each : below) {
-                    found.add(each);
-                    at += each.lengthBytes();
-                }
-            } else {
-                long length = Math.min(end - at, run.lengthBytes());
-                found.add(run.isZero() ? Extent.hole(length) : Extent.data(length));
-                at += length;
-            }
-        }
-        return found;
+        return point.extents(offsetBytes, lengthBytes, maxExtents);
     }
 
     @Override

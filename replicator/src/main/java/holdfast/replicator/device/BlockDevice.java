@@ -2,7 +2,7 @@ package holdfast.replicator.device;
 
 import java.nio.ByteBuffer;
 
-/// What holds one volume's data: plain raw bytes of a fixed size. A port: the simulator has its
+/// What holds a resource's data: plain raw bytes of a fixed size. A port: the simulator has its
 /// own.
 ///
 /// Any thread may call any method; calls that overlap in range are ordered by the caller (R5).
@@ -38,6 +38,15 @@ public interface BlockDevice extends AutoCloseable {
     /// From then on each `write`, `zero` and `sync` throws the same error; reading goes on, because
     /// the rest of the data may be wanted. Only opening it anew ends that, and R11 says when.
     void sync() throws DeviceException;
+
+    /// Why nothing more is written, null as long as no sync has failed.
+    DeviceException syncFailure();
+
+    /// As [#sync], of what was written to the volume that this offset lies in; of others it need
+    /// not be.
+    default void sync(long offsetBytes) throws DeviceException {
+        sync();
+    }
 
     /// The first offset at or after this one that may hold data, or [#sizeBytes]. What lies between
     /// reads as zero. Where nothing is known about holes, the offset itself.

@@ -1,7 +1,12 @@
 package holdfast.replicator.device;
 
+import holdfast.replicator.metadata.Evidence;
+import holdfast.tunnel.wire.Mutants;
+
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.locks.ReentrantLock;
 
@@ -14,9 +19,12 @@ import java.util.concurrent.locks.ReentrantLock;
 public final class FileBlockDevice implements BlockDevice {
     private static final int FILE_BLOCK_BYTES = 512;
 
+    /// A deliberate mistake: a failed sync is passed over.
+    private static final boolean M43 = Mutants.on("M43");
+
     private final RawFile file;
     private final DeviceNode node;
-    private final long sizeBytes;
+    private volatile long sizeBytes;
     private final int logicalBlockBytes;
     private final boolean discardZeroes;
 
@@ -188,18 +196,72 @@ public final class FileBlockDevice implements BlockDevice {
 
     @Override
     public void sync() throws DeviceException {
-        // One at a time: the kernel tells an error to one of those that wait in it, and the others
-        // would take what is lost for durable.
+        alone(file::sync);
+    }
+
+    private interface Sync {
+        void run() throws DeviceException;
+    }
+
+    /// One at a time: the kernel tells an error to one of those that wait in it, and the others
+    /// would take what is lost for durable.
+    private void alone(Sync sync) throws DeviceException {
         syncing.lock();
         try {
             requireSynced();
-            file.sync();
+            sync.run();
         } catch (DeviceException e) {
+            if (M43) {
+                return;
+            }
             syncFailure = e;
             throw e;
         } finally {
             syncing.unlock();
         }
+    }
+
+    @Override
+    public DeviceException syncFailure() {
+        return syncFailure;
+    }
+
+    /// Size of what is underneath now, which somebody may have changed.
+    public long sizeNow() throws DeviceException {
+        return file.sizeBytes();
+    }
+
+    /// It has this size from now on; what is underneath has it, or a file is made longer, durably.
+    ///
+    /// @throws DeviceException if a block device is smaller, or the file cannot be made longer
+    public void grow(long bytes) throws DeviceException {
+        long now = sizeNow();
+        if (now < bytes && node.isBlockDevice()) {
+            throw new DeviceException(
+                    0,
+                    "%s has %d bytes, %d are needed: enlarge it first"
+                            .formatted(file.name(), now, bytes));
+        }
+        if (now < bytes) {
+            file.truncate(bytes);
+        }
+        alone(file::syncAll);
+        sizeBytes = Math.max(sizeBytes, bytes);
+    }
+
+    /// What it says of itself by which a foreign write is seen: for a file its time of change,
+    /// which is made durable first so that a power cut does not set it back; and what its
+    /// filesystem says.
+    ///
+    /// @throws DeviceException if it cannot be read or made durable
+    public List<Evidence.Sign> signs() throws DeviceException {
+        List<Evidence.Sign> signs = new ArrayList<>();
+        if (!node.isBlockDevice()) {
+            alone(file::syncAll);
+            signs.add(new Evidence.Sign("the file's time of change", file.lastChange().toString()));
+        }
+        signs.addAll(FilesystemSigns.of(this));
+        return signs;
     }
 
     private void requireSynced() throws DeviceException {
@@ -235,6 +297,11 @@ public final class FileBlockDevice implements BlockDevice {
             return sizeBytes;
         }
         return file.seek(offsetBytes, Native.SEEK_HOLE, sizeBytes);
+    }
+
+    /// Whether the kernel still has a call for it, also after [#close].
+    boolean isInCall() {
+        return file.isInCall();
     }
 
     @Override

@@ -12,7 +12,8 @@ import java.util.concurrent.ThreadFactory;
 /// from a busy host the time that the application's own writes need; so they run when nobody else
 /// wants to (`SCHED_IDLE`), and when there is too little for both, the send buffer fills and closes
 /// instead (promise 6). On a host that stays busy the copy would so grow old without end: after a
-/// few such seconds [#everySecond] gives them a share until the host has time again.
+/// few such seconds [#everySecond] gives them a share, and after some more makes them as others,
+/// until the host has time again.
 ///
 /// A thread inherits its policy and nice value from the one that starts it, and going back needs a
 /// privilege (`CAP_SYS_NICE`). Without it nobody gives way: a pool whose threads were started by
@@ -41,6 +42,10 @@ public final class GivingWay {
     /// How long a burst of the application has the processor alone.
     private static final int PATIENCE_SECONDS = 5;
 
+    /// Beside many busy neighbours a tenth of what each of them gets is next to nothing: after so
+    /// long it is as they are.
+    private static final int LONGEST_SECONDS = 15;
+
     private static final boolean POSSIBLE = canComeBack();
 
     /// Those that give way, by their numbers.
@@ -48,7 +53,7 @@ public final class GivingWay {
 
     /// As we saw it last.
     ///
-    /// @param starvedSeconds the last of them, in a row
+    /// @param starvedSeconds of the last ones; each second with time takes one away
     private record Line(Standing standing, int starvedSeconds) {}
 
     /// @param ranNanos how long it has run in all
@@ -86,17 +91,17 @@ public final class GivingWay {
         @Override
         public void run() {
             works =
-                    Native.nice(nice) == 0
+                    Native.nice(0, nice) == 0
                             && Native.schedule(0, SCHED_IDLE) == 0
                             && Native.schedule(0, SCHED_OTHER) == 0
-                            && Native.nice(usual) == 0;
+                            && Native.nice(0, usual) == 0;
         }
     }
 
     /// The calling thread gives way from now on, where it may.
     public static void fromNowOn() {
         if (POSSIBLE) {
-            int nice = Native.nice(NICE);
+            int nice = Native.nice(0, NICE);
             int idle = Native.schedule(0, SCHED_IDLE);
             if (nice == 0 && idle == 0) {
                 int thread = Native.threadId();
@@ -114,10 +119,14 @@ public final class GivingWay {
         LINES.replaceAll(
                 (thread, before) -> {
                     Standing now = standing(thread);
-                    int seconds = hasStarved(before.standing, now) ? before.starvedSeconds + 1 : 0;
+                    int more = hasStarved(before.standing, now) ? 1 : -1;
+                    int seconds = Math.clamp(before.starvedSeconds + more, 0, LONGEST_SECONDS);
                     boolean share = awaited || seconds >= PATIENCE_SECONDS;
                     // It may have ended, which is as good.
-                    int ignored = Native.schedule(thread, share ? SCHED_OTHER : SCHED_IDLE);
+                    int ignored =
+                            Native.schedule(thread, share ? SCHED_OTHER : SCHED_IDLE)
+                                    + Native.nice(
+                                            thread, seconds == LONGEST_SECONDS ? USUAL : NICE);
                     return new Line(now, seconds);
                 });
     }
@@ -150,7 +159,8 @@ public final class GivingWay {
                 threads.newThread(
                         () -> {
                             if (POSSIBLE) {
-                                int ignored = Native.schedule(0, SCHED_OTHER) + Native.nice(USUAL);
+                                int ignored =
+                                        Native.schedule(0, SCHED_OTHER) + Native.nice(0, USUAL);
                             }
                             task.run();
                         });

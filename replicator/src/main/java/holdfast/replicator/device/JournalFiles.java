@@ -39,6 +39,11 @@ public final class JournalFiles implements AutoCloseable {
     private static final String SPARE = "spare-";
     private static final String UNFINISHED = ".tmp";
 
+    /// Beside a segment, what its owner noted of it.
+    private static final String NOTE = ".index";
+
+    private static final int MAX_NOTE_BYTES = 256 << 20;
+
     private final Path directory;
     private final long segmentBytes;
     private final long maxBytes;
@@ -166,6 +171,15 @@ public final class JournalFiles implements AutoCloseable {
                 takeInSpare(path);
             } else if (name.matches("[0-9a-f]{16}")) {
                 segments.add(Long.parseUnsignedLong(name, 16));
+            }
+        }
+        for (Path path : found) {
+            String name = path.getFileName().toString();
+            if (name.endsWith(NOTE)
+                    && !segments.contains(
+                            Long.parseUnsignedLong(
+                                    name.substring(0, name.length() - NOTE.length()), 16))) {
+                RawFile.delete(path.toString());
             }
         }
     }
@@ -397,6 +411,56 @@ public final class JournalFiles implements AutoCloseable {
         }
     }
 
+    /// Keeps a note on a segment, which goes with it: never needed, so not more than durable when
+    /// it happens to be, and whole or not there. None for a segment that is gone.
+    ///
+    /// @throws DeviceException if it cannot be written: nothing is left of it
+    public void note(long segmentOffset, ByteBuffer note) throws DeviceException {
+        long number = segmentOffset / segmentBytes;
+        String unfinished = noteOf(number) + UNFINISHED;
+        Native.unlink(unfinished);
+        try (RawFile file =
+                RawFile.open(unfinished, Native.O_RDWR | Native.O_CREAT | Native.O_EXCL, 0600)) {
+            file.write(0, note);
+            file.sync();
+        } catch (DeviceException e) {
+            Native.unlink(unfinished);
+            throw e;
+        }
+        names.lock();
+        try {
+            if (segments.contains(number)) {
+                RawFile.rename(unfinished, noteOf(number).toString());
+            } else {
+                RawFile.delete(unfinished);
+            }
+        } finally {
+            names.unlock();
+        }
+    }
+
+    /// The note on a segment, or null.
+    public ByteBuffer note(long segmentOffset) throws DeviceException {
+        String path = noteOf(segmentOffset / segmentBytes).toString();
+        if (!Files.exists(Path.of(path))) {
+            return null;
+        }
+        try (RawFile file = RawFile.open(path, Native.O_RDONLY, 0)) {
+            long bytes = file.sizeBytes();
+            if (bytes > MAX_NOTE_BYTES) {
+                return null;
+            }
+            ByteBuffer note = ByteBuffer.allocate((int) bytes);
+            file.read(0, note);
+            return note.flip();
+        }
+    }
+
+    /// It is not to be trusted: the segment is read instead.
+    public void dropNote(long segmentOffset) {
+        Native.unlink(noteOf(segmentOffset / segmentBytes).toString());
+    }
+
     /// Reads what the segments hold from this offset on, over their borders, until `into` is full
     /// or the segments end.
     ///
@@ -480,6 +544,7 @@ public final class JournalFiles implements AutoCloseable {
                         open.close();
                     }
                 }
+                Native.unlink(noteOf(number).toString());
                 if ((segments.size() + spares.size()) * segmentBytes > maxBytes) {
                     RawFile.delete(segment(number).toString());
                 } else {
@@ -525,6 +590,10 @@ public final class JournalFiles implements AutoCloseable {
 
     private Path segment(long number) {
         return directory.resolve("%016x".formatted(number));
+    }
+
+    private Path noteOf(long number) {
+        return directory.resolve("%016x".formatted(number) + NOTE);
     }
 
     private Path spare(long number) {

@@ -1,6 +1,7 @@
 package holdfast.replicator.device;
 
 import holdfast.replicator.metadata.MetadataLayout;
+import holdfast.replicator.state.PageMemory;
 import holdfast.replicator.state.Transaction;
 
 import java.io.IOException;
@@ -14,7 +15,7 @@ import java.nio.file.Path;
 /// One thread at a time. A failed write or sync is final: nothing more is written.
 public final class MetadataFile implements AutoCloseable {
     private final RawFile file;
-    private final MetadataLayout layout;
+    private MetadataLayout layout;
     private volatile DeviceException failure;
 
     private MetadataFile(RawFile file, MetadataLayout layout) {
@@ -31,16 +32,16 @@ public final class MetadataFile implements AutoCloseable {
         RawFile file =
                 RawFile.open(unfinished, Native.O_RDWR | Native.O_CREAT | Native.O_EXCL, 0600);
         try {
-            MetadataLayout.Piece record = layout.record(first);
-            // The slots are written and not just allocated: a transaction then changes no file
-            // system's metadata.
             long slotsBytes = layout.pagesOffsetBytes();
-            file.writeZeroes(0, slotsBytes);
             long pagesBytes = layout.fileBytes() - slotsBytes;
             if (!file.fallocate(0, slotsBytes, pagesBytes)) {
                 file.writeZeroes(slotsBytes, pagesBytes);
             }
-            file.write(record.offsetBytes(), record.data());
+            // All slots are written and not just allocated: a transaction then changes no file
+            // system's metadata.
+            for (MetadataLayout.Piece piece : layout.beginning(first)) {
+                file.write(piece.offsetBytes(), piece.data());
+            }
             file.sync();
             RawFile.rename(unfinished, target);
             RawFile.syncDirectory(path.toAbsolutePath().getParent().toString());
@@ -69,6 +70,30 @@ public final class MetadataFile implements AutoCloseable {
             file.close();
             throw e;
         }
+    }
+
+    /// Takes the space for the pages of a larger device, durably. Until [#grown] it means nothing.
+    ///
+    /// @throws DeviceException if there is none; nothing has changed then
+    public synchronized void makeRoom(MetadataLayout larger) throws DeviceException {
+        long from = file.sizeBytes();
+        if (larger.fileBytes() > from) {
+            if (!file.fallocate(0, from, larger.fileBytes() - from)) {
+                file.writeZeroes(from, larger.fileBytes() - from);
+            }
+            try {
+                file.syncAll();
+            } catch (DeviceException e) {
+                // The error may be that of a transaction's page.
+                failure = e;
+                throw e;
+            }
+        }
+    }
+
+    /// The device is larger from now on. Between two transactions, after [#makeRoom].
+    public void grown(MetadataLayout larger) {
+        layout = larger;
     }
 
     /// What the file says, for whoever only looks, and perhaps not its owner.
@@ -102,8 +127,10 @@ public final class MetadataFile implements AutoCloseable {
     }
 
     /// Reads back what is known.
-    public MetadataLayout.Recovered recover() throws IOException {
-        return layout.recover(source(file, layout));
+    ///
+    /// @param memory as for [MetadataLayout#recover]
+    public MetadataLayout.Recovered recover(PageMemory memory) throws IOException {
+        return layout.recover(source(file, layout), memory);
     }
 
     private static MetadataLayout.Source source(RawFile file, MetadataLayout layout) {
@@ -121,10 +148,11 @@ public final class MetadataFile implements AutoCloseable {
     }
 
     private static void requireSize(RawFile file, MetadataLayout layout) throws DeviceException {
-        if (file.sizeBytes() != layout.fileBytes()) {
+        // It is larger where room was taken for a larger device, which then was none.
+        if (file.sizeBytes() < layout.fileBytes()) {
             throw new DeviceException(
                     0,
-                    "%s has %d bytes, expected %d"
+                    "%s has %d bytes, expected %d or more"
                             .formatted(file.name(), file.sizeBytes(), layout.fileBytes()));
         }
     }
@@ -132,7 +160,7 @@ public final class MetadataFile implements AutoCloseable {
     /// Carries out the transaction, but for the sync of the device, which comes first.
     ///
     /// @throws DeviceException if it may not be durable
-    public void write(Transaction t) throws DeviceException {
+    public synchronized void write(Transaction t) throws DeviceException {
         if (failure != null) {
             throw new DeviceException(
                     failure.errno(), "it failed before: " + failure.getMessage(), failure);
@@ -144,8 +172,9 @@ public final class MetadataFile implements AutoCloseable {
             if (!t.pages().isEmpty()) {
                 file.sync();
             }
-            MetadataLayout.Piece record = layout.record(t);
-            file.write(record.offsetBytes(), record.data());
+            for (MetadataLayout.Piece piece : layout.records(t)) {
+                file.write(piece.offsetBytes(), piece.data());
+            }
             file.sync();
         } catch (DeviceException e) {
             failure = e;

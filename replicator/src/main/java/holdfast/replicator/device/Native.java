@@ -433,15 +433,17 @@ final class Native {
         }
     }
 
-    /// setpriority(2) of the calling thread: on Linux a nice value belongs to a thread.
-    static int nice(int value) {
+    /// setpriority(2): on Linux a nice value belongs to a thread.
+    ///
+    /// @param thread its number, 0 for the calling one
+    static int nice(int thread, int value) {
         final class Bound {
             static final MethodHandle SETPRIORITY =
                     bind("setpriority", JAVA_INT, takes(JAVA_INT, JAVA_INT, JAVA_INT));
         }
         try {
             MemorySegment state = state();
-            int result = (int) Bound.SETPRIORITY.invokeExact(state, PRIO_PROCESS, 0, value);
+            int result = (int) Bound.SETPRIORITY.invokeExact(state, PRIO_PROCESS, thread, value);
             return (int) resultOrErrno(result, state);
         } catch (Throwable e) {
             throw broken(e);

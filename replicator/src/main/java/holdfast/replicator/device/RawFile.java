@@ -1,9 +1,15 @@
 package holdfast.replicator.device;
 
+import holdfast.tunnel.wire.Mutants;
+
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /// An open file or device: a descriptor that cannot be closed under a call in flight, whole reads
@@ -12,8 +18,14 @@ import java.util.concurrent.atomic.AtomicInteger;
 /// Any thread may call any method. [#close] is by the owner alone; the last call in flight closes
 /// the descriptor, so a disk that hangs does not hang the owner.
 final class RawFile implements AutoCloseable {
-    /// Set in `users` once closed; the other bits count the calls in flight.
+    /// A deliberate mistake: the directory is not synced after a rename.
+    private static final boolean M33 = Mutants.on("M33");
+
+    /// Set in `users` once closed; the bits below the next count the calls in flight.
     private static final int CLOSED = 1 << 30;
+
+    /// Set once the descriptor is closed.
+    private static final int GONE = 1 << 29;
 
     /// Unit of writing zeroes where nothing better exists.
     private static final int ZEROES_BYTES = 256 << 10;
@@ -46,6 +58,9 @@ final class RawFile implements AutoCloseable {
 
     /// Makes durable what was created, renamed or deleted in a directory.
     static void syncDirectory(String path) throws DeviceException {
+        if (M33) {
+            return;
+        }
         try (RawFile directory = open(path, Native.O_RDONLY, 0)) {
             directory.check(Native.fsync(directory.fd), "the directory cannot be synced");
         }
@@ -228,6 +243,29 @@ final class RawFile implements AutoCloseable {
         }
     }
 
+    /// fsync(2): also its time of change, which [#sync] leaves to be written some day.
+    void syncAll() throws DeviceException {
+        enter();
+        try {
+            check(Native.fsync(fd), "cannot be made durable");
+        } finally {
+            leave();
+        }
+    }
+
+    /// When its content was changed last.
+    Instant lastChange() throws DeviceException {
+        enter();
+        try {
+            // By its descriptor: there may be another file at its path by now.
+            return Files.getLastModifiedTime(Path.of("/proc/self/fd/" + fd)).toInstant();
+        } catch (IOException e) {
+            throw new DeviceException(Errno.EIO, name + " cannot be looked at", e);
+        } finally {
+            leave();
+        }
+    }
+
     /// Forgets what the kernel keeps of it in memory, as far as that is on disk.
     void dropCache() throws DeviceException {
         enter();
@@ -344,9 +382,14 @@ final class RawFile implements AutoCloseable {
     /// More than one thread may see the count at zero after the close: one that was turned away
     /// counts for a moment too.
     private void closeOnce() {
-        if (users.compareAndSet(CLOSED, CLOSED | 1 << 29)) {
+        if (users.compareAndSet(CLOSED, CLOSED | GONE)) {
             Native.close(fd);
         }
+    }
+
+    /// Whether the kernel has a call of ours that has not come back.
+    boolean isInCall() {
+        return (users.get() & (GONE - 1)) > 0;
     }
 
     @Override

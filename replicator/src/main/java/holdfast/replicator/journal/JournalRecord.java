@@ -16,7 +16,7 @@ import java.util.zip.CRC32C;
 /// |      4 |     1 | version       | [#VERSION]                                                                |
 /// |      5 |     1 | kind          | [Kind], ordinal plus one; numbers are never reused                        |
 /// |      6 |     1 | encoding      | of the data: 0 = as they are                                              |
-/// |      7 |     1 | flags         | bit 0: the space of a zeroed range may be given back                      |
+/// |      7 |     1 | flags         | bit 0: the space of a zeroed range may be given back; bit 1: an epoch goes on from what is staged |
 /// |      8 |    16 | resource      | id of the resource                                                        |
 /// |     24 |     8 | address       | offset of this record in the journal's own count, which never wraps       |
 /// |     32 |     8 | durableBefore | everything below this journal offset was on stable storage already        |
@@ -27,7 +27,7 @@ import java.util.zip.CRC32C;
 /// |     72 |     8 | epoch         | 0 for live records                                                        |
 /// |     80 |     8 | offset        | in the device, bytes; in a commit: distinct blocks                        |
 /// |     88 |     8 | length        | in the device, bytes                                                      |
-/// |     96 |     8 | primaryMillis | wall clock of the primary                                                 |
+/// |     96 |     8 | primaryMillis | wall clock of the primary; at an epoch's begin: until when the copy was complete |
 /// |    104 |     8 | receiptMillis | wall clock of the backup                                                  |
 /// |    112 |     4 | dataCrc       | CRC-32C of the data as stored                                             |
 /// |    116 |     8 | tracked       | transaction of the primary's metadata under which this was written        |
@@ -36,9 +36,12 @@ import java.util.zip.CRC32C;
 /// `durableBefore` tells a torn tail from damage: a bad record may be dropped silently only if no
 /// later good record says that it had been durable (R25). `address` and `incarnation` keep a
 /// recycled segment's old records from being taken for new ones.
+///
+/// @param continues of an [Kind#EPOCH_BEGIN]
 public record JournalRecord(
         Kind kind,
         boolean punch,
+        boolean continues,
         UUID resource,
         long address,
         long durableBefore,
@@ -60,6 +63,8 @@ public record JournalRecord(
     public static final int MAX_DATA_BYTES = 2 << 20;
 
     private static final int MAGIC = 0x48464a52;
+    private static final int PUNCH = 1;
+    private static final int CONTINUES = 2;
     private static final Kind[] KINDS = Kind.values();
 
     /// What a record says.
@@ -68,7 +73,8 @@ public record JournalRecord(
         WRITE,
         /// A range that reads back zero.
         ZERO,
-        /// An epoch is staged from here on; an earlier one that was not committed is void.
+        /// An epoch is staged from here on. An earlier one that was not committed is void or, where
+        /// this one [#continues], its beginning.
         EPOCH_BEGIN,
         /// Blocks of an epoch; nothing until its commit.
         EPOCH_BLOCKS,
@@ -112,7 +118,7 @@ public record JournalRecord(
     public ByteBuffer encode() {
         ByteBuffer out = ByteBuffer.allocate(HEADER_BYTES);
         out.putInt(MAGIC).put((byte) VERSION).put((byte) (kind.ordinal() + 1)).put((byte) 0);
-        out.put((byte) (punch ? 1 : 0));
+        out.put((byte) ((punch ? PUNCH : 0) | (continues ? CONTINUES : 0)));
         out.putLong(resource.getMostSignificantBits()).putLong(resource.getLeastSignificantBits());
         out.putLong(address)
                 .putLong(durableBefore)
@@ -148,12 +154,17 @@ public record JournalRecord(
         int version = in.get(at + 4);
         int kind = in.get(at + 5) - 1;
         int dataBytes = in.getInt(at + 52);
-        if (version != VERSION || in.get(at + 6) != 0 || (in.get(at + 7) & ~1) != 0) {
+        int flags = in.get(at + 7);
+        if (version != VERSION || in.get(at + 6) != 0 || (flags & ~(PUNCH | CONTINUES)) != 0) {
             return new Found.Bad(
                     "version %d or a reserved field is not known here".formatted(version));
         }
         if (kind < 0 || kind >= KINDS.length || dataBytes < 0 || dataBytes > MAX_DATA_BYTES) {
             return new Found.Bad("kind %d with %d bytes".formatted(kind + 1, dataBytes));
+        }
+        boolean continues = (flags & CONTINUES) != 0;
+        if (continues && KINDS[kind] != Kind.EPOCH_BEGIN) {
+            return new Found.Bad("kind %d goes on from what is staged".formatted(kind + 1));
         }
         ByteBuffer b = in.slice(at, HEADER_BYTES);
         if (!Position.isValid(b.getLong(56), b.getLong(64))) {
@@ -162,7 +173,8 @@ public record JournalRecord(
         return new Found.Good(
                 new JournalRecord(
                         KINDS[kind],
-                        b.get(7) == 1,
+                        (flags & PUNCH) != 0,
+                        continues,
                         new UUID(b.getLong(8), b.getLong(16)),
                         b.getLong(24),
                         b.getLong(32),

@@ -21,6 +21,22 @@ public final class JournalScan {
     public interface Visitor {
         /// @param data the record's data, valid during the call
         void record(JournalRecord record, ByteBuffer data);
+
+        /// Takes all records of a segment at once, where there is an index of it.
+        default void segment(SegmentIndex whole) {
+            throw new IllegalStateException("no index was asked for");
+        }
+    }
+
+    /// Finds the index of a whole segment.
+    @FunctionalInterface
+    public interface Indexes {
+        /// None: all segments are read.
+        Indexes NONE = _ -> null;
+
+        /// @param address of the segment's first byte
+        /// @return null when there is none: the segment is read
+        SegmentIndex of(long address) throws IOException;
     }
 
     /// Where good records end.
@@ -43,11 +59,28 @@ public final class JournalScan {
         this.reader = reader;
     }
 
-    public End run(long from, Visitor visitor) throws IOException {
+    /// @param oldestIncarnation none of the journal's records from there on is of an earlier
+    ///   opening: one that is found is what is left of a tail that was dropped at a start
+    public End run(long from, long oldestIncarnation, Visitor visitor) throws IOException {
+        return run(from, Long.MAX_VALUE, oldestIncarnation, Indexes.NONE, visitor);
+    }
+
+    /// @param until where to end at the latest, in front of a record
+    public End run(long from, long until, long oldestIncarnation, Indexes indexes, Visitor visitor)
+            throws IOException {
         long at = from;
-        long incarnation = 0;
-        while (true) {
+        long incarnation = oldestIncarnation;
+        while (at < until) {
             long left = segmentBytes - at % segmentBytes;
+            if (left == segmentBytes && until - at >= segmentBytes) {
+                SegmentIndex whole = indexes.of(at);
+                if (whole != null && whole.incarnation() >= incarnation) {
+                    incarnation = whole.incarnation();
+                    visitor.segment(whole);
+                    at += segmentBytes;
+                    continue;
+                }
+            }
             if (left < JournalRecord.HEADER_BYTES) {
                 at += left;
                 continue;
@@ -70,6 +103,7 @@ public final class JournalScan {
                 return new End(at, incarnation, damageBehind(at, ((Found.Bad) found).why()));
             }
         }
+        return new End(at, incarnation, null);
     }
 
     private Found header(long at, long incarnation) throws IOException {

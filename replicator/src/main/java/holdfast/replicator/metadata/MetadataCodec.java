@@ -27,7 +27,10 @@ import java.util.zip.CRC32C;
 /// |     48 |    16 | acknowledged | what the peer is known to have committed                          |
 /// |     64 |     8 | peerCopy     | the peer's copy that the last first sync filled, 0 before         |
 /// |     72 |     4 | count        | transaction: active extents; bitmap: bit i, part i is suspect     |
-/// |     76 |    48 | reserved     | zero                                                              |
+/// |     76 |     4 | reserved     | zero                                                              |
+/// |     80 |     8 | filled       | how far that has come, in what the peer acknowledged of it        |
+/// |     88 |     8 | told         | transaction: the newest that the peer may have been told of       |
+/// |     96 |    28 | reserved     | zero                                                              |
 /// |    124 |     4 | crc          | CRC-32C of the header before it and of the payload                |
 /// |    128 | 3,968 | payload      | transaction: extents, 4 bytes each; bitmap: 31,744 bits, 8 bytes for 64 blocks, lowest first |
 public final class MetadataCodec {
@@ -59,7 +62,8 @@ public final class MetadataCodec {
                 long transaction,
                 long era,
                 Position acknowledged,
-                long peerCopy)
+                long peerCopy,
+                long filled)
                 implements Found {}
     }
 
@@ -71,7 +75,7 @@ public final class MetadataCodec {
         if (t.extents().size() > MAX_EXTENTS) {
             throw new IllegalArgumentException(t.extents().size() + " active extents");
         }
-        out.putInt(72, t.extents().size());
+        out.putInt(72, t.extents().size()).putLong(88, t.told());
         for (long extent : t.extents()) {
             out.putInt(Math.toIntExact(extent));
         }
@@ -91,12 +95,13 @@ public final class MetadataCodec {
 
     private static ByteBuffer header(
             int kind, int blank, UUID resource, long address, Transaction t) {
-        ByteBuffer out = ByteBuffer.allocateDirect(PAGE_BYTES);
+        // Not direct: a sweep makes hundreds, and nothing would free them before the heap is full.
+        ByteBuffer out = ByteBuffer.allocate(PAGE_BYTES);
         out.putInt(MAGIC).put((byte) VERSION).put((byte) kind).put((byte) 0).put((byte) blank);
         out.putLong(resource.getMostSignificantBits()).putLong(resource.getLeastSignificantBits());
         out.putLong(address).putLong(t.number()).putLong(t.era());
         t.acknowledged().write(out);
-        out.putLong(t.peerCopy());
+        out.putLong(t.peerCopy()).putLong(80, t.filled());
         return out.position(HEADER_BYTES);
     }
 
@@ -139,6 +144,7 @@ public final class MetadataCodec {
         Position acknowledged = Position.read(in.slice(48, Position.BYTES));
         long peerCopy = in.getLong(64);
         int count = in.getInt(72);
+        long filled = in.getLong(80);
         if (in.get(5) == 2) {
             long[] bits = new long[words];
             for (int w = 0; w < words; w++) {
@@ -149,7 +155,8 @@ public final class MetadataCodec {
                     transaction,
                     era,
                     acknowledged,
-                    peerCopy);
+                    peerCopy,
+                    filled);
         }
         Transaction.Blank[] blanks = Transaction.Blank.values();
         if (in.get(5) != 1
@@ -170,6 +177,8 @@ public final class MetadataCodec {
                         blanks[in.get(7)],
                         acknowledged,
                         peerCopy,
+                        filled,
+                        in.getLong(88),
                         false,
                         List.of(),
                         extents));

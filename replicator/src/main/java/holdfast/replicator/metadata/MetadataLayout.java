@@ -1,8 +1,10 @@
 package holdfast.replicator.metadata;
 
 import holdfast.replicator.state.BlockSet;
+import holdfast.replicator.state.DurableBitmap;
 import holdfast.replicator.state.Faults;
 import holdfast.replicator.state.Kept;
+import holdfast.replicator.state.PageMemory;
 import holdfast.replicator.state.Transaction;
 import holdfast.replicator.state.Transaction.Blank;
 import holdfast.tunnel.wire.Position;
@@ -18,11 +20,17 @@ import java.util.UUID;
 /// no I/O of its own.
 ///
 /// ```
-///  | transaction 0 | 1 | … | recordSlots-1 | bitmap page 0 | 1 | 2 | …
+///  | transaction 0 | 1 | … | recordSlots-1 | 0 | 1 | … | recordSlots-1 | bitmap page 0 | 1 | 2 | …
 /// ```
 ///
-/// Transaction n is in slot n modulo the number of slots; the newest whole one counts. Bitmap page
-/// i is always in its place.
+/// Transaction n is in slot n modulo the number of slots, twice, both written before one sync; the
+/// newest of which a copy is whole counts. Bitmap page i is always in its place.
+///
+/// **Torn or damaged?** A record is durable when both copies are. So one whole copy of what the
+/// slot held before proves that its successor never was: what a power cut tore is passed over. A
+/// slot of which no copy is whole may have held what was durable, and nobody can tell: if it is the
+/// one behind the newest that is left, everything is compared. A new file holds its first
+/// transaction in all slots, so that zeroes are no old record.
 ///
 /// @param resource whose metadata it is
 /// @param sizeBytes of the device
@@ -52,12 +60,16 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
     public static final int RECORD_SLOTS = 64;
 
     public long fileBytes() {
-        return (recordSlots + pageCount()) * MetadataCodec.PAGE_BYTES;
+        return (firstPage() + pageCount()) * MetadataCodec.PAGE_BYTES;
     }
 
     /// Where the bitmap pages begin.
     public long pagesOffsetBytes() {
-        return (long) recordSlots * MetadataCodec.PAGE_BYTES;
+        return firstPage() * MetadataCodec.PAGE_BYTES;
+    }
+
+    private long firstPage() {
+        return 2L * recordSlots;
     }
 
     private long blocks() {
@@ -77,7 +89,7 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
     }
 
     private long pageAddress(long page) {
-        return (recordSlots + page) * MetadataCodec.PAGE_BYTES;
+        return (firstPage() + page) * MetadataCodec.PAGE_BYTES;
     }
 
     /// The transaction that makes a new file one.
@@ -87,6 +99,28 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
             Blank blank, long number, Position acknowledged, long peerCopy) {
         return new Transaction(
                 number, 1, blank, acknowledged, peerCopy, false, List.of(), List.of());
+    }
+
+    /// The writes that make a new file of zeroes one. In the other slots the transaction stands
+    /// under the numbers before its own.
+    public List<Piece> beginning(Transaction first) {
+        List<Piece> pieces = new ArrayList<>(2 * recordSlots);
+        for (int before = recordSlots - 1; before >= 0; before--) {
+            pieces.addAll(
+                    records(
+                            new Transaction(
+                                    first.number() - before,
+                                    first.era(),
+                                    first.blank(),
+                                    first.acknowledged(),
+                                    first.peerCopy(),
+                                    first.filled(),
+                                    first.told(),
+                                    false,
+                                    List.of(),
+                                    first.extents())));
+        }
+        return pieces;
     }
 
     /// The writes of the transaction's pages.
@@ -99,46 +133,87 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
         return pieces;
     }
 
-    /// The write of the transaction's record.
-    public Piece record(Transaction t) {
-        long address = t.number() % recordSlots * MetadataCodec.PAGE_BYTES;
-        return new Piece(address, MetadataCodec.record(resource, address, t));
+    /// The writes of the transaction's record, two calls: so a power cut tears both hardly ever.
+    public List<Piece> records(Transaction t) {
+        long address = slotAddress(t.number());
+        long second = address + secondCopy();
+        return List.of(
+                new Piece(address, MetadataCodec.record(resource, address, t)),
+                new Piece(second, MetadataCodec.record(resource, second, t)));
+    }
+
+    private long slotAddress(long transaction) {
+        return Math.floorMod(transaction, (long) recordSlots) * MetadataCodec.PAGE_BYTES;
+    }
+
+    /// Bytes from the first copy of a record to the second.
+    private long secondCopy() {
+        return (long) recordSlots * MetadataCodec.PAGE_BYTES;
     }
 
     /// Reads back what is known. A torn or damaged page costs comparing what it stood for; without
     /// the newest transaction everything is compared.
-    public Recovered recover(Source source) throws IOException {
-        Transaction newest = newest(source);
-        if (newest == null) {
-            return lost(0, 0, Position.NONE, 0, "no transaction can be read");
+    ///
+    /// @param memory of the sets; where it has no room whole extents are to be compared
+    public Recovered recover(Source source, PageMemory memory) throws IOException {
+        Newest newest = newest(source);
+        if (newest.transaction == null) {
+            return lost(memory, 0, 0, Position.NONE, 0, 0, "no transaction can be read");
         }
-        return new Reading(newest).run(source);
+        return new Reading(newest.transaction, newest.whole, memory).run(source);
+    }
+
+    /// The same, with as much memory as it takes.
+    public Recovered recover(Source source) throws IOException {
+        return recover(source, PageMemory.of(PageMemory.PAGE_BITS, Long.MAX_VALUE));
     }
 
     /// The number of the newest transaction that is whole, 0 when none is.
     public long newestTransaction(Source source) throws IOException {
-        Transaction newest = newest(source);
+        Transaction newest = newest(source).transaction;
         return newest == null ? 0 : newest.number();
     }
 
-    private Transaction newest(Source source) throws IOException {
+    /// @param transaction null when none is whole
+    /// @param whole slots of which a copy is
+    private record Newest(Transaction transaction, BitSet whole) {}
+
+    private Newest newest(Source source) throws IOException {
         Transaction newest = null;
-        ByteBuffer page = ByteBuffer.allocateDirect(MetadataCodec.PAGE_BYTES);
-        for (int slot = 0; slot < recordSlots; slot++) {
-            long address = (long) slot * MetadataCodec.PAGE_BYTES;
-            source.read(address, page.clear());
-            if (MetadataCodec.decode(page.flip(), resource, address, 0, 0)
-                            instanceof MetadataCodec.Found.Change(Transaction t)
-                    && (newest == null || Faults.M24 || t.number() > newest.number())) {
-                newest = t;
+        BitSet whole = new BitSet(recordSlots);
+        for (int page = 0; page < 2 * recordSlots; page++) {
+            Transaction found = transaction(source, page);
+            if (found != null) {
+                whole.set(page % recordSlots);
+                if (newest == null || Faults.M24 || found.number() > newest.number()) {
+                    newest = found;
+                }
             }
         }
-        return newest;
+        return new Newest(newest, whole);
+    }
+
+    /// What is whole in one page of the slots; null for nothing.
+    private Transaction transaction(Source source, int number) throws IOException {
+        ByteBuffer page = ByteBuffer.allocateDirect(MetadataCodec.PAGE_BYTES);
+        long address = (long) number * MetadataCodec.PAGE_BYTES;
+        source.read(address, page);
+        return MetadataCodec.decode(page.flip(), resource, address, 0, 0)
+                                instanceof MetadataCodec.Found.Change(Transaction t)
+                        && slotAddress(t.number()) == address % secondCopy()
+                ? t
+                : null;
     }
 
     /// Everything is compared, in a new era.
     private Recovered lost(
-            long transaction, long era, Position acknowledged, long peerCopy, String why) {
+            PageMemory memory,
+            long transaction,
+            long era,
+            Position acknowledged,
+            long peerCopy,
+            long filled,
+            String why) {
         Kept kept =
                 new Kept(
                         transaction,
@@ -146,11 +221,15 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
                         Blank.SUSPECT,
                         acknowledged,
                         peerCopy,
-                        new BlockSet(blocks()),
-                        new BlockSet(blocks()),
-                        new BlockSet(blocks()),
+                        filled,
+                        transaction,
+                        new BlockSet(blocks(), memory, BlockSet.Rounding.UP),
+                        new BlockSet(blocks(), memory, BlockSet.Rounding.UP),
+                        new BlockSet(blocks(), memory, BlockSet.Rounding.NEVER),
+                        new BitSet(),
                         List.of(),
-                        true);
+                        true,
+                        false);
         kept.suspect().addAll();
         return new Recovered(kept, why + ": every block is compared");
     }
@@ -158,21 +237,43 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
     /// The bitmap pages, in the light of the newest transaction.
     private final class Reading {
         private final Transaction newest;
-        private final BlockSet dirty = new BlockSet(blocks());
-        private final BlockSet suspect = new BlockSet(blocks());
-        private final BlockSet onDisk = new BlockSet(blocks());
+        private final PageMemory memory;
+        private final BitSet whole;
+        private final BlockSet dirty;
+        private final BlockSet suspect;
+        private final BlockSet onDisk;
+        private final BitSet unknown = new BitSet();
         private long transaction;
         private Position acknowledged;
         private long peerCopy;
+        private long filled;
         private int broken;
         private String why;
         private boolean newestIsLost;
 
-        private Reading(Transaction newest) {
+        /// @param whole slots of which a copy can be read
+        private Reading(Transaction newest, BitSet whole, PageMemory memory) {
             this.newest = newest;
+            this.whole = whole;
+            this.memory = memory;
+            this.dirty = new BlockSet(blocks(), memory, BlockSet.Rounding.UP);
+            this.suspect = dirty.another(BlockSet.Rounding.UP);
+            this.onDisk = dirty.another(BlockSet.Rounding.NEVER);
             this.transaction = newest.number();
             this.acknowledged = newest.acknowledged();
             this.peerCopy = newest.peerCopy();
+            this.filled = newest.filled();
+        }
+
+        /// Whether there may have been a newer one. A transaction of which only pages are durable
+        /// has used up its number, so the one behind it is looked at as well.
+        private boolean mayBeLost() {
+            for (long number = newest.number() + 1; number <= transaction + 1; number++) {
+                if (!whole.get((int) Math.floorMod(number, (long) recordSlots))) {
+                    return true;
+                }
+            }
+            return false;
         }
 
         private Recovered run(Source source) throws IOException {
@@ -180,7 +281,7 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
             long next = 0; // The first page that was not looked at.
             for (long at = 0; at < pageCount(); ) {
                 long data = source.nextData(pageAddress(at));
-                at = Math.max(at, data / MetadataCodec.PAGE_BYTES - recordSlots);
+                at = Math.max(at, data / MetadataCodec.PAGE_BYTES - firstPage());
                 if (at >= pageCount()) {
                     break;
                 }
@@ -196,12 +297,14 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
                 next = at;
             }
             blank(next, pageCount());
-            if (newestIsLost) {
+            if (newestIsLost || mayBeLost()) {
                 return lost(
+                        memory,
                         transaction,
                         newest.era(),
                         acknowledged,
                         peerCopy,
+                        filled,
                         "the newest transaction cannot be read");
             }
             if (!Faults.M31) {
@@ -218,10 +321,14 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
                             newest.blank(),
                             acknowledged,
                             peerCopy,
+                            filled,
+                            newest.told(),
                             dirty,
                             suspect,
                             onDisk,
+                            unknown,
                             newest.extents(),
+                            false,
                             false);
             return new Recovered(
                     kept,
@@ -257,6 +364,10 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
                 transaction = found.transaction();
                 acknowledged = found.acknowledged();
                 peerCopy = found.peerCopy();
+                filled = found.filled();
+            }
+            if (!DurableBitmap.load(onDisk, found.page(), pageBlocks())) {
+                unknown.set((int) found.page().number());
             }
             BitSet bits = BitSet.valueOf(found.page().bits());
             long first = found.page().number() * pageBlocks();
@@ -266,8 +377,8 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
                 int runEnd =
                         Math.min(Math.min(bits.nextClearBit(b), end), (part + 1) * extentBlocks);
                 boolean compare = (found.page().suspectParts() >>> part & 1) != 0;
-                (compare ? suspect : dirty).addRange(first + b, first + runEnd);
-                onDisk.addRange(first + b, first + runEnd);
+                boolean rounds = !dirty.hasRoomFor(first + b, first + runEnd);
+                (compare || rounds ? suspect : dirty).addRange(first + b, first + runEnd);
                 b = bits.nextSetBit(runEnd);
             }
         }

@@ -28,11 +28,24 @@ public final class Payload {
     private final int sizeClass;
     private final ByteBuffer data;
 
+    /// Whose memory this is a part of; null when it has its own.
+    private final Payload whole;
+
     @SuppressWarnings("UnusedVariable") // read through REFERENCES
     private volatile int references;
 
     /// @param pool null, like `slab`, for memory that the garbage collector takes care of
     Payload(PayloadPool pool, PayloadPool.Slab slab, int sizeClass, ByteBuffer data) {
+        this(pool, slab, sizeClass, data, null);
+    }
+
+    private Payload(
+            PayloadPool pool,
+            PayloadPool.Slab slab,
+            int sizeClass,
+            ByteBuffer data,
+            Payload whole) {
+        this.whole = whole;
         this.pool = pool;
         this.slab = slab;
         this.sizeClass = sizeClass;
@@ -43,6 +56,12 @@ public final class Payload {
     /// A payload outside any pool; its bytes are those between position and limit.
     public static Payload of(ByteBuffer bytes) {
         return new Payload(null, null, -1, bytes.slice());
+    }
+
+    /// A payload of some of these bytes, which keeps all of them until it is released itself.
+    public Payload part(int fromBytes, int lengthBytes) {
+        retain();
+        return new Payload(null, null, -1, data.slice(fromBytes, lengthBytes), this);
     }
 
     /// The buffer itself, from 0 to the payload's length. Its position and limit belong to the one
@@ -69,7 +88,9 @@ public final class Payload {
         if (before <= 0) {
             throw new IllegalStateException("payload was released before");
         }
-        if (before == 1 && pool != null) {
+        if (before == 1 && whole != null) {
+            whole.release();
+        } else if (before == 1 && pool != null) {
             pool.giveBack(this);
         }
     }

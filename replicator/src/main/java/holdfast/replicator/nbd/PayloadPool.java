@@ -24,8 +24,10 @@ public final class PayloadPool {
     /// What is taken from the system at once: 256 of the smallest.
     private static final int SLAB_BYTES = 1 << 20;
 
-    /// A slab that was found idle by so many trims in a row is given back.
-    private static final int PATIENCE = 10;
+    /// A slab that was found idle by so many trims in a row is given back: ten minutes of them, for
+    /// bursts come again (a database writes its checkpoint every five) and new memory is slow.
+    /// Where a hypervisor takes free memory back, each MiB of it costs 3 ms at its first use.
+    static final int PATIENCE = 600;
 
     private final SizeClass[] classes = new SizeClass[CLASS_COUNT];
     private final AtomicLong idleBytes = new AtomicLong();

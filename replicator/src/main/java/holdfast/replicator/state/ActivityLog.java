@@ -233,6 +233,22 @@ final class ActivityLog {
         }
     }
 
+    /// Blocks written lately, at most so many: two of each extent, the extent used last first.
+    List<Long> recent(int most) {
+        List<Long> found = new ArrayList<>();
+        for (Extent e = ends.before; e != ends && found.size() < most; e = e.before) {
+            List<Long> here = new ArrayList<>();
+            forEachWritten(e.number, here::add);
+            if (!here.isEmpty()) {
+                found.add(here.getLast());
+            }
+            if (here.size() > 1) {
+                found.add(here.getFirst());
+            }
+        }
+        return found.subList(0, Math.min(most, found.size()));
+    }
+
     /// Plans that all leave, at the end, when nothing is in flight.
     List<Long> planEnd() {
         List<Long> leaving = new ArrayList<>();

@@ -1,5 +1,6 @@
 package holdfast.replicator.state;
 
+import holdfast.checksum.SectorDigests;
 import holdfast.checksum.TreeAnswers;
 import holdfast.checksum.TreeComparison;
 import holdfast.checksum.TreeShape;
@@ -8,6 +9,8 @@ import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.journal.JournalRecord;
 import holdfast.replicator.journal.JournalRecord.Kind;
 import holdfast.replicator.journal.JournalScan;
+import holdfast.replicator.journal.SegmentIndex;
+import holdfast.replicator.state.History.Moment;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
@@ -15,8 +18,9 @@ import holdfast.tunnel.wire.Position;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.UUID;
 
 /// Decides, at the backup of one resource, what is journaled, acknowledged, committed and rolled
@@ -24,8 +28,10 @@ import java.util.UUID;
 /// carried out in order.
 ///
 /// ```
-///  frame ─► append to the journal ─► durable: into the index, acknowledged ─► rolled into the base ─► segments freed
-///           epoch blocks ─► staged ─► EPOCH_COMMIT durable: all of them into the index at once
+///  frame ─► append to the journal ─► durable: into the index, acknowledged ─► old enough, or room is needed:
+///           epoch blocks ─► staged ─► EPOCH_COMMIT durable:                    rolled into the base ─► segments freed
+///                             │       all of them into the index at once
+///                             └─► cut off: kept, the beginning of the next epoch
 ///  committed image = base, overlaid by the index
 /// ```
 public final class Backup {
@@ -34,7 +40,7 @@ public final class Backup {
 
     /// @param sizeBytes of the copy
     /// @param journalBytes most that the journal may take, a whole number of segments
-    /// @param rollBytes journal use from which on records are rolled into the base
+    /// @param rollBytes what is rolled into the base at once, when there is time for it
     /// @param blank the base reads zero everywhere
     /// @param limits those of the peer
     public record Config(
@@ -73,41 +79,133 @@ public final class Backup {
     /// @param watermark journal offset of the first record that the base does not hold
     /// @param rollingTo records below this journal offset may be in the base in part: where a
     ///   roll-forward leads that has begun; else the watermark
+    /// @param movedBy the opening of the journal that moved the watermark there: none of the
+    ///   records from there on is older. Whole ones behind a torn one are dropped by a start and
+    ///   stay where they are; what is written over them may end just in front of one, and so may a
+    ///   roll-forward
     /// @param position the image that the base holds together with nothing
     /// @param everCommitted false during a first sync: the base alone is no image of anything
     /// @param mixture damage to the journal took what an interrupted roll-forward needed: base and
     ///   journal are no image of anything until the next commit
     /// @param tracked newest transaction of the primary's metadata under which something of it was
     ///   written
+    /// @param filled how often the base was synced with something of a first sync
+    /// @param labelMillis wall clock of the primary at the position, 0 while there is no point
+    /// @param receiptMillis when it was received
     public record Base(
             long watermark,
             long rollingTo,
+            long movedBy,
             Position position,
             boolean everCommitted,
             boolean mixture,
             long tracked,
+            long filled,
+            long labelMillis,
+            long receiptMillis,
             Ancestry ancestry) {
         /// A base on which no roll-forward is under way.
         public Base(long watermark, Position position, boolean everCommitted, Ancestry ancestry) {
-            this(watermark, watermark, position, everCommitted, false, 0, ancestry);
+            this(watermark, watermark, 0, position, everCommitted, false, 0, 0, 0, 0, ancestry);
+        }
+
+        /// The same, with what a first sync has made durable meanwhile: a roll-forward does not
+        /// know of it.
+        public Base over(Base durable) {
+            return filled(Math.max(filled, durable.filled()), Math.max(tracked, durable.tracked()));
+        }
+
+        /// The same, with more of a first sync in it.
+        public Base filled(long filled, long tracked) {
+            return new Base(
+                    watermark,
+                    rollingTo,
+                    movedBy,
+                    position,
+                    everCommitted,
+                    mixture,
+                    tracked,
+                    filled,
+                    labelMillis,
+                    receiptMillis,
+                    ancestry);
+        }
+
+        private Moment moment() {
+            return new Moment(
+                    watermark, position, ancestry, labelMillis, receiptMillis, tracked, movedBy, 0);
         }
     }
 
-    /// The committed image at one moment: what the index does not hold is read from the base. It
-    /// stays right until [#closeView].
-    public record View(
-            long id, Position position, long completeMillis, JournalIndex index, long watermark) {}
+    /// The copy as it was at one moment: the base, overlaid by what the journal holds from
+    /// `watermark` up to the moment ([SegmentIndex#image]). The base may be rolled as far as to
+    /// that moment meanwhile. It stays right until [#closeView].
+    ///
+    /// @param completeMillis wall time of the primary until which nothing newer was written
+    /// @param watermark where the journal begins that the view was opened over
+    public record View(long id, Moment moment, long completeMillis, long watermark) {
+        public Position position() {
+            return moment.position();
+        }
+    }
 
-    /// Records that should go into the base. A crash behind a step leaves:
+    /// What the primary's stream says of the copy, by its last frame that says anything.
+    private enum Standing {
+        UNKNOWN,
+        COMPARED,
+        IN_STEP
+    }
+
+    /// Records from one journal offset to another that should go into the base. A crash behind a
+    /// step leaves:
     ///
     /// | step                                       | a crash behind it leaves                  |
     /// |--------------------------------------------|-------------------------------------------|
     /// | make [#begun] durable in the superblock    | the base as it was                        |
-    /// | write every run of the index into the base | a base that is whole with the journal up to `rollingTo`, and with less of it a mixture |
+    /// | write every run of their image into the base | a base that is whole with the journal up to `rollingTo`, and with less of it a mixture |
     /// | sync the base                              | the same                                  |
     /// | make [#reached] durable in the superblock  | the base holds all below the watermark    |
     /// | call [Backup#rolled]                       | what it frees is freed at the next start  |
-    public record Roll(JournalIndex index, Base begun, Base reached) {}
+    ///
+    /// @param from where the records to be read begin; they are of the opening `begun.movedBy` or a
+    ///   later one
+    public record Roll(long from, long to, Base begun, Base reached) {}
+
+    /// Ranges of the committed image whose sectors are to be digested for the peer.
+    ///
+    /// @param key of this session's digests
+    public record Sectors(long key, long number, List<Frame.Range> ranges) {
+        /// All ranges together.
+        public int lengthBytes() {
+            return ranges.stream().mapToInt(Frame.Range::lengthBytes).sum();
+        }
+
+        /// @param data the content of the ranges, one after the other
+        public byte[] digest(ByteBuffer data) {
+            int bytes = 0;
+            for (Frame.Range each : ranges) {
+                bytes += SectorDigests.sectors(each.lengthBytes()) * SectorDigests.BYTES;
+            }
+            byte[] digests = new byte[bytes];
+            int at = 0;
+            int from = data.position();
+            for (Frame.Range each : ranges) {
+                ByteBuffer part = data.slice(from, each.lengthBytes());
+                SectorDigests.digest(key, each.offsetBytes(), part, digests, at);
+                at += SectorDigests.sectors(each.lengthBytes()) * SectorDigests.BYTES;
+                from += each.lengthBytes();
+            }
+            return digests;
+        }
+    }
+
+    private static final long ONE_ROLL_BYTES = 1L << 30;
+
+    /// Moments that a full segment of live records has at least.
+    public static final int MOMENTS_IN_SEGMENT = 16;
+
+    /// Questions about sectors that may wait: more than an honest peer has unanswered.
+    private static final int SECTOR_QUESTIONS_MAX = 32;
 
     private static final long NOTHING_STAGED = Long.MAX_VALUE;
 
@@ -117,19 +215,36 @@ public final class Backup {
     private record Arrived(Frame.Data frame, long creditBytes) {}
 
     private final Config config;
+
+    /// Of the copy; grows.
+    private long sizeBytes;
+
     private final BackupEffects fx;
     private final long incarnation;
     private boolean failed;
-    private long wallMillis;
+
+    /// Time of receipt now. It does not fall, and goes on where the journal's newest record has it
+    /// when the clock was set back since (R22).
+    private long receivedMillis;
+
+    /// What the clock was found to lack at the start; negative before it was looked at.
+    private long clockLacksMillis = -1;
+
     private boolean blank;
 
     // What is durable and would be promoted.
     private Base base;
     private final JournalIndex index = new JournalIndex();
+    private final History history;
+    private Retention retention = Retention.NONE;
+    private int indexRuns = Integer.MAX_VALUE;
     private Ancestry ancestry;
 
     /// Newest transaction of the primary's metadata that was heard of.
     private long tracked;
+
+    /// How often the base was synced with something of a first sync.
+    private long filled;
 
     private Position committed;
     private boolean everCommitted;
@@ -140,6 +255,10 @@ public final class Backup {
     // What was appended.
     private long end;
     private long durableEnd;
+
+    /// Where the journal ended at the start.
+    private long foundEnd;
+
     private Position appended;
     private final ArrayDeque<Pending> pending = new ArrayDeque<>();
 
@@ -153,15 +272,29 @@ public final class Backup {
     // The epoch being staged.
     private long openEpoch;
 
-    /// Where the epoch begins whose blocks are staged or whose commit is not durable yet: the base
-    /// must not roll past it.
+    /// Where the epoch begins whose blocks are kept or staged, or whose commit is not durable yet:
+    /// the base must not roll past it. So a start finds what is kept again, and all of it.
     private long stagedFrom = NOTHING_STAGED;
 
     private JournalIndex staged = new JournalIndex();
+
+    /// What epochs had staged that were cut off, as the beginning of the one that is open. While
+    /// none is, what the last one added is in [#staged].
+    private JournalIndex kept = new JournalIndex();
+
+    /// What the peer is told of it: all that is kept lies in them, so all of them must be of the
+    /// epoch that goes on from it.
+    private List<Frame.KeptRange> keptRanges = List.of();
+
     private long reservedBytes;
 
     /// The peer waits for room for its epoch, and asks again.
     private boolean epochLacksRoom;
+
+    private long missingBytes;
+
+    /// Until when the copy was complete when the newest epoch began.
+    private long gapMillis;
 
     private long epochBlocks;
     private EpochDigest digest;
@@ -169,7 +302,15 @@ public final class Backup {
     // The session.
     private boolean sessionUp;
     private boolean helloDue;
+
+    /// What the primary said first in this session; null while there is none.
+    private Frame.ResourceHello primary;
+
+    /// Nothing of this session is taken in: the verdict is against it.
+    private boolean apart;
+
     private long session;
+    private Standing standing = Standing.UNKNOWN;
     private long synced;
     private final ArrayDeque<Arrived> inbox = new ArrayDeque<>();
     private boolean holding;
@@ -179,6 +320,12 @@ public final class Backup {
     /// What the peer compares with. In its session nothing changes the image meanwhile: an honest
     /// peer sends what does only when all its questions are answered.
     private final TreeAnswers answers;
+
+    /// What the peer asks about sectors of the committed image; the first is given out as a
+    /// [Sectors] when `digesting`.
+    private final ArrayDeque<Frame.CompareSectors> sectorQuestions = new ArrayDeque<>();
+
+    private Sectors digesting;
 
     /// Why the base took nothing the last time; empty when it did.
     private String noSpace = "";
@@ -190,7 +337,9 @@ public final class Backup {
     private boolean rolling;
     private long freed;
     private long nextView;
-    private final List<View> views = new ArrayList<>();
+
+    /// From which journal offset on each view reads records.
+    private final Map<View, Long> views = new LinkedHashMap<>();
 
     /// A copy as its superblock and journal have it; call [#recover] before anything else.
     ///
@@ -200,16 +349,34 @@ public final class Backup {
         this.fx = fx;
         this.incarnation = incarnation;
         this.blank = config.blank;
+        this.sizeBytes = config.sizeBytes;
         this.answers = new TreeAnswers(new TreeShape(config.limits.fanOut()));
         this.base = base;
         this.ancestry = base.ancestry();
         this.tracked = base.tracked();
+        this.filled = base.filled();
         this.committed = base.position();
         this.everCommitted = base.everCommitted();
         this.mixture = base.mixture();
         this.appliedEnd = base.watermark();
         this.end = base.watermark();
         this.freed = startOfSegment(base.watermark() - 1);
+        this.history = new History(config.segmentBytes / MOMENTS_IN_SEGMENT);
+        if (hasPoint()) {
+            history.begin(base.moment(), base.rollingTo() == base.watermark());
+        }
+    }
+
+    /// How long records stay in the journal from now on.
+    ///
+    /// @param indexRuns how many runs of memory what they hold may take: beyond that history is
+    ///   shortened as when the journal is full
+    public void retain(Retention retention, int indexRuns) {
+        this.retention = retention;
+        this.indexRuns = indexRuns;
+        if (rollIsDue()) {
+            fx.wakeRoller();
+        }
     }
 
     /// Reads the journal from the watermark on. The caller has synced journal and base: what a
@@ -221,27 +388,54 @@ public final class Backup {
     /// everything and committed an epoch. In both cases [#startRoll] answers with the roll that
     /// leaves the damaged journal behind.
     ///
+    /// @param indexes of whole segments, which then need not be read
     /// @param journalEnd where the last segment ends
     /// @return null, or what is damaged and what the copy is now, for the operator
-    public String recover(JournalScan.Reader reader, long journalEnd) throws IOException {
+    public String recover(JournalScan.Reader reader, JournalScan.Indexes indexes, long journalEnd)
+            throws IOException {
         JournalScan scan = new JournalScan(config.resource, config.segmentBytes, reader);
+        JournalScan.Visitor visitor =
+                new JournalScan.Visitor() {
+                    @Override
+                    public void record(JournalRecord record, ByteBuffer data) {
+                        if (record.kind() == Kind.EPOCH_BEGIN) {
+                            foundBegin(record.continues(), record.address());
+                        }
+                        apply(record, data);
+                        tracked = Math.max(tracked, record.tracked());
+                        appliedEnd = record.address() + record.totalBytes();
+                    }
+
+                    @Override
+                    public void segment(SegmentIndex whole) {
+                        for (SegmentIndex.Part part : whole.parts()) {
+                            switch (part.kind()) {
+                                case BEGIN -> foundBegin(false, part.beginAddress());
+                                case CONTINUES -> foundBegin(true, part.beginAddress());
+                                case LIVE, STAGED, COMMIT -> {}
+                            }
+                            apply(part);
+                            tracked = Math.max(tracked, part.tracked());
+                            appliedEnd = part.endAddress();
+                        }
+                    }
+                };
         JournalScan.End found =
-                scan.run(
-                        base.watermark(),
-                        (record, data) -> {
-                            apply(record, data);
-                            tracked = Math.max(tracked, record.tracked());
-                            appliedEnd = record.address() + record.totalBytes();
-                        });
+                scan.run(base.watermark(), Long.MAX_VALUE, base.movedBy(), indexes, visitor);
+        if (base.rollingTo() > base.watermark()) {
+            history.rollBegins(base.rollingTo());
+        }
         end = found.end();
+        foundEnd = end;
         appliedEnd = end;
         durableEnd = end;
         appended = committed;
-        openEpoch = 0;
-        staged = new JournalIndex();
         String damage = Faults.M21 ? null : found.damage();
         if (damage == null && !Faults.M21 && end < base.rollingTo()) {
             damage = "it ends at offset %d, the base was rolled on to".formatted(end);
+        }
+        if (stagedFrom == NOTHING_STAGED || damage != null || !hasPoint()) {
+            dropStaged();
         }
         if (damage == null) {
             return null;
@@ -252,6 +446,9 @@ public final class Backup {
             return damage + "; there was no point yet, the first sync goes on";
         }
         mixture |= end < base.rollingTo();
+        if (mixture) {
+            history.clear();
+        }
         return mixture
                 ? damage
                         + "; an interrupted roll-forward may have brought more than that into the"
@@ -260,14 +457,25 @@ public final class Backup {
                 : damage + "; the copy is back at %s, the primary mends it".formatted(committed);
     }
 
+    /// An epoch begins, in a journal that is being recovered: from nothing, or from what was given
+    /// up since.
+    private void foundBegin(boolean continues, long address) {
+        if (!continues || stagedFrom == NOTHING_STAGED) {
+            dropStaged();
+            stagedFrom = address;
+        }
+    }
+
     // ---- the session
     // ---------------------------------------------------------------------------------------------
 
-    /// A session with the peer is up. The greeting waits until everything that was appended is
-    /// durable, so that what it reports is what the journal holds.
-    public void sessionUp() {
+    /// The primary has greeted: a session with it is up. The answer waits until everything that was
+    /// appended is durable, so that what it reports is what the journal holds. Then both sides have
+    /// said what there is, and each comes to its verdict.
+    public void sessionUp(Frame.ResourceHello primary) {
         sessionDown();
         sessionUp = true;
+        this.primary = primary;
         helloDue = true;
         helloIfDue();
     }
@@ -275,10 +483,13 @@ public final class Backup {
     public void sessionDown() {
         sessionUp = false;
         helloDue = false;
+        primary = null;
+        apart = false;
         session = 0;
+        standing = Standing.UNKNOWN;
         synced = 0;
         inbox.clear();
-        answers.end();
+        endAnswers();
         holding = false;
         peerTrouble = "";
         abandonEpoch();
@@ -290,11 +501,31 @@ public final class Backup {
             helloDue = false;
             // Nothing is in flight, so what is appended is what is committed.
             appended = committed;
-            fx.send(hello());
+            Frame.ResourceHello said = hello();
+            fx.send(said);
             if (!noSpace.isEmpty()) {
                 tellTrouble();
             }
+            judge(Verdict.of(said, primary));
         }
+    }
+
+    private void judge(Verdict verdict) {
+        if (verdict.joins(false) || failed) {
+            return; // A disk that has failed is told of already.
+        }
+        apart = true;
+        refusal = verdict.why();
+        fx.event("refused", refusal);
+        if (verdict.isSplit()) {
+            fx.event("split-brain", refusal);
+        }
+    }
+
+    /// The copy has room for a larger device, durably. What it holds behind the end of the smaller
+    /// one means nothing until a primary of that size has committed.
+    public void grow(long bytes) {
+        sizeBytes = Math.max(sizeBytes, bytes);
     }
 
     /// What this copy is. While it [#isMixture] its position only says whose past it comes from.
@@ -303,7 +534,7 @@ public final class Backup {
                 config.resource,
                 Role.SECONDARY.ordinal() + 1,
                 diskState().ordinal(),
-                config.sizeBytes,
+                sizeBytes,
                 committed,
                 committed,
                 openEpoch,
@@ -311,23 +542,41 @@ public final class Backup {
                 config.journalBytes,
                 blank,
                 tracked,
+                filled,
+                Frame.Known.NOTHING,
                 ancestry);
     }
 
+    /// The epoch under way will not be committed, but what it has staged is kept: the next one may
+    /// go on from it (R18).
     private void abandonEpoch() {
         openEpoch = 0;
         reservedBytes = 0;
         epochLacksRoom = false;
-        if (openCommit() == null) {
-            staged = new JournalIndex();
-            stagedFrom = NOTHING_STAGED;
+        if (!hasPoint() && openCommit() == null) {
+            dropStaged();
         }
+    }
+
+    /// Whether there is something that an epoch could go on from, or does.
+    private boolean keepsStaged() {
+        return stagedFrom != NOTHING_STAGED && openCommit() == null;
+    }
+
+    /// What is staged or kept is void, and its room is to be had. No EPOCH_BEGIN that is appended
+    /// from now on may go on from it: what of it is not durable yet is still applied.
+    private void dropStaged() {
+        staged = new JournalIndex();
+        kept = new JournalIndex();
+        keptRanges = List.of();
+        stagedFrom = NOTHING_STAGED;
     }
 
     /// Control frames of this resource.
     public void on(Frame.OfResource frame) {
         switch (frame) {
             case Frame.StreamStart start -> streamStarts(start);
+            case Frame.Refused _ when apart -> {} // It says why both stand apart.
             case Frame.Refused refused -> {
                 refusal = "the peer refuses: " + refused.reason();
                 fx.event("refused", refusal);
@@ -340,17 +589,24 @@ public final class Backup {
             case Frame.Ack _,
                     Frame.EpochReply _,
                     Frame.CompareReply _,
+                    Frame.SectorsReply _,
                     Frame.Offer _,
                     Frame.OfferReply _,
                     Frame.Withdraw _,
                     Frame.Invalidate _,
-                    Frame.InvalidateReply _ -> {}
+                    Frame.InvalidateReply _,
+                    Frame.Resize _,
+                    Frame.ResizeReply _ -> {}
             case Frame.Trouble trouble -> peerTrouble = trouble.text();
         }
     }
 
     private void streamStarts(Frame.StreamStart start) {
         if (!sessionUp || helloDue) {
+            return;
+        }
+        if (apart) {
+            fx.send(new Frame.Refused(config.resource, refusal));
             return;
         }
         if (!start.from().equals(yields())) {
@@ -361,8 +617,14 @@ public final class Backup {
         }
         refusal = "";
         session = start.session();
-        answers.end();
+        endAnswers();
         synced = 0;
+    }
+
+    private void endAnswers() {
+        answers.end();
+        sectorQuestions.clear();
+        digesting = null;
     }
 
     private void refuse(String why) {
@@ -371,7 +633,7 @@ public final class Backup {
         fx.event("refused", why);
         session = 0;
         inbox.clear();
-        answers.end();
+        endAnswers();
         abandonEpoch();
     }
 
@@ -379,8 +641,10 @@ public final class Backup {
     // -----------------------------------------------------------------------------------------
 
     /// The next frame of the data stream; `creditBytes` are given back when it was taken in.
-    public void on(Frame.Data frame, long creditBytes, long wallMillis) {
-        this.wallMillis = wallMillis;
+    ///
+    /// @param clockMillis the wall clock at the start, and what has passed since
+    public void on(Frame.Data frame, long creditBytes, long clockMillis) {
+        timeIs(clockMillis);
         if (session == 0 || failed) {
             return;
         }
@@ -413,6 +677,13 @@ public final class Backup {
         if (!(frame instanceof Frame.Compare)) {
             answers.forgetKept();
         }
+        standing =
+                switch (frame) {
+                    case Frame.Write _, Frame.Zero _, Frame.Heartbeat _, Frame.EpochCommit _ ->
+                            Standing.IN_STEP;
+                    case Frame.Compare _ -> Standing.COMPARED;
+                    default -> standing;
+                };
         return switch (frame) {
             case Frame.Write w ->
                     takeLive(
@@ -433,7 +704,8 @@ public final class Backup {
                             z.punch(),
                             null);
             case Frame.Heartbeat h -> {
-                pending.add(new Pending(end, null, null, h));
+                long until = completeUntil(h.wallMillis(), receivedMillis);
+                pending.add(new Pending(end, null, null, new Frame.Heartbeat(h.position(), until)));
                 settle();
                 yield true;
             }
@@ -461,7 +733,61 @@ public final class Backup {
                 }
                 yield true;
             }
+            case Frame.CompareSectors c -> {
+                compare(c);
+                yield true;
+            }
         };
+    }
+
+    private void compare(Frame.CompareSectors c) {
+        if (sectorQuestions.size() >= SECTOR_QUESTIONS_MAX) {
+            refuse("more than %d questions about sectors wait".formatted(SECTOR_QUESTIONS_MAX));
+            return;
+        }
+        for (Frame.Range each : c.ranges()) {
+            if (!isInside(each.offsetBytes(), each.lengthBytes())) {
+                return;
+            }
+        }
+        sectorQuestions.add(c);
+        fx.wakeDigester();
+    }
+
+    /// What is to be digested by sectors for the peer; null while there is nothing, or what was
+    /// given out is not handed over. To be read as [#indexOf] it over the base have it at any
+    /// moment until then: an honest peer commits nothing that it asks about.
+    public Sectors nextSectors() {
+        if (session == 0 || failed || digesting != null || sectorQuestions.isEmpty()) {
+            return null;
+        }
+        Frame.CompareSectors next = sectorQuestions.poll();
+        digesting = new Sectors(session, next.number(), next.ranges());
+        return digesting;
+    }
+
+    /// What of these ranges lies in the journal; the rest is in the base. It is the committed image
+    /// overlaid by what is kept, but not by what the epoch under way has staged: so it stands still
+    /// from the epoch's beginning on.
+    public JournalIndex indexOf(Sectors sectors) {
+        if (kept.size() == 0) {
+            return index;
+        }
+        JournalIndex found = new JournalIndex();
+        for (Frame.Range each : sectors.ranges()) {
+            long end = each.offsetBytes() + each.lengthBytes();
+            found.putAll(index, each.offsetBytes(), end);
+            found.putAll(kept, each.offsetBytes(), end);
+        }
+        return found;
+    }
+
+    /// They were read and digested.
+    public void sectorsDigested(Sectors of, byte[] digests) {
+        if (of == digesting) {
+            digesting = null;
+            fx.send(new Frame.SectorsReply(config.resource, session, of.number(), digests));
+        }
     }
 
     private void compare(Frame.Compare c) {
@@ -520,12 +846,12 @@ public final class Backup {
     }
 
     private boolean isInside(long offsetBytes, long lengthBytes) {
-        if (offsetBytes >= 0 && lengthBytes >= 0 && offsetBytes <= config.sizeBytes - lengthBytes) {
+        if (offsetBytes >= 0 && lengthBytes >= 0 && offsetBytes <= sizeBytes - lengthBytes) {
             return true;
         }
         refuse(
                 "a range of %d bytes at %d lies outside the copy of %d"
-                        .formatted(lengthBytes, offsetBytes, config.sizeBytes));
+                        .formatted(lengthBytes, offsetBytes, sizeBytes));
         return false;
     }
 
@@ -548,6 +874,13 @@ public final class Backup {
         if (!isInside(offset, length)) {
             return true;
         }
+        if (openEpoch != 0) {
+            refuse("write " + at + " within epoch " + openEpoch);
+            return true;
+        }
+        if (keepsStaged()) {
+            dropStaged(); // It lies above what was committed then.
+        }
         int dataBytes = data == null ? 0 : data.remaining();
         if (!hasRoom(JournalRecord.totalBytes(dataBytes), reservedBytes)) {
             return false;
@@ -555,7 +888,7 @@ public final class Backup {
         append(kind, punch, at, 0, offset, length, primaryMillis, data);
         appended = at;
         if (Faults.M1) {
-            fx.send(new Frame.Ack(config.resource, session, at, at, synced));
+            fx.send(new Frame.Ack(config.resource, session, at, at, synced, filled));
         }
         return true;
     }
@@ -572,9 +905,16 @@ public final class Backup {
     }
 
     private boolean takeBegin(Frame.EpochBegin begin) {
+        // What was asked before it is void: what is kept may be another thing from now on.
+        sectorQuestions.clear();
+        digesting = null;
         boolean again = begin.epoch() == openEpoch && openEpoch != 0;
         if (!again) {
-            abandonEpoch(); // What another one staged is void, and its room is to be had.
+            boolean voids = openEpoch != 0;
+            abandonEpoch();
+            if (keepsStaged() && (voids || !mayGoOn())) {
+                dropStaged();
+            }
         }
         long commitBytes = JournalRecord.totalBytes(Ancestry.MAX_ENTRIES * Ancestry.Entry.BYTES);
         // More than the journal has bytes never fits, and the peer may have said anything: the sum
@@ -591,10 +931,12 @@ public final class Backup {
         need += (need / (config.segmentBytes - run) + 2) * run;
         long room = config.journalBytes - (end - freed);
         epochLacksRoom = need > room;
+        missingBytes = Math.max(0, need - room);
         if (epochLacksRoom) {
+            giveUpKept(need);
             fx.send(
                     new Frame.EpochReply(
-                            config.resource, session, begin.epoch(), 0, 0, need - room));
+                            config.resource, session, begin.epoch(), 0, 0, missingBytes));
             fx.wakeRoller();
             return true;
         }
@@ -603,8 +945,7 @@ public final class Backup {
                 return false;
             }
             openEpoch = begin.epoch();
-            stagedFrom =
-                    append(Kind.EPOCH_BEGIN, false, Position.NONE, begin.epoch(), 0, 0, 0, null);
+            beginStaged();
             digest = new EpochDigest();
             epochBlocks = 0;
         }
@@ -616,8 +957,69 @@ public final class Backup {
                         begin.epoch(),
                         begin.blocks(),
                         begin.zeroRanges(),
-                        0));
+                        0,
+                        epochBlocks == 0 ? keptRanges : List.of()));
         return true;
+    }
+
+    /// Whether the next epoch can go on from what is kept: the peer can be told where it lies, and
+    /// has a device that is as large.
+    private boolean mayGoOn() {
+        kept.putAll(staged);
+        staged = new JournalIndex();
+        List<Frame.KeptRange> ranges = KeptRanges.of(kept, config.limits.keptRanges());
+        if (ranges == null || ranges.isEmpty() || !pending.isEmpty()) {
+            return false;
+        }
+        keptRanges = ranges;
+        Frame.KeptRange last = ranges.getLast();
+        return last.offsetBytes() + last.lengthBytes()
+                <= BlockSet.blocksOf(primary.sizeBytes()) * BlockSet.BLOCK_BYTES;
+    }
+
+    private void beginStaged() {
+        boolean continues = keepsStaged();
+        long at =
+                append(
+                        Kind.EPOCH_BEGIN,
+                        false,
+                        continues,
+                        Position.NONE,
+                        openEpoch,
+                        0,
+                        0,
+                        completeMillis,
+                        null);
+        if (!continues) {
+            stagedFrom = at;
+            keptRanges = List.of();
+        } else {
+            long bytes = 0;
+            for (JournalIndex.Run run : kept.all()) {
+                bytes += run.lengthBytes();
+            }
+            fx.event(
+                    "epoch-continued",
+                    "%d bytes are kept of the epoch that was cut off".formatted(bytes));
+        }
+    }
+
+    /// An epoch lacks room, and nothing in front of what is kept can be freed any more. Without it
+    /// there may be room: the epoch then begins with nothing, and nothing waits for ever.
+    private void giveUpKept(long need) {
+        boolean keptOnly = openEpoch == 0 || !keptRanges.isEmpty();
+        if (keepsStaged()
+                && keptOnly
+                && base.watermark() >= stagedFrom
+                && need <= config.journalBytes) {
+            openEpoch = 0;
+            reservedBytes = 0;
+            dropStaged();
+            fx.event(
+                    "kept-given-up",
+                    "what was kept of an epoch that was cut off takes the room that the next one"
+                            + " lacks");
+        }
     }
 
     private boolean takeStaged(Kind kind, long epoch, long offset, long length, ByteBuffer data) {
@@ -655,6 +1057,7 @@ public final class Backup {
             refuse(
                     "epoch %d arrived with %d blocks and another digest than was sent"
                             .formatted(openEpoch, epochBlocks));
+            dropStaged();
             return true;
         }
         if (commit.ancestry().generation() != commit.position().generation()) {
@@ -681,7 +1084,7 @@ public final class Backup {
             refuse("a first sync into a copy that has points already");
         } else if (isInside(offset, length)) {
             blank = false;
-            if (waitsForSpace || !fx.writeBase(session, sequence, offset, length, data)) {
+            if (waitsForSpace || !fx.writeBase(session, sequence, offset, length, data, tracked)) {
                 return false;
             }
             spaceAgain();
@@ -728,7 +1131,8 @@ public final class Backup {
     // ---------------------------------------------------------------------------------------------
 
     private boolean hasRoom(long bytes, long keptFree) {
-        return end + bytesToAppend(bytes) - freed + keptFree <= config.journalBytes;
+        return end + bytesToAppend(bytes) - freed + keptFree <= config.journalBytes
+                && index.size() / 5 * 4 <= indexRuns;
     }
 
     /// What an append of this size takes, the rest of the segment included when it does not fit
@@ -747,11 +1151,24 @@ public final class Backup {
             long length,
             long primaryMillis,
             ByteBuffer data) {
+        return append(kind, punch, false, at, epoch, offset, length, primaryMillis, data);
+    }
+
+    private long append(
+            Kind kind,
+            boolean punch,
+            boolean continues,
+            Position at,
+            long epoch,
+            long offset,
+            long length,
+            long primaryMillis,
+            ByteBuffer data) {
         int dataBytes = data == null ? 0 : data.remaining();
         long left = config.segmentBytes - end % config.segmentBytes;
         if (JournalRecord.totalBytes(dataBytes) > left) {
             if (left >= JournalRecord.HEADER_BYTES) {
-                write(record(Kind.PAD, false, Position.NONE, 0, 0, 0, 0, 0, 0), null);
+                write(record(Kind.PAD, false, false, Position.NONE, 0, 0, 0, 0, 0, 0), null);
             }
             end += left;
         }
@@ -759,6 +1176,7 @@ public final class Backup {
                 record(
                         kind,
                         punch,
+                        continues,
                         at,
                         epoch,
                         offset,
@@ -777,6 +1195,7 @@ public final class Backup {
     private JournalRecord record(
             Kind kind,
             boolean punch,
+            boolean continues,
             Position at,
             long epoch,
             long offset,
@@ -787,6 +1206,7 @@ public final class Backup {
         return new JournalRecord(
                 kind,
                 punch,
+                continues,
                 config.resource,
                 end,
                 durableEnd,
@@ -798,7 +1218,7 @@ public final class Backup {
                 offset,
                 length,
                 primaryMillis,
-                wallMillis,
+                receivedMillis,
                 crc,
                 tracked);
     }
@@ -819,7 +1239,7 @@ public final class Backup {
             Pending p = pending.poll();
             if (p.heartbeat() != null) {
                 if (p.heartbeat().position().equals(committed)) {
-                    completeMillis = Math.max(completeMillis, p.heartbeat().wallMillis());
+                    completeMillis = p.heartbeat().wallMillis();
                 }
             } else {
                 apply(p.record(), p.data());
@@ -841,58 +1261,143 @@ public final class Backup {
 
     private void acknowledge() {
         if (session != 0) {
-            fx.send(new Frame.Ack(config.resource, session, yields(), yields(), synced));
+            fx.send(new Frame.Ack(config.resource, session, yields(), yields(), synced, filled));
         }
     }
 
     /// Takes a durable record into what a promotion would yield; the same for a live record and for
     /// recovery.
     private void apply(JournalRecord r, ByteBuffer data) {
-        long dataAddress = r.address() + JournalRecord.HEADER_BYTES;
+        long behind = r.address() + r.totalBytes();
         switch (r.kind()) {
-            case WRITE -> advance(index, r, dataAddress);
-            case ZERO -> advance(index, r, JournalIndex.Run.ZEROES);
-            case EPOCH_BEGIN -> staged = new JournalIndex();
-            case EPOCH_BLOCKS -> stage(r, dataAddress);
-            case EPOCH_ZERO -> stage(r, JournalIndex.Run.ZEROES);
+            case WRITE, ZERO -> {
+                dropStagedBelow(r.address());
+                put(index, r);
+                moved(r, behind, false);
+            }
+            case EPOCH_BEGIN -> begins(r.continues(), r.primaryMillis());
+            case EPOCH_BLOCKS, EPOCH_ZERO -> put(Faults.M25 ? index : staged, r);
             case EPOCH_COMMIT -> {
-                index.putAll(staged);
-                staged = new JournalIndex();
-                stagedFrom = NOTHING_STAGED;
-                ancestry = AncestryCodec.decode(data.duplicate());
-                committed = r.position();
-                completeMillis = Math.max(completeMillis, r.primaryMillis());
-                if (!hasPoint()) {
-                    everCommitted = true;
-                    mixture = false;
-                    fx.event("first-point", "the copy can be opened from now on: " + committed);
-                }
+                committed(data);
+                moved(r, behind, true);
             }
             case PAD -> {}
         }
     }
 
-    private void advance(JournalIndex into, JournalRecord r, long dataAddress) {
-        put(into, r, dataAddress);
-        committed = r.position();
-        completeMillis = Math.max(completeMillis, r.primaryMillis());
+    private void begins(boolean continues, long untilMillis) {
+        if (continues) {
+            kept.putAll(staged);
+        } else {
+            kept = new JournalIndex();
+        }
+        staged = new JournalIndex();
+        gapMillis = Math.max(completeMillis, untilMillis);
     }
 
-    private void stage(JournalRecord r, long dataAddress) {
-        put(Faults.M25 ? index : staged, r, dataAddress);
-    }
-
-    private static void put(JournalIndex into, JournalRecord r, long dataAddress) {
-        if (r.lengthBytes() > 0) {
-            into.put(
-                    new JournalIndex.Run(
-                            r.offsetBytes(), r.lengthBytes(), dataAddress, r.address(), r.punch()));
+    /// The same for all records of a part of a segment.
+    private void apply(SegmentIndex.Part p) {
+        switch (p.kind()) {
+            case LIVE -> {
+                dropStagedBelow(p.beginAddress());
+                index.putAll(p.runs());
+                moved(p, false);
+            }
+            case BEGIN -> begins(false, p.primaryMillis());
+            case CONTINUES -> begins(true, p.primaryMillis());
+            case STAGED -> staged.putAll(p.runs());
+            case COMMIT -> {
+                committed(p.data());
+                moved(p, true);
+            }
         }
     }
 
-    /// First-sync frames of `session` up to this one are durable in the base. Those of an older
-    /// session say nothing: each counts from 1.
+    /// A live record lies above what was committed when they were staged. When it was taken in they
+    /// were given up; this is for recovery.
+    private void dropStagedBelow(long address) {
+        if (stagedFrom < address) {
+            dropStaged();
+        }
+    }
+
+    /// What is staged, and kept, counts from now on.
+    private void committed(ByteBuffer newAncestry) {
+        index.putAll(kept);
+        index.putAll(staged);
+        dropStaged();
+        ancestry = AncestryCodec.decode(newAncestry.duplicate());
+    }
+
+    private void moved(JournalRecord r, long address, boolean commit) {
+        moved(
+                new Moment(
+                        address,
+                        r.position(),
+                        ancestry,
+                        completeUntil(r.primaryMillis(), r.receiptMillis()),
+                        r.receiptMillis(),
+                        r.tracked(),
+                        r.incarnation(),
+                        gapMillis),
+                commit);
+    }
+
+    private void moved(SegmentIndex.Part p, boolean commit) {
+        moved(
+                new Moment(
+                        p.endAddress(),
+                        p.position(),
+                        ancestry,
+                        completeUntil(p.primaryMillis(), p.receiptMillis()),
+                        p.receiptMillis(),
+                        p.tracked(),
+                        p.incarnation(),
+                        gapMillis),
+                commit);
+    }
+
+    private void moved(Moment to, boolean commit) {
+        committed = to.position();
+        completeMillis = to.labelMillis();
+        if (commit && !hasPoint()) {
+            everCommitted = true;
+            mixture = false;
+            fx.event("first-point", "the copy can be opened from now on: " + committed);
+        }
+        if (hasPoint()) {
+            history.add(to, commit);
+        }
+    }
+
+    /// The newest that came says it, and not the latest: a clock on the wall may be set back. What
+    /// one that is ahead says lies in the future.
+    public static long completeUntil(long primaryMillis, long receiptMillis) {
+        return Math.min(primaryMillis, receiptMillis);
+    }
+
+    private static void put(JournalIndex into, JournalRecord r) {
+        if (r.lengthBytes() > 0) {
+            into.put(SegmentIndex.runOf(r));
+        }
+    }
+
+    /// How often the base was synced with something of a first sync.
+    public long filled() {
+        return filled;
+    }
+
+    /// The base was synced behind something of a first sync: what must be durable in the superblock
+    /// before that is acknowledged, [#baseDurable]. A copy that is put back to an older state has
+    /// counted less than its primary knows of.
+    public Base filling() {
+        return base.filled(filled + 1, tracked);
+    }
+
+    /// First-sync frames of `session` up to this one are durable in the base, and [#filling]. Those
+    /// of an older session say nothing: each counts from 1.
     public void baseDurable(long session, long sequence) {
+        filled++;
         if (session != 0 && session == this.session && sequence > synced) {
             synced = sequence;
             acknowledge();
@@ -915,71 +1420,220 @@ public final class Backup {
     // ---- roll-forward and views
     // ----------------------------------------------------------------------------------
 
-    private boolean rollIsDue() {
-        return !rolling
-                && !failed
-                && !waitsForSpace
-                && views.isEmpty()
-                && rollTarget() > base.watermark()
-                && (holding || end - freed + reservedBytes > config.rollBytes);
+    /// Time passes; at least once a second while something waits for room.
+    ///
+    /// @param clockMillis as in [#on]
+    public void tick(long clockMillis) {
+        timeIs(clockMillis);
+        if (wantsRoom() && rollIsDue()) {
+            fx.wakeRoller();
+        }
     }
 
-    private long rollTarget() {
-        return Math.min(stagedFrom, appliedEnd);
+    private void timeIs(long clockMillis) {
+        if (clockLacksMillis < 0) {
+            Moment newest = history.newest();
+            clockLacksMillis =
+                    newest == null ? 0 : Math.max(0, newest.receiptMillis() - clockMillis);
+        }
+        receivedMillis = Math.max(receivedMillis, clockMillis + clockLacksMillis);
+    }
+
+    /// Something is not taken in for want of room in the journal.
+    public boolean wantsRoom() {
+        return holding || epochLacksRoom;
+    }
+
+    private boolean rollIsDue() {
+        if (rolling || failed || waitsForSpace || !hasPoint()) {
+            return false;
+        }
+        Moment goal = goal();
+        return goal != null && goal.address() > base.watermark();
+    }
+
+    /// Journal offset that the base must not be rolled past.
+    private long rollLimit() {
+        long limit = Math.min(stagedFrom, appliedEnd);
+        for (View view : Faults.M29 ? List.<View>of() : views.keySet()) {
+            limit = Math.min(limit, view.moment().address());
+        }
+        return limit;
+    }
+
+    /// The moment to which the base should be rolled now; null for none. What is older than the
+    /// retention goes, many records at a time. When room is needed more goes, but nothing that is
+    /// younger than the least retention.
+    private Moment goal() {
+        long limit = reach();
+        long now = newestReceipt();
+        Moment goal = history.upTo(limit, now - retention.millis());
+        if (goal != null && !isWorthIt(goal, now)) {
+            goal = null;
+        }
+        long bytes = bytesWanted();
+        if (bytes > 0) {
+            // Whole segments are freed, and the one in which the base ends is not.
+            long to = Math.min(limit, freed + bytes + 2 * config.segmentBytes);
+            Moment least = history.upTo(limit, Faults.M50 ? now : now - retention.minMillis());
+            Moment enough = history.behind(to - 1);
+            Moment further =
+                    least != null && enough != null && enough.address() < least.address()
+                            ? enough
+                            : least;
+            if (further != null && (goal == null || further.address() > goal.address())) {
+                goal = further;
+            }
+        }
+        return goal == null ? null : tip(goal);
+    }
+
+    /// How far one roll may go: what it writes takes memory for an index of its own. A moment is
+    /// within reach, or an epoch lies in front of the next, which goes in one piece.
+    private long reach() {
+        Moment first = history.behind(base.watermark());
+        long most = base.watermark() + Math.max(config.rollBytes, ONE_ROLL_BYTES);
+        return first == null ? rollLimit() : Math.min(rollLimit(), Math.max(most, first.address()));
+    }
+
+    /// Of the newest moment what follows in the journal goes too: it changes nothing, like an epoch
+    /// that was cut off.
+    private Moment tip(Moment goal) {
+        long limit = rollLimit();
+        return goal == history.newest() && limit > goal.address() ? goal.to(limit) : goal;
+    }
+
+    private boolean isWorthIt(Moment aged, long now) {
+        return aged.address() - freed > config.rollBytes
+                || retention.millis() > 0
+                        && now - aged.receiptMillis() > retention.millis() / 8 * 9;
+    }
+
+    /// Retention stands still while nothing arrives (R22); what waits to be taken in has arrived.
+    private long newestReceipt() {
+        return wantsRoom() ? receivedMillis() : history.newest().receiptMillis();
+    }
+
+    /// How much of the journal should become free.
+    private long bytesWanted() {
+        long used = journalUsedBytes();
+        long wanted = used > config.journalBytes / 4 * 3 ? used - config.journalBytes / 2 : 0;
+        if (holding || index.size() > indexRuns) {
+            wanted = Math.max(wanted, config.journalBytes / 8);
+        }
+        return epochLacksRoom ? Math.max(wanted, missingBytes) : wanted;
     }
 
     /// What should be rolled into the base now, or null.
     ///
-    /// @param settle also when the journal has room enough
+    /// @param settle all of it, whatever the retention, so that the base alone is the newest moment
     public Roll startRoll(boolean settle) {
-        if (rolling || !obstacle().isEmpty()) {
+        if (rolling || failed || waitsForSpace) {
             return null;
+        }
+        if (damaged || settle) {
+            if (!obstacle().isEmpty()) {
+                return null;
+            }
         }
         if (damaged) {
             return startLastRoll();
         }
-        // Before the first point there is nothing to roll, but room that abandoned epochs took.
-        if (rollTarget() <= base.watermark() || !(settle || wantsRoom() || rollIsDue())) {
+        if (!hasPoint()) {
+            return startRollOfNothing(settle);
+        }
+        Moment goal = settle ? settlingGoal() : goal();
+        if (goal == null || goal.address() <= base.watermark()) {
             return null;
         }
         rolling = true;
-        return new Roll(index.copy(), begun(rollTarget()), reached(rollTarget()));
+        if (Faults.M44) {
+            free(goal.address());
+        }
+        history.rollBegins(goal.address());
+        return new Roll(base.watermark(), goal.address(), begun(goal.address()), reached(goal));
+    }
+
+    private Moment settlingGoal() {
+        Moment goal = history.upTo(reach(), Long.MAX_VALUE);
+        return goal == null ? null : tip(goal);
+    }
+
+    /// Before the first point there is nothing to roll, but room that abandoned epochs took.
+    private Roll startRollOfNothing(boolean settle) {
+        long limit = rollLimit();
+        if (limit <= base.watermark()
+                || !(settle || wantsRoom() || end - freed > config.journalBytes / 2)) {
+            return null;
+        }
+        rolling = true;
+        return new Roll(base.watermark(), base.watermark(), begun(limit), reached(limit));
     }
 
     /// Leaves a damaged journal behind: what is good of it goes into the base, and the journal goes
     /// on in a segment that was never used. A mixture gains nothing from it and stays as it is.
     private Roll startLastRoll() {
         rolling = true;
-        return mixture
-                ? new Roll(new JournalIndex(), base, reached(journalEnd))
-                : new Roll(index.copy(), begun(end), reached(journalEnd));
+        if (!hasPoint()) {
+            return new Roll(base.watermark(), base.watermark(), base, reached(journalEnd));
+        }
+        history.rollBegins(end);
+        return new Roll(
+                base.watermark(), end, begun(end), reached(history.newest().to(journalEnd)));
     }
 
     private Base begun(long rollingTo) {
         return new Base(
                 base.watermark(),
                 Math.max(rollingTo, base.rollingTo()),
+                base.movedBy(),
                 base.position(),
                 base.everCommitted(),
                 base.mixture(),
                 base.tracked(),
+                filled,
+                base.labelMillis(),
+                base.receiptMillis(),
                 base.ancestry());
     }
 
+    /// The base is no moment, and its journal begins there.
     private Base reached(long watermark) {
-        return new Base(watermark, watermark, committed, everCommitted, mixture, tracked, ancestry);
+        return reached(
+                new Moment(
+                        watermark,
+                        committed,
+                        ancestry,
+                        base.labelMillis(),
+                        base.receiptMillis(),
+                        tracked,
+                        base.movedBy(),
+                        0));
     }
 
-    private boolean wantsRoom() {
-        return holding || epochLacksRoom || end - freed > config.journalBytes / 2;
+    private Base reached(Moment goal) {
+        // From where this opening's start found the end, all is of this one.
+        long movedBy = goal.address() >= foundEnd ? incarnation : goal.incarnation();
+        return new Base(
+                goal.address(),
+                goal.address(),
+                movedBy,
+                goal.position(),
+                everCommitted,
+                mixture,
+                goal.tracked(),
+                filled,
+                goal.labelMillis(),
+                goal.receiptMillis(),
+                goal.ancestry());
     }
 
-    /// What keeps records out of the base at present; empty for nothing.
+    /// What keeps all of the records from going into the base at present; empty for nothing.
     public String obstacle() {
         if (failed) {
             return "the journal or the base has failed";
         }
-        if (!views.isEmpty()) {
+        if (!views.isEmpty() && !Faults.M29) {
             return views.size() == 1 ? "a view is open" : views.size() + " views are open";
         }
         return waitsForSpace ? noSpace : "";
@@ -1003,6 +1657,9 @@ public final class Backup {
         spaceAgain();
         base = roll.reached();
         index.dropBelow(base.watermark());
+        if (hasPoint() && base.everCommitted() && !base.mixture()) {
+            history.rolled(base.moment());
+        }
         if (damaged) {
             damaged = false;
             end = base.watermark();
@@ -1020,9 +1677,13 @@ public final class Backup {
     /// Frees what nobody needs, but never the newest segment: the files keep it, so that the
     /// journal is never without one.
     private void free() {
-        long keep = base.watermark();
-        for (View view : views) {
-            keep = Math.min(keep, view.watermark());
+        free(base.watermark());
+    }
+
+    private void free(long needed) {
+        long keep = needed;
+        for (long read : views.values()) {
+            keep = Math.min(keep, read);
         }
         long before = startOfSegment(Math.min(keep, end - 1));
         if (before > freed) {
@@ -1031,20 +1692,53 @@ public final class Backup {
         }
     }
 
-    /// Opens the newest committed point. While a view is open the base stands still.
+    /// Time of receipt now, as far as it is known; retention goes by it.
+    public long receivedMillis() {
+        long newest = history.newest() == null ? 0 : history.newest().receiptMillis();
+        return Math.max(newest, receivedMillis);
+    }
+
+    /// Moments that can be opened.
+    public History history() {
+        return history;
+    }
+
+    /// Opens the newest moment.
     ///
     /// @return null when there is none: [#isMixture], or no first point yet
     public View openView() {
-        if (!hasPoint()) {
-            return null;
-        }
-        View view = new View(++nextView, committed, completeMillis, index.copy(), base.watermark());
-        views.add(view);
+        return hasPoint() ? openView(history.newest(), completeMillis) : null;
+    }
+
+    /// Opens a moment of the [#history], or a later one before the next of these.
+    ///
+    /// @return null when it is too late: the base is rolled past it
+    public View openView(Moment moment) {
+        return hasPoint() && moment.address() >= history.oldest().address()
+                ? openView(moment, moment.labelMillis())
+                : null;
+    }
+
+    private View openView(Moment moment, long completeMillis) {
+        View view = new View(++nextView, moment, completeMillis, base.watermark());
+        views.put(view, base.watermark());
         return view;
     }
 
+    /// The view reads no records any more that stand below this journal offset; what they hold, the
+    /// base holds.
+    public void viewReads(View view, long fromAddress) {
+        if (views.computeIfPresent(view, (_, was) -> Math.max(was, fromAddress)) != null) {
+            freeAndGoOn();
+        }
+    }
+
     public void closeView(long id) {
-        views.removeIf(view -> view.id() == id);
+        views.keySet().removeIf(view -> view.id() == id);
+        freeAndGoOn();
+    }
+
+    private void freeAndGoOn() {
         free();
         takeIn();
         if (rollIsDue() || holding || damaged) {
@@ -1059,6 +1753,17 @@ public final class Backup {
     // ---- what it knows
     // -------------------------------------------------------------------------------------------
 
+    /// Whether the primary has said in this session, as the newest, that the copy has all there is
+    /// or gets it as it is written.
+    public boolean isInStep() {
+        return openEpoch == 0 && standing == Standing.IN_STEP;
+    }
+
+    /// Whether the primary asks for digests of the copy.
+    public boolean isCompared() {
+        return openEpoch == 0 && standing == Standing.COMPARED;
+    }
+
     public DiskState diskState() {
         if (failed) {
             return DiskState.FAILED;
@@ -1066,7 +1771,7 @@ public final class Backup {
         if (!hasPoint()) {
             return DiskState.INCONSISTENT;
         }
-        return session != 0 && openEpoch == 0 ? DiskState.UP_TO_DATE : DiskState.OUTDATED;
+        return isInStep() ? DiskState.UP_TO_DATE : DiskState.OUTDATED;
     }
 
     public Position committed() {
@@ -1116,6 +1821,11 @@ public final class Backup {
         return refusal;
     }
 
+    /// Whether the primary's stream is taken in.
+    public boolean isStreaming() {
+        return session != 0;
+    }
+
     /// What the peer's operator must see to, or keeps from going on; empty for nothing.
     public String peerTrouble() {
         return peerTrouble;
@@ -1128,6 +1838,11 @@ public final class Backup {
 
     public long openEpoch() {
         return openEpoch;
+    }
+
+    /// Whether the journal holds blocks of an epoch that is not committed and may be.
+    public boolean holdsStaged() {
+        return stagedFrom != NOTHING_STAGED;
     }
 
     public boolean isHolding() {

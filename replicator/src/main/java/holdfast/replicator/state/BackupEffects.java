@@ -14,17 +14,24 @@ public interface BackupEffects {
     void append(long address, ByteBuffer header, ByteBuffer data);
 
     /// First sync: writes to the base; `data` null: zeroes. After a sync of the base:
-    /// [Backup#baseDurable] with the same `session`. Before the first such write to a blank base it
-    /// must be durable that it is blank no longer: a primary that comes again and forgot this copy
-    /// would not send it zeroes.
+    /// [Backup#filling] is made durable, then [Backup#baseDurable] with the same `session`. Before
+    /// the first such write to a blank base it must be durable that it is blank no longer: a
+    /// primary that comes again and forgot this copy would not send it zeroes. Nor may it begin
+    /// before `tracked` is durable: a primary that was set back could not be told.
     ///
+    /// @param tracked under which transaction of the primary's metadata it was written
     /// @return false if there was no space: then [Backup#lacksSpace] was called, and the same write
     ///   comes again
     boolean writeBase(
-            long session, long sequence, long offsetBytes, long lengthBytes, ByteBuffer data);
+            long session,
+            long sequence,
+            long offsetBytes,
+            long lengthBytes,
+            ByteBuffer data,
+            long tracked);
 
-    /// [Backup#nextDigest] has something to do. Writes to the base that were asked for before come
-    /// first.
+    /// [Backup#nextDigest] or [Backup#nextSectors] has something to do. Writes to the base that
+    /// were asked for before come first.
     void wakeDigester();
 
     /// The receiver of the data stream can take this many more bytes.

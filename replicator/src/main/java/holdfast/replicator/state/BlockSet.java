@@ -1,33 +1,97 @@
 package holdfast.replicator.state;
 
-import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 
-/// A set of 4 KiB blocks of one device, held in pages of 32,768 blocks (128 MiB of the device).
+/// A set of 4 KiB blocks of one device, held in pages, as a rule of 32,768 blocks (128 MiB of the
+/// device), each in the form that takes least:
 ///
-/// A page that is wholly clear or wholly set takes no memory, so an all-dirty 64 TiB device costs 4
-/// MiB and a clean one the same. Not thread-safe: the owner of the resource's lock owns it.
-@SuppressWarnings("ReferenceEquality") // FULL is one array, known by its identity.
+/// | form   | what is in it                     | bytes                    |
+/// |--------|-----------------------------------|--------------------------|
+/// | clear  | nothing                           | none                     |
+/// | full   | all blocks                        | none                     |
+/// | coarse | whole granules, 32 to a page      | 4                        |
+/// | few    | single blocks, 256 at most        | 2 for each, and 16       |
+/// | words  | single blocks                     | 4,112                    |
+///
+/// The last two come out of a [PageMemory]. Where it has no room the set rounds to granules, up or
+/// down as whoever made it said, so what it holds is a superset or a subset of what it was told;
+/// without room nothing ever fails. Pages hang in chunks of 128 GiB, so that a clear or full device
+/// of 64 TiB takes 2 KiB.
+///
+/// Not thread-safe: the owner of the resource's lock owns it.
 public final class BlockSet {
     public static final int BLOCK_BYTES = 4096;
 
-    private static final int PAGE_BITS = 15;
-    private static final int PAGE_BLOCKS = 1 << PAGE_BITS;
-    private static final int PAGE_WORDS = PAGE_BLOCKS / 64;
+    /// What happens where memory has no room for what differs within a granule.
+    public enum Rounding {
+        /// Blocks are added beside those that were meant. To remove some, memory is used that there
+        /// is no room for, for two pages at a time.
+        UP,
+        /// Blocks are left out, or removed beside those that were meant.
+        DOWN,
+        /// Memory is used all the same.
+        NEVER
+    }
 
-    /// Bytes of one page's bits.
-    public static final int PAGE_BYTES = PAGE_WORDS * 8;
+    private enum Whole {
+        FULL,
+        COARSE
+    }
 
-    private static final long[] FULL = new long[0];
+    /// Pages that hang together.
+    private static final class Chunk {
+        private final Object[] pages = new Object[CHUNK_PAGES];
+
+        /// Granules of the coarse pages, a bit for each; null where there was none yet.
+        private int[] granules;
+
+        private int used;
+    }
+
+    private static final int CHUNK_BITS = 10;
+    private static final int CHUNK_PAGES = 1 << CHUNK_BITS;
+    private static final int GRANULE_BITS = 5;
+    private static final int FEW = 256;
+    private static final int HEADER_BYTES = 16;
+    private static final char[] NONE = {};
+
+    /// Stands for a chunk of full pages.
+    private static final Chunk ALL = new Chunk();
 
     private final long blocks;
-    private final long[][] pages;
+    private final PageMemory memory;
+    private final Rounding rounding;
+    private final int pageBits;
+    private final int pageBlocks;
+    private final int granuleBlocks;
+    private Chunk[] chunks;
     private long count;
 
-    /// An empty set over a device of `blocks` blocks.
+    /// Pages for which memory was used that there was no room for, two at most.
+    private final List<Integer> overdrawn = new ArrayList<>(2);
+
+    /// An empty set over a device of `blocks` blocks, which is always exact.
     public BlockSet(long blocks) {
+        this(blocks, PageMemory.of(PageMemory.PAGE_BITS, Long.MAX_VALUE), Rounding.NEVER);
+    }
+
+    /// An empty set over a device of `blocks` blocks.
+    public BlockSet(long blocks, PageMemory memory, Rounding rounding) {
         this.blocks = blocks;
-        this.pages = new long[Math.toIntExact((blocks + PAGE_BLOCKS - 1) >>> PAGE_BITS)][];
+        this.memory = memory;
+        this.rounding = rounding;
+        this.pageBits = memory.pageBits();
+        this.pageBlocks = 1 << pageBits;
+        this.granuleBlocks = 1 << pageBits - GRANULE_BITS;
+        int chunkBits = pageBits + CHUNK_BITS;
+        this.chunks = new Chunk[Math.toIntExact((blocks + (1L << chunkBits) - 1) >>> chunkBits)];
+    }
+
+    /// An empty set over the same device, out of the same memory.
+    public BlockSet another(Rounding rounding) {
+        return new BlockSet(blocks, memory, rounding);
     }
 
     /// How many blocks a device of this size has; the last one may be short.
@@ -50,12 +114,14 @@ public final class BlockSet {
     }
 
     public boolean contains(long block) {
-        long[] page = pages[(int) (block >>> PAGE_BITS)];
-        if (page == null || page == FULL) {
-            return page != null;
-        }
-        return (page[wordOf(block)] >>> block & 1) != 0;
+        int p = pageOf(block);
+        Object page = page(p);
+        return page != null
+                && (page == Whole.FULL || next(p, page, inPage(block)) == inPage(block));
     }
+
+    // ---- changes
+    // ---------------------------------------------------------------------------------
 
     public void add(long block) {
         addRange(block, block + 1);
@@ -75,22 +141,36 @@ public final class BlockSet {
     /// Adds `from` (inclusive) to `to` (exclusive).
     public void addRange(long from, long to) {
         for (long at = from; at < to; ) {
-            int p = (int) (at >>> PAGE_BITS);
-            long pageEnd = Math.min((long) (p + 1) << PAGE_BITS, to);
-            long[] page = pages[p];
-            if (page != FULL) {
-                if (isWholePage(p, at, pageEnd)) {
-                    count += pageSize(p) - (page == null ? 0 : popCount(page));
-                    pages[p] = FULL;
-                } else {
-                    if (page == null) {
-                        page = pages[p] = new long[PAGE_WORDS];
-                    }
-                    count += change(page, at, pageEnd, true);
-                }
+            int c = chunkOf(at);
+            if (at == firstOf(c) && to >= endOf(c)) {
+                replace(c, ALL, endOf(c) - at);
+                at = endOf(c);
+            } else {
+                int p = pageOf(at);
+                long end = Math.min(firstBlock(p) + pageBlocks, to);
+                addInPage(p, inPage(at), (int) (end - firstBlock(p)));
+                at = end;
             }
-            at = pageEnd;
         }
+    }
+
+    /// Whether the blocks would be added without rounding, as far as one can say beforehand.
+    public boolean hasRoomFor(long from, long to) {
+        return memory.hasRoom((pageOf(to - 1) - pageOf(from) + 1) * wordsBytes());
+    }
+
+    /// Whether they would be removed without rounding and without overdrawing the memory.
+    public boolean hasRoomToRemove(long from, long to) {
+        long bytes = 0;
+        for (long at = from; at < to; ) {
+            int p = pageOf(at);
+            long end = Math.min(firstBlock(p) + pageBlocks, to);
+            boolean isWhole = page(p) instanceof Whole;
+            int torn = torn(p, inPage(at), (int) (end - firstBlock(p)));
+            bytes += isWhole && (granules(p, page(p)) & torn) != 0 ? wordsBytes() : 0;
+            at = end;
+        }
+        return bytes == 0 || memory.hasRoom(bytes);
     }
 
     public void remove(long block) {
@@ -100,90 +180,210 @@ public final class BlockSet {
     /// Removes `from` (inclusive) to `to` (exclusive).
     public void removeRange(long from, long to) {
         for (long at = from; at < to; ) {
-            int p = (int) (at >>> PAGE_BITS);
-            long pageEnd = Math.min((long) (p + 1) << PAGE_BITS, to);
-            long[] page = pages[p];
-            if (page != null) {
-                if (isWholePage(p, at, pageEnd)) {
-                    count -= page == FULL ? pageSize(p) : popCount(page);
-                    pages[p] = null;
-                } else {
-                    page = writable(p);
-                    count -= change(page, at, pageEnd, false);
-                    if (isClear(page)) {
-                        pages[p] = null;
-                    }
-                }
+            int c = chunkOf(at);
+            if (chunks[c] == null) {
+                at = endOf(c);
+            } else if (at == firstOf(c) && to >= endOf(c)) {
+                replace(c, null, 0);
+                at = endOf(c);
+            } else {
+                int p = pageOf(at);
+                long end = Math.min(firstBlock(p) + pageBlocks, to);
+                removeInPage(p, inPage(at), (int) (end - firstBlock(p)), pageOf(from));
+                at = end;
             }
-            at = pageEnd;
         }
     }
 
     public void clear() {
-        Arrays.fill(pages, null);
-        count = 0;
+        for (int c = 0; c < chunks.length; c++) {
+            if (chunks[c] != null) {
+                replace(c, null, 0);
+            }
+        }
     }
 
-    /// Adds all blocks of `other`, which is a set over the same device.
+    /// Adds all blocks of `other`, which is a set over the same device with pages of the same size.
     public void addAll(BlockSet other) {
-        for (int p = 0; p < pages.length; p++) {
-            long[] from = other.pages[p];
-            if (from == FULL) {
-                addRange((long) p << PAGE_BITS, ((long) p << PAGE_BITS) + pageSize(p));
-            } else if (from != null && pages[p] != FULL) {
-                long[] to = writable(p);
-                for (int w = 0; w < PAGE_WORDS; w++) {
-                    count += Long.bitCount(from[w] & ~to[w]);
-                    to[w] |= from[w];
+        for (int c = 0; c < chunks.length; c++) {
+            Chunk from = other.chunks[c];
+            if (from == ALL) {
+                addRange(firstOf(c), endOf(c));
+            } else if (from != null) {
+                for (int i = 0; i < CHUNK_PAGES; i++) {
+                    if (from.pages[i] != null) {
+                        addPage((c << CHUNK_BITS) + i, other);
+                    }
                 }
+            }
+        }
+    }
+
+    private void addPage(int p, BlockSet other) {
+        Object mine = page(p);
+        Object theirs = other.page(p);
+        if (theirs instanceof long[] from && mine instanceof long[] to) {
+            for (int w = 0; w < to.length; w++) {
+                count += Long.bitCount(from[w] & ~to[w]);
+                to[w] |= from[w];
+            }
+        } else if (mine == null && theirs instanceof long[] from && memory.hasRoom(wordsBytes())) {
+            set(p, from.clone());
+            count += size(p, from);
+        } else if (mine == null && theirs instanceof char[] few && memory.hasRoom(bytesOf(few))) {
+            set(p, few);
+            count += few.length;
+        } else {
+            int end = pageSize(p);
+            for (int at = other.next(p, theirs, 0); at >= 0; ) {
+                int runEnd = other.runEnd(p, theirs, at);
+                addInPage(p, at, runEnd);
+                at = runEnd < end ? other.next(p, theirs, runEnd) : -1;
             }
         }
     }
 
     /// Takes out all blocks of `other`, which is a set over the same device.
     public void removeAll(BlockSet other) {
-        for (int p = 0; p < pages.length; p++) {
-            long[] out = other.pages[p];
-            if (out == FULL) {
-                removeRange((long) p << PAGE_BITS, ((long) p << PAGE_BITS) + pageSize(p));
-            } else if (out != null && pages[p] != null) {
-                long[] page = writable(p);
-                for (int w = 0; w < PAGE_WORDS; w++) {
-                    count -= Long.bitCount(page[w] & out[w]);
-                    page[w] &= ~out[w];
-                }
-                if (isClear(page)) {
-                    pages[p] = null;
-                }
-            }
+        for (long b = other.next(0); b >= 0; ) {
+            long end = other.runEnd(b, blocks - b);
+            removeRange(b, end);
+            b = end < blocks ? other.next(end) : -1;
         }
     }
 
-    public BlockSet copy() {
-        BlockSet copy = new BlockSet(blocks);
-        copy.addAll(this);
-        return copy;
+    /// Becomes what `other` is, which becomes empty: no memory is needed for it.
+    public void takeFrom(BlockSet other) {
+        clear();
+        Chunk[] empty = chunks;
+        chunks = other.chunks;
+        count = other.count;
+        other.chunks = empty;
+        other.count = 0;
+        overdrawn.clear();
+        other.overdrawn.clear();
     }
+
+    /// Adds those of the 64 blocks from `from` on whose bits are set.
+    public void addBits(long from, long bits) {
+        for (long left = bits; left != 0; ) {
+            int first = Long.numberOfTrailingZeros(left);
+            int length = Long.numberOfTrailingZeros(~(left >>> first));
+            addRange(from + first, from + first + length);
+            left = first + length >= 64 ? 0 : left & -1L << first + length;
+        }
+    }
+
+    private void addInPage(int p, int from, int to) {
+        Object page = page(p);
+        if (page == Whole.FULL) {
+            return;
+        }
+        if (from == 0 && to == pageSize(p)) {
+            count += to - size(p, page);
+            set(p, Whole.FULL);
+            return;
+        }
+        if (page instanceof long[] words) {
+            count += change(words, from, to, true);
+            return;
+        }
+        int touched = touched(from, to);
+        if (!(page instanceof char[])) {
+            int has = granules(p, page);
+            if ((torn(p, from, to) & ~has) == 0) {
+                setGranules(p, has | touched);
+                return;
+            }
+        }
+        if (page != Whole.COARSE) {
+            char[] few = page == null ? NONE : (char[]) page;
+            if (few.length + to - from <= FEW && memory.hasRoom(HEADER_BYTES + 2L * (to - from))) {
+                char[] more = with(few, from, to);
+                count += more.length - few.length;
+                set(p, more);
+                return;
+            }
+        }
+        if (rounding == Rounding.NEVER || memory.hasRoom(wordsBytes())) {
+            count += change(words(p, page), from, to, true);
+        } else if (rounding == Rounding.UP) {
+            setGranules(p, covering(p, page) | touched);
+        } else if (!(page instanceof char[])) {
+            setGranules(p, granules(p, page) | touched & ~torn(p, from, to));
+        }
+    }
+
+    /// @param first page of what is removed at once
+    private void removeInPage(int p, int from, int to, int first) {
+        Object page = page(p);
+        if (page == null) {
+            return;
+        }
+        if (from == 0 && to == pageSize(p)) {
+            count -= size(p, page);
+            set(p, null);
+        } else if (page instanceof long[] words) {
+            count -= change(words, from, to, false);
+            if (isClear(words)) {
+                set(p, null);
+            }
+        } else if (page instanceof char[] few) {
+            char[] left = without(few, from, to);
+            count -= few.length - left.length;
+            set(p, left.length == 0 ? null : left);
+        } else {
+            int has = granules(p, page);
+            boolean fits = (torn(p, from, to) & has) == 0;
+            boolean hasRoom = fits || memory.hasRoom(wordsBytes());
+            if (fits || !hasRoom && rounding == Rounding.DOWN) {
+                setGranules(p, has & ~touched(from, to));
+                return;
+            }
+            if (!hasRoom && rounding == Rounding.UP) {
+                overdraw(p, first);
+            }
+            count -= change(words(p, page), from, to, false);
+        }
+    }
+
+    /// Whoever removes goes through the set from its beginning to its end, so that it does for the
+    /// pages where the last removal began and ended. Others are rounded.
+    private void overdraw(int p, int first) {
+        overdrawn.removeIf(
+                before -> {
+                    if (before >= first && before <= p) {
+                        return false;
+                    }
+                    if (page(before) instanceof long[] words) {
+                        setGranules(before, covering(before, words));
+                    }
+                    return true;
+                });
+        overdrawn.add(p);
+    }
+
+    // ---- questions
+    // -------------------------------------------------------------------------------
 
     /// The first block of the set at or after `from`, or -1.
     public long next(long from) {
         for (long at = from; at < blocks; ) {
-            int p = (int) (at >>> PAGE_BITS);
-            long[] page = pages[p];
-            if (page == FULL) {
+            Chunk chunk = chunks[chunkOf(at)];
+            if (chunk == ALL) {
                 return at;
             }
-            if (page != null) {
-                int w = wordOf(at);
-                long word = page[w] & -1L << at;
-                while (word == 0 && ++w < PAGE_WORDS) {
-                    word = page[w];
-                }
-                if (word != 0) {
-                    return ((long) p << PAGE_BITS) + w * 64L + Long.numberOfTrailingZeros(word);
-                }
+            if (chunk == null) {
+                at = endOf(chunkOf(at));
+                continue;
             }
-            at = (long) (p + 1) << PAGE_BITS;
+            int p = pageOf(at);
+            Object page = page(p);
+            int found = page == null ? -1 : next(p, page, inPage(at));
+            if (found >= 0) {
+                return firstBlock(p) + found;
+            }
+            at = firstBlock(p) + pageBlocks;
         }
         return -1;
     }
@@ -193,9 +393,18 @@ public final class BlockSet {
     public long runEnd(long from, long limit) {
         long end = Math.min(blocks, from + limit);
         long at = from;
-        while (at < end && contains(at)) {
-            boolean full = pages[(int) (at >>> PAGE_BITS)] == FULL;
-            at = full ? (at | PAGE_BLOCKS - 1) + 1 : at + 1;
+        while (at < end) {
+            Chunk chunk = chunks[chunkOf(at)];
+            if (chunk == ALL) {
+                at = endOf(chunkOf(at));
+                continue;
+            }
+            int p = pageOf(at);
+            int runEnd = runEnd(p, page(p), inPage(at));
+            at = firstBlock(p) + runEnd;
+            if (runEnd < pageSize(p)) {
+                break;
+            }
         }
         return Math.min(at, end);
     }
@@ -203,29 +412,51 @@ public final class BlockSet {
     /// The number of runs of set blocks, where a run ends at the end of its page at the latest.
     public long runCount() {
         long runs = 0;
-        for (long[] page : pages) {
-            if (page == FULL) {
-                runs++;
-            } else if (page != null) {
-                long before = 0;
-                for (long word : page) {
-                    runs += Long.bitCount(word & ~(word << 1 | before));
-                    before = word >>> 63;
+        for (int c = 0; c < chunks.length; c++) {
+            if (chunks[c] == ALL) {
+                runs += (endOf(c) - firstOf(c) + pageBlocks - 1) >>> pageBits;
+            } else if (chunks[c] != null) {
+                for (int i = 0; i < CHUNK_PAGES; i++) {
+                    runs += runCount((c << CHUNK_BITS) + i, chunks[c].pages[i]);
                 }
             }
         }
         return runs;
     }
 
+    private int runCount(int p, Object page) {
+        if (page == Whole.COARSE) {
+            int granules = granules(p, page);
+            return Integer.bitCount(granules & ~(granules << 1));
+        }
+        if (page == null || page == Whole.FULL) {
+            return page == null ? 0 : 1;
+        }
+        int runs = 0;
+        if (page instanceof char[] few) {
+            for (int i = 0; i < few.length; i++) {
+                runs += i == 0 || few[i] != few[i - 1] + 1 ? 1 : 0;
+            }
+            return runs;
+        }
+        long before = 0;
+        for (long word : (long[]) page) {
+            runs += Long.bitCount(word & ~(word << 1 | before));
+            before = word >>> 63;
+        }
+        return runs;
+    }
+
     /// The run of [#runCount] that `block`, which is in the set, belongs to.
     public BlockRun runAround(long block) {
-        long pageFirst = block >>> PAGE_BITS << PAGE_BITS;
-        long pageEnd = Math.min(blocks, pageFirst + PAGE_BLOCKS);
-        long first = block;
-        while (first > pageFirst && contains(first - 1)) {
+        int p = pageOf(block);
+        Object page = page(p);
+        int first = inPage(block);
+        while (first > 0 && page != Whole.FULL && next(p, page, first - 1) == first - 1) {
             first--;
         }
-        return new BlockRun(first, (int) (runEnd(block, pageEnd - block) - first));
+        first = page == Whole.FULL ? 0 : first;
+        return new BlockRun(firstBlock(p) + first, runEnd(p, page, inPage(block)) - first);
     }
 
     /// Whether any block from `from` (inclusive) to `to` (exclusive) is in the set.
@@ -242,122 +473,321 @@ public final class BlockSet {
         if (from >= blocks) {
             return 0;
         }
-        long word = wordAt(from) >>> from;
+        long word = word(from) >>> from;
         return (from & 63) == 0 || (from | 63) + 1 >= blocks
                 ? word
-                : word | wordAt((from | 63) + 1) << -from;
+                : word | word((from | 63) + 1) << -from;
     }
 
-    private long wordAt(long block) {
-        int p = (int) (block >>> PAGE_BITS);
-        long[] page = pages[p];
+    /// The 64 blocks, from a multiple of 64 on, of which this is one.
+    private long word(long block) {
+        int p = pageOf(block);
+        Object page = page(p);
         if (page == null) {
             return 0;
         }
-        if (page == FULL) {
-            long left = blocks - (block & ~63L);
-            return left >= 64 ? -1 : (1L << left) - 1;
+        int at = inPage(block);
+        if (page instanceof long[] words) {
+            return words[at >>> 6];
         }
-        return page[wordOf(block)];
-    }
-
-    /// Adds those of the 64 blocks from `from` on whose bits are set.
-    public void addBits(long from, long bits) {
-        for (long left = bits; left != 0; ) {
-            int first = Long.numberOfTrailingZeros(left);
-            int length = Long.numberOfTrailingZeros(~(left >>> first));
-            addRange(from + first, from + first + length);
-            left = first + length >= 64 ? 0 : left & -1L << first + length;
+        int first = at & ~63;
+        int end = Math.min(first + 64, pageSize(p));
+        long word = 0;
+        for (int b = next(p, page, first); b >= 0 && b < end; ) {
+            int runEnd = Math.min(end, runEnd(p, page, b));
+            word |= -1L << b & -1L >>> -runEnd;
+            b = runEnd < end ? next(p, page, runEnd) : -1;
         }
+        return word;
     }
 
-    /// Pages of the set, for whoever writes it to a file.
-    public int pageCount() {
-        return pages.length;
+    // ---- chunks and pages
+    // ------------------------------------------------------------------------
+
+    private int chunkOf(long block) {
+        return (int) (block >>> pageBits + CHUNK_BITS);
     }
 
-    public boolean isPageClear(int page) {
-        return pages[page] == null;
+    private long firstOf(int chunk) {
+        return (long) chunk << pageBits + CHUNK_BITS;
     }
 
-    public boolean isPageFull(int page) {
-        return pages[page] == FULL;
+    private long endOf(int chunk) {
+        return Math.min(blocks, firstOf(chunk + 1));
     }
 
-    /// Puts the bits of a page that is neither clear nor full, [#PAGE_BYTES] of them.
-    public void copyPage(int page, ByteBuffer out) {
-        for (long word : pages[page]) {
-            out.putLong(word);
-        }
+    private int pageOf(long block) {
+        return (int) (block >>> pageBits);
     }
 
-    /// Adds all blocks of a page.
-    public void fillPage(int page) {
-        long first = (long) page << PAGE_BITS;
-        addRange(first, first + pageSize(page));
+    private int inPage(long block) {
+        return (int) block & pageBlocks - 1;
     }
 
-    /// Adds the blocks whose bits the buffer holds, [#PAGE_BYTES] of them; bits behind the device's
-    /// end are ignored.
-    public void loadPage(int page, ByteBuffer in) {
-        long first = (long) page << PAGE_BITS;
-        for (int w = 0; w < PAGE_WORDS; w++) {
-            for (long word = in.getLong(); word != 0; word &= word - 1) {
-                long block = first + w * 64L + Long.numberOfTrailingZeros(word);
-                if (block < blocks) {
-                    add(block);
-                }
-            }
-        }
+    private long firstBlock(int p) {
+        return (long) p << pageBits;
     }
 
     private int pageSize(int p) {
-        return (int) Math.min(PAGE_BLOCKS, blocks - ((long) p << PAGE_BITS));
+        return (int) Math.min(pageBlocks, blocks - firstBlock(p));
     }
 
-    private boolean isWholePage(int p, long from, long to) {
-        return from == (long) p << PAGE_BITS && to - from == pageSize(p);
-    }
-
-    private long[] writable(int p) {
-        if (pages[p] == null) {
-            pages[p] = new long[PAGE_WORDS];
-        } else if (pages[p] == FULL) {
-            long[] page = new long[PAGE_WORDS];
-            change(page, (long) p << PAGE_BITS, ((long) p << PAGE_BITS) + pageSize(p), true);
-            pages[p] = page;
+    private Object page(int p) {
+        Chunk chunk = chunks[p >>> CHUNK_BITS];
+        if (chunk == null) {
+            return null;
         }
-        return pages[p];
+        return chunk == ALL ? Whole.FULL : chunk.pages[p & CHUNK_PAGES - 1];
     }
 
-    /// Sets or clears a range within one page and says how many bits changed.
-    private static int change(long[] page, long from, long to, boolean set) {
-        int changed = 0;
-        for (long at = from; at < to; ) {
-            int w = wordOf(at);
-            long wordEnd = Math.min((at | 63) + 1, to);
-            long mask = -1L << at & -1L >>> -wordEnd;
-            changed += Long.bitCount(set ? mask & ~page[w] : mask & page[w]);
-            page[w] = set ? page[w] | mask : page[w] & ~mask;
-            at = wordEnd;
+    /// A chunk becomes clear or full as a whole.
+    private void replace(int c, Chunk with, long blocksThen) {
+        Chunk was = chunks[c];
+        if (was == ALL) {
+            count -= endOf(c) - firstOf(c);
+        } else if (was != null) {
+            for (int i = 0; i < CHUNK_PAGES; i++) {
+                Object page = was.pages[i];
+                if (page != null) {
+                    count -= size((c << CHUNK_BITS) + i, page);
+                    memory.use(-bytesOf(page));
+                }
+            }
         }
-        return changed;
+        chunks[c] = with;
+        count += blocksThen;
     }
 
-    private static int wordOf(long block) {
-        return (int) (block & PAGE_BLOCKS - 1) >>> 6;
+    /// Its blocks are counted by the caller.
+    private void set(int p, Object page) {
+        int c = p >>> CHUNK_BITS;
+        int i = p & CHUNK_PAGES - 1;
+        Chunk chunk = chunks[c];
+        if (chunk == null || chunk == ALL) {
+            chunk = new Chunk();
+            if (chunks[c] == ALL) {
+                chunk.used = (int) (endOf(c) - firstOf(c) + pageBlocks - 1 >>> pageBits);
+                Arrays.fill(chunk.pages, 0, chunk.used, Whole.FULL);
+            }
+            chunks[c] = chunk;
+        }
+        Object was = chunk.pages[i];
+        memory.use(bytesOf(page) - bytesOf(was));
+        chunk.pages[i] = page;
+        chunk.used += (page == null ? 0 : 1) - (was == null ? 0 : 1);
+        if (chunk.used == 0) {
+            chunks[c] = null;
+        }
     }
 
-    private static int popCount(long[] page) {
+    private void setGranules(int p, int granules) {
+        count += sizeOfGranules(p, granules) - size(p, page(p));
+        if (granules == 0 || granules == allGranules(p)) {
+            set(p, granules == 0 ? null : Whole.FULL);
+            return;
+        }
+        set(p, Whole.COARSE);
+        Chunk chunk = chunks[p >>> CHUNK_BITS];
+        if (chunk.granules == null) {
+            chunk.granules = new int[CHUNK_PAGES];
+        }
+        chunk.granules[p & CHUNK_PAGES - 1] = granules;
+    }
+
+    /// The page as words, from now on.
+    private long[] words(int p, Object page) {
+        long[] words = new long[pageBlocks >>> 6];
+        if (page instanceof char[] few) {
+            for (char b : few) {
+                words[b >>> 6] |= 1L << b;
+            }
+        } else {
+            for (int left = granules(p, page); left != 0; left &= left - 1) {
+                int first = Integer.numberOfTrailingZeros(left) * granuleBlocks;
+                change(words, first, Math.min(first + granuleBlocks, pageSize(p)), true);
+            }
+        }
+        set(p, words);
+        return words;
+    }
+
+    private long wordsBytes() {
+        return pageBlocks / 8L + HEADER_BYTES;
+    }
+
+    private static long bytesOf(Object page) {
+        return switch (page) {
+            case long[] words -> words.length * 8L + HEADER_BYTES;
+            case char[] few -> few.length * 2L + HEADER_BYTES;
+            case null, default -> 0;
+        };
+    }
+
+    private int size(int p, Object page) {
+        if (page == null || page instanceof Whole) {
+            return sizeOfGranules(p, granules(p, page));
+        }
+        if (page instanceof char[] few) {
+            return few.length;
+        }
         int sum = 0;
-        for (long word : page) {
+        for (long word : (long[]) page) {
             sum += Long.bitCount(word);
         }
         return sum;
     }
 
-    private static boolean isClear(long[] page) {
-        for (long word : page) {
+    /// The first block of a page that is not clear at or after `from`, or -1.
+    private int next(int p, Object page, int from) {
+        if (page == Whole.FULL) {
+            return from;
+        }
+        if (page == Whole.COARSE) {
+            int left = granules(p, page) & -1 << from / granuleBlocks;
+            return left == 0
+                    ? -1
+                    : Math.max(from, Integer.numberOfTrailingZeros(left) * granuleBlocks);
+        }
+        if (page instanceof char[] few) {
+            int i = Arrays.binarySearch(few, (char) from);
+            i = i < 0 ? -i - 1 : i;
+            return i < few.length ? few[i] : -1;
+        }
+        long[] words = (long[]) page;
+        int w = from >>> 6;
+        long word = words[w] & -1L << from;
+        while (word == 0 && ++w < words.length) {
+            word = words[w];
+        }
+        return word == 0 ? -1 : w * 64 + Long.numberOfTrailingZeros(word);
+    }
+
+    /// Where the run that begins at `from` ends within the page; `from` when it is not in the set.
+    private int runEnd(int p, Object page, int from) {
+        int end = pageSize(p);
+        if (page == null || page == Whole.FULL) {
+            return page == null ? from : end;
+        }
+        if (page == Whole.COARSE) {
+            int others = ~granules(p, page) & -1 << from / granuleBlocks;
+            int gap = Integer.numberOfTrailingZeros(others) * granuleBlocks;
+            return Math.max(from, Math.min(end, gap));
+        }
+        if (page instanceof char[] few) {
+            int at = from;
+            for (int i = Arrays.binarySearch(few, (char) from);
+                    i >= 0 && i < few.length && few[i] == at;
+                    i++) {
+                at++;
+            }
+            return at;
+        }
+        long[] words = (long[]) page;
+        int w = from >>> 6;
+        long gaps = ~words[w] & -1L << from;
+        while (gaps == 0 && ++w < words.length) {
+            gaps = ~words[w];
+        }
+        return gaps == 0 ? end : Math.min(end, w * 64 + Long.numberOfTrailingZeros(gaps));
+    }
+
+    // ---- granules
+    // --------------------------------------------------------------------------------
+
+    /// Of a page that is clear, full or coarse.
+    private int granules(int p, Object page) {
+        if (page == null) {
+            return 0;
+        }
+        return page == Whole.FULL
+                ? allGranules(p)
+                : chunks[p >>> CHUNK_BITS].granules[p & CHUNK_PAGES - 1];
+    }
+
+    private int allGranules(int p) {
+        return -1 >>> 32 - Math.ceilDiv(pageSize(p), granuleBlocks);
+    }
+
+    private int sizeOfGranules(int p, int granules) {
+        int all = Integer.bitCount(granules) * granuleBlocks;
+        int last = (pageSize(p) - 1) / granuleBlocks;
+        int missing = (last + 1) * granuleBlocks - pageSize(p);
+        return (granules >>> last & 1) == 0 ? all : all - missing;
+    }
+
+    /// The granules that the range of a page touches.
+    private int touched(int from, int to) {
+        int last = (to - 1) / granuleBlocks;
+        return -1 << from / granuleBlocks & -1 >>> 31 - last;
+    }
+
+    /// Those that it touches in part.
+    private int torn(int p, int from, int to) {
+        int torn = from % granuleBlocks == 0 ? 0 : 1 << from / granuleBlocks;
+        return to % granuleBlocks == 0 || to == pageSize(p) ? torn : torn | 1 << to / granuleBlocks;
+    }
+
+    /// The granules in which the page has anything.
+    private int covering(int p, Object page) {
+        if (page == null || page instanceof Whole) {
+            return granules(p, page);
+        }
+        int granules = 0;
+        for (int b = next(p, page, 0); b >= 0; ) {
+            granules |= 1 << b / granuleBlocks;
+            int behind = (b / granuleBlocks + 1) * granuleBlocks;
+            b = behind < pageSize(p) ? next(p, page, behind) : -1;
+        }
+        return granules;
+    }
+
+    // ---- few blocks, and words
+    // -------------------------------------------------------------------
+
+    private static char[] with(char[] few, int from, int to) {
+        char[] rest = without(few, from, to);
+        int at = Arrays.binarySearch(rest, (char) from);
+        at = at < 0 ? -at - 1 : at;
+        char[] more = new char[rest.length + to - from];
+        System.arraycopy(rest, 0, more, 0, at);
+        for (int b = from; b < to; b++) {
+            more[at + b - from] = (char) b;
+        }
+        System.arraycopy(rest, at, more, at + to - from, rest.length - at);
+        return more;
+    }
+
+    private static char[] without(char[] few, int from, int to) {
+        int first = Arrays.binarySearch(few, (char) from);
+        first = first < 0 ? -first - 1 : first;
+        int end = first;
+        while (end < few.length && few[end] < to) {
+            end++;
+        }
+        if (end == first) {
+            return few;
+        }
+        char[] left = Arrays.copyOf(few, few.length - (end - first));
+        System.arraycopy(few, end, left, first, few.length - end);
+        return left;
+    }
+
+    /// Sets or clears a range within one page and says how many bits changed.
+    private static int change(long[] words, int from, int to, boolean set) {
+        int changed = 0;
+        for (int at = from; at < to; ) {
+            int w = at >>> 6;
+            int wordEnd = Math.min((at | 63) + 1, to);
+            long mask = -1L << at & -1L >>> -wordEnd;
+            changed += Long.bitCount(set ? mask & ~words[w] : mask & words[w]);
+            words[w] = set ? words[w] | mask : words[w] & ~mask;
+            at = wordEnd;
+        }
+        return changed;
+    }
+
+    private static boolean isClear(long[] words) {
+        for (long word : words) {
             if (word != 0) {
                 return false;
             }

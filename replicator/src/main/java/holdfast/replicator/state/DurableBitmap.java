@@ -3,17 +3,23 @@ package holdfast.replicator.state;
 import holdfast.replicator.state.Transaction.Blank;
 
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
 import java.util.List;
 
 /// Knows which blocks the bitmap on disk has set, and makes the pages that are to be written: the
 /// disk may have too many, and too few only in active extents.
-final class DurableBitmap {
+public final class DurableBitmap {
     /// Pages that one sweep looks at while writes go on: it runs under the resource's lock.
     static final int SWEEP_PAGES = 256;
 
     private final int extentBlocks;
     private final int pageBlocks;
     private final BlockSet onDisk;
+
+    /// Pages that have bits on disk of which memory had no room to know. None of them is taken for
+    /// set, so that what is missing there is written again when it must be durable.
+    private final BitSet unknown;
 
     /// Where the next sweep begins.
     private long cursor;
@@ -41,14 +47,16 @@ final class DurableBitmap {
         }
     }
 
-    DurableBitmap(int extentBlocks, BlockSet onDisk) {
+    /// @param unknown pages with bits on disk that are not in `onDisk`
+    DurableBitmap(int extentBlocks, BlockSet onDisk, BitSet unknown) {
         this.extentBlocks = extentBlocks;
         this.pageBlocks = Transaction.Page.blocks(extentBlocks);
         this.onDisk = onDisk;
+        this.unknown = unknown;
     }
 
     boolean isEmpty() {
-        return onDisk.isEmpty();
+        return onDisk.isEmpty() && unknown.isEmpty();
     }
 
     /// The pages that must be written before these extents leave the log: of those that lack a bit
@@ -83,12 +91,11 @@ final class DurableBitmap {
     List<Transaction.Page> sweep(Missing missing, int looks) {
         List<Transaction.Page> stale = new ArrayList<>();
         for (int i = 0; i < looks && stale.size() < SWEEP_PAGES; i++) {
-            long block = onDisk.next(cursor);
-            if (block < 0) {
+            long page = nextPage();
+            if (page < 0) {
                 cursor = 0;
                 return stale;
             }
-            long page = block / pageBlocks;
             cursor = (page + 1) * pageBlocks;
             if (isStale(page, missing)) {
                 stale.add(page(page, missing));
@@ -97,19 +104,37 @@ final class DurableBitmap {
         return stale;
     }
 
-    /// Whether the last sweep came to the end.
-    boolean isSwept() {
-        return cursor == 0;
+    /// The next page with bits on disk, or -1.
+    private long nextPage() {
+        long block = onDisk.next(cursor);
+        long known = block < 0 ? Long.MAX_VALUE : block / pageBlocks;
+        int other = unknown.nextSetBit(Math.toIntExact(cursor / pageBlocks));
+        long next = Math.min(known, other < 0 ? Long.MAX_VALUE : other);
+        return next == Long.MAX_VALUE ? -1 : next;
     }
 
     private boolean isStale(long page, Missing missing) {
         long first = page * pageBlocks;
+        if (unknown.get((int) page)) {
+            // What could not be known before may not be known again: not before nothing is missing.
+            return bitsOf(first, pageBlocks, missing) == 0;
+        }
         for (int b = 0; b < pageBlocks; b += 64) {
             if ((onDisk.bits(first + b) & ~missing.bits(first + b) & mask(b)) != 0) {
                 return true;
             }
         }
         return false;
+    }
+
+    /// Whether any, not which.
+    private static long bitsOf(long first, int blocks, Missing missing) {
+        long any = 0;
+        for (int b = 0; b < blocks; b += 64) {
+            long mask = blocks - b >= 64 ? -1 : (1L << blocks - b) - 1;
+            any |= missing.bits(first + b) & mask;
+        }
+        return any;
     }
 
     private Transaction.Page page(long number, Missing missing) {
@@ -150,16 +175,38 @@ final class DurableBitmap {
             } else {
                 onDisk.addAll();
             }
+            unknown.clear();
             cursor = 0;
         }
         for (Transaction.Page page : t.pages()) {
-            long first = page.number() * pageBlocks;
-            onDisk.removeRange(
-                    Math.min(first, onDisk.capacity()),
-                    Math.min(first + pageBlocks, onDisk.capacity()));
-            for (int w = 0; w < page.bits().length; w++) {
-                onDisk.addBits(first + w * 64L, page.bits()[w]);
-            }
+            boolean isKnown = load(onDisk, page, pageBlocks);
+            unknown.set((int) page.number(), !isKnown);
         }
+    }
+
+    /// Sets in `onDisk` what the page has, and no more.
+    ///
+    /// @return false when memory has no room for it; then nothing of the page is set
+    public static boolean load(BlockSet onDisk, Transaction.Page page, int pageBlocks) {
+        long first = Math.min(page.number() * pageBlocks, onDisk.capacity());
+        long end = Math.min(first + pageBlocks, onDisk.capacity());
+        onDisk.removeRange(first, end);
+        if (first < end && !isWhole(page, end - first) && !onDisk.hasRoomFor(first, end)) {
+            return isEmpty(page);
+        }
+        for (int w = 0; w < page.bits().length; w++) {
+            long left = end - first - w * 64L;
+            long mask = left >= 64 ? -1 : left <= 0 ? 0 : (1L << left) - 1;
+            onDisk.addBits(first + w * 64L, page.bits()[w] & mask);
+        }
+        return true;
+    }
+
+    private static boolean isEmpty(Transaction.Page page) {
+        return Arrays.stream(page.bits()).allMatch(word -> word == 0);
+    }
+
+    private static boolean isWhole(Transaction.Page page, long blocks) {
+        return BitSet.valueOf(page.bits()).nextClearBit(0) >= blocks;
     }
 }

@@ -29,6 +29,9 @@ public final class Faults {
     /// Finishes a resync with queued writes that are older than it.
     public static final boolean M8 = Mutants.on("M8");
 
+    /// Counts a write as skipped before its blocks are marked.
+    public static final boolean M9 = Mutants.on("M9");
+
     /// Takes the stream up by position although blocks are marked.
     public static final boolean M10 = Mutants.on("M10");
 
@@ -40,6 +43,9 @@ public final class Faults {
 
     /// Replicates only the whole blocks of an unaligned trim.
     public static final boolean M17 = Mutants.on("M17");
+
+    /// Forgets the error of one piece of a request when a later one goes well.
+    public static final boolean M18 = Mutants.on("M18");
 
     /// Takes a damaged journal for one with a torn end.
     public static final boolean M21 = Mutants.on("M21");
@@ -53,11 +59,55 @@ public final class Faults {
     /// Takes late answers of an older session.
     public static final boolean M26 = Mutants.on("M26");
 
+    /// Takes what came with a growth of the device for equal.
+    public static final boolean M28 = Mutants.on("M28");
+
+    /// Rolls the point away that an open view shows.
+    public static final boolean M29 = Mutants.on("M29");
+
     /// Marks nothing after a crash.
     public static final boolean M31 = Mutants.on("M31");
 
     /// Reports as missing at the peer only what is marked, not what is buffered.
     public static final boolean M32 = Mutants.on("M32");
+
+    /// Takes a device that was written to behind our back for what it was at the clean stop.
+    public static final boolean M36 = Mutants.on("M36");
+
+    /// Gives an epoch the position of the last write, also where the peer has it already.
+    public static final boolean M37 = Mutants.on("M37");
+
+    /// Leaves out of a block what the committed image has, also where the epoch has staged other
+    /// content of that block already.
+    public static final boolean M38 = Mutants.on("M38");
+
+    /// Takes a primary that was set back to an older copy of itself for what it was.
+    public static final boolean M39 = Mutants.on("M39");
+
+    /// Does not take into an epoch what the peer has kept of one that was cut off.
+    public static final boolean M40 = Mutants.on("M40");
+
+    /// Goes in a start by the bits that are there, and not by the acknowledgement that stands with
+    /// them.
+    public static final boolean M41 = Mutants.on("M41");
+
+    /// Takes a discard for one piece, however many extents it touches.
+    public static final boolean M42 = Mutants.on("M42");
+
+    /// Gives segments of the journal free before it is durable that the base holds what is in them.
+    public static final boolean M44 = Mutants.on("M44");
+
+    /// Tells the age of the copy by the clock on the wall.
+    public static final boolean M45 = Mutants.on("M45");
+
+    /// Says of an epoch that it is complete until its commit is sent, and not until it was frozen.
+    public static final boolean M46 = Mutants.on("M46");
+
+    /// Shortens the history of a full journal below what is to be kept of it.
+    public static final boolean M50 = Mutants.on("M50");
+
+    /// Opens a moment also when the base is being rolled past it.
+    public static final boolean M51 = Mutants.on("M51");
 
     private Faults() {}
 }

@@ -80,6 +80,17 @@ final class IntervalLock {
         return granted;
     }
 
+    /// When the one that has been at the disk for longest went there; [Long#MAX_VALUE] when none
+    /// is.
+    long oldestNanos() {
+        long oldest = Long.MAX_VALUE;
+        for (int i = 0; i < held.size(); i++) {
+            long went = held.get(i).wentNanos;
+            oldest = went == 0 ? oldest : Math.min(oldest, went);
+        }
+        return oldest;
+    }
+
     int heldCount() {
         return held.size();
     }

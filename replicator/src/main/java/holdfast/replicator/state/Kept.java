@@ -2,6 +2,7 @@ package holdfast.replicator.state;
 
 import holdfast.tunnel.wire.Position;
 
+import java.util.BitSet;
 import java.util.List;
 
 /// What a primary durably knew of its peer's copy when it was opened.
@@ -11,25 +12,65 @@ import java.util.List;
 /// @param blank what pages mean that were not written in it
 /// @param acknowledged what the peer is known to have committed
 /// @param peerCopy the peer's copy that the last first sync filled, 0 before
+/// @param filled how far that had come
+/// @param told the newest transaction that the peer may have been told of
 /// @param dirty blocks that the peer lacks
 /// @param suspect blocks of which nobody knows; those of the active extents are among them
 /// @param onDisk blocks that are set in the pages
+/// @param unknown pages with bits set that are not in `onDisk`, for want of memory
 /// @param extents that were active: what was written there last may be lost or not, and the peer
 ///   may have it or not
 /// @param isLost the file says less than this: a new era has to begin
+/// @param ordered an operator wants all of it compared, and the peer's copy brought back to this
 public record Kept(
         long transaction,
         long era,
         Transaction.Blank blank,
         Position acknowledged,
         long peerCopy,
+        long filled,
+        long told,
         BlockSet dirty,
         BlockSet suspect,
         BlockSet onDisk,
+        BitSet unknown,
         List<Long> extents,
-        boolean isLost) {
+        boolean isLost,
+        boolean ordered) {
+    /// Of a resource that has had no first sync, where memory had room for all of it; the peer may
+    /// have been told of all transactions.
+    public Kept(
+            long transaction,
+            long era,
+            Transaction.Blank blank,
+            Position acknowledged,
+            long peerCopy,
+            BlockSet dirty,
+            BlockSet suspect,
+            BlockSet onDisk,
+            List<Long> extents,
+            boolean isLost) {
+        this(
+                transaction,
+                era,
+                blank,
+                acknowledged,
+                peerCopy,
+                0,
+                transaction,
+                dirty,
+                suspect,
+                onDisk,
+                new BitSet(),
+                extents,
+                isLost,
+                false);
+    }
+
     /// The same, when everything is to be compared.
-    public Kept allSuspect() {
+    ///
+    /// @param byOrder an operator's, who has the peer's copy brought back to this
+    public Kept allSuspect(boolean byOrder) {
         suspect.addAll();
         return new Kept(
                 transaction,
@@ -37,11 +78,15 @@ public record Kept(
                 blank,
                 acknowledged,
                 peerCopy,
+                filled,
+                told,
                 dirty,
                 suspect,
                 onDisk,
+                unknown,
                 extents,
-                true);
+                true,
+                byOrder);
     }
 
     /// The same, with transactions and eras that count on from here, and what else is known of the
@@ -53,11 +98,15 @@ public record Kept(
                 blank,
                 acknowledged.isNone() ? otherwise : acknowledged,
                 peerCopy == 0 ? otherCopy : peerCopy,
+                filled,
+                number,
                 dirty,
                 suspect,
                 onDisk,
+                unknown,
                 extents,
-                isLost);
+                isLost,
+                ordered);
     }
 
     /// How much the peer may lack.

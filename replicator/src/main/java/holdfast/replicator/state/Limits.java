@@ -1,9 +1,13 @@
 package holdfast.replicator.state;
 
+import holdfast.tunnel.wire.FrameCodec;
+
 /// Sizes and times of catching up that are constants of the program; a simulation makes them small,
 /// so that rare situations are reached with little data.
 ///
 /// @param runBlocks largest run that is read and sent as one frame
+/// @param holeBlocks longest run that is handed over as zeroes, where the disk says that it has a
+///   hole: no more than a request may zero
 /// @param fanOut of the trees of digests by which ranges are compared
 /// @param treeBlocks longest run that is compared by one tree: what a lost session costs to read
 ///   again is that many blocks for each tree in flight
@@ -18,8 +22,13 @@ package holdfast.replicator.state;
 /// @param activeExtents extents that may be active at a time
 /// @param keepNanos how often what the peer has acknowledged is made durable, and what it lacks no
 ///   more is taken off the bitmap
+/// @param askedBlocks most blocks of whose sectors one question asks; 0: none are asked
+/// @param wholeBlocks where asking did not pay, so many are sent whole before it is tried again
+/// @param keptRanges by as many ranges the backup says at most what it has kept of an epoch that
+///   was cut off
 public record Limits(
         int runBlocks,
+        int holeBlocks,
         int fanOut,
         int treeBlocks,
         int treesInFlight,
@@ -30,12 +39,16 @@ public record Limits(
         long askAgainNanos,
         int extentBlocks,
         int activeExtents,
-        long keepNanos) {
+        long keepNanos,
+        int askedBlocks,
+        int wholeBlocks,
+        int keptRanges) {
     /// Runs of 128 KiB; trees over 1 GiB, so that comparing 1 TiB takes 1,024 questions. As many
     /// active extents as one record of the log names: a crash costs comparing 3.9 GiB at most.
     public static final Limits DEFAULT =
             new Limits(
                     32,
+                    1 << 16,
                     32,
                     1 << 18,
                     4,
@@ -46,5 +59,8 @@ public record Limits(
                     2_000_000_000L,
                     1024,
                     992,
-                    2_000_000_000L);
+                    2_000_000_000L,
+                    256,
+                    2048,
+                    FrameCodec.MAX_KEPT_RANGES);
 }

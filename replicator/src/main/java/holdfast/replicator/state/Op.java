@@ -9,7 +9,7 @@ public final class Op {
     public static final int MAX_DATA_BYTES = 1 << 20;
 
     /// Longest trim or write-zeroes of a piece: 64 extents of 4 MiB.
-    public static final long MAX_ZERO_BYTES = 64L * (4 << 20);
+    public static final long MAX_ZERO_BYTES = Faults.M42 ? Long.MAX_VALUE : 64L * (4 << 20);
 
     /// What is kept of a piece beside its payload while it waits in the send buffer.
     static final int OVERHEAD_BYTES = 128;
@@ -26,9 +26,17 @@ public final class Op {
     boolean locked;
 
     // Set by Primary.
+    boolean hasRoom;
+
+    /// When it could go to the disk, in nanoseconds; 0 before.
+    long wentNanos;
+
     List<BlockRun> preimages = List.of();
     long number;
     long wallMillis;
+
+    /// When it got that, by the primary's [SteadyClock].
+    long since;
 
     private Op(long offsetBytes, long lengthBytes, boolean punch, Held data, Object owner) {
         this.offsetBytes = offsetBytes;

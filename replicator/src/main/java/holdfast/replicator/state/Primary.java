@@ -1,6 +1,7 @@
 package holdfast.replicator.state;
 
 import holdfast.checksum.HashTree;
+import holdfast.checksum.SectorDigests;
 import holdfast.checksum.TreeComparison;
 import holdfast.checksum.TreeShape;
 import holdfast.tunnel.wire.Ancestry;
@@ -60,6 +61,9 @@ public final class Primary {
     /// Runs of zeroes that wait for the link at most.
     private static final int ZERO_RUNS_AHEAD = 64;
 
+    /// Blocks of a hole that may be skipped at once when nothing is sent for them: 4 TiB.
+    private static final long SKIPPED_BLOCKS = 1 << 30;
+
     private enum Phase {
         /// No epoch is being made; one that was sent may still wait for its commit to be
         /// acknowledged.
@@ -74,8 +78,14 @@ public final class Primary {
         SENDING
     }
 
-    /// Content for the peer; `data` null means zeroes.
-    private record Content(BlockRun run, ByteBuffer data, boolean preimage) {}
+    /// Content for the peer: all of the run or, where the peer holds the rest, a part of it.
+    ///
+    /// @param data null means zeroes
+    private record Content(BlockRun run, long offsetBytes, ByteBuffer data) {
+        private Content(BlockRun run, ByteBuffer data) {
+            this(run, run.offsetBytes(), data);
+        }
+    }
 
     private record SyncSent(long sequence, BlockRun run) {}
 
@@ -90,13 +100,25 @@ public final class Primary {
     private final IntervalLock lock = new IntervalLock(BlockSet.BLOCK_BYTES);
     private boolean failed;
     private long last;
+
+    /// A write has failed since the last number, and may have changed some of its range.
+    private boolean partlyWritten;
+
     private long nowNanos;
+
+    /// A label, which may be set back; ages are told by the other.
     private long wallMillis;
+
+    private final SteadyClock clock = new SteadyClock();
 
     // The send buffer: dense numbers from bufferFirst; when closed it keeps its oldest part (R9).
     private final ArrayDeque<Op> buffer = new ArrayDeque<>();
     private final ArrayDeque<Op> unsentOps = new ArrayDeque<>();
     private long bufferBytes;
+
+    /// Room in the buffer for pieces that are on their way: with `block` they have it before they
+    /// go.
+    private long roomBytes;
 
     /// Device bytes that the buffer changes; a trim of much takes little room.
     private long bufferedChangeBytes;
@@ -121,6 +143,12 @@ public final class Primary {
     /// What the peer was told last in this session.
     private long toldTransaction;
 
+    /// The newest transaction that the peer may have been told of, as far as that is durable.
+    private long durableTold;
+
+    /// The peer is to be told of a transaction, and it is not durable that it may have been.
+    private boolean tellDue;
+
     private long era;
 
     /// Meaning of the pages that were not written in this era.
@@ -132,6 +160,7 @@ public final class Primary {
     private boolean eraBegins;
     private Position durableAcknowledged;
     private long durablePeerCopy;
+    private long durableFilled;
     private long keptNanos;
     private boolean ending;
 
@@ -169,6 +198,9 @@ public final class Primary {
     /// and a whole run at a time, so that they take no more records than were reserved.
     private final BlockSet unsentZeroes;
 
+    /// What is asked of the peer about the blocks of the epoch.
+    private final SectorQuestions sectors;
+
     /// Marked blocks to be looked at for zeroes, because the peer lacks room for all of them.
     private final BlockSet toLook;
 
@@ -184,11 +216,11 @@ public final class Primary {
     /// Blocks of a blank copy that were never sent anything: zeroes need not be sent for them.
     private final BlockSet untouched;
 
-    /// When the oldest of the marked blocks was written: 0 when nobody knows, [Long#MAX_VALUE] when
-    /// none is marked.
-    private long dirtySinceMillis;
+    /// When the oldest of the marked blocks was written, by [#clock]: 0 when nobody knows,
+    /// [Long#MAX_VALUE] when none is marked.
+    private long dirtySince;
 
-    private long frozenSinceMillis;
+    private long frozenSince;
 
     // The session with the peer.
     private ReplicationState state = ReplicationState.OFF;
@@ -200,17 +232,37 @@ public final class Primary {
 
     private long session;
     private int stream;
+
+    /// What this side said first in this session; the verdict is made of it.
+    private Frame.ResourceHello said;
+
     private Frame.ResourceHello peer;
+
+    /// An operator wants the peer's copy compared and brought back to this, until that is done.
+    private boolean ordered;
+
     private Position committed;
     private Position stored;
     private long peerCopy;
+
+    /// How far the peer's copy is filled, in what it acknowledged.
+    private long filled;
+
     private long lastHeartbeatNanos;
 
     // The epoch.
     private Phase phase = Phase.NONE;
     private long epoch;
     private long epochPosition;
+
+    /// Wall clock when it was frozen: what was written since is not in it.
+    private long epochMillis;
+
     private boolean commitSent;
+
+    /// The last one that goes on from what the peer kept.
+    private long continuedEpoch;
+
     private long askedBlocks;
     private long askedZeroRanges;
     private long missingBytes;
@@ -226,6 +278,11 @@ public final class Primary {
     private long preimageBytes;
     private long readyBytes;
     private final List<ReadRun> reading = new ArrayList<>();
+
+    // Blocks in which the disk had a hole when somebody last looked, and may have data by now.
+    private long holeFirst;
+    private long holeEnd;
+
     private long cursor;
     private long syncSequence;
     private long bulkTotalBlocks;
@@ -239,13 +296,13 @@ public final class Primary {
         this.ancestry = attached.ancestry();
         this.generation = ancestry.generation();
         Kept kept = attached.kept();
-        this.committed = kept.acknowledged();
-        this.stored = kept.acknowledged();
+        this.committed = Faults.M41 ? Position.NONE : kept.acknowledged();
+        this.stored = committed;
         this.peerCopy = kept.peerCopy();
         this.dirty = kept.dirty();
         this.suspect = kept.suspect();
         this.log = new ActivityLog(limits.extentBlocks(), limits.activeExtents(), kept.extents());
-        this.bitmap = new DurableBitmap(limits.extentBlocks(), kept.onDisk());
+        this.bitmap = new DurableBitmap(limits.extentBlocks(), kept.onDisk(), kept.unknown());
         this.transactionNumber = kept.transaction();
         this.durableTransaction = kept.transaction();
         this.era = kept.era();
@@ -253,23 +310,27 @@ public final class Primary {
         this.eraDue = kept.isLost() ? Transaction.Blank.SUSPECT : null;
         this.durableAcknowledged = kept.acknowledged();
         this.durablePeerCopy = kept.peerCopy();
+        this.filled = kept.filled();
+        this.durableFilled = kept.filled();
+        this.durableTold = kept.told();
+        this.ordered = kept.ordered();
         this.comparison =
                 new TreeComparison(
                         new TreeShape(limits.fanOut()),
                         limits.treesInFlight(),
                         limits.comparesInFlight());
-        this.dirtySinceMillis = dirty.isEmpty() && suspect.isEmpty() ? Long.MAX_VALUE : 0;
-        long blocks = BlockSet.blocksOf(config.sizeBytes);
-        this.frozen = new BlockSet(blocks);
-        this.unsent = new BlockSet(blocks);
-        this.zeroed = new BlockSet(blocks);
-        this.unsentZeroes = new BlockSet(blocks);
-        this.toLook = new BlockSet(blocks);
-        this.untouched = new BlockSet(blocks);
-        this.evicted = new BlockSet(blocks);
-        this.newlyEvicted = new BlockSet(blocks);
-        this.bulkDirty = new BlockSet(blocks);
-        this.bulkSuspect = new BlockSet(blocks);
+        this.dirtySince = dirty.isEmpty() && suspect.isEmpty() ? Long.MAX_VALUE : 0;
+        this.frozen = dirty.another(BlockSet.Rounding.UP);
+        this.unsent = dirty.another(BlockSet.Rounding.NEVER);
+        this.zeroed = dirty.another(BlockSet.Rounding.DOWN);
+        this.unsentZeroes = dirty.another(BlockSet.Rounding.NEVER);
+        this.sectors = new SectorQuestions(limits, config.sizeBytes(), dirty);
+        this.toLook = dirty.another(BlockSet.Rounding.DOWN);
+        this.untouched = dirty.another(BlockSet.Rounding.DOWN);
+        this.evicted = dirty.another(BlockSet.Rounding.UP);
+        this.newlyEvicted = dirty.another(BlockSet.Rounding.UP);
+        this.bulkDirty = dirty.another(BlockSet.Rounding.UP);
+        this.bulkSuspect = dirty.another(BlockSet.Rounding.UP);
     }
 
     // ---- the local path
@@ -280,7 +341,7 @@ public final class Primary {
         if (failed) {
             return Admission.REFUSED;
         }
-        if (mustWaitForRoom(op)) {
+        if (config.blockOnCongestion && (othersWaitForRoom() || !takesRoom(op))) {
             waitForRoom.add(op);
             return Admission.PARKED;
         }
@@ -309,7 +370,7 @@ public final class Primary {
             return; // The epoch was extended meanwhile: the run is dirty again.
         }
         capturing--;
-        preimages.add(new Content(run, data, true));
+        preimages.add(new Content(run, data));
         fx.wakeSender();
     }
 
@@ -318,17 +379,26 @@ public final class Primary {
     /// @return whether its reply may go now; if not, [PrimaryEffects#answered] follows with the
     ///   op's owner
     public boolean written(Op op, long wallMillis) {
-        this.wallMillis = Math.max(this.wallMillis, wallMillis);
+        this.wallMillis = wallMillis;
         op.number = ++last;
-        op.wallMillis = this.wallMillis;
+        partlyWritten = false;
+        op.wallMillis = wallMillis;
+        op.since = clock.now();
         endCapture(op);
-        keep(op);
+        boolean markedLate = Faults.M9 && closed;
+        if (!markedLate) {
+            keep(op);
+        }
         leaveLog(op, op.number);
         boolean now = !bindsPeer();
         if (!now) {
             waitForPeer.add(new Waiter(op.number, op.owner()));
         }
         unlock(op);
+        if (markedLate) {
+            markDirty(op.offsetBytes, op.lengthBytes, clock.now());
+            letGo(op);
+        }
         return now;
     }
 
@@ -336,9 +406,10 @@ public final class Primary {
     ///
     /// @param fatal the disk is FAILED; false when it only had no space, which giving space heals
     public void failed(Op op, String why, boolean fatal) {
-        markDirty(op.offsetBytes, op.lengthBytes, wallMillis);
+        markDirty(op.offsetBytes, op.lengthBytes, clock.now());
+        partlyWritten = true;
         leaveLog(op, 0);
-        op.release();
+        letGo(op);
         if (!op.preimages.isEmpty() && phase == Phase.SENDING) {
             extend("a write failed whose old content the epoch wanted");
         }
@@ -369,7 +440,7 @@ public final class Primary {
         List<Op> unwritten = List.copyOf(waitForLog);
         waitForLog.clear();
         for (Op op : unwritten) {
-            op.release();
+            letGo(op);
             fx.refused(op);
         }
         for (Op op : unwritten) {
@@ -390,26 +461,55 @@ public final class Primary {
         return false;
     }
 
-    private boolean mustWaitForRoom(Op op) {
-        return config.blockOnCongestion
-                && !closed
-                && state == ReplicationState.ESTABLISHED
-                && (!waitForRoom.isEmpty() || !hasRoom(op));
+    private boolean othersWaitForRoom() {
+        return !waitForRoom.isEmpty();
     }
 
-    private boolean hasRoom(Op op) {
-        if (!budget.take(op.bufferBytes(), bufferBytes + preimageBytes)) {
-            return bufferBytes
-                    == 0; // A piece larger than the budget goes when it is alone; keep() then
-            // closes.
+    /// With `block`: the piece has its room in the buffer from here on, and not only when it has
+    /// been written. Else what others take meanwhile, pieces that were let in beside it or another
+    /// resource, would close the buffer under it.
+    ///
+    /// @return false if it has to wait for room. A piece larger than the budget goes when it is
+    ///   alone, and [#keep] then closes; so does it where no stream is established, which nobody
+    ///   waits for
+    private boolean takesRoom(Op op) {
+        if (closed) {
+            return true;
         }
-        budget.give(op.bufferBytes());
-        return true;
+        if (budget.take(op.bufferBytes(), heldBytes())) {
+            op.hasRoom = true;
+            roomBytes += op.bufferBytes();
+            return true;
+        }
+        return state != ReplicationState.ESTABLISHED || heldBytes() == 0;
+    }
+
+    /// Of the budget.
+    private long heldBytes() {
+        return bufferBytes + preimageBytes + roomBytes;
+    }
+
+    /// What the piece has of the budget is the buffer's, or is given back.
+    private void endRoom(Op op, boolean isKept) {
+        if (op.hasRoom) {
+            op.hasRoom = false;
+            roomBytes -= op.bufferBytes();
+            if (!isKept) {
+                budget.give(op.bufferBytes());
+            }
+        }
+    }
+
+    /// The piece goes into no buffer.
+    private void letGo(Op op) {
+        endRoom(op, false);
+        op.release();
     }
 
     /// The piece has its lock. What it would overwrite of an unsent epoch block is captured first
     /// (R15).
     private void prepare(Op op) {
+        op.wentNanos = nowNanos;
         op.preimages = List.of();
         if (phase != Phase.SENDING) {
             return;
@@ -430,17 +530,26 @@ public final class Primary {
             bytes += (end - b) * BlockSet.BLOCK_BYTES;
             b = unsent.next(end);
         }
-        if (!budget.take(bytes, bufferBytes + preimageBytes)) {
+        if (!unsent.hasRoomToRemove(from, to)) {
+            extend("memory has no room to tell the blocks of a write from those around it");
+            return;
+        }
+        if (!budget.take(bytes, heldBytes())) {
             extend("the buffer has no room for what a write overwrites before it was sent");
             return;
         }
         preimageBytes += bytes;
         for (BlockRun run : runs) {
-            unsent.removeRange(run.first(), run.end());
+            leaveUnsent(run);
         }
         capturing += runs.size();
         op.preimages = runs;
         capturingOps.add(op);
+    }
+
+    private void leaveUnsent(BlockRun run) {
+        unsent.removeRange(run.first(), run.end());
+        sectors.gone(run.first(), run.end());
     }
 
     private void endCapture(Op op) {
@@ -452,7 +561,8 @@ public final class Primary {
 
     private void keep(Op op) {
         if (!closed) {
-            if (budget.take(op.bufferBytes(), bufferBytes + preimageBytes)) {
+            if (op.hasRoom || budget.take(op.bufferBytes(), heldBytes())) {
+                endRoom(op, true);
                 bufferBytes += op.bufferBytes();
                 bufferedChangeBytes += op.lengthBytes;
                 buffer.add(op);
@@ -462,23 +572,25 @@ public final class Primary {
             }
             close();
         }
-        markDirty(op.offsetBytes, op.lengthBytes, wallMillis);
-        op.release();
+        markDirty(op.offsetBytes, op.lengthBytes, clock.now());
+        letGo(op);
     }
 
-    /// @param sinceMillis when what these blocks hold was written
-    private void markDirty(long offsetBytes, long lengthBytes, long sinceMillis) {
-        dirtySinceMillis = Math.min(dirtySinceMillis, sinceMillis);
+    /// @param since when what these blocks hold was written
+    private void markDirty(long offsetBytes, long lengthBytes, long since) {
+        dirtySince = Math.min(dirtySince, since);
         if (Faults.M17) {
             long from = BlockSet.blocksOf(offsetBytes);
             dirty.addRange(
                     from, Math.max(from, (offsetBytes + lengthBytes) / BlockSet.BLOCK_BYTES));
             return;
         }
-        dirty.addBytes(offsetBytes, lengthBytes);
+        long from = offsetBytes / BlockSet.BLOCK_BYTES;
+        long to = BlockSet.blocksOf(offsetBytes + lengthBytes);
+        // Where only whole extents can be marked most of them is equal. In a session nothing would
+        // compare them.
+        (session == 0 && !dirty.hasRoomFor(from, to) ? suspect : dirty).addRange(from, to);
         if (looking || !zeroed.isEmpty()) {
-            long from = offsetBytes / BlockSet.BLOCK_BYTES;
-            long to = BlockSet.blocksOf(offsetBytes + lengthBytes);
             zeroed.removeRange(from, to);
             if (looking) {
                 toLook.addRange(from, to);
@@ -519,7 +631,7 @@ public final class Primary {
         while (failed && !next.isEmpty()) {
             // Whoever waited behind these is free to go next, and is refused as well.
             for (Op op : next) {
-                op.release();
+                letGo(op);
                 lock.release(op);
                 fx.refused(op);
             }
@@ -553,10 +665,7 @@ public final class Primary {
     }
 
     private void admitWaiting() {
-        while (!waitForRoom.isEmpty()
-                && (closed
-                        || state != ReplicationState.ESTABLISHED
-                        || hasRoom(waitForRoom.getFirst()))) {
+        while (!waitForRoom.isEmpty() && takesRoom(waitForRoom.getFirst())) {
             Op op = waitForRoom.removeFirst();
             if (lock.acquire(op, phase != Phase.FREEZING)) {
                 goOn(op);
@@ -574,7 +683,8 @@ public final class Primary {
         this.stream = stream;
         state = ReplicationState.HANDSHAKE;
         refusal = "";
-        sayHello();
+        said = hello();
+        fx.send(said);
     }
 
     /// The session is gone; writes go on into the buffer (R9), and an unfinished epoch becomes
@@ -583,6 +693,7 @@ public final class Primary {
         session = 0;
         peer = null;
         peerTrouble = "";
+        tellDue = false;
         abandonEpoch();
         for (ReadRun run : reading) {
             run.stale = true;
@@ -612,14 +723,21 @@ public final class Primary {
             case Frame.Ack ack when isCurrent(ack.session()) -> acknowledged(ack);
             case Frame.EpochReply reply when isCurrent(reply.session()) -> replied(reply);
             case Frame.CompareReply reply when isCurrent(reply.session()) -> compared(reply);
+            case Frame.SectorsReply reply when isCurrent(reply.session()) -> answered(reply);
+            case Frame.Refused _ when isApart() -> {} // It says why both stand apart.
             case Frame.Refused refused -> refuse("the peer refuses: " + refused.reason());
             case Frame.Trouble trouble -> peerTrouble = trouble.text();
-            case Frame.Ack _, Frame.EpochReply _, Frame.CompareReply _ -> {} // of an older session
+            case Frame.Ack _,
+                    Frame.EpochReply _,
+                    Frame.CompareReply _,
+                    Frame.SectorsReply _ -> {} // of an older session
             case Frame.Offer _,
                     Frame.OfferReply _,
                     Frame.Withdraw _,
                     Frame.Invalidate _,
                     Frame.InvalidateReply _,
+                    Frame.Resize _,
+                    Frame.ResizeReply _,
                     Frame.StreamStart _ -> {}
         }
     }
@@ -629,105 +747,130 @@ public final class Primary {
     }
 
     private void sayHello() {
-        if (session == 0) {
-            return;
+        if (session != 0) {
+            fx.send(hello());
         }
+    }
+
+    private Frame.ResourceHello hello() {
         DiskState disk = failed ? DiskState.FAILED : DiskState.UP_TO_DATE;
         Position here = position();
-        fx.send(
-                new Frame.ResourceHello(
-                        config.resource,
-                        Role.PRIMARY.ordinal() + 1,
-                        disk.ordinal(),
-                        config.sizeBytes,
-                        here,
-                        here,
-                        0,
-                        true,
-                        0,
-                        false,
-                        0,
-                        ancestry));
+        return new Frame.ResourceHello(
+                config.resource,
+                Role.PRIMARY.ordinal() + 1,
+                disk.ordinal(),
+                config.sizeBytes,
+                here,
+                here,
+                0,
+                true,
+                0,
+                false,
+                0,
+                0,
+                new Frame.Known(
+                        committed,
+                        peerCopy,
+                        filled,
+                        durableTold,
+                        dirty.count() + suspect.count() + frozen.count(),
+                        ordered),
+                ancestry);
     }
 
     private void greeted(Frame.ResourceHello hello) {
         boolean first = peer == null;
         peer = hello;
-        if (!isUsable(DiskState.of(hello.diskState()))) {
-            refuse("the peer's disk has failed");
+        if (!Verdict.isUsable(hello.diskState())) {
+            refuse(Verdict.DISK_FAILED);
             return;
         }
-        if (!first || state != ReplicationState.HANDSHAKE) {
-            return;
+        if (first && state == ReplicationState.HANDSHAKE) {
+            judge(Verdict.of(Faults.M15 ? withoutEvidence(hello) : said, hello));
         }
-        if (hello.role() == Role.PRIMARY.ordinal() + 1) {
-            refuse("both sides are primary");
-            fx.event("split-brain", refusal);
-            return;
-        }
-        if (hello.sizeBytes() < config.sizeBytes) {
-            refuse(
-                    "the peer's copy has %d bytes, this device has %d"
-                            .formatted(hello.sizeBytes(), config.sizeBytes));
-            return;
-        }
-        Verdict verdict =
-                Verdict.of(
-                        ancestry, position(), known(hello), peerCopy, provenTransaction(), hello);
-        if (!(verdict instanceof Verdict.SetBack) && hello.tracked() > transactionNumber) {
+    }
+
+    private void judge(Verdict verdict) {
+        if (verdict.joins(true) && peer.tracked() > durableTold) {
             // Set back, and all of it is compared: beyond what the peer knows from now on.
-            transactionNumber = hello.tracked();
+            transactionNumber = Math.max(transactionNumber, peer.tracked());
             eraDue = Transaction.Blank.SUSPECT;
             fx.wakeKeeper();
         }
         switch (verdict) {
-            case Verdict.SetBack(String why) -> {
-                fx.send(new Frame.Refused(config.resource, why));
-                refuse(why);
-            }
-            case Verdict.Refuse(String why) -> {
-                fx.send(new Frame.Refused(config.resource, why));
-                refuse(why);
-                if (hello.everCommitted()) {
-                    fx.event("split-brain", why);
+            case Verdict.Equal _ -> resume(peer.committed().number());
+            case Verdict.Ahead ahead -> bringOn(ahead);
+            case Verdict.Behind _,
+                    Verdict.Forked _,
+                    Verdict.Unrelated _,
+                    Verdict.SetBack _,
+                    Verdict.Unfit _ -> {
+                fx.send(new Frame.Refused(config.resource, verdict.why()));
+                refuse(verdict.why());
+                if (verdict.isSplit()) {
+                    fx.event("split-brain", verdict.why());
                 }
             }
-            case Verdict.Fresh() -> startFresh();
-            case Verdict.InGeneration(long number) -> resume(number);
-            case Verdict.InPast() -> startBehind();
-            case Verdict.InPastUntracked(String why) -> {
-                compareAll(why);
-                startBehind();
+        }
+    }
+
+    private void bringOn(Verdict.Ahead ahead) {
+        switch (ahead.how()) {
+            case STREAM -> resume(peer.committed().number());
+            case BITMAP -> startBehind();
+            case COMPARISON -> {
+                mistrust(ahead.why());
+                startBehind(ahead.common().isNone() ? Position.NONE : peer.committed());
             }
-            case Verdict.Mixture(String why) -> {
-                compareAll(why);
-                startBehind(Position.NONE);
-            }
-            case Verdict.FreshUntracked(String why) -> {
+            case FIRST_SYNC -> startFresh();
+            case FIRST_SYNC_COMPARED -> {
                 committed = Position.NONE;
                 stored = Position.NONE;
                 untouched.clear();
-                compareAll(why);
+                mistrust(ahead.why());
                 startFresh();
             }
         }
     }
 
-    /// Up to which transaction of our metadata the bitmap is evidence. When everything is compared
-    /// nothing more is needed of it: an operator may have ordered that because this host was set
-    /// back.
-    private long provenTransaction() {
-        return suspect.count() == suspect.capacity() ? Long.MAX_VALUE : durableTransaction;
+    private Frame.ResourceHello withoutEvidence(Frame.ResourceHello theirs) {
+        Frame.Known known = said.known();
+        return new Frame.ResourceHello(
+                said.resource(),
+                said.role(),
+                said.diskState(),
+                said.sizeBytes(),
+                said.committed(),
+                said.stored(),
+                said.openEpoch(),
+                said.everCommitted(),
+                said.journalBytes(),
+                said.blank(),
+                said.tracked(),
+                said.filled(),
+                new Frame.Known(
+                        theirs.everCommitted() ? theirs.committed() : known.acknowledged(),
+                        known.copy(),
+                        0,
+                        known.told(),
+                        known.marked(),
+                        known.ordered()),
+                said.ancestry());
     }
 
-    /// What this peer is known to have committed.
-    private Position known(Frame.ResourceHello hello) {
-        return Faults.M15 && hello.everCommitted() ? hello.committed() : committed;
-    }
-
-    /// Everything is to be compared with the peer. On an order, a session that is up must be begun
-    /// anew for it.
+    /// An operator wants everything compared with the peer, and its copy brought back to this. A
+    /// session that is up must be begun anew for it.
     public void compareAll(String why) {
+        ordered = true;
+        mistrust(why);
+    }
+
+    /// An operator's order to compare has not ended in a commit yet.
+    public boolean isComparisonOrdered() {
+        return ordered;
+    }
+
+    private void mistrust(String why) {
         suspectAll();
         fx.event("compare", "every block is compared: " + why);
     }
@@ -754,12 +897,13 @@ public final class Primary {
 
     private void suspectAll() {
         suspect.addAll();
-        dirtySinceMillis = 0;
+        dirtySince = 0;
         eraDue = Transaction.Blank.SUSPECT;
     }
 
-    private static boolean isUsable(DiskState disk) {
-        return disk != DiskState.FAILED && disk != DiskState.DISKLESS;
+    /// Whether there is a session, and this side will have nothing to do with the peer's copy.
+    private boolean isApart() {
+        return state == ReplicationState.OFF && !refusal.isEmpty();
     }
 
     private void refuse(String why) {
@@ -779,7 +923,7 @@ public final class Primary {
             suspect.clear();
             dirty.addAll();
             eraDue = Transaction.Blank.MISSING;
-            dirtySinceMillis = 0;
+            dirtySince = 0;
             untouched.clear();
             if (peer.blank()) {
                 untouched.addAll();
@@ -788,6 +932,7 @@ public final class Primary {
             committed = Position.NONE;
             stored = Position.NONE;
         }
+        filled = peer.filled();
         startStream(Position.NONE);
         cursor = 0;
         bulkTotalBlocks = dirty.count() + suspect.count();
@@ -861,6 +1006,7 @@ public final class Primary {
         syncSequence = 0;
         toldTransaction = 0;
         lastHeartbeatNanos = nowNanos;
+        wantTold(); // Made durable while there is something else to do.
         fx.send(new Frame.StreamStart(config.resource, session, stream, from));
         if (isSyncPaused()) {
             fx.send(new Frame.Trouble(config.resource, syncPaused));
@@ -869,14 +1015,15 @@ public final class Primary {
 
     private void bufferToDirty() {
         for (Op op : buffer) {
-            markDirty(op.offsetBytes, op.lengthBytes, op.wallMillis);
+            markDirty(op.offsetBytes, op.lengthBytes, op.since);
             drop(op);
         }
         buffer.clear();
         unsentOps.clear();
         if (!closed) {
             closed = true;
-            closedAtNanos = nowNanos;
+            // Nothing was full, so there is nothing to dwell on.
+            closedAtNanos = nowNanos - limits.dwellNanos();
         }
     }
 
@@ -904,6 +1051,7 @@ public final class Primary {
                 dirty.removeRange(sent.run().first(), sent.run().end());
             }
         }
+        filled = Math.max(filled, ack.filled());
         if (ack.stored().generation() == generation) {
             if (ack.stored().number() > last) {
                 refuse("the peer acknowledges " + ack.stored() + ", we only got to " + position());
@@ -930,6 +1078,7 @@ public final class Primary {
 
     private void epochCommitted() {
         commitSent = false;
+        ordered = false;
         frozen.clear();
         unsent.clear();
         unsentZeroes.clear();
@@ -945,7 +1094,8 @@ public final class Primary {
     /// Time passes. Call at least ten times a second while a session is up.
     public void tick(long nowNanos, long wallMillis) {
         this.nowNanos = nowNanos;
-        this.wallMillis = Math.max(this.wallMillis, wallMillis);
+        this.wallMillis = wallMillis;
+        clock.tick(nowNanos, wallMillis);
         if (phase == Phase.PAUSED && nowNanos - askedNanos >= limits.askAgainNanos()) {
             phase = Phase.ASKING;
             askedNanos = 0;
@@ -995,6 +1145,7 @@ public final class Primary {
                                 .formatted(reply.missingBytes()));
             }
             missingBytes = reply.missingBytes();
+            beginSectors(); // It may have given up what it kept, and then has more to send.
             phase = Phase.PAUSED;
             state = ReplicationState.PAUSED;
             askedNanos = nowNanos;
@@ -1003,6 +1154,9 @@ public final class Primary {
         }
         if (reply.grantedBlocks() != askedBlocks || reply.grantedZeroRanges() != askedZeroRanges) {
             return; // We have asked again since, and that replaced it.
+        }
+        if (frozen.isEmpty() && !cover(reply.kept())) {
+            return;
         }
         missingBytes = 0;
         state = ReplicationState.SYNC_SOURCE;
@@ -1016,6 +1170,42 @@ public final class Primary {
         if (lock.heldCount() == 0) {
             freeze();
         }
+    }
+
+    /// The peer goes on from what an epoch has staged there that was cut off. Nobody here knows
+    /// what that is: a comparison finds a block equal to what is committed and not to what was kept
+    /// of it. So all of it is of this epoch, and what of it is equal by sectors is not sent. Once
+    /// that is frozen, what was told again is known.
+    ///
+    /// @return false if it cannot be: then the peer is refused
+    private boolean cover(List<Frame.KeptRange> kept) {
+        long bytes = 0;
+        for (Frame.KeptRange each : kept) {
+            long from = each.offsetBytes() / BlockSet.BLOCK_BYTES;
+            long to = from + BlockSet.blocksOf(each.lengthBytes());
+            if (to > dirty.capacity()) {
+                refuse("the peer has kept blocks up to %d of %d".formatted(to, dirty.capacity()));
+                return false;
+            }
+            if (!Faults.M40) {
+                dirty.addRange(from, to);
+                dirtySince = Math.min(dirtySince, clock.now());
+            }
+            if (looking) {
+                toLook.addRange(from, to);
+            }
+            sectors.pays(from, to);
+            bytes += each.lengthBytes();
+        }
+        if (bytes > 0 && epoch != continuedEpoch) {
+            continuedEpoch = epoch;
+            fx.event(
+                    "epoch-continued",
+                    "the backup has kept blocks of the epoch that was cut off, within %d bytes:"
+                                    .formatted(bytes)
+                            + " what is equal is not sent again");
+        }
+        return true;
     }
 
     private long blocksWithData() {
@@ -1059,27 +1249,30 @@ public final class Primary {
     }
 
     /// No write is in flight: the epoch's position is the last number, and the buffer opens again
-    /// behind it.
+    /// behind it. The epoch takes a number of its own where no write has given it one since the
+    /// peer's, or since one that left a part: a position names one image, and whoever reports the
+    /// epoch's has its commit (R18).
     private void freeze() {
         if (isMoreThanAsked()) {
             phase = Phase.ASKING;
             askedNanos = 0;
             fx.wakeSender();
         } else {
-            if (frozen.isEmpty() || dirtySinceMillis < frozenSinceMillis) {
-                frozenSinceMillis = dirtySinceMillis;
+            if (frozen.isEmpty() || dirtySince < frozenSince) {
+                frozenSince = dirtySince;
+            }
+            if ((partlyWritten || isAtPeer(position())) && !Faults.M37) {
+                last++;
+                partlyWritten = false;
             }
             epochPosition = last;
+            epochMillis = wallMillis;
             frozen.addAll(dirty);
-            unsent.clear();
-            unsent.addAll(dirty);
-            unsentZeroes.clear();
-            unsentZeroes.addAll(zeroed);
-            zeroed.clear();
+            unsent.takeFrom(dirty);
+            unsentZeroes.takeFrom(zeroed);
             stopLooking();
             bulkTotalBlocks = unsent.count();
-            dirty.clear();
-            dirtySinceMillis = Long.MAX_VALUE;
+            dirtySince = Long.MAX_VALUE;
             closed = false;
             cursor = 0;
             phase = Phase.SENDING;
@@ -1091,6 +1284,10 @@ public final class Primary {
         }
         grant();
         admitWaiting();
+    }
+
+    private boolean isAtPeer(Position at) {
+        return committed.equals(at) || peer.committed().equals(at);
     }
 
     /// The epoch cannot be finished as of S: it goes on to a later position with what is left and
@@ -1150,18 +1347,19 @@ public final class Primary {
         readyBytes = 0;
         budget.give(preimageBytes);
         preimageBytes = 0;
-        dirtySinceMillis = Math.min(dirtySinceMillis, frozenSinceMillis);
+        dirtySince = Math.min(dirtySince, frozenSince);
     }
 
     private void thaw() {
         if (!frozen.isEmpty()) {
-            dirtySinceMillis = Math.min(dirtySinceMillis, frozenSinceMillis);
+            dirtySince = Math.min(dirtySince, frozenSince);
         }
         dirty.addAll(frozen);
         frozen.clear();
         unsent.clear();
         unsentZeroes.clear();
         stopLooking();
+        sectors.end();
         commitSent = false;
         phase = Phase.NONE;
         epochSentBlocks = 0;
@@ -1202,9 +1400,14 @@ public final class Primary {
         }
         return switch (state) {
             case COMPARE -> comparison.wantsClose() || (!suspect.isEmpty() && comparison.takes());
-            case FIRST_SYNC -> dirty.next(cursor) >= 0;
+            case FIRST_SYNC -> !zeroesWait() && dirty.next(cursor) >= 0;
             case SYNC_SOURCE ->
-                    phase == Phase.SENDING && !readWaits && !unsent.isEmpty() && !zeroesWait();
+                    phase == Phase.SENDING
+                            && !readWaits
+                            && !unsent.isEmpty()
+                            && !zeroesWait()
+                            && (sectors.answered(unsent, unsentZeroes) != null
+                                    || !sectors.waits(unsent, unsentZeroes));
             case PAUSED -> !readWaits && !toLook.isEmpty();
             case OFF, HANDSHAKE, ESTABLISHED, AHEAD -> false;
         };
@@ -1232,7 +1435,7 @@ public final class Primary {
         fx.wakeSender(); // The peer begins to read at the same time.
         int count = (int) BlockSet.blocksOf(subject.lengthBytes());
         BlockRun run = new BlockRun(subject.offsetBytes() / BlockSet.BLOCK_BYTES, count);
-        ReadRun read = new ReadRun(ReadRun.Purpose.COMPARE, run, null, subject);
+        ReadRun read = new ReadRun(ReadRun.Purpose.COMPARE, run, subject);
         reading.add(read);
         return read;
     }
@@ -1265,7 +1468,10 @@ public final class Primary {
             return null; // The pass is over; next() decides what follows when all of it is
             // acknowledged.
         }
-        BlockRun run = new BlockRun(b, (int) (dirty.runEnd(b, limits.runBlocks()) - b));
+        if (zeroesWait()) {
+            return null; // What is taken of them wakes us.
+        }
+        BlockRun run = runOf(dirty, b, holeBlocksToSync(b));
         // Out of the set before the read: a write that ends later puts its blocks back.
         dirty.removeRange(run.first(), run.end());
         cursor = run.end();
@@ -1273,6 +1479,10 @@ public final class Primary {
     }
 
     private ReadRun readForEpoch() {
+        SectorQuestions.Answered answered = sectors.answered(unsent, unsentZeroes);
+        if (answered != null) {
+            return readAnswered(answered);
+        }
         long b = unsent.next(cursor);
         if (b < 0) {
             b = unsent.next(0);
@@ -1284,17 +1494,66 @@ public final class Primary {
         if (b < 0 || unsentZeroes.contains(b)) {
             return null; // What is taken of the zeroes wakes us.
         }
-        long end = unsent.runEnd(b, limits.runBlocks());
+        if (sectors.waits(unsent, unsentZeroes)) {
+            fx.wakeSender(); // It asks, and the answer wakes us.
+            return null;
+        }
         long zero = unsentZeroes.next(b);
-        BlockRun run = new BlockRun(b, (int) ((zero < 0 ? end : Math.min(end, zero)) - b));
+        BlockRun run = runOf(unsent, b, zero < 0 ? limits.holeBlocks() : zero - b);
+        if (zero >= 0 && zero < run.end()) {
+            run = new BlockRun(b, (int) (zero - b));
+        }
+        Op reader = readLock(run);
+        if (!lock.tryHold(reader)) {
+            readWaits = true; // For the end of a write, which captures some of them or will.
+            forgetHole();
+            return null;
+        }
+        leaveUnsent(run);
+        cursor = run.end();
+        sectors.sentWhole(run.count(), run.end());
+        return startRead(ReadRun.Purpose.EPOCH, run, reader);
+    }
+
+    private ReadRun readAnswered(SectorQuestions.Answered answered) {
+        BlockRun run = answered.run();
         Op reader = readLock(run);
         if (!lock.tryHold(reader)) {
             readWaits = true; // For the end of a write, which captures some of them or will.
             return null;
         }
-        unsent.removeRange(run.first(), run.end());
+        leaveUnsent(run);
         cursor = run.end();
-        return startRead(ReadRun.Purpose.EPOCH, run, reader);
+        answered.taken();
+        ReadRun read = new ReadRun(answered, reader, session);
+        reading.add(read);
+        return read;
+    }
+
+    /// Of a hole in a copy that has nothing there either nothing is sent, however long it is.
+    private long holeBlocksToSync(long first) {
+        long limit = Math.min(SKIPPED_BLOCKS, holeEnd - first);
+        return isHole(first)
+                ? Math.max(limits.holeBlocks(), untouched.runEnd(first, limit) - first)
+                : 0;
+    }
+
+    private boolean isHole(long block) {
+        return block >= holeFirst && block < holeEnd;
+    }
+
+    /// The run of the set that is read next: short, or as long as the hole that was seen there.
+    ///
+    /// @param most blocks of a hole
+    private BlockRun runOf(BlockSet set, long first, long most) {
+        long limit = isHole(first) ? Math.min(most, holeEnd - first) : 0;
+        long end = set.runEnd(first, Math.max(limit, limits.runBlocks()));
+        return new BlockRun(first, (int) (end - first));
+    }
+
+    private void forgetHole() {
+        holeFirst = 0;
+        holeEnd = 0;
     }
 
     /// Whether the link has to take something before more of an epoch is handed over.
@@ -1305,9 +1564,9 @@ public final class Primary {
     /// Hands over the run of zeroes around an unsent block, all of it.
     private void sendZeroes(long block) {
         BlockRun run = unsentZeroes.runAround(block);
-        unsent.removeRange(run.first(), run.end());
+        leaveUnsent(run);
         unsentZeroes.removeRange(run.first(), run.end());
-        ready.add(new Content(run, null, false));
+        ready.add(new Content(run, null));
         fx.wakeSender();
     }
 
@@ -1316,10 +1575,11 @@ public final class Primary {
         if (b < 0) {
             return null;
         }
-        BlockRun run = new BlockRun(b, (int) (toLook.runEnd(b, limits.runBlocks()) - b));
+        BlockRun run = runOf(toLook, b, limits.holeBlocks());
         Op reader = readLock(run);
         if (!lock.tryHold(reader)) {
             readWaits = true; // For the end of a write, which wakes us.
+            forgetHole();
             return null;
         }
         toLook.removeRange(run.first(), run.end());
@@ -1331,9 +1591,26 @@ public final class Primary {
     }
 
     private ReadRun startRead(ReadRun.Purpose purpose, BlockRun run, Op lockOp) {
-        ReadRun read = new ReadRun(purpose, run, lockOp);
+        ReadRun read = new ReadRun(purpose, run, lockOp, run.count() > limits.runBlocks());
         reading.add(read);
         return read;
+    }
+
+    /// The blocks lie in a hole of the disk, which reads zero; that makes the next run longer.
+    ///
+    /// @param untilBytes where the hole ends, behind the run or further
+    public void readHole(ReadRun read, long untilBytes) {
+        holeFirst = read.blocks().end();
+        holeEnd = untilBytes / BlockSet.BLOCK_BYTES;
+        if (read.purpose() == ReadRun.Purpose.FIRST_SYNC
+                && !read.stale
+                && untouched.runEnd(read.blocks().first(), read.blocks().count())
+                        == read.blocks().end()) {
+            endRead(read); // It reads zero there already.
+            fx.wakeSender();
+        } else {
+            readDone(read, null);
+        }
     }
 
     /// The blocks were read; `data` null: they are all zero, or a hole.
@@ -1341,20 +1618,49 @@ public final class Primary {
         if (read.purpose() == ReadRun.Purpose.LOOK) {
             // Before its lock is let go: a write may follow, or the freeze that waits for it.
             if (!read.stale && looking && data == null) {
+                long before = zeroed.count();
                 zeroed.addRange(read.blocks().first(), read.blocks().end());
-                foundZeroes = true;
+                foundZeroes |= zeroed.count() > before;
             }
             endRead(read);
             looked();
             return;
         }
+        if (read.isAnswered()) {
+            int length = read.blocks().lengthBytes(config.sizeBytes);
+            read.answered.looked(SectorDigests.sectors(length), 0);
+        }
         endRead(read);
         if (!read.stale) {
-            ready.add(new Content(read.blocks(), data, false));
+            ready.add(new Content(read.blocks(), data));
             readyBytes += data == null ? 0 : data.remaining();
             fx.wakeSender();
         }
         endCompareIfDone(); // It may have waited for nothing but this read of an older session.
+    }
+
+    /// The blocks were read, and the peer holds all of them but these parts: [ReadRun#partsToSend].
+    public void readParts(ReadRun read, List<ReadRun.Part> parts) {
+        int length = read.blocks().lengthBytes(config.sizeBytes);
+        int sent = 0;
+        for (ReadRun.Part part : parts) {
+            sent += SectorDigests.sectors(part.data().remaining());
+        }
+        int all = SectorDigests.sectors(length);
+        read.answered.looked(all, all - sent);
+        endRead(read);
+        if (!read.stale) {
+            for (ReadRun.Part part : parts) {
+                long first = part.offsetBytes() / BlockSet.BLOCK_BYTES;
+                long end = BlockSet.blocksOf(part.offsetBytes() + part.data().remaining());
+                BlockRun run = new BlockRun(first, (int) (end - first));
+                ready.add(new Content(run, part.offsetBytes(), part.data()));
+                readyBytes += part.data().remaining();
+            }
+            sectors.partsGo(parts.size());
+            fx.wakeSender();
+        }
+        endCompareIfDone(); // As in readDone.
     }
 
     /// So much of what is to be compared was read.
@@ -1389,6 +1695,13 @@ public final class Primary {
 
     /// What was to be read is not read after all; its blocks are as before.
     public void readDropped(ReadRun read) {
+        if (read.guess) {
+            forgetHole();
+            again(read);
+        }
+        if (read.isAnswered()) {
+            read.answered.looked(0, 0);
+        }
         if (!read.stale && read.purpose() == ReadRun.Purpose.EPOCH && phase == Phase.SENDING) {
             // Without these blocks the epoch is no image of anything: it waits for them.
             unsent.addRange(read.blocks().first(), read.blocks().end());
@@ -1396,6 +1709,17 @@ public final class Primary {
             putBack(read);
         }
         endRead(read);
+    }
+
+    /// What was no hole any more is read next.
+    private void again(ReadRun read) {
+        if (read.purpose() == ReadRun.Purpose.LOOK) {
+            if (!read.stale && looking) {
+                toLook.addRange(read.blocks().first(), read.blocks().end());
+            }
+        } else {
+            cursor = Math.min(cursor, read.blocks().first());
+        }
     }
 
     private void endRead(ReadRun read) {
@@ -1425,6 +1749,16 @@ public final class Primary {
             return;
         }
         compareGoesOn();
+    }
+
+    private void answered(Frame.SectorsReply reply) {
+        try {
+            sectors.answered(reply.number(), reply.digests());
+        } catch (IllegalArgumentException e) {
+            refuse("the peer's answer about sectors: " + e.getMessage());
+            return;
+        }
+        fx.wakeReader();
     }
 
     private void compareGoesOn() {
@@ -1510,6 +1844,12 @@ public final class Primary {
     }
 
     private Frame.Data nextSync() {
+        if (isEraDue()) {
+            return null; // Which copy is being filled, and from where on, is durable first.
+        }
+        if (!ready.isEmpty() && !isTold()) {
+            return tell();
+        }
         for (Content content = ready.poll(); content != null; content = ready.poll()) {
             BlockRun run = content.run();
             readyBytes -= content.data() == null ? 0 : content.data().remaining();
@@ -1537,6 +1877,8 @@ public final class Primary {
                 state = ReplicationState.AHEAD;
                 return nextLive();
             }
+        } else if (reading.isEmpty()) {
+            fx.wakeReader(); // Nothing was marked when the pass began, and something is now.
         }
         return null;
     }
@@ -1569,6 +1911,13 @@ public final class Primary {
         digest = new EpochDigest();
         bulkTotalBlocks = dirty.count();
         askedNanos = 0;
+        beginSectors();
+    }
+
+    private void beginSectors() {
+        if (peer.everCommitted()) {
+            sectors.begin();
+        }
     }
 
     /// What was sent before the epoch was extended takes the room that the rest of it lacks.
@@ -1583,6 +1932,7 @@ public final class Primary {
 
     private Frame.Data askForRoom() {
         askedNanos = Math.max(1, nowNanos);
+        sectors.askAnew();
         // A quarter more than now: writes go on while the answer is on its way.
         long blocks = blocksWithData();
         long zeroRanges = zeroed.runCount();
@@ -1595,8 +1945,16 @@ public final class Primary {
         if (phase == Phase.ASKING && askedNanos == 0) {
             return askForRoom();
         }
+        if (phase == Phase.ASKING || phase == Phase.FREEZING) {
+            // What is marked now will be of the epoch: the answers are here when it begins.
+            return sectors.next(dirty, zeroed);
+        }
         if (phase != Phase.SENDING) {
             return null;
+        }
+        Frame.Data question = sectors.next(unsent, unsentZeroes);
+        if (question != null) {
+            return question;
         }
         Content content = preimages.poll();
         if (content != null) {
@@ -1622,32 +1980,50 @@ public final class Primary {
         return toldTransaction == durableTransaction;
     }
 
+    /// A start that finds an older state of this host must see that the peer was told: so it is
+    /// durable first.
     private Frame.Data tell() {
+        if (wantTold()) {
+            return null;
+        }
         toldTransaction = durableTransaction;
         return new Frame.Tracked(durableTransaction);
     }
 
-    private Frame.Data epochFrame(Content content) {
-        BlockRun run = content.run();
-        epochSentBlocks += run.count();
-        int length = run.lengthBytes(config.sizeBytes);
-        if (content.data() == null) {
-            digest.zero(run.offsetBytes(), length);
-            return new Frame.EpochZero(0, epoch, run.offsetBytes(), length);
+    /// @return whether it is still to be made durable that the peer may have been told
+    private boolean wantTold() {
+        if (durableTold < durableTransaction && !failed) {
+            tellDue = true;
+            fx.wakeKeeper();
+            return true;
         }
-        digest.blocks(run.offsetBytes(), content.data());
-        return new Frame.EpochBlocks(0, epoch, run.offsetBytes(), content.data());
+        return false;
+    }
+
+    private Frame.Data epochFrame(Content content) {
+        sectors.sent(content.run());
+        long offset = content.offsetBytes();
+        if (content.data() == null) {
+            int length = content.run().lengthBytes(config.sizeBytes);
+            epochSentBlocks += BlockSet.blocksOf(length);
+            digest.zero(offset, length);
+            return new Frame.EpochZero(0, epoch, offset, length);
+        }
+        epochSentBlocks += BlockSet.blocksOf(content.data().remaining());
+        digest.blocks(offset, content.data());
+        return new Frame.EpochBlocks(0, epoch, offset, content.data());
     }
 
     private Frame.Data commit() {
         phase = Phase.NONE;
+        sectors.end();
         commitSent = true;
         state = closed ? ReplicationState.AHEAD : ReplicationState.ESTABLISHED;
         fx.wakeSender();
         return new Frame.EpochCommit(
                 epoch,
                 new Position(generation, epochPosition),
-                wallMillis,
+                Faults.M46 ? wallMillis : epochMillis,
                 epochSentBlocks,
                 digest.finish(),
                 ancestry);
@@ -1689,6 +2065,11 @@ public final class Primary {
         return peerCopy;
     }
 
+    /// How far the peer's copy is filled, in what it acknowledged of a first sync.
+    public long filled() {
+        return filled;
+    }
+
     public boolean isFailed() {
         return failed;
     }
@@ -1705,8 +2086,6 @@ public final class Primary {
     /// A snapshot for the status page.
     ///
     /// @param behindBytes what a promotion of the peer would lose now, at most
-    /// @param oldestMillis wall time of the oldest write the peer has not committed; 0 when nobody
-    ///   knows, [Long#MAX_VALUE] when there is none
     /// @param bulkTotalBlocks blocks of the present bulk work, sent or not
     /// @param bulkLeftBlocks those of them that are not at the peer yet
     public record Figures(
@@ -1716,7 +2095,6 @@ public final class Primary {
             long suspectBlocks,
             long frozenBlocks,
             long behindBytes,
-            long oldestMillis,
             long bulkTotalBlocks,
             long bulkLeftBlocks,
             long missingBytes,
@@ -1745,14 +2123,6 @@ public final class Primary {
                         + suspect.count()
                         + frozenLeft
                         + (phase == Phase.SENDING ? 0 : inFlight);
-        long oldest = Long.MAX_VALUE;
-        if (!buffer.isEmpty()) {
-            oldest = buffer.peek().wallMillis;
-        }
-        oldest = Math.min(oldest, dirtySinceMillis);
-        if (!frozen.isEmpty()) {
-            oldest = Math.min(oldest, frozenSinceMillis);
-        }
         long left =
                 switch (state) {
                     // What is read here and only unanswered is one block, so that it is not done.
@@ -1761,8 +2131,10 @@ public final class Primary {
                                     + BlockSet.blocksOf(comparison.unreadBytes())
                                     + (comparison.isIdle() ? 0 : 1);
                     case FIRST_SYNC -> dirty.count() + inFlight;
+                    // What the peer kept of an epoch that was cut off is there already, as a rule.
                     case SYNC_SOURCE ->
-                            phase == Phase.SENDING ? unsent.count() + inFlight : dirty.count();
+                            (phase == Phase.SENDING ? unsent.count() + inFlight : dirty.count())
+                                    - sectors.keptCount();
                     case OFF, HANDSHAKE, ESTABLISHED, AHEAD, PAUSED -> blocks;
                 };
         return new Figures(
@@ -1772,11 +2144,40 @@ public final class Primary {
                 suspect.count(),
                 frozenLeft,
                 (Faults.M32 ? 0 : bufferedChangeBytes) + blocks * BlockSet.BLOCK_BYTES,
-                oldest,
                 bulkTotalBlocks,
                 left,
                 missingBytes,
                 epochsCommitted);
+    }
+
+    /// How long the oldest write is here that the peer has not committed, in milliseconds, and
+    /// never less, also when the clock on the wall was set back: 0 when there is none,
+    /// [Long#MAX_VALUE] when nobody knows.
+    public long missingForMillis(long nowNanos) {
+        long oldest = buffer.isEmpty() ? dirtySince : Math.min(dirtySince, buffer.peek().since);
+        if (!frozen.isEmpty()) {
+            oldest = Math.min(oldest, frozenSince);
+        }
+        if (oldest == Long.MAX_VALUE) {
+            return 0;
+        }
+        return oldest == 0 ? Long.MAX_VALUE : clock.millisSince(oldest, nowNanos);
+    }
+
+    /// When the piece that has been at the disk for longest went there, as of the tick before it,
+    /// on the clock of [#tick]; [Long#MAX_VALUE] when none is there.
+    public long atDiskSinceNanos() {
+        return lock.oldestNanos();
+    }
+
+    /// By how much the clock on the wall was set back since the attach.
+    public long setBackMillis() {
+        return clock.setBackMillis();
+    }
+
+    /// Blocks written lately, the last ones first; none after [#detach].
+    public List<Long> recentlyWritten(int most) {
+        return log.recent(most);
     }
 
     /// Whether no piece and no read of an epoch is in flight or parked.
@@ -1796,6 +2197,9 @@ public final class Primary {
         }
         bufferToDirty();
         thaw();
+        // All of it that is not acknowledged is marked by now, and need not be compared.
+        evicted.clear();
+        newlyEvicted.clear();
         ending = true;
     }
 
@@ -1810,10 +2214,12 @@ public final class Primary {
         }
         List<Long> leaving = ending ? log.planEnd() : log.plan(waitForLog);
         boolean keeping = ending || isKeepingDue();
-        if (!log.isPlanned() && !keeping && eraDue == null) {
+        if (!log.isPlanned() && !keeping && eraDue == null && !isTellDue()) {
             return null;
         }
-        evict(leaving);
+        if (!ending) {
+            evict(leaving);
+        }
         DurableBitmap.Missing missing = missing();
         if (eraDue == null && keeping && missing.isEmpty() && !bitmap.isEmpty()) {
             eraDue = Transaction.Blank.CLEAR;
@@ -1831,11 +2237,12 @@ public final class Primary {
                 pages.addAll(bitmap.sweep(missing, looks));
             }
         }
-        if (keeping && bitmap.isSwept()) {
+        if (keeping) {
+            // The next part of a sweep has time: 31 GiB of the device in each of these intervals is
+            // more than a link brings, and whoever waits for an extent does not wait for a sweep.
             keptNanos = nowNanos;
         }
-        boolean known = committed.equals(durableAcknowledged) && peerCopy == durablePeerCopy;
-        if (!log.isPlanned() && !eraBegins && pages.isEmpty() && known) {
+        if (!log.isPlanned() && !eraBegins && pages.isEmpty() && !isTellDue() && isAllDurable()) {
             return null;
         }
         transaction =
@@ -1845,6 +2252,8 @@ public final class Primary {
                         blank,
                         committed,
                         peerCopy,
+                        filled,
+                        isStreaming() ? transactionNumber : durableTold,
                         !leaving.isEmpty() && !Faults.M6,
                         pages,
                         log.listed());
@@ -1854,10 +2263,31 @@ public final class Primary {
     /// What is acknowledged is made durable now and then, and what is not missing any more taken
     /// off the disk's bitmap.
     private boolean isKeepingDue() {
-        return nowNanos - keptNanos >= limits.keepNanos()
-                && (!committed.equals(durableAcknowledged)
-                        || peerCopy != durablePeerCopy
-                        || !bitmap.isEmpty());
+        return nowNanos - keptNanos >= limits.keepNanos() && (!isAllDurable() || !bitmap.isEmpty());
+    }
+
+    /// What the peer acknowledged is in a transaction.
+    public boolean isAllDurable() {
+        return committed.equals(durableAcknowledged)
+                && peerCopy == durablePeerCopy
+                && filled == durableFilled;
+    }
+
+    private boolean isTellDue() {
+        return tellDue && isStreaming();
+    }
+
+    private boolean isEraDue() {
+        return eraDue != null || transaction != null && eraBegins;
+    }
+
+    /// Whether the peer may be told of what is made durable now.
+    private boolean isStreaming() {
+        return session != 0
+                && switch (state) {
+                    case OFF, HANDSHAKE -> false;
+                    case ESTABLISHED, FIRST_SYNC, COMPARE, AHEAD, SYNC_SOURCE, PAUSED -> true;
+                };
     }
 
     /// The transaction is durable: what waited for its extents goes on.
@@ -1867,7 +2297,13 @@ public final class Primary {
         durableTransaction = done.number();
         durableAcknowledged = done.acknowledged();
         durablePeerCopy = done.peerCopy();
+        durableFilled = done.filled();
+        durableTold = done.told();
         transaction = null;
+        if (eraBegins || tellDue) {
+            tellDue = durableTold < durableTransaction;
+            fx.wakeSender();
+        }
         List<Op> waited = List.copyOf(waitForLog);
         waitForLog.clear();
         for (Op op : waited) {
@@ -1875,7 +2311,7 @@ public final class Primary {
                 goOn(op);
             }
         }
-        if (!waitForLog.isEmpty() || eraDue != null || log.isCrowded()) {
+        if (!waitForLog.isEmpty() || eraDue != null || isTellDue() || log.isCrowded()) {
             fx.wakeKeeper();
         }
     }
@@ -1912,9 +2348,17 @@ public final class Primary {
         }
         for (long extent : leaving) {
             if (log.lastNumber(extent) > acknowledged) {
-                log.forEachWritten(extent, newlyEvicted::add);
+                log.forEachWritten(extent, this::evict);
                 newlyEvictedUpTo = Math.max(newlyEvictedUpTo, log.lastNumber(extent));
             }
+        }
+    }
+
+    /// What is marked already stays so until the peer has all that was written there by now. The
+    /// epoch does not: it may have been frozen before.
+    private void evict(long block) {
+        if (!dirty.contains(block) && !suspect.contains(block)) {
+            newlyEvicted.add(block);
         }
     }
 

@@ -20,6 +20,9 @@ import java.util.List;
 /// @param era pages of another era have no meaning; they count as [#blank]
 /// @param acknowledged what the peer is known to have committed
 /// @param peerCopy the peer's copy that the last first sync filled, 0 before
+/// @param filled how far that has come, in what the peer acknowledged of it
+/// @param told the newest transaction that the peer may have been told of: this one while its
+///   stream is open
 /// @param syncDevice extents leave the record: what was written in them must be durable first
 /// @param extents active from now on, in no order
 public record Transaction(
@@ -28,9 +31,24 @@ public record Transaction(
         Blank blank,
         Position acknowledged,
         long peerCopy,
+        long filled,
+        long told,
         boolean syncDevice,
         List<Page> pages,
         List<Long> extents) {
+    /// One that the peer is told of, and no first sync.
+    public Transaction(
+            long number,
+            long era,
+            Blank blank,
+            Position acknowledged,
+            long peerCopy,
+            boolean syncDevice,
+            List<Page> pages,
+            List<Long> extents) {
+        this(number, era, blank, acknowledged, peerCopy, 0, number, syncDevice, pages, extents);
+    }
+
     /// What a page means that was never written in this era.
     public enum Blank {
         /// The peer lacks nothing of it.

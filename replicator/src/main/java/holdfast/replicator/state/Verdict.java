@@ -4,147 +4,329 @@ import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
-/// What a primary concludes from its own history and the peer's report (R1-R3): a pure function of
-/// evidence, never of a label. A verdict never clears a block.
-sealed interface Verdict {
-    /// The peer's copy never had a committed point: a first sync (R19).
-    record Fresh() implements Verdict {}
+/// What two copies are to each other, and how the one behind is brought on (R1-R4): a pure and
+/// total function of what both sides have said, and of nothing else. So both come to it, each to
+/// the other's mirror image, and say the same words. It never clears a block.
+///
+/// | the copy (secondary) is | and                                                       | verdict of the primary |
+/// |-------------------------|-----------------------------------------------------------|------------------------|
+/// | without a point         | nothing is known of one                                   | Ahead, FIRST_SYNC |
+/// |                         | it is less full than it was, or the primary was set back  | Ahead, FIRST_SYNC_COMPARED |
+/// |                         | had one, and is the copy that the first sync filled       | Ahead, FIRST_SYNC_COMPARED |
+/// |                         | had one, and is another copy                              | Unfit |
+/// | where the primary is    | nothing is marked                                         | Equal |
+/// | in its generation       |                                                           | Ahead, STREAM |
+/// | in its past             | marked blocks name all that it may lack                   | Ahead, BITMAP |
+/// |                         | it acknowledged more once; or is a mixture; or forgotten  | Ahead, COMPARISON |
+/// | anywhere                | the primary has lost what this copy was told              | SetBack, until an order to compare |
+/// | gone on from here       | by itself                                                 | Behind |
+/// | on another branch       |                                                           | Forked |
+/// | of no common history    |                                                           | Unrelated |
+public sealed interface Verdict {
+    /// Nothing is missing.
+    record Equal(Position at) implements Verdict {}
 
-    /// The peer's copy is the one that our first sync filled, and it has forgotten its points: a
-    /// first sync again, of what a comparison finds.
-    record FreshUntracked(String why) implements Verdict {}
+    /// The other side is brought on from here.
+    ///
+    /// @param common the last position of both; [Position#NONE] where the copy is no image of
+    ///   anything
+    /// @param why what was found, for the operator; empty when it is as usual
+    record Ahead(Position common, How how, String why) implements Verdict {}
 
-    /// The peer stands in our generation at this number; the stream or the dirty blocks bring it
-    /// on.
-    record InGeneration(long number) implements Verdict {}
+    /// This side would have to be brought on from the other.
+    record Behind(Position common, How how, String why) implements Verdict {}
 
-    /// The peer stands in our past and our dirty blocks name all that it may lack.
-    record InPast() implements Verdict {}
+    /// Both have gone on from here: one has to lose something, and only an operator says which.
+    record Forked(Position at, String why) implements Verdict {}
 
-    /// The peer stands in our past, but older than it once acknowledged: only a comparison tells
-    /// what it lacks.
-    record InPastUntracked(String why) implements Verdict {}
+    record Unrelated(String why) implements Verdict {}
 
-    /// The peer stands in our past, and damage has made its copy the image of no moment: a
-    /// comparison tells what it lacks, and until the next commit it has no point.
-    record Mixture(String why) implements Verdict {}
+    /// A primary is older than what it once sent: what the copy has more may be wanted, and nothing
+    /// at the primary says which blocks that are.
+    ///
+    /// @param mine whether it is this side
+    record SetBack(boolean mine, String why) implements Verdict {}
 
-    /// This host is older than what it once sent: what the peer has more may be wanted, and nothing
-    /// here says which blocks that are.
-    record SetBack(String why) implements Verdict {}
+    /// One of them cannot take part, whatever their histories.
+    record Unfit(String why) implements Verdict {}
 
-    /// The copies must not be joined without an order.
-    record Refuse(String why) implements Verdict {}
+    /// How the copy is brought on.
+    enum How {
+        /// From its position in the present generation: the stream or the marked blocks.
+        STREAM,
+        /// The marked blocks.
+        BITMAP,
+        /// All that a comparison finds.
+        COMPARISON,
+        /// A copy that has no point is filled (R19).
+        FIRST_SYNC,
+        /// The same, of what a comparison finds.
+        FIRST_SYNC_COMPARED
+    }
 
-    /// @param mine ends with the generation we are in
-    /// @param last our last position
-    /// @param acknowledged what the peer is known to have committed; [Position#NONE] when nothing
-    /// @param peerCopy the copy that our first sync filled, 0 when there was none
-    /// @param transaction newest of our metadata
-    static Verdict of(
-            Ancestry mine,
-            Position last,
-            Position acknowledged,
-            long peerCopy,
-            long transaction,
-            Frame.ResourceHello peer) {
-        if (peer.tracked() > transaction) {
-            return new SetBack(
-                    ("this host was set back to an older copy of itself: its metadata end with"
-                                    + " transaction %d, and the peer's copy was written under %d. To bring"
-                                    + " that copy back to what this host holds: invalidate-remote")
-                            .formatted(transaction, peer.tracked()));
+    String DISK_FAILED = "the copy's disk has failed";
+
+    /// @param mine what this side said of itself first in this session
+    /// @param theirs what the other said
+    static Verdict of(Frame.ResourceHello mine, Frame.ResourceHello theirs) {
+        if (isPrimary(mine) && isPrimary(theirs)) {
+            return ofPrimaries(mine, theirs);
         }
-        if (!peer.everCommitted()) {
-            return withoutPoint(acknowledged, peerCopy, peer);
+        if (isPrimary(mine)) {
+            return ofPrimary(mine, theirs);
         }
-        Verdict verdict = withPoint(mine, last, acknowledged, peer);
-        return verdict instanceof Refuse || peer.diskState() != DiskState.INCONSISTENT.ordinal()
-                ? verdict
-                : new Mixture("the peer's journal was damaged and its copy is a mixture");
+        return isPrimary(theirs)
+                ? ofPrimary(theirs, mine).mirrored()
+                : new Unfit("both sides are secondary");
+    }
+
+    /// What the other side concludes.
+    default Verdict mirrored() {
+        return switch (this) {
+            case Ahead(Position common, How how, String why) -> new Behind(common, how, why);
+            case Behind(Position common, How how, String why) -> new Ahead(common, how, why);
+            case SetBack(boolean mine, String why) -> new SetBack(!mine, why);
+            case Equal _, Forked _, Unrelated _, Unfit _ -> this;
+        };
+    }
+
+    /// For the operator; empty when there is nothing to say.
+    default String why() {
+        return switch (this) {
+            case Equal _ -> "";
+            case Ahead(_, _, String why) -> why;
+            case Behind(_, _, String why) -> why;
+            case Forked(_, String why) -> why;
+            case Unrelated(String why) -> why;
+            case SetBack(_, String why) -> why;
+            case Unfit(String why) -> why;
+        };
+    }
+
+    /// Whether the other side may be joined: by the primary as source, by the secondary as target.
+    ///
+    /// @param primary whether this side is
+    default boolean joins(boolean primary) {
+        return switch (this) {
+            case Equal _ -> true;
+            case Ahead _ -> primary;
+            case Behind _ -> !primary;
+            case Forked _, Unrelated _, SetBack _, Unfit _ -> false;
+        };
+    }
+
+    /// Whether the two would have to be merged.
+    default boolean isSplit() {
+        return switch (this) {
+            case Ahead _, Behind _, Forked _, Unrelated _ -> true;
+            case Equal _, SetBack _, Unfit _ -> false;
+        };
+    }
+
+    static boolean isUsable(int diskState) {
+        return diskState > DiskState.FAILED.ordinal() && diskState < DiskState.values().length;
+    }
+
+    /// Whether it says that it is written to.
+    public static boolean isPrimary(Frame.ResourceHello side) {
+        return side.role() == Role.PRIMARY.ordinal() + 1;
+    }
+
+    /// Whoever is behind: it takes writes, and would lose them.
+    private static Verdict ofPrimaries(Frame.ResourceHello mine, Frame.ResourceHello theirs) {
+        Lineage lineage = lineage(mine, theirs);
+        return lineage.relation() == Lineage.Relation.UNRELATED
+                ? new Unrelated("both sides are primary, and have no common history")
+                : new Forked(
+                        lineage.common(),
+                        "both sides are primary; the last position of both is " + lineage.common());
+    }
+
+    private static Lineage lineage(Frame.ResourceHello first, Frame.ResourceHello second) {
+        return Lineage.of(
+                first.ancestry(), first.committed(), second.ancestry(), second.committed());
+    }
+
+    private static Verdict ofPrimary(Frame.ResourceHello primary, Frame.ResourceHello copy) {
+        if (!isUsable(copy.diskState())) {
+            return new Unfit(DISK_FAILED);
+        }
+        if (copy.sizeBytes() < primary.sizeBytes()) {
+            return new Unfit(
+                    "the copy has %d bytes, the primary's device has %d"
+                            .formatted(copy.sizeBytes(), primary.sizeBytes()));
+        }
+        if (!copy.everCommitted()) {
+            return withoutPoint(primary, copy);
+        }
+        Lineage lineage = lineage(primary, copy);
+        Position common = lineage.common();
+        return switch (lineage.relation()) {
+            case SAME, AHEAD ->
+                    isSetBack(primary, copy)
+                            ? setBack(primary, copy, common)
+                            : inThePast(primary, copy, lineage);
+            case BEHIND, FORKED -> {
+                if (isByItself(primary, copy, common)) {
+                    yield setBack(primary, copy, common);
+                }
+                yield lineage.relation() == Lineage.Relation.FORKED
+                        ? new Forked(
+                                common,
+                                "the histories forked at %s: the primary went on to %s, the copy to %s"
+                                        .formatted(common, primary.committed(), copy.committed()))
+                        : new Behind(
+                                common,
+                                How.BITMAP,
+                                "the copy has gone on from %s to %s by itself: it was promoted"
+                                        .formatted(common, copy.committed()));
+            }
+            case UNRELATED -> {
+                if (!isForgotten(primary, copy)) {
+                    yield new Unrelated("the two copies have no common history");
+                }
+                yield isSetBack(primary, copy)
+                        ? setBack(primary, copy, common)
+                        : new Ahead(
+                                copy.committed(),
+                                How.COMPARISON,
+                                "more than %d generations began since %s"
+                                        .formatted(Ancestry.MAX_ENTRIES, copy.committed()));
+            }
+        };
     }
 
     /// What a peer has that had acknowledged a point is not overwritten unasked: its storage or its
     /// state may be another one, and the copy that we know still there.
-    private static Verdict withoutPoint(
-            Position acknowledged, long peerCopy, Frame.ResourceHello peer) {
-        if (acknowledged.isNone()) {
-            return new Fresh();
+    private static Verdict withoutPoint(Frame.ResourceHello primary, Frame.ResourceHello copy) {
+        Frame.Known known = primary.known();
+        boolean isTheOne = copy.ancestry().generation() == known.copy();
+        if (!known.acknowledged().isNone()) {
+            String why =
+                    "the backup acknowledged %s and now has a copy without a point"
+                            .formatted(known.acknowledged());
+            return isTheOne
+                    ? new Ahead(Position.NONE, How.FIRST_SYNC_COMPARED, why)
+                    : new Unfit(
+                            why
+                                    + ", another one: its state or its storage was replaced. Look"
+                                    + " for the old copy there; to fill the new one, remove the"
+                                    + " resource at the primary and add it again");
         }
-        String why =
-                "the peer acknowledged " + acknowledged + " and now has a copy without a point";
-        return peer.ancestry().generation() == peerCopy
-                ? new FreshUntracked(why)
-                : new Refuse(
-                        why
-                                + ", another one: its state or its storage was replaced. Look for the"
-                                + " old copy there; to fill the new one, remove the resource here"
-                                + " and add it again");
+        if (isTheOne && copy.filled() < known.filled()) {
+            return new Ahead(
+                    Position.NONE,
+                    How.FIRST_SYNC_COMPARED,
+                    "the copy was put back to an older state: it had been filled to %d, now it says %d"
+                            .formatted(known.filled(), copy.filled()));
+        }
+        if (isTheOne && isSetBack(primary, copy)) {
+            return new Ahead(
+                    Position.NONE,
+                    How.FIRST_SYNC_COMPARED,
+                    "the primary was set back to an older copy of itself");
+        }
+        return new Ahead(Position.NONE, How.FIRST_SYNC, "");
     }
 
-    private static Verdict withPoint(
-            Ancestry mine, Position last, Position acknowledged, Frame.ResourceHello peer) {
-        Position theirs = peer.committed();
-        int at = indexOf(mine, theirs.generation());
-        if (at < 0 && isForgotten(mine, last, acknowledged, peer)) {
-            return new InPastUntracked(
-                    "more than %d generations began since %s"
-                            .formatted(Ancestry.MAX_ENTRIES, theirs));
+    /// The primary knows where the copy stands.
+    private static Verdict inThePast(
+            Frame.ResourceHello primary, Frame.ResourceHello copy, Lineage lineage) {
+        Position theirs = copy.committed();
+        if (copy.diskState() == DiskState.INCONSISTENT.ordinal()) {
+            return new Ahead(
+                    Position.NONE,
+                    How.COMPARISON,
+                    "the copy's journal was damaged, and it is no image of any moment");
         }
-        if (at < 0) {
-            return peer.ancestry().find(last.generation()).isPresent()
-                    ? new Refuse("the peer has gone on from our history by itself: it was promoted")
-                    : new Refuse("the two copies have no common history");
+        if (hasLess(primary, theirs)) {
+            return new Ahead(
+                    theirs,
+                    How.COMPARISON,
+                    "the copy acknowledged %s and now reports %s"
+                            .formatted(primary.known().acknowledged(), theirs));
         }
-        boolean rolledBack =
-                acknowledged.generation() == theirs.generation()
-                        ? theirs.number() < acknowledged.number()
-                        : indexOf(mine, acknowledged.generation()) > at;
-        if (theirs.generation() == last.generation()) {
-            if (theirs.number() > last.number()) {
-                return new Refuse("the peer holds " + theirs + ", we only got to " + last);
-            }
-            return rolledBack
-                    ? new InPastUntracked(
-                            "the peer acknowledged " + acknowledged + " and now reports " + theirs)
-                    : new InGeneration(theirs.number());
+        if (theirs.generation() != primary.committed().generation()) {
+            return new Ahead(theirs, How.BITMAP, "");
         }
-        for (int i = at + 1; i < mine.entries().size(); i++) {
-            Ancestry.Entry next = mine.entries().get(i);
-            // After a crash nobody knows how far the generation went; what the peer may have more
-            // than we lies in the extents that were active.
-            if (i == at + 1
-                    && next.reason() != Ancestry.Reason.CRASH
-                    && theirs.number() > next.parent().number()) {
-                return new Refuse(
-                        "the histories forked at "
-                                + next.parent()
-                                + ", the peer went on to "
-                                + theirs);
-            }
-        }
-        return rolledBack
-                ? new InPastUntracked(
-                        "the peer acknowledged " + acknowledged + " and now reports " + theirs)
-                : new InPast();
+        return lineage.relation() == Lineage.Relation.SAME && primary.known().marked() == 0
+                ? new Equal(theirs)
+                : new Ahead(theirs, How.STREAM, "");
     }
 
-    /// Whether the peer stands where it once acknowledged to us that it does, so long ago that our
-    /// ancestry no longer reaches back to it. Had it gone on by itself since, it would be in
-    /// another generation; had we been set back, it would know the one we are in or none of ours.
-    private static boolean isForgotten(
-            Ancestry mine, Position last, Position acknowledged, Frame.ResourceHello peer) {
-        return mine.hasForgotten()
-                && peer.committed().generation() == acknowledged.generation()
-                && peer.ancestry().find(last.generation()).isEmpty();
+    /// Whether the copy stands before what it acknowledged.
+    private static boolean hasLess(Frame.ResourceHello primary, Position theirs) {
+        Position acknowledged = primary.known().acknowledged();
+        return acknowledged.generation() == theirs.generation()
+                ? theirs.number() < acknowledged.number()
+                : primary.ancestry().indexOf(acknowledged.generation())
+                        > primary.ancestry().indexOf(theirs.generation());
     }
 
-    private static int indexOf(Ancestry ancestry, long generation) {
-        for (int i = ancestry.entries().size() - 1; i >= 0; i--) {
-            if (ancestry.entries().get(i).generation() == generation) {
-                return i;
-            }
+    // ---- a primary that was set back
+    // -------------------------------------------------------------
+
+    /// Whether the copy was told of a transaction that the primary never told of, as far as it
+    /// knows.
+    private static boolean isSetBack(Frame.ResourceHello primary, Frame.ResourceHello copy) {
+        return copy.tracked() > primary.known().told() && !Faults.M39;
+    }
+
+    /// Whether all that the copy has more, it has of this primary's host, attached and not
+    /// promoted.
+    private static boolean isByItself(
+            Frame.ResourceHello primary, Frame.ResourceHello copy, Position common) {
+        if (primary.ancestry().entries().isEmpty()) {
+            return false;
         }
-        return -1;
+        var node = primary.ancestry().entries().getLast().author();
+        Ancestry theirs = copy.ancestry();
+        int from = theirs.indexOf(common.generation());
+        return from >= 0
+                && theirs.entries().subList(from, theirs.entries().size()).stream()
+                        .allMatch(each -> each.author().equals(node))
+                && theirs.entries().subList(from + 1, theirs.entries().size()).stream()
+                        .allMatch(Verdict::isAttach);
+    }
+
+    private static boolean isAttach(Ancestry.Entry entry) {
+        return switch (entry.reason()) {
+            case ATTACH, CRASH -> true;
+            case CREATE, PROMOTE, FORCE -> false;
+        };
+    }
+
+    private static Verdict setBack(
+            Frame.ResourceHello primary, Frame.ResourceHello copy, Position common) {
+        boolean isInOurs = copy.committed().generation() == primary.committed().generation();
+        boolean needsGeneration =
+                isInOurs && copy.committed().number() > primary.committed().number();
+        if (primary.known().ordered() && !needsGeneration) {
+            return new Ahead(
+                    copy.diskState() == DiskState.INCONSISTENT.ordinal() ? Position.NONE : common,
+                    How.COMPARISON,
+                    "the primary was set back to an older copy of itself, and an operator ordered"
+                            + " that it counts");
+        }
+        return new SetBack(
+                true,
+                ("the primary was set back to an older copy of itself: it stands at %s and has told"
+                                + " of its transactions up to %d, the copy stands at %s and was"
+                                + " told of %d. To bring the copy back to what the primary holds,"
+                                + " at the primary: %sinvalidate-remote")
+                        .formatted(
+                                primary.committed(),
+                                primary.known().told(),
+                                copy.committed(),
+                                copy.tracked(),
+                                needsGeneration ? "detach, attach, " : ""));
+    }
+
+    /// Whether the copy stands where it once acknowledged that it does, so long ago that the
+    /// primary's ancestry no longer reaches back to it. Had it gone on by itself since, it would be
+    /// in another generation; had the primary been set back, it would know the one that is in.
+    private static boolean isForgotten(Frame.ResourceHello primary, Frame.ResourceHello copy) {
+        return primary.ancestry().hasForgotten()
+                && copy.committed().generation() == primary.known().acknowledged().generation();
     }
 }

@@ -199,6 +199,26 @@ final class Exposition {
                 "Views open now.",
                 resources,
                 r -> Optional.of((double) r.views().size()));
+        gauge(
+                "holdfast_drill_timestamp_seconds",
+                "When the last drill began.",
+                resources,
+                r -> r.drill().map(d -> toSeconds(d.began())));
+        gauge(
+                "holdfast_drill_passed_timestamp_seconds",
+                "When the last drill began that passed.",
+                resources,
+                r -> r.drill().flatMap(StatusReport.Drill::lastPassed).map(Exposition::toSeconds));
+        gauge(
+                "holdfast_drill_passed",
+                "1 when the last drill passed, 0 when it failed.",
+                resources,
+                r -> r.drill().map(d -> d.passed() ? 1.0 : 0.0));
+        gauge(
+                "holdfast_drill_duration_seconds",
+                "How long the last drill took.",
+                resources,
+                r -> r.drill().map(StatusReport.Drill::seconds));
         counters(
                 "holdfast_sent_wire_bytes_total",
                 "Bytes sent, compressed.",

@@ -106,7 +106,14 @@ final class Sentences {
                                         " A newer one is on its way: %d %%%s."
                                                 .formatted(p.percent(), left(r, p)))
                         .orElse("")
-                + away(r);
+                + away(r)
+                + drill(r);
+    }
+
+    private String drill(StatusReport.Resource r) {
+        return r.drill()
+                .map(d -> " Last drill %s.".formatted(Words.drill(d, node.now())))
+                .orElse("");
     }
 
     private String firstSync(StatusReport.Resource r, String verb) {

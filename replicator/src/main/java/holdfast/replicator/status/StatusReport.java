@@ -115,7 +115,9 @@ public record StatusReport(
     /// @param peerDisk state of the peer's disk, as far as known
     /// @param replication OFF, HANDSHAKE, ESTABLISHED, FIRST_SYNC, COMPARE, AHEAD, SYNC_SOURCE,
     ///   SYNC_TARGET, BEHIND, PAUSED
-    /// @param path of the backing device or file here
+    /// @param path of the backing device or file here; of several volumes, of the first
+    /// @param sizeBytes of all volumes together
+    /// @param volumes empty where there is a single one
     /// @param stored what is durable in the backup's journal
     /// @param committed what a promotion of the backup would yield
     /// @param behind what the committed copy lacks
@@ -123,6 +125,7 @@ public record StatusReport(
     ///   yet
     /// @param replicatedUntil everything written before this moment is in the copy; only the
     ///   primary knows it while connected. It is never later than the truth
+    /// @param drill the last rehearsal with the copy that is here
     /// @param syncPaused an operator of this node lets no catch-up, first sync or comparison go on
     /// @param trouble cause of a state that is not as it should be, in words
     public record Resource(
@@ -138,6 +141,7 @@ public record StatusReport(
             String protocol,
             String path,
             long sizeBytes,
+            List<Volume> volumes,
             Optional<Export> export,
             String position,
             String stored,
@@ -150,6 +154,7 @@ public record StatusReport(
             Optional<SendBuffer> sendBuffer,
             Optional<Journal> journal,
             List<View> views,
+            Optional<Drill> drill,
             boolean syncPaused,
             Optional<String> trouble) {
         public boolean isPrimary() {
@@ -180,7 +185,20 @@ public record StatusReport(
             String cause,
             String next) {}
 
-    /// The NBD export of an attached resource.
+    /// One volume of several.
+    ///
+    /// @param number from 0
+    /// @param path of its backing device or file at this node
+    /// @param uri of its export, when there is one
+    /// @param device the kernel's device, when one is connected
+    public record Volume(
+            int number,
+            String path,
+            long sizeBytes,
+            Optional<String> uri,
+            Optional<String> device) {}
+
+    /// The NBD export of an attached resource; of several volumes, that of the first.
     ///
     /// @param uri like `nbd+unix:///home?socket=/run/holdfast/home.nbd`
     /// @param device the kernel's device, when one is connected
@@ -253,6 +271,33 @@ public record StatusReport(
     /// @param id for `close`
     /// @param point position it shows
     /// @param pointTime moment it shows, by the primary's clock
+    /// @param uri of the export; of several volumes, of the first
+    /// @param volumes empty where there is a single one
+    /// @param overlay of a writable view, what was written to it; absent: it is read-only
     public record View(
-            String id, String point, Instant pointTime, String uri, String socket, int clients) {}
+            String id,
+            String point,
+            Instant pointTime,
+            String uri,
+            String socket,
+            int clients,
+            List<Volume> volumes,
+            Optional<Overlay> overlay) {}
+
+    /// A rehearsal of going on from the copy.
+    ///
+    /// @param seconds from its beginning until all was taken down
+    /// @param trouble why it failed
+    /// @param lastPassed when the last one began that passed
+    public record Drill(
+            Instant began,
+            boolean passed,
+            double seconds,
+            Optional<String> trouble,
+            Optional<Instant> lastPassed) {}
+
+    /// What was written to a view and is thrown away with it, all volumes together.
+    ///
+    /// @param full a write was refused for want of space
+    public record Overlay(long usedBytes, long limitBytes, boolean full) {}
 }

@@ -45,7 +45,15 @@ public final class StatusTable {
     }
 
     private void resource(StatusReport.Resource r) {
-        out.append("%s  %s  %s%n".formatted(r.name(), Words.bytes(r.sizeBytes()), r.path()));
+        out.append(
+                "%s  %s  %s%n"
+                        .formatted(
+                                r.name(),
+                                Words.bytes(r.sizeBytes()),
+                                r.volumes().isEmpty()
+                                        ? r.path()
+                                        : "in %d volumes".formatted(r.volumes().size())));
+        r.volumes().forEach(this::volume);
         line(
                 "role",
                 Words.state(r.role()) + r.peerRole().map(p -> "/" + Words.state(p)).orElse(""));
@@ -100,12 +108,37 @@ public final class StatusTable {
                                                 + e.uri()
                                                 + "  "
                                                 + clients(e.clients())));
+        r.drill().ifPresent(d -> line("last drill", Words.drill(d, report.node().now())));
         for (StatusReport.View v : r.views()) {
             line(
                     "view " + v.id(),
                     "of %s  %s  %s"
                             .formatted(moment(v.pointTime()), v.uri(), clients(v.clients())));
+            v.volumes().stream().skip(1).forEach(each -> line("", each.uri().orElse("")));
+            v.overlay()
+                    .ifPresent(
+                            o ->
+                                    line(
+                                            "",
+                                            "writable, overlay %s of %s%s"
+                                                    .formatted(
+                                                            Words.bytes(o.usedBytes()),
+                                                            Words.bytes(o.limitBytes()),
+                                                            o.full()
+                                                                    ? ", full: writes were refused"
+                                                                    : "")));
         }
+    }
+
+    private void volume(StatusReport.Volume v) {
+        line(
+                "volume " + v.number(),
+                "%s  %s%s%s"
+                        .formatted(
+                                Words.bytes(v.sizeBytes()),
+                                v.path(),
+                                v.device().map(device -> "  " + device).orElse(""),
+                                v.uri().map(uri -> "  " + uri).orElse("")));
     }
 
     private void unopened(StatusReport.Unopened u) {

@@ -13,6 +13,7 @@ public final class Words {
             DateTimeFormatter.ofPattern("HH:mm:ss", Locale.ROOT);
     private static final DateTimeFormatter DAY_AND_TIME =
             DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm:ss", Locale.ROOT);
+    private static final int DRILL_CHARS = 200;
     private static final String[] UNITS = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 
     private Words() {}
@@ -78,6 +79,18 @@ public final class Words {
 
     public static String span(Duration duration) {
         return span(duration.toMillis() / 1000.0);
+    }
+
+    /// How long ago a drill was and what came of it, like `3 days ago: passed, 42 s`. The first
+    /// line of what went wrong, and not all of it: the report has that.
+    public static String drill(StatusReport.Drill drill, Instant now) {
+        String trouble = drill.trouble().map(t -> t.lines().findFirst().orElse("")).orElse("");
+        String shown =
+                trouble.length() <= DRILL_CHARS ? trouble : trouble.substring(0, DRILL_CHARS) + "…";
+        return "%s ago: %s"
+                .formatted(
+                        span(Duration.between(drill.began(), now)),
+                        drill.passed() ? "passed, " + span(drill.seconds()) : "failed: " + shown);
     }
 
     /// The time of day, with the date in front when it is not today's; rounded down to the second.

@@ -17,7 +17,7 @@ import java.util.stream.Collectors;
 /// The examples in `conf.d/` and the table in `docs/settings.md` say what the schema says.
 class SettingsFilesTest {
     /// A key that is commented out, unlike prose, has no space behind the sign.
-    private static final Pattern COMMENTED_KEY = Pattern.compile("(?m)^#(?=[a-z-]+ = )");
+    private static final Pattern COMMENTED_KEY = Pattern.compile("(?m)^#(?=[a-z.-]+ = )");
 
     private static final Path ROOT = Path.of("").toAbsolutePath().getParent();
 
@@ -27,7 +27,7 @@ class SettingsFilesTest {
         assertEquals(NodeSettings.parse("", "empty"), node);
         ResourceSettings resource =
                 ResourceSettings.parse(read("conf.d/resource.toml"), "resource.toml");
-        assertEquals(Path.of("/dev/vg0/home"), resource.diskAt("server").orElseThrow());
+        assertEquals(List.of(Path.of("/dev/vg0/home")), resource.disksAt("server").orElseThrow());
     }
 
     @Test
@@ -78,7 +78,7 @@ class SettingsFilesTest {
     private static <T> void checkDefault(Key<T> key, SettingsText toml, String line) {
         if (!key.defaultToml().isEmpty()) {
             SettingsText empty = SettingsText.read("", "empty", List.of(key));
-            if (key.type().isList()) {
+            if (key.type().form() == Type.Form.LIST) {
                 assertEquals(empty.getList(key), toml.getList(key), line);
             } else {
                 assertEquals(empty.get(key), toml.get(key), line);

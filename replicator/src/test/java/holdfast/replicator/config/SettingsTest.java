@@ -62,7 +62,7 @@ class SettingsTest {
                 """
                 protocol = "C"
                 compression = "frame"
-                journal = { size = "40 GiB" }
+                journal = { size = "40 GiB", retention = "7d", retention-min = "90min" }
                 [on.server]
                 disk = "/dev/vg0/home"
                 [on.backup]
@@ -98,8 +98,12 @@ class SettingsTest {
         assertEquals(OnCongestion.BLOCK, home.onCongestion());
         assertEquals(Compression.FRAME, home.compression());
         assertEquals(new Size(40L << 30), home.journalSize());
-        assertEquals(Optional.of(Path.of("/dev/vg1/home")), home.diskAt("backup"));
-        assertEquals(Optional.empty(), loaded.resources().get("mail").diskAt("backup"));
+        assertEquals(Duration.ofDays(7), home.retention());
+        assertEquals(Duration.ofMinutes(90), home.retentionMin());
+        assertEquals(Duration.ofHours(24), loaded.resources().get("mail").retention());
+        assertEquals(Duration.ofHours(4), loaded.resources().get("mail").retentionMin());
+        assertEquals(Optional.of(List.of(Path.of("/dev/vg1/home"))), home.disksAt("backup"));
+        assertEquals(Optional.empty(), loaded.resources().get("mail").disksAt("backup"));
     }
 
     @Test
@@ -123,6 +127,46 @@ class SettingsTest {
     }
 
     @Test
+    void aDrillIsALineOfACalendarAndNeverOneOfAResource() throws Exception {
+        node(
+                """
+                [drill]
+                calendar = ["Sun 03:00 home", "04:00 db postgresql 16/main"]
+                time-zone = "UTC"
+                timeout = "1h"
+                """);
+        DrillSettings drills = Settings.load(etc).node().drills();
+        assertEquals(Duration.ofHours(1), drills.timeout());
+        // A Sunday.
+        Instant three = Instant.parse("2026-11-29T03:00:00Z");
+        assertEquals(
+                List.of("home"),
+                drills.due(three.minusSeconds(1), three).stream()
+                        .map(DrillSettings.Entry::resource)
+                        .toList());
+        assertEquals(List.of(), drills.due(three, three.plusSeconds(3599)));
+        DrillSettings.Entry db = drills.due(three, three.plusSeconds(3600)).getFirst();
+        assertEquals("db", db.resource());
+        assertEquals(Optional.of("postgresql 16/main"), db.check());
+        for (String line :
+                List.of(
+                        "",
+                        "03:00",
+                        "Sun home",
+                        "25:00 home",
+                        "03:00 Home",
+                        "03:00 ../x",
+                        "03:00 home ./x")) {
+            node("[drill]\ncalendar = [\"" + line + "\"]\n");
+            assertThrows(ConfigException.class, () -> Settings.load(etc), line);
+        }
+        node("");
+        // The peer sends this text with an offer.
+        resource("home", HOME + "[drill]\ncalendar = [\"03:00 home /bin/true\"]\n");
+        assertThrows(ConfigException.class, () -> Settings.load(etc));
+    }
+
+    @Test
     void withoutAnyFileAllIsAtItsDefault() throws Exception {
         Settings.Loaded loaded = Settings.load(etc.resolve("missing"));
         assertEquals(NodeSettings.parse("", "empty"), loaded.node());
@@ -140,7 +184,7 @@ class SettingsTest {
                 """
                 ETC/node.toml:2:1: unknown key link.rat, did you mean "rate"?
                 ETC/node.toml:3:1: link.catch-up: rate "2 Mbps" has the unknown unit "Mbps", did you mean "Mbit/s"?
-                ETC/node.toml:4:1: unknown table [alert], known here: node, link, storage, nbd, metrics, buffer, handlers
+                ETC/node.toml:4:1: unknown table [alert], known here: node, link, storage, nbd, metrics, buffer, drill, handlers
                 ETC/conf.d/home.toml:1:1: protocol is "D", should be one of A, B, C
                 ETC/conf.d/mail.toml:2:1: on.server.disk is "dev/mail", should be an absolute path\
                 """
@@ -228,8 +272,8 @@ class SettingsTest {
                         + " [journal]",
                 "journal = { size = \"1 MiB\" };[on.a];disk = \"/x\" | journal.size is 1 MiB,"
                         + " should be 16 MiB to 64 TiB",
-                "journal = { retention = \"24h\" };[on.a];disk = \"/x\" | unknown key"
-                        + " journal.retention, known here: size",
+                "journal = { keep = \"24h\" };[on.a];disk = \"/x\" | unknown key"
+                        + " journal.keep, known here: size, retention, retention-min",
                 "[on.a];disk = \"/x\";[on.b];[on.c] | disks of 3 nodes, a resource has 2",
                 "[on.Server];disk = \"/x\" | node \"Server\" should be 1 to 63 of a-z",
                 "[on.a];disc = \"/x\";disk = \"/x\" | r:2:1: unknown key on.a.disc, did you mean"
@@ -356,6 +400,45 @@ class SettingsTest {
     }
 
     @Test
+    void severalDisksAreVolumesOfOneResource() throws Exception {
+        resource(
+                "db",
+                """
+                [on.server]
+                disk = ["/dev/vg0/data", "/dev/vg1/log"]
+                [on.backup]
+                """);
+        node("[node]\nname = \"server\"\n");
+        ResourceSettings db = Settings.load(etc).resources().get("db");
+        assertEquals(
+                Optional.of(List.of(Path.of("/dev/vg0/data"), Path.of("/dev/vg1/log"))),
+                db.disksAt("server"));
+        assertEquals(Optional.empty(), db.disksAt("backup"));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "'[\"/dev/a\", \"/dev/a\"]', a disk at server is named twice",
+        "'[]', disk is an empty list",
+        "'[\"/dev/a\", 7]', disk has the number 7",
+        "'[\"/dev/a\", \"b\"]', should be an absolute path",
+        "'[\"/dev/a\", \"/dev/b\", \"/dev/c\"]', 'disks of 2 and of 3 volumes'"
+    })
+    void disksThatMakeNoSenseAreNamed(String disks, String problem) throws Exception {
+        resource(
+                "db",
+                """
+                [on.server]
+                disk = %s
+                [on.backup]
+                disk = ["/dev/x", "/dev/y"]
+                """
+                        .formatted(disks));
+        node("[node]\nname = \"server\"\n");
+        assertProblem(problem);
+    }
+
+    @Test
     void whatIsRenderedReadsBackAsTheSame() throws Exception {
         for (Protocol protocol : Protocol.values()) {
             for (OnCongestion onCongestion : OnCongestion.values()) {
@@ -365,13 +448,19 @@ class SettingsTest {
                     }
                     var disks =
                             new TreeMap<>(
-                                    Map.of("a", Path.of("/x \"y\" \\z"), "b", Path.of("/dev/ü")));
+                                    Map.of(
+                                            "a",
+                                            List.of(Path.of("/x \"y\" \\z"), Path.of("/l")),
+                                            "b",
+                                            List.of(Path.of("/dev/ü"), Path.of("/m"))));
                     var settings =
                             new ResourceSettings(
                                     protocol,
                                     onCongestion,
                                     compression,
                                     Size.parse("40 GiB"),
+                                    Duration.ofMinutes(90),
+                                    Duration.ofMillis(1500),
                                     disks);
                     assertEquals(settings, ResourceSettings.parse(settings.render(), "r"));
                 }
@@ -380,9 +469,27 @@ class SettingsTest {
     }
 
     @Test
+    void aShortRetentionIsItsOwnLeast() throws Exception {
+        ResourceSettings hour =
+                ResourceSettings.parse(
+                        "journal = { size = \"1 GiB\", retention = \"1h\" }\n" + HOME, "r");
+        assertEquals(Duration.ofHours(1), hour.retentionMin());
+        assertEquals(hour, ResourceSettings.parse(hour.render(), "r"));
+        ConfigException e =
+                assertThrows(
+                        ConfigException.class,
+                        () ->
+                                ResourceSettings.parse(
+                                        "journal = { retention = \"1h\", retention-min = \"2h\" }\n"
+                                                + HOME,
+                                        "r"));
+        assertTrue(e.getMessage().contains("should be 1h at most"), e.getMessage());
+    }
+
+    @Test
     void whatAddProposesIsEveryDefault() throws Exception {
         ResourceSettings proposed =
-                ResourceSettings.ofDisks(Map.of("server", Path.of("/dev/vg0/home")));
+                ResourceSettings.ofDisks(Map.of("server", List.of(Path.of("/dev/vg0/home"))));
         assertEquals(ResourceSettings.parse(HOME, "r"), proposed);
         assertEquals(Protocol.A, proposed.protocol());
         assertEquals(OnCongestion.PULL_AHEAD, proposed.onCongestion());

@@ -56,7 +56,7 @@ class FakeDaemon implements ControlApi {
                 Problem.of(
                                 ExitCode.REFUSED,
                                 "server",
-                                request.disk() + " is in use, nothing changed")
+                                request.disks().getFirst() + " is in use, nothing changed")
                         .withRole("PRIMARY")
                         .withEvidence("mounted at /home")
                         .withNext("umount /home"));
@@ -86,6 +86,11 @@ class FakeDaemon implements ControlApi {
     @Override
     public Done closeView(CloseRequest request) {
         return Done.of("closed");
+    }
+
+    @Override
+    public PointsReply points(NameRequest request) {
+        throw new UnsupportedOperationException();
     }
 
     @Override
@@ -121,6 +126,12 @@ class FakeDaemon implements ControlApi {
     public Done invalidateRemote(NameRequest request) {
         asked.add(request);
         return Done.of("compared there " + request.name());
+    }
+
+    @Override
+    public Done resize(NameRequest request) {
+        asked.add(request);
+        return Done.of("enlarged " + request.name());
     }
 
     @Override

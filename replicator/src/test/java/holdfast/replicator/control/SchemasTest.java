@@ -49,10 +49,16 @@ class SchemasTest {
                                     .progress("CATCH_UP", 41, 100, 30)
                                     .trouble("the disk failed")
                                     .build(),
-                            Samples.resource("mail", "SECONDARY").build()),
+                            Samples.resource("mail", "SECONDARY")
+                                    .drill(false, 42, "check: it failed")
+                                    .build()),
                     List.of(Samples.unopened("music")),
                     List.of("/etc/holdfast/node.toml"),
                     ZoneOffset.UTC);
+
+    private static final StatusReport.Volume VOLUME =
+            new StatusReport.Volume(
+                    1, "/dev/b", 1, Optional.of("nbd+unix:"), Optional.of("/dev/nbd1"));
 
     static List<Record> samples() {
         return List.of(
@@ -75,6 +81,7 @@ class SchemasTest {
                         "/dev/a",
                         1,
                         Optional.of("ext4"),
+                        List.of(VOLUME),
                         "backup",
                         "/dev/b",
                         Optional.of("xfs"),
@@ -86,8 +93,28 @@ class SchemasTest {
                 new ControlApi.PermitReply(
                         true, "home", "backup", "server", "/dev/b", 1, "xfs", "backup/home@3fa901"),
                 new ControlApi.AttachReply(
-                        "home", "nbd+unix:", "/s", Optional.of("/dev/nbd0"), List.of("note")),
-                new ControlApi.OpenReply("home", REPORT.resources().get(1).views().getFirst(), 1),
+                        "home",
+                        "nbd+unix:",
+                        "/s",
+                        Optional.of("/dev/nbd0"),
+                        List.of(VOLUME),
+                        List.of("note")),
+                new ControlApi.OpenReply(
+                        "home",
+                        REPORT.resources().get(1).views().getFirst(),
+                        1,
+                        Optional.of("in a gap")),
+                new ControlApi.PointsReply(
+                        "home",
+                        Optional.of(new ControlApi.Point(Samples.NOW, "a/1")),
+                        Optional.of(new ControlApi.Point(Samples.NOW, "a/2")),
+                        Optional.of(Samples.NOW),
+                        List.of(new ControlApi.Gap(Samples.NOW, Samples.NOW)),
+                        1,
+                        1,
+                        1,
+                        1,
+                        Optional.of(1L)),
                 new ControlApi.RemoveReply(
                         true, "home", "server", List.of("gone"), "server/home@3fa901"),
                 new ControlApi.AdjustReply(
@@ -96,6 +123,22 @@ class SchemasTest {
                                 new ControlApi.Change(
                                         "f", "k", Optional.of("a"), Optional.of("b"), "at once")),
                         List.of("node.toml:1:1: wrong")),
+                new DrillReport(
+                        "home",
+                        "backup",
+                        Samples.NOW,
+                        false,
+                        Optional.of("check: it failed"),
+                        Optional.of("3f/1"),
+                        Optional.of(Samples.NOW),
+                        Optional.of(1.5),
+                        Optional.of("ext4"),
+                        Optional.of("/etc/check"),
+                        Optional.of(1.5),
+                        2.5,
+                        List.of(
+                                new DrillReport.Step(
+                                        "check", 1.5, DrillReport.Outcome.FAILED, "no"))),
                 ControlApi.Done.of("done"),
                 new ControlApi.Event(
                         1,
@@ -126,8 +169,25 @@ class SchemasTest {
                         "backup",
                         Optional.of(
                                 new MetadataDump.Super(
-                                        "f", 0, 1, "PRIMARY", 1, true, true, true, true, true,
-                                        "3f/1", "3f/1", "00", 1, 1, 1)),
+                                        "f",
+                                        0,
+                                        1,
+                                        "PRIMARY",
+                                        1,
+                                        List.of(new MetadataDump.Segment(0, 0, 1)),
+                                        true,
+                                        true,
+                                        true,
+                                        true,
+                                        true,
+                                        "3f/1",
+                                        "3f/1",
+                                        "00",
+                                        1,
+                                        1,
+                                        1,
+                                        1,
+                                        1)),
                         List.of(
                                 new MetadataDump.Generation(
                                         "3f", "none", "CREATE", "e1", Samples.NOW)),
@@ -141,6 +201,8 @@ class SchemasTest {
                                         "CLEAR",
                                         "3f/1",
                                         "00",
+                                        1,
+                                        1,
                                         1,
                                         992,
                                         List.of(new MetadataDump.Range(0, 1)),

@@ -15,6 +15,7 @@ import holdfast.replicator.device.JournalFiles;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.DiskState;
+import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
@@ -95,7 +96,7 @@ class BackupResourceTest {
                 new ResourceDir.Facts(
                         ID.toString(),
                         "SECONDARY",
-                        disk.toString(),
+                        List.of(disk.toString()),
                         true,
                         dir.resolve("home.journal").toString(),
                         journalBytes,
@@ -106,7 +107,7 @@ class BackupResourceTest {
                         dir.resolve("resources"),
                         "home",
                         facts,
-                        ResourceDir.newBackup(ID, SIZE, true, ID, 7),
+                        ResourceDir.newBackup(ID, AddressSpace.of(SIZE), true, ID, 7),
                         ResourceSettings.ofDisks(new TreeMap<>()));
         long segment = LocalBackup.segmentBytes(journalBytes);
         journal = JournalFiles.open(Path.of(facts.journal()), segment, journalBytes, 0);
@@ -162,7 +163,7 @@ class BackupResourceTest {
         commit(1, (byte) 5, 3);
         await("the roll-forward hangs", () -> base.waiting);
         CompletableFuture<String> settled = CompletableFuture.supplyAsync(resource::settle);
-        await("settling has begun", () -> !resource.snapshot().connected());
+        await("settling has begun", () -> resource.snapshot().replication().equals("OFF"));
         base.hangs = false;
         base.hang.release();
         assertEquals("", settled.join());
@@ -174,14 +175,14 @@ class BackupResourceTest {
         base.hangs = true;
         commit(1, (byte) 5, 3);
         await("the roll-forward hangs", () -> base.waiting);
-        Backup.View view = resource.openView();
+        OpenPoint point = resource.openPoint();
         base.hangs = false;
         base.hang.release();
         await("rolled", () -> store.superblock().watermark() > 0);
         write(2, (byte) 6, 3);
         await("committed", () -> resource.snapshot().committed().number() == 2);
         assertEquals("a view is open", resource.settle());
-        resource.closeView(view);
+        resource.closePoint(point);
         assertEquals("", resource.settle());
         assertEquals(6, base.at(3L * BLOCK));
     }
@@ -228,7 +229,7 @@ class BackupResourceTest {
         await("synced", () -> synced() == 2);
         assertEquals(5, base.at(0));
         assertEquals(6, base.at(BLOCK));
-        assertEquals("", resource.snapshot().noSpace());
+        await("the cause is gone", () -> resource.snapshot().noSpace().isEmpty());
     }
 
     @Test
@@ -266,7 +267,7 @@ class BackupResourceTest {
         await("acknowledged", () -> acknowledged() == 2);
         assertEquals(0, answers().size());
         CompletableFuture<Void> stopped = CompletableFuture.runAsync(resource::stop);
-        await("the stop has begun", () -> !resource.snapshot().connected());
+        await("the stop has begun", () -> resource.snapshot().replication().equals("OFF"));
         assertFalse(stopped.isDone(), "the file would be closed under the read");
         base.readsHang = false;
         base.hang.release(1000);
@@ -369,6 +370,11 @@ class BackupResourceTest {
 
         StrangeDevice(BlockDevice file) {
             this.file = file;
+        }
+
+        @Override
+        public DeviceException syncFailure() {
+            return file.syncFailure();
         }
 
         int at(long offset) throws DeviceException {

@@ -43,7 +43,8 @@ class KernelDeviceTest {
         Files.createFile(dir.resolve("sys/nbd0/pid"));
         IOException refused =
                 assertThrows(
-                        IOException.class, () -> kernel().connect("home", dir.resolve("socket")));
+                        IOException.class,
+                        () -> kernel().connect("home", "home", dir.resolve("socket")));
         assertTrue(refused.getMessage().contains("nbds_max"), refused.getMessage());
     }
 

@@ -1,7 +1,10 @@
 package holdfast.replicator.daemon;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.config.ResourceSettings;
@@ -10,12 +13,14 @@ import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Transaction;
+import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -58,7 +63,19 @@ class ResourceDirTest {
 
     private static Primary.Attached attach(ResourceDir resource, long generation, long wallMillis)
             throws Exception {
-        return resource.attach(resource.recover().kept(), NODE, generation, wallMillis);
+        return resource.attach(resource.recover().kept(), true, NODE, generation, wallMillis);
+    }
+
+    @Test
+    void aDeviceThatMayBeAnotherThanAtTheStopHasNoPositionOfThatGeneration() throws Exception {
+        try (ResourceDir resource = created()) {
+            attach(resource, 100, 1);
+            resource.detached(new Position(100, 0), Position.NONE, 0, true);
+            Primary.Attached doubted =
+                    resource.attach(resource.recover().kept(), false, NODE, 200, 2);
+            assertEquals(200, doubted.ancestry().generation());
+            assertEquals(Ancestry.Reason.ATTACH, doubted.ancestry().entries().getLast().reason());
+        }
     }
 
     /// Promise 5: after a stop that was none, what was active may be missing.
@@ -94,7 +111,7 @@ class ResourceDirTest {
         }
         try (FileChannel file =
                 FileChannel.open(dir.resolve("home/metadata"), StandardOpenOption.WRITE)) {
-            file.write(ByteBuffer.allocate(64 * 4096), 0);
+            file.write(ByteBuffer.allocate(2 * 64 * 4096), 0);
         }
         try (ResourceDir resource = ResourceDir.open(dir, "home")) {
             Kept kept = resource.recover().kept();
@@ -127,21 +144,138 @@ class ResourceDirTest {
                 extents);
     }
 
-    private ResourceDir created() throws Exception {
-        TreeMap<String, Path> disks = new TreeMap<>();
-        disks.put("server", Path.of("/dev/vg0/home"));
+    /// Whatever a crash leaves of the mark, a point says by its past which size it has.
+    @Test
+    void aPointHasTheSizeOfTheDeviceInItsGeneration() throws Exception {
+        Ancestry before = past(1);
+        Ancestry after = before.plus(entry(2));
+        Ancestry later = after.plus(entry(3));
+        try (ResourceDir resource = copy()) {
+            assertEquals(SIZE, resource.pointBytes(before));
+            resource.grow(AddressSpace.of(2 * SIZE));
+            assertEquals(SIZE, resource.pointBytes(before));
+            resource.grownIn(SIZE, 1); // It has not grown yet.
+            assertEquals(SIZE, resource.pointBytes(before));
+            resource.grownIn(2 * SIZE, 2);
+            resource.grownIn(2 * SIZE, 3);
+            assertEquals(SIZE, resource.pointBytes(before));
+            assertEquals(2 * SIZE, resource.pointBytes(after));
+        }
+        try (ResourceDir resource = ResourceDir.open(dir, "home")) {
+            resource.endGrowth(before);
+            assertEquals(SIZE, resource.pointBytes(before));
+            assertEquals(2 * SIZE, resource.pointBytes(later));
+            resource.grow(AddressSpace.of(3 * SIZE));
+            assertEquals(SIZE, resource.pointBytes(before), "none of 2 was committed");
+            resource.grownIn(3 * SIZE, 3);
+            resource.endGrowth(later);
+            assertFalse(Files.exists(resource.grownMark()));
+            assertEquals(3 * SIZE, resource.pointBytes(later));
+        }
+    }
+
+    private static Ancestry past(long generation) {
+        return Ancestry.EMPTY.plus(entry(generation));
+    }
+
+    private static Ancestry.Entry entry(long generation) {
+        return new Ancestry.Entry(
+                generation, Position.NONE, Ancestry.Reason.CREATE, NODE, generation);
+    }
+
+    private ResourceDir copy() throws Exception {
+        Path base = Files.createFile(dir.resolve("home.img"));
+        TreeMap<String, List<Path>> disks = new TreeMap<>();
+        disks.put("server", List.of(Path.of("/dev/vg0/home")));
         return ResourceDir.create(
                 dir,
                 "home",
                 new ResourceDir.Facts(
                         ID.toString(),
-                        Role.PRIMARY.name(),
-                        "/dev/vg0/home",
+                        Role.SECONDARY.name(),
+                        List.of(base.toString()),
                         false,
-                        "",
+                        dir.resolve("home.journal").toString(),
                         1 << 20,
-                        "backup"),
-                ResourceDir.newPrimary(ID, SIZE),
+                        "server"),
+                ResourceDir.newBackup(ID, AddressSpace.of(SIZE), true, NODE, 0x77),
+                ResourceSettings.ofDisks(disks));
+    }
+
+    /// Grows a resource of which the peer has everything, and says how much it may lack of it.
+    static final class Grows {
+        public static void main(String[] arguments) throws Exception {
+            Path dir = Path.of(arguments[0]);
+            try (ResourceDir resource = created(dir)) {
+                resource.metadata().write(transaction(2, 2, List.of(), List.of()));
+                resource.makeRoom(AddressSpace.of(3 * SIZE));
+                resource.grow(AddressSpace.of(2 * SIZE));
+                resource.grow(AddressSpace.of(3 * SIZE));
+            }
+            try (ResourceDir resource = ResourceDir.open(dir, "home")) {
+                System.out.println(resource.missingBytes());
+            }
+        }
+    }
+
+    @Test
+    void whatCameWithAGrowthIsMissingUntilItIsCompared() throws Exception {
+        assertEquals("" + 2 * SIZE, grows("", "whole"));
+        assertEquals("0", grows("M28", "mutant"));
+        System.out.println("M28 caught, what came with a growth is taken for equal");
+    }
+
+    @Test
+    void severalVolumesAndAnOrderToGrowAreThereAfterAStart() throws Exception {
+        AddressSpace first = AddressSpace.ofVolumes(List.of(SIZE + 512, SIZE));
+        AddressSpace larger = first.grown(List.of(SIZE + 1024, 2 * SIZE));
+        List<Path> disks =
+                List.of(
+                        Files.createFile(dir.resolve("a.img")),
+                        Files.createFile(dir.resolve("b.img")));
+        List<String> paths = disks.stream().map(Path::toString).toList();
+        try (ResourceDir made = created(dir, paths, first)) {
+            assertNull(made.wanted());
+            made.makeRoom(larger);
+            Files.writeString(made.resizeMark(), larger.text());
+        }
+        try (ResourceDir opened = ResourceDir.open(dir, "home")) {
+            assertEquals(disks, opened.facts().paths());
+            assertEquals(first, opened.superblock().space());
+            assertEquals(larger, opened.wanted());
+            opened.grow(larger);
+        }
+        try (ResourceDir opened = ResourceDir.open(dir, "home")) {
+            assertEquals(larger, opened.superblock().space());
+            assertEquals(first.sizeBytes(), opened.grownFrom(0));
+            Files.writeString(opened.resizeMark(), "0:5 7:5");
+            assertThrows(IOException.class, opened::wanted);
+        }
+    }
+
+    private String grows(String mutant, String name) throws Exception {
+        Path place = Files.createDirectory(dir.resolve(name));
+        return MutantProcess.printed(mutant, Grows.class, place.toString());
+    }
+
+    private ResourceDir created() throws Exception {
+        return created(dir);
+    }
+
+    private static ResourceDir created(Path dir) throws Exception {
+        return created(dir, List.of("/dev/vg0/home"), AddressSpace.of(SIZE));
+    }
+
+    private static ResourceDir created(Path dir, List<String> paths, AddressSpace space)
+            throws Exception {
+        TreeMap<String, List<Path>> disks = new TreeMap<>();
+        disks.put("server", List.of(Path.of("/dev/vg0/home")));
+        return ResourceDir.create(
+                dir,
+                "home",
+                new ResourceDir.Facts(
+                        ID.toString(), Role.PRIMARY.name(), paths, false, "", 1 << 20, "backup"),
+                ResourceDir.newPrimary(ID, space),
                 ResourceSettings.ofDisks(disks));
     }
 }

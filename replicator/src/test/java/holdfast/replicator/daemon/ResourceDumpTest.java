@@ -16,6 +16,7 @@ import holdfast.replicator.json.Json;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Transaction;
+import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
 
@@ -55,8 +56,12 @@ class ResourceDumpTest {
 
     private void primary() throws Exception {
         try (ResourceDir made =
-                create("home", Role.PRIMARY, "", ResourceDir.newPrimary(ID, SIZE))) {
-            made.attach(made.recover().kept(), NODE, AT.generation(), 1_700_000_000_000L);
+                create(
+                        "home",
+                        Role.PRIMARY,
+                        "",
+                        ResourceDir.newPrimary(ID, AddressSpace.of(SIZE)))) {
+            made.attach(made.recover().kept(), true, NODE, AT.generation(), 1_700_000_000_000L);
             long[] bits = new long[Transaction.Page.blocks(1024) / 64];
             bits[0] = 0b1011;
             bits[2] = 0b11001;
@@ -70,6 +75,8 @@ class ResourceDumpTest {
                                     Transaction.Blank.CLEAR,
                                     AT,
                                     5,
+                                    6,
+                                    1,
                                     false,
                                     List.of(page),
                                     List.of(7L, 2L, 3L, 16L)));
@@ -79,7 +86,7 @@ class ResourceDumpTest {
 
     private void backup() throws Exception {
         Path base = Files.createFile(dir.resolve("home.img"));
-        Superblock first = ResourceDir.newBackup(ID, SIZE, true, NODE, 0x77);
+        Superblock first = ResourceDir.newBackup(ID, AddressSpace.of(SIZE), true, NODE, 0x77);
         try (ResourceDir made = create("mail", Role.SECONDARY, base.toString(), first)) {
             Ancestry.Entry entry =
                     new Ancestry.Entry(
@@ -92,7 +99,7 @@ class ResourceDumpTest {
                     new Superblock(
                             ID,
                             Role.SECONDARY,
-                            SIZE,
+                            AddressSpace.of(SIZE),
                             false,
                             true,
                             false,
@@ -104,21 +111,25 @@ class ResourceDumpTest {
                             4096,
                             8192,
                             3,
+                            2,
+                            9,
+                            1_764_400_000_000L,
+                            1_764_400_000_100L,
                             Ancestry.EMPTY.plus(entry)));
         }
     }
 
     private ResourceDir create(String name, Role role, String base, Superblock first)
             throws Exception {
-        TreeMap<String, Path> disks = new TreeMap<>();
-        disks.put("server", Path.of("/dev/vg0/home"));
+        TreeMap<String, List<Path>> disks = new TreeMap<>();
+        disks.put("server", List.of(Path.of("/dev/vg0/home")));
         return ResourceDir.create(
                 resources,
                 name,
                 new ResourceDir.Facts(
                         ID.toString(),
                         role.name(),
-                        role == Role.PRIMARY ? "/dev/vg0/home" : base,
+                        List.of(role == Role.PRIMARY ? "/dev/vg0/home" : base),
                         false,
                         role == Role.PRIMARY ? "" : "/srv/holdfast/mail.journal",
                         1 << 20,
@@ -185,9 +196,9 @@ class ResourceDumpTest {
     @Test
     void aDamagedPageOfTheBitmapIsToldWithWhatAStartWouldMakeOfIt() throws Exception {
         primary();
-        damage("home/metadata", 64 * 4096 + 200);
+        damage("home/metadata", 128 * 4096 + 200);
         MetadataDump dump = dump("home");
-        assertTrue(dump.damage().getFirst().contains("byte 262144"), dump.damage().toString());
+        assertTrue(dump.damage().getFirst().contains("byte 524288"), dump.damage().toString());
         assertEquals(0, dump.tracking().orElseThrow().toSend().blocks());
         assertEquals(16_385, dump.tracking().orElseThrow().toCompare().blocks());
         Files.delete(resources.resolve("home/metadata"));

@@ -39,6 +39,10 @@ class DeviceFaultTest {
                 }
                 return;
             }
+            if (arguments[0].equals("replace")) {
+                say("replace", () -> AtomicFile.write(path, new byte[] {1}));
+                return;
+            }
             if (arguments[0].equals("slots")) {
                 say("open", () -> TwoSlotFileTest.open(path).close());
                 return;
@@ -86,6 +90,11 @@ class DeviceFaultTest {
     }
 
     private List<String> run(String what, Path path, Path faulty, String fault) throws IOException {
+        return run(what, path, faulty, fault, "");
+    }
+
+    private List<String> run(String what, Path path, Path faulty, String fault, String mutant)
+            throws IOException {
         assumeTrue(Files.exists(Path.of("/usr/bin/strace")), "needs strace");
         return Tool.run(
                         "strace",
@@ -99,6 +108,7 @@ class DeviceFaultTest {
                         System.getProperty("java.home") + "/bin/java",
                         "-XX:TieredStopAtLevel=1",
                         "--enable-native-access=ALL-UNNAMED",
+                        "-Dholdfast.mutants=" + mutant,
                         "-cp",
                         System.getProperty("java.class.path"),
                         Faulty.class.getName(),
@@ -109,9 +119,13 @@ class DeviceFaultTest {
     }
 
     private List<String> device(String fault) throws IOException {
+        return device(fault, "");
+    }
+
+    private List<String> device(String fault, String mutant) throws IOException {
         Path path = directory.resolve("disk");
         Files.write(path, new byte[64 << 10]);
-        return run("device", path, path, fault);
+        return run("device", path, path, fault, mutant);
     }
 
     private static List<String> answers(String... lines) {
@@ -130,6 +144,8 @@ class DeviceFaultTest {
                         "read ok",
                         "data from 0"),
                 device("fdatasync:error=EIO:when=2")); // The first is that of opening it.
+        assertEquals("sync ok", device("fdatasync:error=EIO:when=2", "M43").get(1));
+        System.out.println("M43 caught, a failed sync of the device is passed over");
     }
 
     @Test
@@ -197,6 +213,17 @@ class DeviceFaultTest {
                         journal,
                         journal.resolve("0000000000000000"),
                         "fdatasync:error=EIO:when=2")); // The first is that of opening it.
+    }
+
+    /// Its new name would not survive a power cut. Nothing else here can see that it was not
+    /// synced.
+    @Test
+    void aFileIsReplacedOnceItsDirectoryIsSynced() throws Exception {
+        Path file = directory.resolve("state");
+        String fault = "fsync:error=EIO:when=1";
+        assertEquals(answers("replace 5"), run("replace", file, directory, fault));
+        assertEquals(answers("replace ok"), run("replace", file, directory, fault, "M33"));
+        System.out.println("M33 caught, a failed sync of the directory goes unnoticed");
     }
 
     /// What a killed daemon wrote into the newer slot must be durable before the older one is

@@ -85,12 +85,19 @@ class GivingWayTest {
             long since = System.nanoTime();
             while (Standing.of(task.get()).policy() == SCHED_IDLE) {
                 assertTrue(System.nanoTime() - since < 60e9, "the link starves");
-                Thread.sleep(1000);
+                Thread.sleep(1000); // Between two looks, as in the daemon.
                 GivingWay.everySecond(false);
             }
             int before = turns.get();
-            Thread.sleep(500);
-            assertTrue(turns.get() > before, "it has a share");
+            while (turns.get() == before) {
+                assertTrue(System.nanoTime() - since < 60e9, "it has a share");
+                Thread.onSpinWait();
+            }
+            while (Standing.of(task.get()).nice() != Standing.mine().nice()) {
+                assertTrue(System.nanoTime() - since < 60e9, "it stays behind all others");
+                Thread.sleep(200);
+                GivingWay.everySecond(false);
+            }
             GivingWay.everySecond(true);
             assertEquals(SCHED_OTHER, Standing.of(task.get()).policy(), "an application waits");
         } finally {

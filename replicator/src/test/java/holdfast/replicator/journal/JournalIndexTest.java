@@ -8,7 +8,9 @@ import holdfast.replicator.journal.JournalIndex.Run;
 
 import org.junit.jupiter.api.Test;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.SplittableRandom;
 
 class JournalIndexTest {
@@ -74,6 +76,82 @@ class JournalIndexTest {
                 assertEquals(model[next], run.dataAddress());
             }
         }
+    }
+
+    @Test
+    void indexesInOneAreTheSameAsTheirRecordsInOrder() {
+        SplittableRandom random = new SplittableRandom(2);
+        for (int round = 0; round < 300; round++) {
+            JournalIndex whole = new JournalIndex();
+            List<JournalIndex> parts = new ArrayList<>();
+            int count = random.nextInt(6);
+            for (int i = 0; i < count; i++) {
+                JournalIndex part = new JournalIndex();
+                int records = random.nextInt(400);
+                for (int j = 0; j < records; j++) {
+                    long address = (i * 1000L + j) * 1000;
+                    Run run =
+                            new Run(
+                                    random.nextInt(2000),
+                                    1 + random.nextInt(random.nextBoolean() ? 8 : 600),
+                                    random.nextInt(4) == 0 ? Run.ZEROES : address + 128,
+                                    address,
+                                    random.nextBoolean());
+                    part.put(run);
+                    whole.put(run);
+                }
+                parts.add(part);
+            }
+            JournalIndex merged = JournalIndex.merged(parts);
+            assertEquals(list(whole), list(merged));
+            assertEquals(list(whole).size(), merged.size());
+            JournalIndex one = new JournalIndex();
+            parts.forEach(one::putAll);
+            assertEquals(list(whole), list(one));
+        }
+    }
+
+    private static List<Run> list(JournalIndex index) {
+        List<Run> runs = new ArrayList<>();
+        index.all().forEach(runs::add);
+        return runs;
+    }
+
+    /// The promise of the class's page, with the objects around the arrays: in the order in which a
+    /// disk is written as in none.
+    @Test
+    void aRunTakesFewerThan64Bytes() {
+        for (boolean random : new boolean[] {false, true}) {
+            JournalIndex filled = new JournalIndex();
+            SplittableRandom places = new SplittableRandom(3);
+            int count = 0;
+            for (long i = 0; filled.size() < 200_000; i++) {
+                long block = random ? places.nextLong(1 << 30) : 2 * i;
+                filled.put(new Run(block * 4096, 4096, i * 4224 + 128, i * 4224, false));
+                count++;
+            }
+            assertTrue(count >= 200_000);
+            assertTrue(
+                    filled.chunkBytes() < 64L * filled.size(),
+                    filled.chunkBytes() / filled.size() + " bytes a run");
+        }
+    }
+
+    @Test
+    void whatIsSharedByCopiesIsChangedInOneOfThem() {
+        for (long i = 0; i < 1000; i++) {
+            index.put(new Run(i * 10, 10, i * 1000 + 128, i * 1000, false));
+        }
+        JournalIndex copy = index.copy();
+        JournalIndex second = copy.copy();
+        copy.put(new Run(5000, 100, 9_000_128, 9_000_000, false));
+        index.dropBelow(500_000);
+        second.put(new Run(0, 10_000, Run.ZEROES, 9_000_000, true));
+        assertEquals(500, index.size());
+        assertEquals(991, copy.size());
+        assertEquals(1, second.size());
+        assertEquals(9_000_128, copy.at(5000).dataAddress());
+        assertEquals(128, copy.at(0).dataAddress());
     }
 
     @Test

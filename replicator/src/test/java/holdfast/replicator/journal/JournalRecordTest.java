@@ -23,6 +23,7 @@ class JournalRecordTest {
         return new JournalRecord(
                 kind,
                 true,
+                kind == Kind.EPOCH_BEGIN,
                 RESOURCE,
                 address,
                 durableBefore,

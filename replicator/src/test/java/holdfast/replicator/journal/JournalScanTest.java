@@ -34,9 +34,13 @@ class JournalScanTest {
     }
 
     private JournalScan.End scan() throws IOException {
+        return scan(0, 0);
+    }
+
+    private JournalScan.End scan(long from, long oldestIncarnation) throws IOException {
         seen.clear();
         return new JournalScan(JournalRecordTest.RESOURCE, SEGMENT, this::read)
-                .run(0, (record, data) -> seen.add(record.address()));
+                .run(from, oldestIncarnation, (record, data) -> seen.add(record.address()));
     }
 
     private int read(long address, ByteBuffer into) {
@@ -113,6 +117,19 @@ class JournalScanTest {
         assertEquals(2, found.lastIncarnation());
         assertNull(found.damage());
         assertEquals(last, end + JournalRecord.HEADER_BYTES + 504);
+    }
+
+    /// It was dropped when the journal was opened again, and what was written since ends just
+    /// there.
+    @Test
+    void aRecordOfAnEarlierOpeningIsNotTakenForTheFirst() throws IOException {
+        append(500, 0, 1);
+        int watermark = end;
+        append(500, 0, 1);
+        JournalScan.End found = scan(watermark, 2);
+        assertEquals(List.of(), seen);
+        assertEquals(watermark, found.end());
+        assertNull(found.damage());
     }
 
     @Test

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import holdfast.replicator.state.Role;
+import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
 
@@ -16,10 +17,14 @@ import java.util.UUID;
 
 class SuperblockTest {
     private static Superblock sample(int flags) {
+        return sample(flags, AddressSpace.of(3));
+    }
+
+    private static Superblock sample(int flags, AddressSpace space) {
         return new Superblock(
                 new UUID(1, 2),
                 Role.SECONDARY,
-                3,
+                space,
                 (flags & 1) != 0,
                 (flags & 2) != 0,
                 (flags & 4) != 0,
@@ -31,9 +36,13 @@ class SuperblockTest {
                 9,
                 10,
                 11,
+                12,
+                17,
+                18,
+                19,
                 Ancestry.EMPTY.plus(
                         new Ancestry.Entry(
-                                12, Position.NONE, Ancestry.Reason.CREATE, new UUID(13, 14), 15)));
+                                13, Position.NONE, Ancestry.Reason.CREATE, new UUID(14, 15), 16)));
     }
 
     @ParameterizedTest
@@ -50,7 +59,28 @@ class SuperblockTest {
         assertEquals(9, bytes.getLong(72));
         assertEquals(10, bytes.getLong(80));
         assertEquals(11, bytes.getLong(88));
-        assertEquals(49, bytes.getInt(96));
+        assertEquals(12, bytes.getLong(96));
+        assertEquals(17, bytes.getLong(104));
+        assertEquals(18, bytes.getLong(112));
+        assertEquals(19, bytes.getLong(120));
+        assertEquals(49, bytes.getInt(128));
+    }
+
+    @Test
+    void theSegmentsOfSeveralVolumesFollowTheAncestry() {
+        AddressSpace space = AddressSpace.parse("0:4194816 1:512 0:1024");
+        ByteBuffer bytes = sample(0, space).encode();
+        assertEquals((12 << 20) + 1024, bytes.getLong(24));
+        assertEquals(132 + 49 + 3 * 12, bytes.remaining());
+        assertEquals(1, bytes.getInt(132 + 49 + 12));
+        assertEquals(512, bytes.getLong(132 + 49 + 16));
+        assertEquals(sample(0, space), Superblock.decode(bytes.duplicate()));
+        for (int length = 132 + 49 + 1; length < bytes.limit(); length++) {
+            ByteBuffer cut = bytes.slice(0, length);
+            assertThrows(IllegalArgumentException.class, () -> Superblock.decode(cut));
+        }
+        bytes.putLong(24, 7);
+        assertThrows(IllegalArgumentException.class, () -> Superblock.decode(bytes));
     }
 
     @Test

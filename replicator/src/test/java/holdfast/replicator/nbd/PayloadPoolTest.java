@@ -48,6 +48,20 @@ class PayloadPoolTest {
     }
 
     @Test
+    void aPartKeepsTheWholeUntilItIsReleased() {
+        Payload whole = pool.acquire(10);
+        whole.data().put(7, (byte) 5);
+        Payload part = whole.part(6, 4);
+        whole.release();
+        assertEquals((1 << 20) - 4096, pool.idleBytes());
+        assertEquals(4, part.data().limit());
+        assertEquals(5, part.view().get(1));
+        part.release();
+        assertEquals(1 << 20, pool.idleBytes());
+        assertThrows(IllegalStateException.class, part::release);
+    }
+
+    @Test
     void memoryThatStaysIdleGoesBack() {
         List<Payload> many = new ArrayList<>();
         for (int i = 0; i < 1000; i++) {
@@ -57,7 +71,7 @@ class PayloadPoolTest {
         Payload kept = many.removeFirst();
         many.forEach(Payload::release);
         large.release();
-        for (int i = 0; i < 9; i++) {
+        for (int i = 0; i < PayloadPool.PATIENCE - 1; i++) {
             pool.trim();
         }
         assertEquals((8 << 20) + 4096 - 4096, pool.idleBytes(), "not yet");
@@ -65,7 +79,7 @@ class PayloadPoolTest {
         assertEquals((1 << 20) - 4096, pool.idleBytes(), "what is partly in use stays");
         kept.data().put(0, (byte) 1);
         kept.release();
-        for (int i = 0; i < 10; i++) {
+        for (int i = 0; i < PayloadPool.PATIENCE; i++) {
             pool.acquire(4096).release();
             pool.trim();
         }

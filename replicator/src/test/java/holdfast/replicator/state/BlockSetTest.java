@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.util.BitSet;
@@ -104,14 +105,166 @@ class BlockSetTest {
     }
 
     @Test
-    void aCopyIsIndependent() {
-        BlockSet set = new BlockSet(40000);
-        set.addRange(10, 39000);
-        BlockSet copy = set.copy();
-        set.remove(20);
-        assertTrue(copy.contains(20));
-        copy.clear();
-        assertEquals(38989, set.count());
+    void whatIsTakenFromAnotherSetNeedsNoMemoryAndLeavesItEmpty() {
+        PageMemory memory = PageMemory.of(15, 200);
+        BlockSet from = new BlockSet(1 << 20, memory, BlockSet.Rounding.UP);
+        from.addRange(10, 50);
+        from.addRange(100_000, 1 << 20);
+        long count = from.count();
+        assertFalse(memory.hasRoom(200));
+        BlockSet set = from.another(BlockSet.Rounding.NEVER);
+        set.add(3);
+        set.takeFrom(from);
+        assertEquals(count, set.count());
+        assertTrue(from.isEmpty() && from.next(0) < 0);
+        assertFalse(set.contains(3));
+        set.clear();
+        assertTrue(memory.hasRoom(200), "all of it is given back");
+    }
+
+    @Test
+    void aSingleBlockAndAWholePageTakeNextToNothing() {
+        PageMemory memory = PageMemory.of(15, 24);
+        BlockSet set = new BlockSet(BlockSet.blocksOf(64L << 40), memory, BlockSet.Rounding.UP);
+        set.addAll();
+        set.removeRange(0, 5L << 30);
+        set.addRange(77 << 10, 78 << 10);
+        assertTrue(memory.hasRoom(24), "what is whole takes none");
+        set.add(5);
+        assertEquals((11L << 30) + 1024 + 1, set.count());
+        set.add(1 << 15);
+        assertEquals((11L << 30) + 2 * 1024 + 1, set.count(), "rounded to its extent");
+    }
+
+    /// In every amount of memory: a set that rounds up has all that it should, one that rounds down
+    /// nothing else, and the rules of counting and finding hold for what it has.
+    @ParameterizedTest
+    @CsvSource({
+        "UP,6,0", "UP,6,60", "UP,7,200", "UP,15,0", "UP,15,5000", "UP,15,20000",
+        "DOWN,6,0", "DOWN,6,60", "DOWN,7,200", "DOWN,15,0", "DOWN,15,5000", "DOWN,15,20000",
+        "NEVER,6,0", "NEVER,15,5000"
+    })
+    void roundsTheWayItShouldWhereMemoryIsShort(
+            BlockSet.Rounding rounding, int pageBits, long limitBytes) {
+        int blocks = (5 << pageBits) - 3;
+        SplittableRandom random = new SplittableRandom(limitBytes + pageBits);
+        long[] used = {0, 0};
+        PageMemory memory = watched(PageMemory.of(pageBits, limitBytes), used);
+        BlockSet set = new BlockSet(blocks, memory, rounding);
+        BitSet model = new BitSet(blocks);
+        for (int step = 0; step < 1000; step++) {
+            int from = random.nextInt(blocks);
+            int most = random.nextInt(3) == 0 ? blocks : random.nextInt(3) == 0 ? 1 : 70;
+            int to = Math.min(blocks, from + random.nextInt(most) + 1);
+            switch (random.nextInt(8)) {
+                case 0, 1, 2 -> {
+                    set.addRange(from, to);
+                    model.set(from, to);
+                }
+                case 3, 4, 5 -> {
+                    set.removeRange(from, to);
+                    model.clear(from, to);
+                    assertFalse(set.intersects(from, to), "whoever removes gets on");
+                }
+                case 6 -> {
+                    BlockSet other =
+                            new BlockSet(blocks, PageMemory.of(pageBits, 1 << 20), rounding);
+                    BitSet otherModel = new BitSet(blocks);
+                    for (int i = random.nextInt(40); i >= 0; i--) {
+                        int at = random.nextInt(blocks);
+                        other.add(at);
+                        otherModel.set(at);
+                    }
+                    other.addRange(from, to);
+                    otherModel.set(from, to);
+                    set.addAll(other);
+                    model.or(otherModel);
+                }
+                default -> {
+                    if (random.nextInt(20) == 0) {
+                        set.clear();
+                        model.clear();
+                        assertEquals(0, used[0], "all of it is given back");
+                    }
+                }
+            }
+            BitSet held = held(set);
+            BitSet more = (BitSet) held.clone();
+            more.andNot(model);
+            BitSet less = (BitSet) model.clone();
+            less.andNot(held);
+            assertTrue(less.isEmpty() || rounding == BlockSet.Rounding.DOWN, "misses " + less);
+            assertTrue(more.isEmpty() || rounding == BlockSet.Rounding.UP, "has too much " + more);
+            assertSame(held, set, random);
+            // From here on it is what it is.
+            model = held;
+        }
+        if (rounding != BlockSet.Rounding.NEVER) {
+            long page = (1L << pageBits - 3) + 16;
+            assertTrue(used[1] <= limitBytes + 2 * page, used[1] + " of " + limitBytes);
+        }
+    }
+
+    private static BitSet held(BlockSet set) {
+        BitSet held = new BitSet();
+        for (long b = set.next(0); b >= 0; ) {
+            long end = set.runEnd(b, set.capacity());
+            held.set((int) b, (int) end);
+            b = end < set.capacity() ? set.next(end) : -1;
+        }
+        long[] words = new long[(int) (set.capacity() + 63) / 64];
+        for (int w = 0; w < words.length; w++) {
+            words[w] = set.bits(w * 64L);
+        }
+        assertEquals(held, BitSet.valueOf(words));
+        return held;
+    }
+
+    /// @param used what is used, and the most that was
+    private static PageMemory watched(PageMemory memory, long[] used) {
+        return new PageMemory() {
+            @Override
+            public int pageBits() {
+                return memory.pageBits();
+            }
+
+            @Override
+            public boolean hasRoom(long bytes) {
+                return memory.hasRoom(bytes);
+            }
+
+            @Override
+            public void use(long bytes) {
+                used[0] += bytes;
+                used[1] = Math.max(used[1], used[0]);
+                memory.use(bytes);
+            }
+        };
+    }
+
+    /// Writes of a block each all over 64 TiB while the peer is away.
+    @Test
+    void scatteredOverAHugeDeviceItStaysWithinItsMemory() {
+        long blocks = BlockSet.blocksOf(64L << 40);
+        long[] used = {0, 0};
+        PageMemory memory = watched(PageMemory.of(15, 1 << 20), used);
+        BlockSet set = new BlockSet(blocks, memory, BlockSet.Rounding.UP);
+        SplittableRandom random = new SplittableRandom(7);
+        long[] written = new long[300_000];
+        for (int i = 0; i < written.length; i++) {
+            written[i] = random.nextLong(blocks);
+            set.add(written[i]);
+        }
+        for (long block : written) {
+            assertTrue(set.contains(block));
+        }
+        assertTrue(used[1] <= 1 << 20);
+        assertTrue(set.count() < 300_000L * 1024);
+        for (long b = set.next(0); b >= 0; b = set.next(b)) {
+            set.removeRange(b, set.runEnd(b, 32));
+        }
+        assertTrue(used[1] <= (1 << 20) + 2 * 4112, "reading it away needs two pages");
+        assertEquals(0, used[0]);
     }
 
     @Test

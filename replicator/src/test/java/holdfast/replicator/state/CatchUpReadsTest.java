@@ -52,7 +52,7 @@ class CatchUpReadsTest implements PrimaryEffects {
 
     private Primary primary(BlockSet suspect) {
         return new Primary(
-                new Primary.Config(ID, (long) BLOCKS * BLOCK, false, false),
+                new Primary.Config(ID, (long) BLOCKS * BLOCK, false, false, NoQuestions.LIMITS),
                 new Primary.Attached(MINE, kept(suspect)),
                 Budget.of(1 << 20),
                 this);

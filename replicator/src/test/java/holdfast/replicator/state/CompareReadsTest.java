@@ -46,7 +46,8 @@ class CompareReadsTest implements PrimaryEffects {
     void attach() {
         primary =
                 new Primary(
-                        new Primary.Config(ID, (long) BLOCKS * BLOCK, false, false),
+                        new Primary.Config(
+                                ID, (long) BLOCKS * BLOCK, false, false, NoQuestions.LIMITS),
                         new Primary.Attached(
                                 MINE,
                                 new Kept(

@@ -3,6 +3,8 @@ package holdfast.replicator.state;
 import holdfast.replicator.device.FileBlockDevice;
 import holdfast.replicator.device.JournalFiles;
 import holdfast.replicator.journal.JournalIndex;
+import holdfast.replicator.journal.JournalScan;
+import holdfast.replicator.journal.SegmentIndex;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
@@ -19,7 +21,7 @@ import java.util.List;
 import java.util.UUID;
 
 /// A [Backup] over a real journal and base, one step at a time: what is appended is durable at
-/// once, and nothing is rolled unless told.
+/// once, unless told otherwise, and nothing is rolled unless told.
 final class CopyOnFiles implements BackupEffects, AutoCloseable {
     static final int BLOCK = BlockSet.BLOCK_BYTES;
     static final int BLOCKS = 64;
@@ -28,7 +30,7 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
     private static final UUID ID = new UUID(3, 4);
     private static final long SESSION = 9;
     private static final long GENERATION = 1;
-    private static final Ancestry ANCESTRY =
+    static final Ancestry ANCESTRY =
             Ancestry.EMPTY.plus(
                     new Ancestry.Entry(GENERATION, Position.NONE, Ancestry.Reason.CREATE, ID, 0));
 
@@ -38,6 +40,15 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
     Backup backup;
     String damage;
     int rollerWoken;
+
+    /// Of the primary's device.
+    long deviceBlocks = BLOCKS;
+
+    /// The backup's own clock.
+    long clockMillis = 5;
+
+    /// What is appended is not durable for the time being.
+    boolean syncsLater;
 
     /// What the superblock holds.
     Backup.Base durable = new Backup.Base(0, Position.NONE, false, Ancestry.EMPTY);
@@ -68,13 +79,30 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
                         ++incarnation,
                         this);
         sent.clear();
-        damage = backup.recover(journal::read, journal.endOffset());
+        damage = backup.recover(journal::read, JournalScan.Indexes.NONE, journal.endOffset());
     }
 
     /// A session, on which the primary goes on from what the copy says it has.
     void connect(Position from) {
-        backup.sessionUp();
+        backup.sessionUp(primary());
         backup.on(new Frame.StreamStart(ID, SESSION, 1, from));
+    }
+
+    /// What the primary says of itself.
+    Frame.ResourceHello primary() {
+        return new Frame.ResourceHello(
+                ID,
+                Role.PRIMARY.ordinal() + 1,
+                DiskState.UP_TO_DATE.ordinal(),
+                deviceBlocks * BLOCK,
+                at(1000),
+                at(1000),
+                0,
+                true,
+                0,
+                false,
+                0,
+                ANCESTRY);
     }
 
     /// One epoch in which each of these blocks is filled with `with`.
@@ -93,12 +121,17 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
     ///
     /// @return where the record begins
     long write(long number, int block, int with) {
-        on(new Frame.Write(0, at(number), 5, (long) block * BLOCK, filled(with)));
+        return write(number, block, with, 5);
+    }
+
+    /// @param wallMillis of the primary
+    long write(long number, int block, int with, long wallMillis) {
+        on(new Frame.Write(0, at(number), wallMillis, (long) block * BLOCK, filled(with)));
         return lastAddress;
     }
 
     void on(Frame.Data frame) {
-        backup.on(frame, 1, 5);
+        backup.on(frame, 1, clockMillis);
     }
 
     static Position at(long number) {
@@ -111,12 +144,24 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
         return ByteBuffer.wrap(bytes);
     }
 
+    /// Rolls forward for as long as something is due; what an operator orders is not.
+    void rollWhatIsDue() throws Exception {
+        for (Backup.Roll roll = backup.startRoll(false);
+                roll != null;
+                roll = backup.startRoll(false)) {
+            roll(roll, Integer.MAX_VALUE);
+        }
+    }
+
     /// Carries out a roll-forward up to `runs` runs; all of it when there are no more.
     void roll(int runs) throws Exception {
-        Backup.Roll roll = backup.startRoll(true);
+        roll(backup.startRoll(true), runs);
+    }
+
+    private void roll(Backup.Roll roll, int runs) throws Exception {
         durable = roll.begun();
         int done = 0;
-        for (JournalIndex.Run run : roll.index().all()) {
+        for (JournalIndex.Run run : image(roll.from(), roll.to()).all()) {
             if (done++ == runs) {
                 return;
             }
@@ -141,9 +186,23 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
         }
     }
 
+    private JournalIndex image(long from, long to) throws IOException {
+        SegmentIndex.Builder builder = new SegmentIndex.Builder(SEGMENT);
+        new JournalScan(ID, SEGMENT, journal::read)
+                .run(from, to, 0, JournalScan.Indexes.NONE, builder);
+        return SegmentIndex.image(builder.parts());
+    }
+
+    byte journalByte(long address) throws IOException {
+        ByteBuffer one = ByteBuffer.allocate(1);
+        journal.read(address, one);
+        return one.get(0);
+    }
+
     /// The first byte of a block as a view shows it.
     int seen(Backup.View view, int block) throws IOException {
-        JournalIndex.Run run = view.index().at((long) block * BLOCK);
+        JournalIndex.Run run =
+                image(view.watermark(), view.moment().address()).at((long) block * BLOCK);
         ByteBuffer one = ByteBuffer.allocate(1);
         if (run == null || run.offsetBytes() > (long) block * BLOCK) {
             base.read((long) block * BLOCK, one);
@@ -182,7 +241,9 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
 
     @Override
     public void grant(long bytes) {
-        backup.durable(appended);
+        if (!syncsLater) {
+            backup.durable(appended);
+        }
     }
 
     @Override
@@ -206,14 +267,17 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
 
     @Override
     public boolean writeBase(
-            long session, long sequence, long offsetBytes, long lengthBytes, ByteBuffer data) {
+            long session,
+            long sequence,
+            long offsetBytes,
+            long lengthBytes,
+            ByteBuffer data,
+            long tracked) {
         throw new AssertionError("no first sync here");
     }
 
     @Override
-    public void wakeDigester() {
-        throw new AssertionError("no comparison here");
-    }
+    public void wakeDigester() {} // A test that wants one asks for it.
 
     @Override
     public void wakeRoller() {

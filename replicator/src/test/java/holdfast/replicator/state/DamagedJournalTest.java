@@ -120,7 +120,7 @@ class DamagedJournalTest {
         assertTrue(copy.damage.contains("no image of any moment"), copy.damage);
         assertMixture();
         // The damaged journal is left behind; that the copy is a mixture is not forgotten.
-        copy.backup.sessionUp();
+        copy.backup.sessionUp(copy.primary());
         assertNull(copy.lastHello(), "greets before the journal can take anything");
         copy.roll(Integer.MAX_VALUE);
         assertEquals(DiskState.INCONSISTENT.ordinal(), copy.lastHello().diskState());

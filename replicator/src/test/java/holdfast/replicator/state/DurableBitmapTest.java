@@ -8,6 +8,7 @@ import holdfast.tunnel.wire.Position;
 
 import org.junit.jupiter.api.Test;
 
+import java.util.BitSet;
 import java.util.List;
 
 class DurableBitmapTest {
@@ -18,7 +19,7 @@ class DurableBitmapTest {
     private final BlockSet dirty = new BlockSet(BLOCKS);
     private final BlockSet suspect = new BlockSet(BLOCKS);
     private final BlockSet onDisk = new BlockSet(BLOCKS);
-    private final DurableBitmap bitmap = new DurableBitmap(EXTENT_BLOCKS, onDisk);
+    private final DurableBitmap bitmap = new DurableBitmap(EXTENT_BLOCKS, onDisk, new BitSet());
     private final DurableBitmap.Missing missing =
             new DurableBitmap.Missing(List.of(dirty), List.of(suspect));
 
@@ -61,10 +62,8 @@ class DurableBitmapTest {
         dirty.add(BLOCKS - 1);
         List<Transaction.Page> stale = bitmap.sweep(missing, 1);
         assertEquals(List.of(), stale, "page 0 has too few, not too many");
-        assertTrue(!bitmap.isSwept());
         stale = bitmap.sweep(missing, 10);
         assertEquals(List.of(3L), stale.stream().map(Transaction.Page::number).toList());
-        assertTrue(bitmap.isSwept());
         carryOut(stale, Blank.CLEAR, false);
         assertEquals(12, onDisk.count());
     }
@@ -77,5 +76,31 @@ class DurableBitmapTest {
         assertEquals(List.of(), bitmap.pagesOf(List.of(0L, 100L), missing));
         carryOut(List.of(), Blank.CLEAR, true);
         assertTrue(bitmap.isEmpty());
+    }
+
+    /// Or a bit would be taken for durable that is not, or stay for ever.
+    @Test
+    void aPageThatMemoryHasNoRoomToKnowIsWrittenAgainAndTakenOffWhenNothingIsMissing() {
+        PageMemory none = PageMemory.of(11, 0);
+        BlockSet known = new BlockSet(BLOCKS, none, BlockSet.Rounding.NEVER);
+        DurableBitmap small = new DurableBitmap(EXTENT_BLOCKS, known, new BitSet());
+        dirty.add(70);
+        List<Transaction.Page> pages = small.pagesOf(List.of(1L), missing);
+        small.done(
+                new Transaction(1, 1, Blank.CLEAR, Position.NONE, 0, false, pages, List.of()),
+                false);
+        assertTrue(known.isEmpty() && !small.isEmpty());
+        assertEquals(1, small.pagesOf(List.of(1L), missing).size(), "who knows");
+        assertEquals(List.of(), small.pagesOf(List.of(2L), missing));
+        assertEquals(List.of(), small.sweep(missing, 10), "or it would be written all the time");
+        small.sweep(missing, 10);
+        dirty.clear();
+        dirty.add(PAGE_BLOCKS);
+        pages = small.sweep(missing, 10);
+        assertEquals(List.of(0L), pages.stream().map(Transaction.Page::number).toList());
+        small.done(
+                new Transaction(1, 1, Blank.CLEAR, Position.NONE, 0, false, pages, List.of()),
+                false);
+        assertTrue(small.isEmpty());
     }
 }

@@ -2,7 +2,9 @@ package holdfast.replicator.state;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import holdfast.replicator.state.Verdict.How;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Ancestry.Reason;
 import holdfast.tunnel.wire.Frame;
@@ -12,145 +14,192 @@ import org.junit.jupiter.api.Test;
 
 import java.util.UUID;
 
-/// What a primary concludes: each test is one line of the table in docs/state-machine.md.
+/// What two sides conclude: each test is a line or two of the table on [Verdict], seen from the
+/// primary, and the backup's verdict is its mirror image.
 class VerdictTest {
     private static final UUID NODE = new UUID(1, 2);
+    private static final UUID OTHER = new UUID(3, 4);
     private static final Position NOTHING = Position.NONE;
 
     /// The copy that our first sync filled.
     private static final long COPY = 77;
 
-    private Ancestry mine = Ancestry.EMPTY;
+    private static final long SIZE = 4096;
 
-    /// What the peer has heard of our metadata, which ends with 50.
+    private Ancestry mine = Ancestry.EMPTY;
+    private Ancestry theirs = Ancestry.EMPTY;
+    private int theirRole = 2;
+    private DiskState theirDisk = DiskState.OUTDATED;
+    private long theirSize = SIZE;
+    private boolean everCommitted = true;
+
+    /// What the peer has heard of our metadata, of which we told up to 50.
     private long tracked = 50;
+
+    private long filled = 20;
+    private long marked;
+    private boolean ordered;
 
     private VerdictTest began(long generation, Position parent, Reason reason) {
         mine = mine.plus(new Ancestry.Entry(generation, parent, reason, NODE, 0));
         return this;
     }
 
-    private Verdict of(long lastNumber, Position acknowledged, Position theirs) {
-        return of(lastNumber, acknowledged, theirs, true, Ancestry.EMPTY);
+    private void copyBegan(long generation, Position parent, Reason reason, UUID author) {
+        theirs = theirs.plus(new Ancestry.Entry(generation, parent, reason, author, 0));
     }
 
-    private Verdict of(
-            long lastNumber,
-            Position acknowledged,
-            Position theirs,
-            boolean everCommitted,
-            Ancestry theirAncestry) {
-        return of(
-                lastNumber, acknowledged, theirs, everCommitted, theirAncestry, DiskState.OUTDATED);
-    }
-
-    private Verdict of(
-            long lastNumber,
-            Position acknowledged,
-            Position theirs,
-            boolean everCommitted,
-            Ancestry theirAncestry,
-            DiskState disk) {
-        Frame.ResourceHello hello =
+    private Verdict of(long lastNumber, Position acknowledged, Position at) {
+        Position here = new Position(mine.generation(), lastNumber);
+        Frame.ResourceHello primary =
                 new Frame.ResourceHello(
                         NODE,
-                        2,
-                        disk.ordinal(),
-                        4096,
-                        theirs,
-                        theirs,
+                        1,
+                        DiskState.UP_TO_DATE.ordinal(),
+                        SIZE,
+                        here,
+                        here,
+                        0,
+                        true,
+                        0,
+                        false,
+                        0,
+                        0,
+                        new Frame.Known(acknowledged, COPY, 20, 50, marked, ordered),
+                        mine);
+        Frame.ResourceHello copy =
+                new Frame.ResourceHello(
+                        NODE,
+                        theirRole,
+                        theirDisk.ordinal(),
+                        theirSize,
+                        at,
+                        at,
                         0,
                         everCommitted,
                         0,
                         false,
                         tracked,
-                        theirAncestry);
-        return Verdict.of(
-                mine, new Position(mine.generation(), lastNumber), acknowledged, COPY, 50, hello);
+                        filled,
+                        Frame.Known.NOTHING,
+                        theirs);
+        Verdict verdict = Verdict.of(primary, copy);
+        assertEquals(verdict.mirrored(), Verdict.of(copy, primary));
+        assertEquals(verdict, verdict.mirrored().mirrored());
+        return verdict;
+    }
+
+    private How how(long lastNumber, Position acknowledged, Position at) {
+        return assertInstanceOf(Verdict.Ahead.class, of(lastNumber, acknowledged, at)).how();
     }
 
     private static Position at(long generation, long number) {
         return new Position(generation, number);
     }
 
+    // ---- without a point
+    // -------------------------------------------------------------------------
+
     @Test
     void aCopyWithoutAPointIsFilled() {
         began(1, NOTHING, Reason.CREATE);
-        assertEquals(new Verdict.Fresh(), of(5, NOTHING, NOTHING, false, Ancestry.EMPTY));
+        everCommitted = false;
+        assertEquals(How.FIRST_SYNC, how(5, NOTHING, NOTHING));
+        copyBegan(COPY, NOTHING, Reason.CREATE, OTHER);
+        assertEquals(How.FIRST_SYNC, how(5, NOTHING, NOTHING));
+        filled = 25;
+        assertEquals(How.FIRST_SYNC, how(5, NOTHING, NOTHING));
     }
 
     @Test
     void aCopyThatForgotItsPointsIsComparedAndAnotherOneIsRefused() {
         began(1, NOTHING, Reason.CREATE);
-        assertInstanceOf(Verdict.FreshUntracked.class, of(5, at(1, 3), NOTHING, false, copy(COPY)));
-        assertInstanceOf(Verdict.Refuse.class, of(5, at(1, 3), NOTHING, false, copy(COPY + 1)));
-        assertInstanceOf(Verdict.Refuse.class, of(5, at(1, 3), NOTHING, false, Ancestry.EMPTY));
+        everCommitted = false;
+        assertInstanceOf(Verdict.Unfit.class, of(5, at(1, 3), NOTHING));
+        copyBegan(COPY, NOTHING, Reason.CREATE, OTHER);
+        assertEquals(How.FIRST_SYNC_COMPARED, how(5, at(1, 3), NOTHING));
+    }
+
+    @Test
+    void aCopyThatIsEmptierThanItWasIsCompared() {
+        began(1, NOTHING, Reason.CREATE);
+        everCommitted = false;
+        copyBegan(COPY, NOTHING, Reason.CREATE, OTHER);
+        filled = 19;
+        assertEquals(How.FIRST_SYNC_COMPARED, how(5, NOTHING, NOTHING));
+    }
+
+    @Test
+    void ofAHostThatWasSetBackAFirstSyncIsCompared() {
+        began(1, NOTHING, Reason.CREATE);
+        everCommitted = false;
+        copyBegan(COPY, NOTHING, Reason.CREATE, OTHER);
+        tracked = 51;
+        assertEquals(How.FIRST_SYNC_COMPARED, how(5, NOTHING, NOTHING));
+    }
+
+    // ---- in our past
+    // -----------------------------------------------------------------------------
+
+    @Test
+    void aPeerInOurGenerationGoesOnWhereItStands() {
+        began(1, NOTHING, Reason.CREATE);
+        theirs = mine;
+        assertEquals(new Verdict.Ahead(at(1, 3), How.STREAM, ""), of(5, at(1, 3), at(1, 3)));
+        assertEquals(new Verdict.Equal(at(1, 5)), of(5, at(1, 3), at(1, 5)));
+    }
+
+    /// A verdict never clears a bit.
+    @Test
+    void equalPositionsAreNoEqualCopiesWhileBlocksAreMarked() {
+        began(1, NOTHING, Reason.CREATE);
+        theirs = mine;
+        marked = 1;
+        assertEquals(new Verdict.Ahead(at(1, 5), How.STREAM, ""), of(5, at(1, 5), at(1, 5)));
+    }
+
+    @Test
+    void aPeerInAnEarlierGenerationLacksWhatIsMarked() {
+        began(1, NOTHING, Reason.CREATE);
+        theirs = mine;
+        began(2, at(1, 9), Reason.ATTACH).began(3, at(2, 4), Reason.ATTACH);
+        assertEquals(new Verdict.Ahead(at(1, 8), How.BITMAP, ""), of(0, at(1, 8), at(1, 8)));
+        assertEquals(How.BITMAP, how(0, NOTHING, at(1, 9)));
+        copyBegan(2, at(1, 9), Reason.ATTACH, NODE);
+        assertEquals(How.BITMAP, how(0, at(2, 4), at(2, 4)));
+    }
+
+    @Test
+    void aPeerThatReportsLessThanItAcknowledgedIsCompared() {
+        began(1, NOTHING, Reason.CREATE);
+        theirs = mine;
+        began(2, at(1, 9), Reason.ATTACH);
+        assertEquals(How.COMPARISON, how(5, at(2, 4), at(1, 9)));
+        assertEquals(How.COMPARISON, how(5, at(1, 8), at(1, 7)));
+        theirs = mine;
+        assertEquals(How.COMPARISON, how(5, at(2, 4), at(2, 3)));
     }
 
     @Test
     void aMixtureIsComparedAndNeverResumed() {
         began(1, NOTHING, Reason.CREATE);
-        assertInstanceOf(Verdict.Mixture.class, mixture(at(1, 3), at(1, 3)));
-        assertInstanceOf(Verdict.Mixture.class, mixture(NOTHING, at(1, 3)));
-        assertInstanceOf(Verdict.Refuse.class, mixture(at(1, 3), at(1, 6)));
-    }
-
-    private Verdict mixture(Position acknowledged, Position theirs) {
-        return of(5, acknowledged, theirs, true, Ancestry.EMPTY, DiskState.INCONSISTENT);
-    }
-
-    private static Ancestry copy(long id) {
-        return Ancestry.EMPTY.plus(new Ancestry.Entry(id, NOTHING, Reason.CREATE, NODE, 0));
-    }
-
-    @Test
-    void aPeerInOurGenerationGoesOnWhereItStands() {
-        began(1, NOTHING, Reason.CREATE);
-        assertEquals(new Verdict.InGeneration(3), of(5, at(1, 3), at(1, 3)));
-        assertEquals(new Verdict.InGeneration(5), of(5, at(1, 3), at(1, 5)));
-    }
-
-    @Test
-    void aPeerAheadOfUsInOurGenerationIsRefused() {
-        began(1, NOTHING, Reason.CREATE);
-        assertInstanceOf(Verdict.Refuse.class, of(5, at(1, 3), at(1, 6)));
-    }
-
-    @Test
-    void aPeerThatReportsLessThanItAcknowledgedIsCompared() {
-        began(1, NOTHING, Reason.CREATE).began(2, at(1, 9), Reason.ATTACH);
-        assertInstanceOf(Verdict.InPastUntracked.class, of(5, at(2, 4), at(2, 3)));
-        assertInstanceOf(Verdict.InPastUntracked.class, of(5, at(2, 4), at(1, 9)));
-        assertInstanceOf(Verdict.InPastUntracked.class, of(5, at(1, 8), at(1, 7)));
-    }
-
-    @Test
-    void aPeerInAnEarlierGenerationLacksWhatIsMarked() {
-        began(1, NOTHING, Reason.CREATE)
-                .began(2, at(1, 9), Reason.ATTACH)
-                .began(3, at(2, 4), Reason.ATTACH);
-        assertEquals(new Verdict.InPast(), of(0, at(1, 8), at(1, 8)));
-        assertEquals(new Verdict.InPast(), of(0, NOTHING, at(1, 9)));
-        assertEquals(new Verdict.InPast(), of(0, at(2, 4), at(2, 4)));
-    }
-
-    @Test
-    void aHostThatWasSetBackIsToldByWhatThePeerHasSeenOfIt() {
-        began(1, NOTHING, Reason.CREATE).began(2, at(1, 2), Reason.CRASH);
-        assertEquals(new Verdict.InPast(), of(0, at(1, 2), at(1, 7)));
-        tracked = 51;
-        assertInstanceOf(Verdict.SetBack.class, of(0, at(1, 2), at(1, 7)));
+        theirs = mine;
+        theirDisk = DiskState.INCONSISTENT;
+        assertEquals(NOTHING, ((Verdict.Ahead) of(5, at(1, 3), at(1, 3))).common());
+        assertEquals(How.COMPARISON, how(5, at(1, 3), at(1, 3)));
+        assertEquals(How.COMPARISON, how(5, NOTHING, at(1, 3)));
+        assertInstanceOf(Verdict.SetBack.class, of(5, at(1, 3), at(1, 6)));
     }
 
     /// What the peer holds of it more than we lies where we were writing, and is compared (R4).
     @Test
     void howFarAGenerationWentThatACrashEndedNobodyKnows() {
-        began(1, NOTHING, Reason.CREATE)
-                .began(2, at(1, 2), Reason.CRASH)
-                .began(3, at(2, 4), Reason.ATTACH);
-        assertEquals(new Verdict.InPast(), of(0, at(1, 2), at(1, 7)));
-        assertEquals(new Verdict.InPast(), of(0, at(2, 1), at(2, 1)));
-        assertInstanceOf(Verdict.Refuse.class, of(0, at(2, 1), at(2, 5)));
+        began(1, NOTHING, Reason.CREATE);
+        theirs = mine;
+        began(2, at(1, 2), Reason.CRASH).began(3, at(2, 4), Reason.ATTACH);
+        assertEquals(How.BITMAP, how(0, at(1, 2), at(1, 7)));
+        copyBegan(2, at(1, 2), Reason.CRASH, NODE);
+        assertEquals(How.BITMAP, how(0, at(2, 1), at(2, 1)));
     }
 
     @Test
@@ -160,32 +209,101 @@ class VerdictTest {
         for (int i = 2; i <= Ancestry.MAX_ENTRIES + 1; i++) {
             began(i, at(i - 1, 1), Reason.ATTACH);
         }
-        assertEquals(-1, mine.entries().indexOf(then.entries().getFirst()));
-        assertInstanceOf(Verdict.InPastUntracked.class, of(5, at(1, 1), at(1, 1), true, then));
-        // It went on by itself, it is somebody else's, or we were set back: no evidence.
-        Ancestry other = then.plus(new Ancestry.Entry(-5, at(1, 1), Reason.PROMOTE, NODE, 0));
-        assertInstanceOf(Verdict.Refuse.class, of(5, at(1, 1), at(-5, 3), true, other));
-        assertInstanceOf(Verdict.Refuse.class, of(5, NOTHING, at(1, 1), true, then));
-        Ancestry later =
-                then.plus(new Ancestry.Entry(mine.generation(), at(1, 1), Reason.ATTACH, NODE, 0))
-                        .plus(new Ancestry.Entry(-6, at(1, 1), Reason.ATTACH, NODE, 0));
-        assertInstanceOf(Verdict.Refuse.class, of(5, at(-6, 1), at(-6, 1), true, later));
+        assertEquals(-1, mine.indexOf(1));
+        theirs = then;
+        assertEquals(How.COMPARISON, how(5, at(1, 1), at(1, 1)));
+        assertInstanceOf(Verdict.Unrelated.class, of(5, NOTHING, at(1, 1)));
+        // It went on by itself.
+        copyBegan(-5, at(1, 1), Reason.PROMOTE, OTHER);
+        assertInstanceOf(Verdict.Unrelated.class, of(5, at(1, 1), at(-5, 3)));
     }
 
-    @Test
-    void aPeerThatWentOnAfterTheForkIsRefused() {
-        began(1, NOTHING, Reason.CREATE).began(2, at(1, 9), Reason.ATTACH);
-        assertInstanceOf(Verdict.Refuse.class, of(0, at(1, 9), at(1, 10)));
-    }
+    // ---- set back
+    // --------------------------------------------------------------------------------
 
     @Test
-    void aPromotedPeerAndAStrangerAreRefusedWithDifferentWords() {
+    void aHostThatWasSetBackIsToldByWhatThePeerHasSeenOfIt() {
         began(1, NOTHING, Reason.CREATE);
-        Ancestry promoted = mine.plus(new Ancestry.Entry(8, at(1, 3), Reason.PROMOTE, NODE, 0));
-        Verdict.Refuse gone = (Verdict.Refuse) of(5, at(1, 3), at(8, 1), true, promoted);
-        Verdict.Refuse stranger = (Verdict.Refuse) of(5, at(1, 3), at(9, 1));
-        assertEquals(
-                "the peer has gone on from our history by itself: it was promoted", gone.why());
-        assertEquals("the two copies have no common history", stranger.why());
+        theirs = mine;
+        began(2, at(1, 2), Reason.CRASH);
+        assertEquals(How.BITMAP, how(0, at(1, 2), at(1, 7)));
+        tracked = 51;
+        Verdict.SetBack found = assertInstanceOf(Verdict.SetBack.class, of(0, at(1, 2), at(1, 7)));
+        assertTrue(found.mine());
+        assertTrue(found.why().contains("invalidate-remote"), found.why());
+        ordered = true;
+        assertEquals(How.COMPARISON, how(0, at(1, 2), at(1, 7)));
+    }
+
+    @Test
+    void whatOurHostHasWrittenAndWeDoNotKnowOfIsASetBackToo() {
+        began(1, NOTHING, Reason.CREATE);
+        theirs = mine;
+        copyBegan(2, at(1, 9), Reason.ATTACH, NODE);
+        assertInstanceOf(Verdict.SetBack.class, of(4, at(1, 3), at(2, 6)));
+        assertInstanceOf(Verdict.SetBack.class, of(12, at(1, 3), at(2, 6)));
+        ordered = true;
+        assertEquals(How.COMPARISON, how(4, at(1, 3), at(2, 6)));
+    }
+
+    /// Its position could only go back, within one generation.
+    @Test
+    void whatIsAheadOfUsInOurGenerationNeedsAnotherOneFirst() {
+        began(1, NOTHING, Reason.CREATE);
+        theirs = mine;
+        ordered = true;
+        assertTrue(of(5, at(1, 3), at(1, 6)).why().contains("detach, attach"));
+        began(2, at(1, 5), Reason.ATTACH);
+        assertEquals(How.COMPARISON, how(0, at(1, 3), at(1, 6)));
+    }
+
+    // ---- apart
+    // -----------------------------------------------------------------------------------
+
+    @Test
+    void aPeerThatWasPromotedIsNotOverwritten() {
+        began(1, NOTHING, Reason.CREATE);
+        theirs = mine;
+        copyBegan(8, at(1, 5), Reason.PROMOTE, OTHER);
+        ordered = true;
+        Verdict.Behind behind = assertInstanceOf(Verdict.Behind.class, of(5, at(1, 3), at(8, 1)));
+        assertEquals(at(1, 5), behind.common());
+        assertTrue(behind.why().contains("it was promoted"), behind.why());
+        assertEquals(at(1, 5), forked(6, at(8, 1)));
+        began(2, at(1, 7), Reason.ATTACH);
+        assertEquals(at(1, 5), forked(0, at(8, 1)));
+    }
+
+    private Position forked(long lastNumber, Position at) {
+        return assertInstanceOf(Verdict.Forked.class, of(lastNumber, at(1, 3), at)).at();
+    }
+
+    @Test
+    void aStrangerIsUnrelated() {
+        began(1, NOTHING, Reason.CREATE);
+        copyBegan(9, NOTHING, Reason.CREATE, NODE);
+        assertInstanceOf(Verdict.Unrelated.class, of(5, at(1, 3), at(9, 1)));
+        assertInstanceOf(Verdict.Unrelated.class, of(5, at(1, 3), at(10, 1)));
+    }
+
+    @Test
+    void twoPrimariesAreForkedWhereTheyParted() {
+        began(1, NOTHING, Reason.CREATE);
+        theirs = mine;
+        theirRole = 1;
+        copyBegan(8, at(1, 3), Reason.PROMOTE, OTHER);
+        assertEquals(at(1, 3), forked(6, at(8, 1)));
+        assertEquals(at(1, 2), forked(2, at(8, 1)));
+    }
+
+    @Test
+    void whoCannotTakePartIsUnfit() {
+        began(1, NOTHING, Reason.CREATE);
+        theirs = mine;
+        theirDisk = DiskState.FAILED;
+        assertEquals(new Verdict.Unfit(Verdict.DISK_FAILED), of(5, at(1, 3), at(1, 3)));
+        theirDisk = DiskState.OUTDATED;
+        theirSize = SIZE - 1;
+        assertInstanceOf(Verdict.Unfit.class, of(5, at(1, 3), at(1, 3)));
     }
 }

@@ -68,6 +68,7 @@ public final class Samples {
         private String committed = "3fa901/1234";
         private boolean closed;
         private boolean syncPaused;
+        private Optional<StatusReport.Drill> drill = Optional.empty();
         private Optional<String> trouble = Optional.empty();
 
         private Builder(String name, String role) {
@@ -133,6 +134,18 @@ public final class Samples {
             return this;
         }
 
+        public Builder drill(boolean passed, double seconds, String text) {
+            drill =
+                    Optional.of(
+                            new StatusReport.Drill(
+                                    NOW.minusSeconds(3 * 86_400),
+                                    passed,
+                                    seconds,
+                                    text.isEmpty() ? Optional.empty() : Optional.of(text),
+                                    Optional.of(NOW.minusSeconds(4 * 86_400))));
+            return this;
+        }
+
         public Builder trouble(String text) {
             trouble = Optional.of(text);
             return this;
@@ -153,6 +166,7 @@ public final class Samples {
                     "A",
                     "/dev/vg0/" + name,
                     10L << 30,
+                    List.of(),
                     primary
                             ? Optional.of(
                                     new StatusReport.Export(
@@ -192,7 +206,12 @@ public final class Samples {
                                             NOW.minusSeconds(14),
                                             "nbd+unix:///home@latest?socket=/run/holdfast/v1.nbd",
                                             "/run/holdfast/v1.nbd",
-                                            0)),
+                                            0,
+                                            List.of(),
+                                            Optional.of(
+                                                    new StatusReport.Overlay(
+                                                            12 << 20, 1L << 30, false)))),
+                    drill,
                     syncPaused,
                     trouble);
         }

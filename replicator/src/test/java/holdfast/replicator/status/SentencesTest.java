@@ -2,6 +2,7 @@ package holdfast.replicator.status;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -159,6 +160,25 @@ class SentencesTest {
                                 Optional.of(Samples.link("backup", "CONNECTED", 0)),
                                 ZoneOffset.UTC)
                         .of(List.of(), List.of()));
+    }
+
+    @Test
+    void theLastDrillIsToldWhereTheCopyIs() {
+        assertEquals(
+                "The copy of 12:03:07 can be opened. Last drill 3 days ago: passed, 42 s.",
+                sentence(secondary().drill(true, 42, "")));
+        assertEquals(
+                "The copy of 12:03:07 can be opened. Last drill 3 days ago: failed: fsck: it is damaged.",
+                sentence(secondary().drill(false, 42, "fsck: it is damaged\nand more")));
+    }
+
+    private static String sentence(Samples.Builder resource) {
+        return new Sentences(
+                        Samples.node("backup"),
+                        Optional.of(Samples.link("server", "CONNECTED", 0)),
+                        ZoneOffset.UTC)
+                .of(List.of(resource.build()), List.of())
+                .getFirst();
     }
 
     private static Samples.Builder primary() {

@@ -31,7 +31,10 @@ class StatusPageTest {
                     Optional.of(Samples.link("backup", "CONNECTED", 1)),
                     List.of(
                             Samples.resource("home", "PRIMARY").behind(203, 812 << 10, 14).build(),
-                            Samples.resource("mail", "SECONDARY").noCopy().build()),
+                            Samples.resource("mail", "SECONDARY")
+                                    .noCopy()
+                                    .drill(false, 42, "fsck: it is damaged")
+                                    .build()),
                     List.of(Samples.unopened("music")),
                     List.of(),
                     ZoneOffset.UTC);
@@ -70,6 +73,24 @@ class StatusPageTest {
                 metrics);
         assertTrue(
                 metrics.contains("\nholdfast_behind_bytes{resource=\"home\"} 831488\n"), metrics);
+    }
+
+    @Test
+    void theLastDrillIsAMomentToo() throws Exception {
+        String metrics = body(get("/metrics", "localhost"));
+        long began = Samples.NOW.getEpochSecond() - 3 * 86_400;
+        for (String line :
+                List.of(
+                        "holdfast_drill_timestamp_seconds{resource=\"mail\"} " + began,
+                        "holdfast_drill_passed_timestamp_seconds{resource=\"mail\"} "
+                                + (began - 86_400),
+                        "holdfast_drill_passed{resource=\"mail\"} 0",
+                        "holdfast_drill_duration_seconds{resource=\"mail\"} 42")) {
+            assertTrue(metrics.contains("\n" + line + "\n"), line + " in " + metrics);
+        }
+        assertFalse(metrics.contains("holdfast_drill_passed{resource=\"home\"}"), metrics);
+        String text = body(get("/", "localhost"));
+        assertTrue(text.contains("last drill   3 days ago: failed: fsck: it is damaged"), text);
     }
 
     @Test

@@ -54,6 +54,16 @@ public record Ancestry(List<Entry> entries) {
         return !entries.isEmpty() && !entries.getFirst().parent().isNone();
     }
 
+    /// Place of this generation in the list, -1 when it is not there.
+    public int indexOf(long generation) {
+        for (int i = entries.size() - 1; i >= 0; i--) {
+            if (entries.get(i).generation() == generation) {
+                return i;
+            }
+        }
+        return -1;
+    }
+
     public Optional<Entry> find(long generation) {
         return entries.stream().filter(e -> e.generation() == generation).findFirst();
     }

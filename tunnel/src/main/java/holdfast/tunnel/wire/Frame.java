@@ -63,11 +63,12 @@ public sealed interface Frame {
 
     /// Asks the peer to keep a copy of a resource. `settings` is the text of its settings file.
     ///
+    /// @param space the sizes of its volumes
     /// @param dryRun only say what would be used and what it holds
-    record Offer(UUID resource, String name, long sizeBytes, String settings, boolean dryRun)
+    record Offer(UUID resource, String name, AddressSpace space, String settings, boolean dryRun)
             implements OfResource {}
 
-    /// @param disk what the peer uses for the copy
+    /// @param disk what the peer uses for the copy; of several volumes, all of them
     /// @param holds what that holds now and is overwritten; empty for nothing
     /// @param reason why it was not accepted, else empty; where it holds something, the command
     ///   that an operator of the peer permits it with
@@ -80,9 +81,10 @@ public sealed interface Frame {
 
     // ---- resources: handshake and answers -------------------------------------------------------
 
-    /// What a side knows of its copy; both send it once a session and again whenever role or disk
-    /// state changes. A backup that an operator connects again sends it as well: a primary that
-    /// stands still then greets anew.
+    /// What a side knows of its copy and of the other; both send it once a session and again
+    /// whenever role or disk state changes. The first of each are all that the verdict is made of,
+    /// on both sides (R2). A backup that an operator connects again sends it as well: a primary
+    /// that stands still then greets anew.
     ///
     /// @param role 1 primary, 2 secondary
     /// @param diskState ordinal of replicator.state.DiskState
@@ -95,6 +97,8 @@ public sealed interface Frame {
     /// @param blank the base is known to read back zeros wherever nothing was written
     /// @param tracked the newest [Tracked] transaction of the primary that is known here; 0 for
     ///   none
+    /// @param filled how often the base was synced with something of a first sync; it never falls
+    /// @param known what the sender knows of the receiver's copy
     record ResourceHello(
             UUID resource,
             int role,
@@ -107,8 +111,63 @@ public sealed interface Frame {
             long journalBytes,
             boolean blank,
             long tracked,
+            long filled,
+            Known known,
             Ancestry ancestry)
-            implements OfResource {}
+            implements OfResource {
+        /// From a side that knows nothing of the other, and had no first sync.
+        public ResourceHello(
+                UUID resource,
+                int role,
+                int diskState,
+                long sizeBytes,
+                Position committed,
+                Position stored,
+                long openEpoch,
+                boolean everCommitted,
+                long journalBytes,
+                boolean blank,
+                long tracked,
+                Ancestry ancestry) {
+            this(
+                    resource,
+                    role,
+                    diskState,
+                    sizeBytes,
+                    committed,
+                    stored,
+                    openEpoch,
+                    everCommitted,
+                    journalBytes,
+                    blank,
+                    tracked,
+                    0,
+                    Known.NOTHING,
+                    ancestry);
+        }
+    }
+
+    /// What a primary durably knows of its peer's copy.
+    ///
+    /// @param acknowledged what it is known to have committed; [Position#NONE] for nothing
+    /// @param copy the copy that our last first sync filled, 0 for none
+    /// @param filled how far that had come, as [ResourceHello#filled]
+    /// @param told the newest [Tracked] transaction that the peer may have been told of
+    /// @param marked blocks that it may lack, or of which nobody knows; not those in the buffer
+    /// @param ordered an operator wants it compared with this side, which is right, whatever else
+    ///   the two histories say of each other
+    record Known(
+            Position acknowledged,
+            long copy,
+            long filled,
+            long told,
+            long marked,
+            boolean ordered) {
+        public static final Known NOTHING = new Known(Position.NONE, 0, 0, 0, 0, false);
+
+        /// Bytes on the wire.
+        static final int BYTES = Position.BYTES + 8 + 8 + 8 + 8 + 1;
+    }
 
     /// The primary opens its data stream: what follows on `stream` continues at `from`.
     ///
@@ -125,22 +184,61 @@ public sealed interface Frame {
     /// promoted.
     ///
     /// @param synced first-sync frames with a sequence number up to this are durable in the base
-    record Ack(UUID resource, long session, Position stored, Position committed, long synced)
+    /// @param filled as in [ResourceHello]
+    record Ack(
+            UUID resource,
+            long session,
+            Position stored,
+            Position committed,
+            long synced,
+            long filled)
             implements OfResource {}
 
     /// Answer to [EpochBegin]: room is reserved for `grantedBlocks` and `grantedZeroRanges`, as
     /// they were asked for, or `missingBytes` more are needed first (R17).
+    ///
+    /// @param kept where the epoch goes on from what an earlier one has staged, which was cut off:
+    ///   whatever is not sent of these ranges is as it was staged then, or as it is committed
     record EpochReply(
             UUID resource,
             long session,
             long epoch,
             long grantedBlocks,
             long grantedZeroRanges,
-            long missingBytes)
-            implements OfResource {}
+            long missingBytes,
+            List<KeptRange> kept)
+            implements OfResource {
+        /// Of an epoch that begins with nothing.
+        public EpochReply(
+                UUID resource,
+                long session,
+                long epoch,
+                long grantedBlocks,
+                long grantedZeroRanges,
+                long missingBytes) {
+            this(
+                    resource,
+                    session,
+                    epoch,
+                    grantedBlocks,
+                    grantedZeroRanges,
+                    missingBytes,
+                    List.of());
+        }
+    }
+
+    /// Whole blocks of the device.
+    record KeptRange(long offsetBytes, long lengthBytes) {
+        /// Bytes on the wire.
+        static final int BYTES = 8 + 8;
+    }
 
     /// Answer to the [Compare] with this number: 32 bytes for each part it asked for.
     record CompareReply(UUID resource, long session, long number, byte[] digests)
+            implements OfResource {}
+
+    /// Answer to the [CompareSectors] with this number: 16 bytes for each sector it asked about.
+    record SectorsReply(UUID resource, long session, long number, byte[] digests)
             implements OfResource {}
 
     /// Orders the peer's primary to compare everything with the sender's copy, as an operator of
@@ -151,6 +249,19 @@ public sealed interface Frame {
     ///
     /// @param refusal empty: everything is marked, durably, and compared as soon as that can be
     record InvalidateReply(UUID resource, String refusal) implements OfResource {}
+
+    /// The primary: a device of it is larger, and the copy is to have room for as much before it
+    /// uses that.
+    ///
+    /// @param space what growths make of the one before; less is no order to shrink and is answered
+    ///   as done
+    record Resize(UUID resource, AddressSpace space) implements OfResource {}
+
+    /// Answer to [Resize].
+    ///
+    /// @param sizeBytes of the address space that was asked for
+    /// @param refusal why the copy cannot grow, empty when it has that size durably
+    record ResizeReply(UUID resource, long sizeBytes, String refusal) implements OfResource {}
 
     /// What an operator at the sender must see to before its copy can go on, or keeps from going
     /// on, in words for the peer's status; empty when it is over. Nothing is decided by it.
@@ -184,8 +295,7 @@ public sealed interface Frame {
     /// @param zeroRanges ranges that are known to read zero; each takes one [EpochZero]
     record EpochBegin(long epoch, long blocks, long zeroRanges) implements Data {}
 
-    /// Blocks as of the epoch's position; offset and length are whole 4 KiB blocks (the device's
-    /// last one may be short).
+    /// Blocks as of the epoch's position, or sectors of them where the peer holds the others.
     record EpochBlocks(int volume, long epoch, long offsetBytes, ByteBuffer data) implements Data {}
 
     record EpochZero(int volume, long epoch, long offsetBytes, long lengthBytes) implements Data {}
@@ -222,10 +332,28 @@ public sealed interface Frame {
     record Compare(int volume, long number, long offsetBytes, long lengthBytes, int level)
             implements Data {}
 
+    /// Asks for digests of the sectors of blocks that an epoch is to carry, as the peer has them
+    /// committed or kept of an epoch that was cut off: what is equal need not be sent.
+    ///
+    /// @param number the answer bears it
+    record CompareSectors(long number, List<Range> ranges) implements Data {}
+
+    /// A part of the device.
+    record Range(long offsetBytes, int lengthBytes) {
+        /// Bytes on the wire.
+        static final int BYTES = 8 + 4;
+    }
+
     /// What the stream's frames of one kind say of the list above.
     static boolean isBulk(Frame frame) {
         return switch (frame) {
-            case EpochBlocks _, EpochZero _, SyncBlocks _, SyncZero _, Compare _ -> true;
+            case EpochBlocks _,
+                    EpochZero _,
+                    SyncBlocks _,
+                    SyncZero _,
+                    Compare _,
+                    CompareSectors _ ->
+                    true;
             case Control _, Write _, Zero _, Heartbeat _, EpochBegin _, EpochCommit _, Tracked _ ->
                     false;
         };
@@ -264,5 +392,9 @@ public sealed interface Frame {
                     Trouble.class,
                     Invalidate.class,
                     InvalidateReply.class,
-                    Tracked.class);
+                    Tracked.class,
+                    Resize.class,
+                    ResizeReply.class,
+                    CompareSectors.class,
+                    SectorsReply.class);
 }

@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import holdfast.tunnel.wire.Frame.Ack;
 import holdfast.tunnel.wire.Frame.Compare;
 import holdfast.tunnel.wire.Frame.CompareReply;
+import holdfast.tunnel.wire.Frame.CompareSectors;
 import holdfast.tunnel.wire.Frame.Credit;
 import holdfast.tunnel.wire.Frame.EpochBegin;
 import holdfast.tunnel.wire.Frame.EpochBlocks;
@@ -18,12 +19,16 @@ import holdfast.tunnel.wire.Frame.Invalidate;
 import holdfast.tunnel.wire.Frame.InvalidateReply;
 import holdfast.tunnel.wire.Frame.Join;
 import holdfast.tunnel.wire.Frame.Joined;
+import holdfast.tunnel.wire.Frame.Known;
 import holdfast.tunnel.wire.Frame.Offer;
 import holdfast.tunnel.wire.Frame.OfferReply;
 import holdfast.tunnel.wire.Frame.Ping;
 import holdfast.tunnel.wire.Frame.Pong;
 import holdfast.tunnel.wire.Frame.Refused;
+import holdfast.tunnel.wire.Frame.Resize;
+import holdfast.tunnel.wire.Frame.ResizeReply;
 import holdfast.tunnel.wire.Frame.ResourceHello;
+import holdfast.tunnel.wire.Frame.SectorsReply;
 import holdfast.tunnel.wire.Frame.StreamStart;
 import holdfast.tunnel.wire.Frame.SyncBlocks;
 import holdfast.tunnel.wire.Frame.SyncZero;
@@ -50,8 +55,8 @@ import java.util.UUID;
 /// |      8 |       | body      | the record's components in order, see docs/protocol.md         |
 ///
 /// In a body a UUID takes 16 bytes, a flag one (0 or 1), a text 4 bytes of length and its UTF-8,
-/// bytes of varying length likewise, an ancestry 4 bytes of count and its entries. The data of a
-/// write or of blocks is what is left of the body.
+/// bytes of varying length likewise, an ancestry or an address space 4 bytes of count and its
+/// entries. The data of a write or of blocks is what is left of the body.
 public final class FrameCodec {
     public static final int HEADER_BYTES = 8;
 
@@ -62,6 +67,20 @@ public final class FrameCodec {
     public static final long MAX_COMPARE_BYTES = 4L << 30;
 
     public static final int MAX_COMPARE_LEVEL = 4;
+
+    /// Of the blocks of which [CompareSectors] asks.
+    public static final int SECTOR_BYTES = 512;
+
+    public static final int SECTOR_DIGEST_BYTES = 16;
+
+    /// Longest answer to a [CompareSectors]: the sectors of 256 blocks.
+    public static final int MAX_SECTOR_DIGESTS_BYTES = 32 << 10;
+
+    /// Ranges of one [CompareSectors].
+    public static final int MAX_RANGES = 256;
+
+    /// Ranges of one [EpochReply]: 512 KiB.
+    public static final int MAX_KEPT_RANGES = 32 << 10;
 
     /// Longest answer to a [Compare]: 1,024 digests, such as those of the blocks of 4 MiB.
     public static final int MAX_COMPARE_DIGESTS_BYTES = 1024 * 32;
@@ -114,6 +133,10 @@ public final class FrameCodec {
             case Invalidate _ -> 29;
             case InvalidateReply _ -> 30;
             case Tracked _ -> 31;
+            case CompareSectors _ -> 34;
+            case SectorsReply _ -> 35;
+            case Resize _ -> 32;
+            case ResizeReply _ -> 33;
         };
     }
 
@@ -128,7 +151,8 @@ public final class FrameCodec {
                     case Goodbye f -> text(f.reason());
                     case Join f -> 4 + f.secret().length + 16 + text(f.nodeName());
                     case Joined f -> 1 + 16 + text(f.nodeName()) + text(f.reason());
-                    case Offer f -> 16 + text(f.name()) + 8 + text(f.settings()) + 1;
+                    case Offer f ->
+                            16 + text(f.name()) + spaceBytes(f.space()) + text(f.settings()) + 1;
                     case OfferReply f ->
                             16 + 1 + text(f.disk()) + text(f.holds()) + text(f.reason());
                     case Withdraw _ -> 16 + 1;
@@ -143,12 +167,17 @@ public final class FrameCodec {
                                     + 8
                                     + 1
                                     + 8
+                                    + 8
+                                    + Known.BYTES
                                     + ancestryBytes(f.ancestry());
                     case StreamStart _ -> 16 + 8 + 4 + Position.BYTES;
                     case Refused f -> 16 + text(f.reason());
-                    case Ack _ -> 16 + 8 + 2 * Position.BYTES + 8;
-                    case EpochReply _ -> 16 + 8 + 8 + 8 + 8 + 8;
+                    case Ack _ -> 16 + 8 + 2 * Position.BYTES + 8 + 8;
+                    case EpochReply f ->
+                            16 + 8 + 8 + 8 + 8 + 8 + 4 + f.kept().size() * Frame.KeptRange.BYTES;
                     case CompareReply f -> 16 + 8 + 8 + 4 + f.digests().length;
+                    case CompareSectors f -> 8 + 4 + f.ranges().size() * Frame.Range.BYTES;
+                    case SectorsReply f -> 16 + 8 + 8 + 4 + f.digests().length;
                     case Write f -> 4 + Position.BYTES + 8 + 8 + f.data().remaining();
                     case Zero _ -> 4 + Position.BYTES + 8 + 8 + 8 + 1;
                     case Heartbeat _ -> Position.BYTES + 8;
@@ -164,6 +193,8 @@ public final class FrameCodec {
                     case Trouble f -> 16 + text(f.text());
                     case Invalidate _ -> 16;
                     case InvalidateReply f -> 16 + text(f.refusal());
+                    case Resize f -> 16 + spaceBytes(f.space());
+                    case ResizeReply f -> 16 + 8 + text(f.refusal());
                 };
     }
 
@@ -208,7 +239,7 @@ public final class FrameCodec {
             case Offer f -> {
                 put(out, f.resource());
                 put(out, f.name(), MAX_NAME_BYTES);
-                out.putLong(f.sizeBytes());
+                put(out, f.space());
                 put(out, f.settings(), MAX_SETTINGS_BYTES);
                 put(out, f.dryRun());
             }
@@ -232,7 +263,8 @@ public final class FrameCodec {
                 put(out, f.everCommitted());
                 out.putLong(f.journalBytes());
                 put(out, f.blank());
-                out.putLong(f.tracked());
+                out.putLong(f.tracked()).putLong(f.filled());
+                put(out, f.known());
                 put(out, f.ancestry());
             }
             case StreamStart f -> {
@@ -249,6 +281,15 @@ public final class FrameCodec {
                 put(out, f.resource());
                 put(out, f.refusal(), MAX_REASON_BYTES);
             }
+            case Resize f -> {
+                put(out, f.resource());
+                put(out, f.space());
+            }
+            case ResizeReply f -> {
+                put(out, f.resource());
+                out.putLong(f.sizeBytes());
+                put(out, f.refusal(), MAX_REASON_BYTES);
+            }
             case Trouble f -> {
                 put(out, f.resource());
                 put(out, f.text(), MAX_REASON_BYTES);
@@ -258,7 +299,7 @@ public final class FrameCodec {
                 out.putLong(f.session());
                 f.stored().write(out);
                 f.committed().write(out);
-                out.putLong(f.synced());
+                out.putLong(f.synced()).putLong(f.filled());
             }
             case EpochReply f -> {
                 put(out, f.resource());
@@ -267,11 +308,32 @@ public final class FrameCodec {
                         .putLong(f.grantedBlocks())
                         .putLong(f.grantedZeroRanges())
                         .putLong(f.missingBytes());
+                allow(f.kept().size() <= MAX_KEPT_RANGES, "%d ranges kept", f.kept().size());
+                out.putInt(f.kept().size());
+                for (Frame.KeptRange each : f.kept()) {
+                    out.putLong(each.offsetBytes()).putLong(each.lengthBytes());
+                }
             }
             case CompareReply f -> {
                 put(out, f.resource());
                 allow(
                         f.digests().length <= MAX_COMPARE_DIGESTS_BYTES,
+                        "%d bytes of digests",
+                        f.digests().length);
+                out.putLong(f.session()).putLong(f.number());
+                out.putInt(f.digests().length).put(f.digests());
+            }
+            case CompareSectors f -> {
+                allow(f.ranges().size() <= MAX_RANGES, "%d ranges", f.ranges().size());
+                out.putLong(f.number()).putInt(f.ranges().size());
+                for (Frame.Range each : f.ranges()) {
+                    out.putLong(each.offsetBytes()).putInt(each.lengthBytes());
+                }
+            }
+            case SectorsReply f -> {
+                put(out, f.resource());
+                allow(
+                        f.digests().length <= MAX_SECTOR_DIGESTS_BYTES,
                         "%d bytes of digests",
                         f.digests().length);
                 out.putLong(f.session()).putLong(f.number());
@@ -395,7 +457,7 @@ public final class FrameCodec {
                         new Offer(
                                 uuid(),
                                 text(MAX_NAME_BYTES),
-                                count("size"),
+                                space(),
                                 text(MAX_SETTINGS_BYTES),
                                 flag());
                 case 10 ->
@@ -419,10 +481,19 @@ public final class FrameCodec {
                                 count("journal"),
                                 flag(),
                                 count("transaction"),
+                                count("filled"),
+                                known(),
                                 ancestry());
                 case 13 -> new StreamStart(uuid(), int64(), count32("stream"), position());
                 case 14 -> new Refused(uuid(), text(MAX_REASON_BYTES));
-                case 15 -> new Ack(uuid(), int64(), position(), position(), count("synced"));
+                case 15 ->
+                        new Ack(
+                                uuid(),
+                                int64(),
+                                position(),
+                                position(),
+                                count("synced"),
+                                count("filled"));
                 case 16 ->
                         new EpochReply(
                                 uuid(),
@@ -430,7 +501,8 @@ public final class FrameCodec {
                                 int64(),
                                 count("granted"),
                                 count("granted zero ranges"),
-                                count("missing"));
+                                count("missing"),
+                                kept());
                 case 17 -> compareReply();
                 case 18 -> {
                     int volume = volume();
@@ -478,6 +550,10 @@ public final class FrameCodec {
                 case 29 -> new Invalidate(uuid());
                 case 30 -> new InvalidateReply(uuid(), text(MAX_REASON_BYTES));
                 case 31 -> new Tracked(count("transaction"));
+                case 32 -> new Resize(uuid(), space());
+                case 33 -> new ResizeReply(uuid(), count("size"), text(MAX_REASON_BYTES));
+                case 34 -> new CompareSectors(count("number"), ranges());
+                case 35 -> sectorsReply();
                 default -> throw new ProtocolException("unknown frame type " + type);
             };
         }
@@ -492,6 +568,76 @@ public final class FrameCodec {
                     "%d bytes of digests",
                     digests.length);
             return new CompareReply(resource, session, number, digests);
+        }
+
+        private SectorsReply sectorsReply() throws ProtocolException {
+            UUID resource = uuid();
+            long session = int64();
+            long number = count("number");
+            byte[] digests = bytes(MAX_SECTOR_DIGESTS_BYTES);
+            require(
+                    digests.length > 0 && digests.length % SECTOR_DIGEST_BYTES == 0,
+                    "%d bytes of digests",
+                    digests.length);
+            return new SectorsReply(resource, session, number, digests);
+        }
+
+        private List<Frame.Range> ranges() throws ProtocolException {
+            int ranges = int32();
+            require(
+                    ranges > 0
+                            && ranges <= MAX_RANGES
+                            && ranges * Frame.Range.BYTES == in.remaining(),
+                    "frame type %d: %d ranges in %d bytes",
+                    type,
+                    ranges,
+                    in.remaining());
+            var all = new ArrayList<Frame.Range>(ranges);
+            long sectors = 0;
+            for (int i = 0; i < ranges; i++) {
+                long offsetBytes = count("offset");
+                int lengthBytes = int32();
+                require(
+                        offsetBytes % SECTOR_BYTES == 0
+                                && lengthBytes > 0
+                                && offsetBytes <= Long.MAX_VALUE - lengthBytes,
+                        "frame type %d: %d bytes at %d",
+                        type,
+                        lengthBytes,
+                        offsetBytes);
+                sectors += (lengthBytes - 1) / SECTOR_BYTES + 1;
+                all.add(new Frame.Range(offsetBytes, lengthBytes));
+            }
+            require(
+                    sectors <= MAX_SECTOR_DIGESTS_BYTES / SECTOR_DIGEST_BYTES,
+                    "a question about %d sectors",
+                    sectors);
+            return List.copyOf(all);
+        }
+
+        private List<Frame.KeptRange> kept() throws ProtocolException {
+            int ranges = int32();
+            require(
+                    ranges >= 0
+                            && ranges <= MAX_KEPT_RANGES
+                            && ranges * Frame.KeptRange.BYTES == in.remaining(),
+                    "frame type %d: %d ranges in %d bytes",
+                    type,
+                    ranges,
+                    in.remaining());
+            var all = new ArrayList<Frame.KeptRange>(ranges);
+            for (int i = 0; i < ranges; i++) {
+                long offsetBytes = count("offset");
+                long lengthBytes = length(offsetBytes);
+                require(
+                        offsetBytes % BLOCK_BYTES == 0 && lengthBytes % BLOCK_BYTES == 0,
+                        "frame type %d: %d bytes kept at %d",
+                        type,
+                        lengthBytes,
+                        offsetBytes);
+                all.add(new Frame.KeptRange(offsetBytes, lengthBytes));
+            }
+            return List.copyOf(all);
         }
 
         private Compare compare() throws ProtocolException {
@@ -572,6 +718,16 @@ public final class FrameCodec {
             return new Position(generation, number);
         }
 
+        private Known known() throws ProtocolException {
+            return new Known(
+                    position(),
+                    int64(),
+                    count("filled"),
+                    count("transaction"),
+                    count("marked"),
+                    flag());
+        }
+
         private byte[] fixed(int length) throws ProtocolException {
             need(length);
             byte[] bytes = new byte[length];
@@ -616,6 +772,24 @@ public final class FrameCodec {
                         new Ancestry.Entry(generation, parent, REASONS[reason], uuid(), int64()));
             }
             return new Ancestry(entries);
+        }
+
+        private AddressSpace space() throws ProtocolException {
+            int count = int32();
+            require(
+                    count >= 0 && count <= AddressSpace.MAX_SEGMENTS,
+                    "address space of %d segments",
+                    count);
+            need(count * AddressSpace.Segment.BYTES);
+            var segments = new ArrayList<AddressSpace.Segment>(count);
+            for (int i = 0; i < count; i++) {
+                segments.add(new AddressSpace.Segment(int32(), int64()));
+            }
+            try {
+                return new AddressSpace(segments);
+            } catch (IllegalArgumentException e) {
+                throw new ProtocolException("frame type %d: %s".formatted(type, e.getMessage()), e);
+            }
         }
 
         private long offset(int dataBytes) throws ProtocolException {
@@ -671,6 +845,13 @@ public final class FrameCodec {
         out.put(bytes);
     }
 
+    private static void put(ByteBuffer out, Known known) {
+        known.acknowledged().write(out);
+        out.putLong(known.copy()).putLong(known.filled()).putLong(known.told());
+        out.putLong(known.marked());
+        put(out, known.ordered());
+    }
+
     private static void put(ByteBuffer out, Ancestry ancestry) {
         out.putInt(ancestry.entries().size());
         for (Ancestry.Entry entry : ancestry.entries()) {
@@ -679,6 +860,13 @@ public final class FrameCodec {
             out.put((byte) (entry.reason().ordinal() + 1));
             put(out, entry.author());
             out.putLong(entry.wallMillis());
+        }
+    }
+
+    private static void put(ByteBuffer out, AddressSpace space) {
+        out.putInt(space.segments().size());
+        for (AddressSpace.Segment each : space.segments()) {
+            out.putInt(each.volume()).putLong(each.lengthBytes());
         }
     }
 
@@ -696,6 +884,10 @@ public final class FrameCodec {
 
     private static int ancestryBytes(Ancestry ancestry) {
         return 4 + ancestry.entries().size() * Ancestry.Entry.BYTES;
+    }
+
+    private static int spaceBytes(AddressSpace space) {
+        return 4 + space.segments().size() * AddressSpace.Segment.BYTES;
     }
 
     private static void allow(boolean fits, String message, Object... facts) {

@@ -183,7 +183,7 @@ class FrameCodecTest {
                 new Frame.Offer(
                         UUID.randomUUID(),
                         "n",
-                        1,
+                        AddressSpace.of(1),
                         "x".repeat(FrameCodec.MAX_SETTINGS_BYTES),
                         false);
         assertSame(offer, FrameCodec.decode(Samples.encoded(offer)));

@@ -26,6 +26,8 @@ final class Samples {
                                     NODE,
                                     1_795_200_001_000L)));
 
+    static final AddressSpace SPACE = AddressSpace.parse("0:1099511627776 1:8589934592 0:4194304");
+
     /// In the order of [Frame#KINDS].
     static final List<Frame> ALL =
             List.of(
@@ -38,7 +40,7 @@ final class Samples {
                     new Frame.Goodbye("the daemon stops"),
                     new Frame.Join(bytes(32, 3), NODE, "backup"),
                     new Frame.Joined(true, NODE, "server", ""),
-                    new Frame.Offer(RESOURCE, "home", 1L << 40, "protocol = \"A\"\n", true),
+                    new Frame.Offer(RESOURCE, "home", SPACE, "protocol = \"A\"\n", true),
                     new Frame.OfferReply(
                             RESOURCE,
                             false,
@@ -47,12 +49,33 @@ final class Samples {
                             "no room: 40 GiB free, größer nötig"),
                     new Frame.Withdraw(RESOURCE, true),
                     new Frame.ResourceHello(
-                            RESOURCE, 2, 5, 1L << 40, COMMITTED, STORED, 12, true, 40L << 30, false,
-                            77, ANCESTRY),
+                            RESOURCE,
+                            2,
+                            5,
+                            1L << 40,
+                            COMMITTED,
+                            STORED,
+                            12,
+                            true,
+                            40L << 30,
+                            false,
+                            77,
+                            78,
+                            new Frame.Known(COMMITTED, 79, 80, 81, 82, true),
+                            ANCESTRY),
                     new Frame.StreamStart(RESOURCE, 99, 3, STORED),
                     new Frame.Refused(RESOURCE, "unrelated data"),
-                    new Frame.Ack(RESOURCE, 99, STORED, COMMITTED, 55),
-                    new Frame.EpochReply(RESOURCE, 99, 12, 4096, 17, 0),
+                    new Frame.Ack(RESOURCE, 99, STORED, COMMITTED, 55, 56),
+                    new Frame.EpochReply(
+                            RESOURCE,
+                            99,
+                            12,
+                            4096,
+                            17,
+                            0,
+                            List.of(
+                                    new Frame.KeptRange(1 << 20, 8192),
+                                    new Frame.KeptRange(1L << 40, 4096))),
                     new Frame.CompareReply(RESOURCE, 99, 3, bytes(64, 4)),
                     new Frame.Write(1, STORED, 1_795_200_000_003L, 4096, data(512)),
                     new Frame.Zero(0, STORED, 1_795_200_000_004L, 4096, 1L << 30, true),
@@ -68,7 +91,13 @@ final class Samples {
                     new Frame.Trouble(RESOURCE, "no space left"),
                     new Frame.Invalidate(RESOURCE),
                     new Frame.InvalidateReply(RESOURCE, "not here"),
-                    new Frame.Tracked(78));
+                    new Frame.Tracked(78),
+                    new Frame.Resize(RESOURCE, SPACE),
+                    new Frame.ResizeReply(RESOURCE, 1L << 40, "not here"),
+                    new Frame.CompareSectors(
+                            4,
+                            List.of(new Frame.Range(1 << 22, 8192), new Frame.Range(1 << 23, 512))),
+                    new Frame.SectorsReply(RESOURCE, 99, 4, bytes(272, 6)));
 
     private Samples() {}
 

@@ -1,4 +1,4 @@
-package holdfast.system;
+package holdfast.bench;
 
 import java.io.BufferedInputStream;
 import java.io.DataInputStream;
@@ -13,7 +13,7 @@ import java.nio.file.Path;
 
 /// An NBD client that survives its server: one request at a time, and an [IOException] when the
 /// answer does not come. (Clients nobody here wrote are in the interoperability tests.)
-final class BlockClient implements AutoCloseable {
+public final class BlockClient implements AutoCloseable {
     private static final int READ = 0;
     private static final int WRITE = 1;
     private static final int DISCONNECT = 2;
@@ -24,7 +24,7 @@ final class BlockClient implements AutoCloseable {
     private final DataInputStream in;
     private long cookie;
 
-    BlockClient(Path socket, String export) throws IOException {
+    public BlockClient(Path socket, String export) throws IOException {
         channel = SocketChannel.open(StandardProtocolFamily.UNIX);
         try {
             channel.connect(UnixDomainSocketAddress.of(socket));
@@ -62,19 +62,19 @@ final class BlockClient implements AutoCloseable {
         } while (type != 1);
     }
 
-    void write(long offset, ByteBuffer data, boolean fua) throws IOException {
+    public void write(long offset, ByteBuffer data, boolean fua) throws IOException {
         request(fua ? 1 : 0, WRITE, offset, data.remaining(), data);
     }
 
-    void writeZeroes(long offset, int length) throws IOException {
+    public void writeZeroes(long offset, int length) throws IOException {
         request(0, WRITE_ZEROES, offset, length, null);
     }
 
-    void flush() throws IOException {
+    public void flush() throws IOException {
         request(0, FLUSH, 0, 0, null);
     }
 
-    ByteBuffer read(long offset, int length) throws IOException {
+    public ByteBuffer read(long offset, int length) throws IOException {
         request(0, READ, offset, length, null);
         byte[] data = new byte[length];
         in.readFully(data);

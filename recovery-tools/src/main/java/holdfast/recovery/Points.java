@@ -1,0 +1,80 @@
+package holdfast.recovery;
+
+import holdfast.replicator.control.ControlApi;
+import holdfast.replicator.status.Words;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.ParentCommand;
+
+import java.time.Duration;
+import java.time.Instant;
+import java.time.ZoneId;
+import java.util.concurrent.Callable;
+
+@Command(
+        name = "points",
+        description = {
+            "Says which moments of a copy can be opened; type it where the copy is.",
+            "Between two writes each moment is one, so what is listed is how far back they reach, and the gaps."
+        },
+        mixinStandardHelpOptions = true)
+final class Points implements Callable<Integer> {
+    @ParentCommand private Holdfast holdfast;
+
+    @Parameters(paramLabel = "NAME")
+    private String name;
+
+    @Override
+    public Integer call() throws Exception {
+        ControlApi.PointsReply reply = holdfast.api().points(new ControlApi.NameRequest(name));
+        return holdfast.answer(reply, text(reply));
+    }
+
+    private String text(ControlApi.PointsReply reply) {
+        if (reply.oldest().isEmpty()) {
+            return "%s has no copy yet that could be opened.%n".formatted(reply.name());
+        }
+        var text = new StringBuilder();
+        text.append(
+                "%s can be opened as it was at any moment from %s to %s.%n"
+                        .formatted(
+                                reply.name(),
+                                moment(reply.oldest().get().time()),
+                                moment(reply.completeUntil().orElseThrow())));
+        for (ControlApi.Gap gap : reply.gaps()) {
+            text.append(
+                    "  but for %s to %s: the server was ahead of the copy%n"
+                            .formatted(moment(gap.after()), moment(gap.before())));
+        }
+        text.append(
+                "%s are kept while the journal has room, %s also when it is full. It holds %s of %s.%n"
+                        .formatted(
+                                duration(reply.retentionSeconds()),
+                                duration(reply.retentionMinSeconds()),
+                                Words.bytes(reply.journalUsedBytes()),
+                                Words.bytes(reply.journalBytes())));
+        reply.neededBytes()
+                .ifPresent(
+                        bytes ->
+                                text.append(
+                                        "At the rate so far %s need %s.%n"
+                                                .formatted(
+                                                        duration(reply.retentionSeconds()),
+                                                        Words.bytes(bytes))));
+        text.append(
+                "To look at one of them: %s%n"
+                        .formatted(
+                                holdfast.paths()
+                                        .command("open %s --at -15m".formatted(reply.name()))));
+        return text.toString();
+    }
+
+    private static String moment(Instant time) {
+        return Words.moment(time, Instant.now(), ZoneId.systemDefault());
+    }
+
+    private static String duration(long seconds) {
+        return Words.span(Duration.ofSeconds(seconds));
+    }
+}

@@ -1,0 +1,327 @@
+package holdfast.replicator.daemon;
+
+import holdfast.replicator.control.Extract;
+import holdfast.replicator.device.DeviceException;
+import holdfast.replicator.device.FileBlockDevice;
+import holdfast.replicator.device.TwoSlotFile;
+import holdfast.replicator.journal.JournalIndex;
+import holdfast.replicator.journal.JournalRecord;
+import holdfast.replicator.journal.JournalRecord.Found;
+import holdfast.replicator.journal.JournalScan;
+import holdfast.replicator.journal.SegmentIndex;
+import holdfast.replicator.metadata.CorruptFormatException;
+import holdfast.replicator.metadata.Superblock;
+import holdfast.replicator.state.Backup;
+import holdfast.tunnel.wire.Position;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.time.Instant;
+import java.time.ZoneId;
+import java.util.List;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.UUID;
+import java.util.stream.Stream;
+
+/// Joins a base and its journal to the image of a moment, in a new file. Nothing of the copy is
+/// changed, and nothing is needed but its files (docs/on-disk-format.md has all that this knows).
+///
+/// All records that are there are laid over the base, also those that it holds already: the newest
+/// of each block counts, so that the watermark need not be known. For an older moment it must be:
+/// the base may hold more than that.
+final class Extraction {
+    private static final int COPY_BYTES = 1 << 20;
+
+    private final Extract.Request request;
+    private final Extract.Progress progress;
+
+    Extraction(Extract.Request request, Extract.Progress progress) {
+        this.request = request;
+        this.progress = progress;
+    }
+
+    /// @throws IOException if the files are not what they should be, or the moment is not in them;
+    ///   nothing is left of the new file then
+    Extract.Reply run() throws IOException {
+        try (Segments segments = Segments.of(request.journal());
+                FileBlockDevice base = FileBlockDevice.openReadOnly(request.base())) {
+            Optional<JournalRecord> first = segments.firstRecord();
+            Optional<Superblock> superblock = superblock(first);
+            Moment moment = moment(segments, first, superblock);
+            long size = superblock.map(Superblock::sizeBytes).orElse(base.sizeBytes());
+            if (base.sizeBytes() < size) {
+                throw new IOException(
+                        "%s has %d bytes, the copy has %d"
+                                .formatted(request.base(), base.sizeBytes(), size));
+            }
+            write(base, segments, moment.index(), size);
+            return new Extract.Reply(
+                    request.to().toString(),
+                    moment.position().toString(),
+                    moment.labelMillis() == 0
+                            ? Optional.empty()
+                            : Optional.of(Instant.ofEpochMilli(moment.labelMillis())),
+                    size,
+                    moment.end() - segments.begin(),
+                    moment.damage());
+        }
+    }
+
+    /// A file that was there already is not ours, and stays.
+    private void write(FileBlockDevice base, Segments segments, JournalIndex index, long sizeBytes)
+            throws IOException {
+        FileBlockDevice to = FileBlockDevice.create(request.to(), sizeBytes);
+        try (to) {
+            copy(base, to);
+            overlay(segments, index, to);
+            to.sync();
+        } catch (IOException | RuntimeException e) {
+            Files.deleteIfExists(request.to());
+            throw e;
+        }
+    }
+
+    private Optional<Superblock> superblock(Optional<JournalRecord> first) throws IOException {
+        if (request.superblock().isEmpty() || first.isEmpty()) {
+            return Optional.empty();
+        }
+        try {
+            Superblock found =
+                    TwoSlotFile.look(
+                                    request.superblock().get(),
+                                    first.get().resource(),
+                                    ResourceDir.CODEC)
+                            .value();
+            if (found.mixture()) {
+                throw new IOException(
+                        "the copy is the image of no moment: its journal was damaged while it was"
+                                + " rolled into the base, and its primary has not mended it");
+            }
+            return Optional.of(found);
+        } catch (CorruptFormatException e) {
+            throw new IOException(e.getMessage(), e);
+        }
+    }
+
+    /// @param end journal offset behind its last record
+    /// @param damage what ends the journal too early, or empty
+    private record Moment(
+            JournalIndex index, Position position, long labelMillis, long end, String damage) {}
+
+    private Moment moment(
+            Segments segments, Optional<JournalRecord> first, Optional<Superblock> superblock)
+            throws IOException {
+        if (first.isEmpty()) {
+            if (request.at().isPresent()) {
+                throw new IOException("the journal is empty: there is the newest moment alone");
+            }
+            return new Moment(new JournalIndex(), Position.NONE, 0, segments.begin(), "");
+        }
+        UUID resource = first.get().resource();
+        JournalScan scan = new JournalScan(resource, segments.segmentBytes(), segments::read);
+        // Records in front of the watermark are of the base already, but they are needed for the
+        // times of what follows.
+        Finder all = new Finder(Long.MAX_VALUE);
+        JournalScan.End end = scan.run(segments.begin(), 0, all);
+        String damage = end.damage() == null ? "" : end.damage();
+        long rollingTo = superblock.map(Superblock::rollingTo).orElse(0L);
+        if (end.end() < rollingTo) {
+            throw new IOException(
+                    "%s: it ends at offset %d, and the base was rolled on to %d: the two are the image of no moment"
+                            .formatted(request.journal(), end.end(), rollingTo));
+        }
+        if (request.at().isEmpty()) {
+            return all.moment(damage);
+        }
+        if (superblock.isEmpty()) {
+            throw new IOException(
+                    "an older moment can be told from what the base holds by the superblock alone: name it,"
+                            + " it is STATE/resources/NAME/superblock");
+        }
+        Finder asked = new Finder(labelOf(request.at().get(), all.label));
+        scan.run(segments.begin(), 0, asked);
+        if (asked.end < rollingTo || asked.position.isNone()) {
+            throw new IOException(
+                    "the moment is older than what the base holds, which is of %s"
+                            .formatted(Instant.ofEpochMilli(superblock.get().labelMillis())));
+        }
+        return asked.moment("");
+    }
+
+    private static long labelOf(String at, long newest) {
+        return switch (AskedPoint.parse(at, ZoneId.systemDefault(), Instant.now())) {
+            case AskedPoint.Newest _ -> Long.MAX_VALUE;
+            case AskedPoint.At(Instant time) -> time.toEpochMilli();
+            case AskedPoint.Before(java.time.Duration before) -> newest - before.toMillis();
+        };
+    }
+
+    /// Takes records in up to the last moment with a label not after the one asked for.
+    private static final class Finder implements JournalScan.Visitor {
+        private final SegmentIndex.Builder builder = new SegmentIndex.Builder(Long.MAX_VALUE);
+        private final long until;
+        private long label;
+        private Position position = Position.NONE;
+        private long end;
+        private boolean over;
+
+        private Finder(long until) {
+            this.until = until;
+        }
+
+        @Override
+        public void record(JournalRecord record, ByteBuffer data) {
+            boolean moves = !record.position().isNone();
+            long said = Backup.completeUntil(record.primaryMillis(), record.receiptMillis());
+            long now = moves ? Math.max(label, said) : label;
+            over |= moves && now > until;
+            if (over) {
+                return;
+            }
+            builder.record(record, data);
+            if (moves) {
+                label = now;
+                position = record.position();
+                end = record.address() + record.totalBytes();
+            }
+        }
+
+        private Moment moment(String damage) {
+            return new Moment(SegmentIndex.image(builder.parts()), position, label, end, damage);
+        }
+    }
+
+    private void copy(FileBlockDevice base, FileBlockDevice to) throws DeviceException {
+        ByteBuffer buffer = ByteBuffer.allocateDirect(COPY_BYTES);
+        long size = to.sizeBytes();
+        for (long at = base.nextData(0); at < size; ) {
+            int part = (int) Math.min(COPY_BYTES, size - at);
+            buffer.clear().limit(part);
+            base.read(at, buffer);
+            to.write(at, buffer.flip());
+            progress.at(at + part, size);
+            at = base.nextData(at + part);
+        }
+        progress.at(size, size);
+    }
+
+    private static void overlay(Segments segments, JournalIndex index, FileBlockDevice to)
+            throws IOException {
+        ByteBuffer buffer = ByteBuffer.allocateDirect(COPY_BYTES);
+        for (JournalIndex.Run run : index.all()) {
+            // A copy that has become larger since is cut to what the superblock says.
+            long end = Math.min(run.endBytes(), to.sizeBytes());
+            if (run.isZero()) {
+                if (end > run.offsetBytes()) {
+                    to.zero(run.offsetBytes(), end - run.offsetBytes(), true);
+                }
+                continue;
+            }
+            for (long at = run.offsetBytes(); at < end; ) {
+                int part = (int) Math.min(COPY_BYTES, end - at);
+                buffer.clear().limit(part);
+                segments.read(run.dataAddress() + at - run.offsetBytes(), buffer);
+                to.write(at, buffer.flip());
+                at += part;
+            }
+        }
+    }
+
+    /// The segment files of a journal, read and nothing else.
+    private static final class Segments implements AutoCloseable {
+        private final TreeMap<Long, Path> files = new TreeMap<>();
+        private final long segmentBytes;
+        private long open = -1;
+        private FileChannel channel;
+
+        private Segments(List<Path> found) throws IOException {
+            for (Path each : found) {
+                files.put(Long.parseUnsignedLong(each.getFileName().toString(), 16), each);
+            }
+            segmentBytes = Files.size(found.getFirst());
+            for (long number = files.firstKey(); number <= files.lastKey(); number++) {
+                Path file = files.get(number);
+                if (file == null || Files.size(file) != segmentBytes) {
+                    throw new IOException(
+                            "segment %016x is missing or has another size than %d bytes"
+                                    .formatted(number, segmentBytes));
+                }
+            }
+        }
+
+        static Segments of(Path directory) throws IOException {
+            try (Stream<Path> files = Files.list(directory)) {
+                List<Path> found =
+                        files.filter(each -> each.getFileName().toString().matches("[0-9a-f]{16}"))
+                                .sorted()
+                                .toList();
+                if (found.isEmpty()) {
+                    throw new IOException(directory + " holds no segment of a journal");
+                }
+                return new Segments(found);
+            }
+        }
+
+        long segmentBytes() {
+            return segmentBytes;
+        }
+
+        long begin() {
+            return files.firstKey() * segmentBytes;
+        }
+
+        Optional<JournalRecord> firstRecord() throws IOException {
+            ByteBuffer header = ByteBuffer.allocate(JournalRecord.HEADER_BYTES);
+            read(begin(), header);
+            return JournalRecord.decode(header.flip()) instanceof Found.Good(JournalRecord found)
+                            && found.address() == begin()
+                    ? Optional.of(found)
+                    : Optional.empty();
+        }
+
+        int read(long address, ByteBuffer into) throws IOException {
+            int asked = into.remaining();
+            long at = address;
+            int limit = into.limit();
+            while (into.position() < limit && files.containsKey(at / segmentBytes)) {
+                long inSegment = at % segmentBytes;
+                into.limit(
+                        into.position()
+                                + (int)
+                                        Math.min(
+                                                limit - into.position(), segmentBytes - inSegment));
+                int got = channel(at / segmentBytes).read(into, inSegment);
+                if (got <= 0) {
+                    break;
+                }
+                at += got;
+                into.limit(limit);
+            }
+            into.limit(limit);
+            return asked - into.remaining();
+        }
+
+        private FileChannel channel(long number) throws IOException {
+            if (open != number) {
+                close();
+                channel = FileChannel.open(files.get(number), StandardOpenOption.READ);
+                open = number;
+            }
+            return channel;
+        }
+
+        @Override
+        public void close() throws IOException {
+            if (channel != null) {
+                channel.close();
+                channel = null;
+                open = -1;
+            }
+        }
+    }
+}

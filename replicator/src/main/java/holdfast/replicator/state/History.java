@@ -1,0 +1,216 @@
+package holdfast.replicator.state;
+
+import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Position;
+
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.Iterator;
+import java.util.List;
+
+/// Moments of a copy that lie in its journal, oldest first: each commit of an epoch, and of the
+/// live records between them one every [#spacingBytes] of journal. To any of them the base can be
+/// rolled, and from any of them on a view finds its moment. 640 KiB for a journal of 40 GiB.
+public final class History {
+    /// One moment: what the base and the journal up to here make together.
+    ///
+    /// @param address journal offset behind its last record
+    /// @param ancestry past of the position
+    /// @param labelMillis the primary's wall clock, or the backup's where that is earlier; it never
+    ///   falls from one moment to the next
+    /// @param receiptMillis the backup's own, which retention goes by; it never falls either
+    /// @param tracked newest transaction of the primary's metadata that something of it was written
+    ///   under
+    /// @param incarnation opening of the journal in which its last record was written
+    /// @param gapMillis of a commit: until when the moment before it was the newest there was, as
+    ///   far as it is known; else 0
+    public record Moment(
+            long address,
+            Position position,
+            Ancestry ancestry,
+            long labelMillis,
+            long receiptMillis,
+            long tracked,
+            long incarnation,
+            long gapMillis) {
+        /// This one, which follows another.
+        private Moment after(Moment before, boolean commit) {
+            return new Moment(
+                    address,
+                    position,
+                    ancestry,
+                    Math.max(before.labelMillis, labelMillis),
+                    Math.max(before.receiptMillis, receiptMillis),
+                    tracked,
+                    incarnation,
+                    commit ? Math.max(before.labelMillis, gapMillis) : 0);
+        }
+
+        /// The same with what follows in the journal and changes nothing.
+        Moment to(long address) {
+            return new Moment(
+                    address,
+                    position,
+                    ancestry,
+                    labelMillis,
+                    receiptMillis,
+                    tracked,
+                    incarnation,
+                    gapMillis);
+        }
+
+        /// Whether an epoch was being applied just before it.
+        public boolean endsGap() {
+            return gapMillis > 0 && gapMillis < labelMillis;
+        }
+    }
+
+    private final long spacingBytes;
+    private final Deque<Moment> moments = new ArrayDeque<>();
+
+    /// What the base alone is; null while there is no point, and while more is on its way into it.
+    private Moment base;
+
+    private Moment newest;
+
+    History(long spacingBytes) {
+        this.spacingBytes = spacingBytes;
+    }
+
+    /// What was durable of the base at a start.
+    ///
+    /// @param whole false where a roll-forward was interrupted
+    void begin(Moment at, boolean whole) {
+        moments.clear();
+        base = whole ? at : null;
+        newest = at;
+    }
+
+    /// There is no point any more.
+    void clear() {
+        moments.clear();
+        base = null;
+        newest = null;
+    }
+
+    /// The copy has moved on.
+    ///
+    /// @param commit by an epoch, so that nothing between this and the last one can be opened
+    void add(Moment moment, boolean commit) {
+        Moment before = newest;
+        newest = before == null ? moment : moment.after(before, commit);
+        if (commit) {
+            keep(before); // The last one before the gap.
+        }
+        long last =
+                !moments.isEmpty()
+                        ? moments.getLast().address()
+                        : base == null ? Long.MIN_VALUE : base.address();
+        if (commit || last == Long.MIN_VALUE || newest.address() - last >= spacingBytes) {
+            keep(newest);
+        }
+    }
+
+    private void keep(Moment moment) {
+        if (moment != null
+                && (base == null || moment.address() > base.address())
+                && (moments.isEmpty() || moments.getLast().address() < moment.address())) {
+            moments.addLast(moment);
+        }
+    }
+
+    /// The base is being moved there, and is no moment until it is: none before that can be opened.
+    void rollBegins(long address) {
+        if (Faults.M51) {
+            return;
+        }
+        base = null;
+        while (!moments.isEmpty() && moments.getFirst().address() < address) {
+            moments.removeFirst();
+        }
+    }
+
+    /// The base is this.
+    void rolled(Moment to) {
+        base = to;
+        while (!moments.isEmpty() && moments.getFirst().address() <= to.address()) {
+            moments.removeFirst();
+        }
+        if (newest == null || newest.address() <= to.address()) {
+            newest = to;
+        }
+    }
+
+    /// What a promotion would get; null while there is no point.
+    public Moment newest() {
+        return newest;
+    }
+
+    /// The oldest moment that can be opened; null while there is no point.
+    public Moment oldest() {
+        return base != null ? base : moments.isEmpty() ? newest : moments.getFirst();
+    }
+
+    /// The newest of the moments here with a label not after this; null when all are later. There
+    /// may be more in the journal between it and the next.
+    public Moment notAfter(long labelMillis) {
+        if (newest != null && newest.labelMillis() <= labelMillis) {
+            return newest;
+        }
+        Iterator<Moment> backwards = moments.descendingIterator();
+        while (backwards.hasNext()) {
+            Moment moment = backwards.next();
+            if (moment.labelMillis() <= labelMillis) {
+                return moment;
+            }
+        }
+        return base != null && base.labelMillis() <= labelMillis ? base : null;
+    }
+
+    /// The first of the moments here behind this journal offset; null for none.
+    public Moment behind(long address) {
+        for (Moment moment : moments) {
+            if (moment.address() > address) {
+                return moment;
+            }
+        }
+        return newest != null && newest.address() > address ? newest : null;
+    }
+
+    /// The newest of the moments here that ends at or before this journal offset and was received
+    /// no later; null for none.
+    Moment upTo(long address, long receiptMillis) {
+        if (newest != null && isUpTo(newest, address, receiptMillis)) {
+            return newest;
+        }
+        Moment found = null;
+        for (Moment moment : moments) {
+            if (!isUpTo(moment, address, receiptMillis)) {
+                break;
+            }
+            found = moment;
+        }
+        return found;
+    }
+
+    private static boolean isUpTo(Moment moment, long address, long receiptMillis) {
+        return moment.address() <= address && moment.receiptMillis() <= receiptMillis;
+    }
+
+    /// The times between which there is no moment, because an epoch was being applied: each by the
+    /// moment that ends it.
+    ///
+    /// @param most the last ones of them
+    public List<Moment> gaps(int most) {
+        List<Moment> gaps = new ArrayList<>();
+        Iterator<Moment> backwards = moments.descendingIterator();
+        while (backwards.hasNext() && gaps.size() < most) {
+            Moment moment = backwards.next();
+            if (moment.endsGap()) {
+                gaps.addFirst(moment);
+            }
+        }
+        return gaps;
+    }
+}

@@ -1,0 +1,207 @@
+package holdfast.system;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import holdfast.bench.BlockClient;
+import holdfast.replicator.control.ControlApi;
+import holdfast.replicator.control.NodePaths;
+import holdfast.replicator.status.StatusReport;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.SplittableRandom;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.Stream;
+
+/// A sparse device of 64 TiB at both sides, each a file in the host's tmpfs, since ext4 has no
+/// files of more than 16 TiB: first sync, writes all over it without the peer, catching up,
+/// detaching. Neither daemon, with the flags that `bin/holdfast` gives it, may need memory for its
+/// size.
+@Timeout(180)
+class HugeDeviceTest {
+    private static final long SIZE = 64L << 40;
+    private static final long RESIDENT_BYTES = 300L << 20;
+    private static final int WRITES = 10_000;
+    private static final int CLIENTS = 16;
+    private static final Path TMPFS = Path.of("/dev/shm");
+
+    private static final List<String> JVM_FLAGS =
+            List.of("-Xms64m", "-Xmx512m", "-XX:MaxDirectMemorySize=1g");
+
+    /// The state directories: the server's metadata alone takes 2.1 GiB for such a device.
+    @TempDir Path dir;
+
+    private Path disks;
+
+    @BeforeEach
+    void makeDisks() throws IOException {
+        assumeTrue(
+                Files.isWritable(TMPFS)
+                        && Files.getFileStore(TMPFS).type().equals("tmpfs")
+                        && Files.getFileStore(TMPFS).getUsableSpace() > 1L << 30,
+                "needs a tmpfs with a GiB");
+        assumeTrue(Files.getFileStore(dir).getUsableSpace() > 4L << 30, "needs 4 GiB of disk");
+        disks = Files.createTempDirectory(TMPFS, "holdfast-huge-");
+    }
+
+    @AfterEach
+    void removeDisks() throws IOException {
+        if (disks != null) {
+            try (Stream<Path> all = Files.walk(disks)) {
+                for (Path each : all.sorted(Comparator.reverseOrder()).toList()) {
+                    Files.delete(each);
+                }
+            }
+        }
+    }
+
+    @Test
+    void costsTheMemoryOfWhatIsWrittenAndNotOfItsSize() throws Exception {
+        NodePaths serverPaths = NodePaths.under(dir.resolve("server"));
+        NodePaths backupPaths = NodePaths.under(dir.resolve("backup"));
+        int port = TwoNodes.freePort();
+        TwoNodes.make(serverPaths, "[node]\nname = \"server\"\n[buffer]\nsend = \"16 MiB\"\n");
+        TwoNodes.make(
+                backupPaths,
+                "[node]\nname = \"backup\"\n[link]\nlisten = \"127.0.0.1:" + port + "\"\n");
+        Path disk = disks.resolve("disk.img");
+        try (var file = new java.io.RandomAccessFile(disk.toFile(), "rw")) {
+            file.setLength(SIZE);
+            file.seek(SIZE / 2);
+            file.write(7);
+        }
+        try (NodeProcess server = new NodeProcess(serverPaths, JVM_FLAGS);
+                NodeProcess backup = new NodeProcess(backupPaths, JVM_FLAGS)) {
+            backup.start();
+            server.start();
+            backup.awaitAnswer();
+            server.awaitAnswer();
+            backup.api.storage(
+                    new ControlApi.StorageRequest(
+                            disks.resolve("storage").toString(), Optional.empty()));
+            String token =
+                    backup.api
+                            .invite(
+                                    new ControlApi.InviteRequest(
+                                            Optional.of("127.0.0.1:" + port), Optional.empty()))
+                            .token();
+            server.api.join(new ControlApi.JoinRequest(token));
+            TwoNodes.until("connected", () -> server.api.status().link().get().isConnected());
+            server.api.add(TwoNodes.addRequest("home", disk, 256L << 20));
+            Path socket = Path.of(server.api.attach(new ControlApi.NameRequest("home")).socket());
+            TwoNodes.until("first sync", () -> isInSync(server));
+            mark("first sync", server, backup);
+            long[] offsets = offsets();
+            writeAll(socket, offsets, 0, 100);
+            TwoNodes.until("in sync", () -> isInSync(server));
+            mark("connected writes", server, backup);
+
+            backup.kill();
+            writeAll(socket, offsets, 100, offsets.length);
+            mark("writes without the peer", server);
+            long away = server.mostResidentBytes();
+            backup.start();
+            backup.awaitAnswer();
+            TwoNodes.until("caught up", () -> isInSync(server));
+            mark("caught up", server, backup);
+            assertHeld(backup, offsets);
+            server.api.detach(new ControlApi.NameRequest("home"));
+            mark("detached", server, backup);
+
+            assertTrue(away < RESIDENT_BYTES, "without its peer: " + away);
+            long most = server.mostResidentBytes();
+            assertTrue(most < RESIDENT_BYTES, "server: " + most);
+            most = backup.mostResidentBytes();
+            assertTrue(most < RESIDENT_BYTES, "backup: " + most);
+        }
+    }
+
+    private final long began = System.nanoTime();
+
+    private void mark(String what, NodeProcess... nodes) throws IOException {
+        var out = new StringBuilder("%.1f s %s".formatted((System.nanoTime() - began) / 1e9, what));
+        for (NodeProcess node : nodes) {
+            out.append("  ").append(node.mostResidentBytes() >> 20).append(" MiB");
+        }
+        System.out.println(out);
+    }
+
+    private static boolean isInSync(NodeProcess server) {
+        StatusReport.Resource home = server.resource("home").orElse(null);
+        return home != null
+                && home.replication().equals("ESTABLISHED")
+                && home.committed().equals(home.position())
+                && home.behind().bytes() == 0;
+    }
+
+    /// Single blocks all over the device, its first and its last among them.
+    private static long[] offsets() {
+        SplittableRandom random = new SplittableRandom(64);
+        long[] offsets = random.longs(WRITES, 0, SIZE >>> 12).map(block -> block << 12).toArray();
+        offsets[0] = 0;
+        offsets[1] = SIZE - 4096;
+        offsets[200] = 4096;
+        offsets[201] = SIZE - 8192;
+        return offsets;
+    }
+
+    private static ByteBuffer content(long offset) {
+        ByteBuffer content = ByteBuffer.allocate(4096);
+        while (content.hasRemaining()) {
+            content.putLong(offset + 1 + content.position());
+        }
+        return content.flip();
+    }
+
+    private static void writeAll(Path socket, long[] offsets, int from, int to) throws Exception {
+        try (ExecutorService pool = Executors.newFixedThreadPool(CLIENTS)) {
+            List<Future<Void>> all = new ArrayList<>();
+            for (int client = 0; client < CLIENTS; client++) {
+                int first = from + client;
+                Callable<Void> work =
+                        () -> {
+                            try (BlockClient nbd = new BlockClient(socket, "home")) {
+                                for (int i = first; i < to; i += CLIENTS) {
+                                    nbd.write(offsets[i], content(offsets[i]), false);
+                                }
+                                return null;
+                            }
+                        };
+                all.add(pool.submit(work));
+            }
+            for (Future<Void> each : all) {
+                each.get();
+            }
+        }
+    }
+
+    private static void assertHeld(NodeProcess backup, long[] offsets) throws Exception {
+        StatusReport.View view =
+                backup.api.open(new ControlApi.OpenRequest("home", Optional.empty())).view();
+        String export = view.uri().replaceAll("^nbd\\+unix:///|\\?.*$", "");
+        try (BlockClient copy = new BlockClient(Path.of(view.socket()), export)) {
+            assertEquals(7, copy.read(SIZE / 2, 512).get(0));
+            for (long offset : offsets) {
+                assertEquals(content(offset), copy.read(offset, 4096), "at " + offset);
+            }
+        }
+        backup.api.closeView(new ControlApi.CloseRequest(view.id()));
+    }
+}

@@ -1,0 +1,116 @@
+package holdfast.system;
+
+import holdfast.replicator.control.ControlApi;
+import holdfast.replicator.control.NodePaths;
+import holdfast.replicator.status.StatusReport;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Map;
+import java.util.Optional;
+
+/// Two daemons in processes of their own, paired over loopback, each of which has storage, so that
+/// either may be the backup of the other.
+final class TwoProcesses implements AutoCloseable {
+    private static final long JOURNAL_BYTES = 16L << 20;
+
+    final NodeProcess left;
+    final NodeProcess right;
+    private final Path dir;
+
+    /// @param environment of the left one, more than this process has
+    TwoProcesses(Path dir, Map<String, String> environment) throws Exception {
+        this.dir = dir;
+        NodePaths leftPaths = NodePaths.under(dir.resolve("left"));
+        NodePaths rightPaths = NodePaths.under(dir.resolve("right"));
+        int port = TwoNodes.freePort();
+        TwoNodes.make(leftPaths, "[node]\nname = \"left\"\n");
+        TwoNodes.make(
+                rightPaths,
+                "[node]\nname = \"right\"\n[link]\nlisten = \"127.0.0.1:" + port + "\"\n");
+        left = new NodeProcess(leftPaths, environment);
+        right = new NodeProcess(rightPaths);
+        try {
+            pair(port);
+        } catch (Exception | AssertionError e) {
+            close();
+            throw e;
+        }
+    }
+
+    private void pair(int port) throws Exception {
+        right.start();
+        left.start();
+        right.awaitAnswer();
+        left.awaitAnswer();
+        for (NodeProcess each : new NodeProcess[] {left, right}) {
+            String storage = dir.resolve("storage").resolve(each == left ? "left" : "right") + "";
+            each.api.storage(new ControlApi.StorageRequest(storage, Optional.empty()));
+        }
+        String token =
+                right.api
+                        .invite(
+                                new ControlApi.InviteRequest(
+                                        Optional.of("127.0.0.1:" + port), Optional.empty()))
+                        .token();
+        left.api.join(new ControlApi.JoinRequest(token));
+        TwoNodes.until("connected", () -> left.api.status().link().get().isConnected());
+    }
+
+    /// A sparse file.
+    Path disk(String name, long bytes) throws IOException {
+        Path path = dir.resolve(name + ".disk");
+        try (FileChannel file =
+                FileChannel.open(path, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+            file.write(ByteBuffer.wrap(new byte[1]), bytes - 1);
+        }
+        return path;
+    }
+
+    /// A resource of this node's, on a file of so many bytes; attached and in sync.
+    Path add(NodeProcess node, String name, long bytes) throws Exception {
+        Path disk = disk(name, bytes);
+        node.api.add(TwoNodes.addRequest(name, disk, JOURNAL_BYTES));
+        node.api.attach(new ControlApi.NameRequest(name));
+        awaitInSync(node, name);
+        return disk;
+    }
+
+    static Path socket(NodeProcess node, String name) {
+        return node.paths.run().resolve(name + ".nbd");
+    }
+
+    void awaitInSync(NodeProcess node, String name) {
+        NodeProcess.until(
+                name + " in sync",
+                () -> node.resource(name).filter(TwoProcesses::isInSync).isPresent(),
+                left,
+                right);
+    }
+
+    static boolean isInSync(StatusReport.Resource of) {
+        return of.replication().equals("ESTABLISHED")
+                && of.committed().equals(of.position())
+                && of.behind().bytes() == 0;
+    }
+
+    /// The copy at the other node is what the disk holds.
+    static void compare(NodeProcess backup, String name, Path disk) throws Exception {
+        ControlApi.OpenReply view =
+                backup.api.open(new ControlApi.OpenRequest(name, Optional.empty()));
+        Run.ok("qemu-img", "compare", "-f", "raw", "-F", "raw", disk.toString(), view.view().uri());
+        backup.api.closeView(new ControlApi.CloseRequest(view.view().id()));
+    }
+
+    @Override
+    public void close() throws InterruptedException {
+        try {
+            left.close();
+        } finally {
+            right.close();
+        }
+    }
+}
