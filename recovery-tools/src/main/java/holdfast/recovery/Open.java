@@ -89,6 +89,10 @@ final class Open implements Callable<Integer> {
                                         Optional.ofNullable(socket)
                                                 .map(each -> each.toAbsolutePath().toString()),
                                         whileUsed));
+        return answer(holdfast, reply);
+    }
+
+    static int answer(Holdfast holdfast, ControlApi.OpenReply reply) {
         return holdfast.answer(
                 reply,
                 """

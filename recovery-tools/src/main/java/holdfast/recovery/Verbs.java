@@ -29,6 +29,7 @@ final class Verbs {
         ALL.put("mount", Mount::new);
         ALL.put("umount", Umount::new);
         ALL.put("drill", Drill::new);
+        ALL.put("promote", Promote::new);
         ALL.put("remove", Remove::new);
         ALL.put("adjust", Adjust::new);
         ALL.put("events", Events::new);

@@ -315,6 +315,17 @@ class CommandsTest {
     }
 
     @Test
+    void promoteSaysFromWhenItGoesOnAndWhatIsToBeKnown() {
+        assertEquals(0, run("promote", "home@-15m"));
+        String text = out.toString();
+        assertTrue(text.startsWith("home runs at backup now, from what it was at "), text);
+        assertTrue(text.contains("nbd+unix:///home?socket=/run/holdfast/home.nbd"), text);
+        assertTrue(text.endsWith("  there is no second copy now\n"), text);
+        assertEquals(2, run("promote", "home", "--commit", "--at", "-15m"));
+        assertEquals(2, run("promote", "home", "--commit", "--read-only"));
+    }
+
+    @Test
     void extractNeedsNoDaemonAndSaysWhatIsNotThere() {
         assertEquals(2, run("extract", "copy.img"));
         assertEquals(

@@ -246,6 +246,21 @@ final class ScriptedDaemon implements ControlApi {
     }
 
     @Override
+    public PromoteReply promote(PromoteRequest request) {
+        asked.add(request);
+        return new PromoteReply(
+                request.name(),
+                "backup",
+                request.commit()
+                        ? Optional.empty()
+                        : Optional.of(new Point(NOW.minusSeconds(14), "3fa901/1234")),
+                request.commit()
+                        ? Optional.empty()
+                        : Optional.of(attach(new NameRequest(request.name()))),
+                List.of("there is no second copy now"));
+    }
+
+    @Override
     public PointsReply points(NameRequest request) {
         asked.add(request);
         return new PointsReply(

@@ -53,6 +53,9 @@ public interface ControlApi {
 
     Done closeView(CloseRequest request) throws ProblemException;
 
+    /// Makes the copy here the primary of its resource, exported at once, as it is or as it was.
+    PromoteReply promote(PromoteRequest request) throws ProblemException;
+
     /// Which moments of a copy here can be opened.
     PointsReply points(NameRequest request) throws ProblemException;
 
@@ -231,6 +234,22 @@ public interface ControlApi {
     }
 
     record OpenReply(String name, StatusReport.View view, long sizeBytes, Optional<String> note) {}
+
+    /// @param at a point like `latest`; absent: the newest
+    /// @param force also while the present primary is connected and writes
+    /// @param commit make an earlier promotion final: the moments of before are given up
+    record PromoteRequest(String name, Optional<String> at, boolean force, boolean commit) {}
+
+    /// @param from the moment from which it goes on, by the clock of the primary of before; absent
+    ///   of a `commit`
+    /// @param attached absent of a `commit`, and where it was promoted but could not be attached
+    /// @param notes what is to be known, a sentence in each
+    record PromoteReply(
+            String name,
+            String host,
+            Optional<Point> from,
+            Optional<AttachReply> attached,
+            List<String> notes) {}
 
     /// Which moments of a copy can be opened: any from `oldest` to `newest` but those in `gaps`.
     /// All times are the primary's.

@@ -100,6 +100,11 @@ public final class ControlClient implements ControlApi {
     }
 
     @Override
+    public PromoteReply promote(PromoteRequest request) throws ProblemException {
+        return post("promote", request, PromoteReply.class);
+    }
+
+    @Override
     public PointsReply points(NameRequest request) throws ProblemException {
         return post("points", request, PointsReply.class);
     }

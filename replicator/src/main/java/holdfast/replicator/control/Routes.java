@@ -69,6 +69,11 @@ final class Routes {
         change("detach", ControlApi.NameRequest.class, api::detach, ControlApi.NameRequest::name);
         change("open", ControlApi.OpenRequest.class, api::open, ControlApi.OpenRequest::name);
         change("close", ControlApi.CloseRequest.class, api::closeView, ControlApi.CloseRequest::id);
+        change(
+                "promote",
+                ControlApi.PromoteRequest.class,
+                api::promote,
+                ControlApi.PromoteRequest::name);
         posts.put(
                 "points", new Post<>(ControlApi.NameRequest.class, api::points, Optional.empty()));
         change(

@@ -8,11 +8,13 @@ import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.journal.JournalRecord;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BackupEffects;
+import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.History.Moment;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Retention;
 import holdfast.replicator.state.Role;
+import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
 import holdfast.tunnel.wire.Position;
@@ -22,13 +24,16 @@ import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
 import java.util.function.Function;
+import java.util.function.Supplier;
 
 /// The mailbox, the journal and the base around a [Backup]. It decides nothing.
 ///
@@ -92,6 +97,12 @@ final class BackupResource {
     private long unsyncedBaseBytes;
     private boolean baseDirty;
     private boolean stopping;
+
+    /// Of a copy that was promoted: what its primary writes to; else null.
+    private JournaledDevice own;
+
+    /// What [#own] has written and the journal has not taken yet.
+    private final ArrayDeque<JournaledDevice.Write> ownWrites = new ArrayDeque<>();
 
     /// Moments that are open and read.
     private final List<OpenPoint> points = new ArrayList<>();
@@ -190,7 +201,7 @@ final class BackupResource {
     void greeted(PeerSession peer, Frame.ResourceHello hello) {
         mailbox.post(
                 () -> {
-                    if (hello.role() != Role.PRIMARY.ordinal() + 1) {
+                    if (hello.role() != Role.PRIMARY.ordinal() + 1 || own != null) {
                         return;
                     }
                     if (hello.diskState() == DiskState.DISKLESS.ordinal()) {
@@ -288,6 +299,192 @@ final class BackupResource {
     void retain(Retention retention, int indexRuns) {
         mailbox.post(() -> backup.retain(retention, indexRuns));
     }
+
+    // ---- a promoted copy ---------------------------------------------------------------------
+
+    /// Blocks that go into the journal as one record when an older moment is restored.
+    private static final int RESTORE_BYTES = 128 << 10;
+
+    /// How long room is waited for.
+    private static final long ROOM_LIMIT_NANOS = 30_000_000_000L;
+
+    /// The device of this host's primary, which writes to the copy from now on; no peer does.
+    JournaledDevice own(long sizeBytes) {
+        return ask(
+                () -> {
+                    if (own != null) {
+                        return own;
+                    }
+                    leaveStream();
+                    session = null;
+                    backup.sessionDown();
+                    own =
+                            new JournaledDevice(
+                                    this, base, sizeBytes, backup.committedIndex().copy());
+                    return own;
+                });
+    }
+
+    /// No primary of this host writes to the copy after all.
+    void disown() {
+        ask(
+                () -> {
+                    own = null;
+                    return null;
+                });
+    }
+
+    /// One generation of the primary begins: the copy is at its first position, by an epoch of the
+    /// blocks that must change for it, durably when this returns. A crash before leaves the copy
+    /// where it was.
+    ///
+    /// @param restored what the device is to be; null: what it is
+    /// @throws IOException if there is no room, or the journal or the base fails
+    void begin(Ancestry ancestry, OpenPoint restored) throws IOException {
+        List<JournalIndex.Run> runs =
+                restored == null
+                        ? List.of()
+                        : ask(() -> backup.since(restored.moment()));
+        long blocks = 0;
+        for (JournalIndex.Run run : runs) {
+            blocks += BlockSet.blocksOf(run.lengthBytes()) + 1;
+        }
+        Frame.EpochBegin begin = new Frame.EpochBegin(ancestry.generation(), blocks, 0);
+        try {
+            begin(begin);
+            for (JournalIndex.Run run : runs) {
+                restore(restored, run, begin.epoch());
+            }
+        } catch (IOException | RuntimeException e) {
+            ask(
+                    () -> {
+                        backup.abandonOwn();
+                        return null;
+                    });
+            throw e;
+        }
+        CompletableFuture<Void> durable = new CompletableFuture<>();
+        mailbox.post(
+                () -> {
+                    backup.commitOwn(
+                            new Position(ancestry.generation(), 0),
+                            System.currentTimeMillis(),
+                            ancestry);
+                    waiters.add(new Waiter(backup.end(), durable));
+                });
+        await(durable);
+    }
+
+    /// What is older is rolled into the base meanwhile, if that makes the room.
+    private void begin(Frame.EpochBegin begin) throws IOException {
+        long deadline = System.nanoTime() + ROOM_LIMIT_NANOS;
+        while (!ask(() -> takeOwn(begin))) {
+            long missing = ask(backup::missingForOwn);
+            if (System.nanoTime() > deadline) {
+                throw new IOException(
+                        "%s lacks %d bytes of room for the %d blocks that have changed since"
+                                .formatted(journal, missing, begin.blocks()));
+            }
+            LockSupport.parkNanos(100_000_000);
+        }
+    }
+
+    private void restore(OpenPoint from, JournalIndex.Run run, long epoch) throws IOException {
+        for (long at = run.offsetBytes(); at < run.endBytes(); ) {
+            int length = (int) Math.min(RESTORE_BYTES, run.endBytes() - at);
+            ByteBuffer data = ByteBuffer.allocate(length);
+            from.read(at, data);
+            long offset = at;
+            while (appends.queuedBytes() > QUEUE_BYTES / 2) {
+                LockSupport.parkNanos(1_000_000);
+            }
+            boolean taken =
+                    ask(
+                            () ->
+                                    takeOwn(
+                                            new Frame.EpochBlocks(
+                                                    0, epoch, offset, data.flip())));
+            if (!taken) {
+                throw new IOException(journal + " takes nothing more");
+            }
+            at += length;
+        }
+    }
+
+    /// @return false if there is no room, or the journal has failed
+    private boolean takeOwn(Frame.Data frame) {
+        return backup.diskState() != DiskState.FAILED && backup.takeOwn(frame, receiptMillis());
+    }
+
+    /// Whoever waits until the journal is durable up to an offset.
+    private record Waiter(long address, CompletableFuture<Void> durable) {}
+
+    private final List<Waiter> waiters = new ArrayList<>();
+
+    private static void await(CompletableFuture<Void> durable) throws IOException {
+        try {
+            durable.join();
+        } catch (CompletionException e) {
+            throw new IOException(e.getCause().getMessage(), e);
+        }
+    }
+
+    private <T> T ask(Supplier<T> question) {
+        CompletableFuture<T> answer = new CompletableFuture<>();
+        mailbox.post(
+                () -> {
+                    try {
+                        answer.complete(question.get());
+                    } catch (RuntimeException e) {
+                        answer.completeExceptionally(e);
+                    }
+                });
+        return answer.join();
+    }
+
+    /// What the primary of a promoted copy writes, in order.
+    void append(JournaledDevice.Write write) {
+        mailbox.post(() -> ownWrites.add(write));
+    }
+
+    private void takeOwnWrites() {
+        while (!ownWrites.isEmpty() && takeOwn(frameOf(ownWrites.peek()))) {
+            ownWrites.poll().appendedUpTo(backup.end());
+        }
+    }
+
+    private Frame.Data frameOf(JournaledDevice.Write write) {
+        Position at = backup.nextOwn();
+        long now = System.currentTimeMillis();
+        return write.data == null
+                ? new Frame.Zero(0, at, now, write.offsetBytes, write.lengthBytes, write.punch)
+                : new Frame.Write(0, at, now, write.offsetBytes, write.data.duplicate());
+    }
+
+    /// Tells the device of a promoted copy what has become of what it wrote.
+    private void settleOwn() {
+        if (backup.diskState() == DiskState.FAILED) {
+            String why = "the journal or the base of %s has failed".formatted(name);
+            waiters.forEach(each -> each.durable().completeExceptionally(new IOException(why)));
+            waiters.clear();
+            if (own != null) {
+                own.failed(why);
+            }
+            return;
+        }
+        if (own != null) {
+            takeOwnWrites();
+            if (publishedEnd != backup.appliedEnd()) {
+                publishedEnd = backup.appliedEnd();
+                own.publish(backup.committedIndex().copy(), publishedEnd);
+            }
+        }
+        waiters.removeIf(
+                each -> backup.appliedEnd() >= each.address() && each.durable().complete(null));
+    }
+
+    /// What [#own] knows of.
+    private long publishedEnd;
 
     // ---- moments -----------------------------------------------------------------------------
 
@@ -467,6 +664,7 @@ final class BackupResource {
         if (baseDirty) {
             syncBase();
         }
+        settleOwn();
         try {
             store.endGrowth(backup.ancestry());
         } catch (IOException e) {
@@ -795,6 +993,9 @@ final class BackupResource {
 
         @Override
         public void free(long beforeAddress) {
+            if (own != null) {
+                own.publishAndWait(backup.committedIndex().copy(), backup.appliedEnd());
+            }
             try {
                 journal.free(beforeAddress);
             } catch (DeviceException e) {

@@ -699,6 +699,11 @@ public final class Daemon implements ControlApi, AutoCloseable {
     }
 
     @Override
+    public PromoteReply promote(PromoteRequest request) throws ProblemException {
+        return resources.promote(request);
+    }
+
+    @Override
     public PointsReply points(NameRequest request) throws ProblemException {
         return resources.points(request.name());
     }

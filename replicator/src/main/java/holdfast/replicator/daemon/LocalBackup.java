@@ -18,7 +18,9 @@ import holdfast.replicator.state.Retention;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.status.Words;
 import holdfast.tunnel.wire.AddressSpace;
+import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
 import java.nio.file.FileStore;
@@ -33,6 +35,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
 
 /// A resource whose copy is kept here: its base and its journal, open for as long as the daemon
@@ -42,6 +45,9 @@ final class LocalBackup implements LocalResource {
 
     /// Journal use from which on records are rolled into the base.
     private static final long ROLL_BYTES = 64 << 20;
+
+    /// As long as the journal gets shorter in such a time, nobody is held up for it.
+    private static final long SETTLE_NANOS = 1_000_000_000L;
 
     /// Runs of all journals' indexes together: 190 MiB of memory at most.
     static final int INDEX_RUNS = 4_000_000;
@@ -63,6 +69,9 @@ final class LocalBackup implements LocalResource {
     private volatile Frame.ResourceHello peerHello;
     private volatile PeerSession session;
     private volatile int indexRuns = INDEX_RUNS;
+
+    /// A primary of this host writes to it.
+    private volatile boolean promoted;
 
     /// A view that is served.
     ///
@@ -181,10 +190,10 @@ final class LocalBackup implements LocalResource {
         retain(settings);
     }
 
+    /// While a primary of this host writes to the copy, history never holds its writes back.
     private void retain(ResourceSettings settings) {
-        resource.retain(
-                new Retention(settings.retention().toMillis(), settings.retentionMin().toMillis()),
-                indexRuns);
+        long min = promoted ? 0 : settings.retentionMin().toMillis();
+        resource.retain(new Retention(settings.retention().toMillis(), min), indexRuns);
     }
 
     /// How many runs the index of what its journal holds may have: its part of the daemon's.
@@ -374,6 +383,58 @@ final class LocalBackup implements LocalResource {
                                         LocalPrimary.sizeWords(was)));
     }
 
+    // ---- promotion ---------------------------------------------------------------------------
+
+    /// From now on no peer writes to the copy but a primary of this host, to these disks.
+    Disks promote() throws IOException {
+        promoted = true;
+        retain(dir.settings());
+        return base.under(resource.own(dir.superblock().sizeBytes()));
+    }
+
+    /// It was not promoted: a peer may write to it again.
+    void demote() throws IOException {
+        resource.disown();
+        promoted = false;
+        retain(dir.settings());
+    }
+
+    /// The generation of that primary begins, with the device as it is or was; see
+    /// [BackupResource#begin].
+    void begin(Ancestry ancestry, OpenPoint restored) throws IOException {
+        if (!resource.snapshot().committed().equals(new Position(ancestry.generation(), 0))) {
+            resource.begin(ancestry, restored);
+        }
+    }
+
+    /// Opens a moment without serving it.
+    ///
+    /// @return null when there is none yet, or all that there are are later
+    OpenPoint point(AskedPoint asked) throws IOException {
+        return openPoint(asked);
+    }
+
+    /// Ends what keeps moments of before the promotion: all of it goes into the base, which the
+    /// primary then writes to. Its clients stay.
+    ///
+    /// @return what prevents it; empty when it is done
+    String settlePromoted() throws IOException {
+        resource.retain(Retention.NONE, indexRuns);
+        long before = Long.MAX_VALUE;
+        for (long left = resource.snapshot().journalUsedBytes();
+                left > 2 * ROLL_BYTES && left < before;
+                left = resource.snapshot().journalUsedBytes()) {
+            before = left;
+            LockSupport.parkNanos(SETTLE_NANOS);
+        }
+        String obstacle =
+                resource.own(dir.superblock().sizeBytes()).goDirect(resource::settle);
+        if (!obstacle.isEmpty()) {
+            retain(dir.settings());
+        }
+        return obstacle;
+    }
+
     // ---- views -------------------------------------------------------------------------------
 
     /// Serves one moment of the copy on a socket of its own, read-only or into an overlay.
@@ -475,7 +536,7 @@ final class LocalBackup implements LocalResource {
                 });
     }
 
-    private static ControlApi.Point point(Moment moment) {
+    static ControlApi.Point point(Moment moment) {
         return new ControlApi.Point(
                 Instant.ofEpochMilli(moment.labelMillis()), moment.position().toString());
     }

@@ -111,7 +111,17 @@ final class LocalPrimary implements LocalResource {
             List<Export> exports,
             NbdServer server) {}
 
-    LocalPrimary(Shared shared, ResourceDir dir, TcpExports tcp, ResourceSettings settings) {
+    /// Of a promoted copy: its base and journal, which hold the device; else null.
+    private volatile LocalBackup copy;
+
+    /// A disk that is plain, or the copy that was promoted.
+    LocalPrimary(
+            Shared shared,
+            ResourceDir dir,
+            TcpExports tcp,
+            ResourceSettings settings,
+            Optional<LocalBackup> copy) {
+        this.copy = copy.orElse(null);
         this.shared = shared;
         this.dir = dir;
         this.tcp = tcp;
@@ -167,6 +177,27 @@ final class LocalPrimary implements LocalResource {
 
     boolean isAttached() {
         return attached != null;
+    }
+
+    /// The device goes on without the copy, which is closed with it.
+    private boolean forgotten;
+
+    /// What was promoted, until all of it is in the base.
+    Optional<LocalBackup> copy() {
+        return Optional.ofNullable(copy);
+    }
+
+    /// The copy was promoted for good: the base alone is the device. What keeps the earlier role is
+    /// forgotten, durably, and then the journal deleted.
+    synchronized void forgetCopy() throws IOException {
+        LocalBackup was = copy;
+        was.dir().remove();
+        ResourceDir.delete(Path.of(was.dir().facts().journal()));
+        if (attached == null) {
+            was.close();
+            copy = null;
+        }
+        forgotten = true;
     }
 
     /// The export and the deciding object; empty while detached.
@@ -288,7 +319,11 @@ final class LocalPrimary implements LocalResource {
 
     private void open() throws IOException {
         requireAnswers();
-        Disks disks = Disks.open(shared.lockDirectory(), name(), dir.facts().paths(), space());
+        Disks disks =
+                copy != null
+                        ? copy.promote()
+                        : Disks.open(
+                                shared.lockDirectory(), name(), dir.facts().paths(), space());
         try {
             requireOrder();
             attached = open(disks);
@@ -386,7 +421,7 @@ final class LocalPrimary implements LocalResource {
         if (found.damage() != null) {
             shared.events().of(name()).accept("metadata-damaged", found.damage());
         }
-        if (dir.superblock().clean()) {
+        if (dir.superblock().clean() && copy == null) {
             lookForForeignWrites(disks);
         }
         long generation = RANDOM.nextLong() | 1;
@@ -399,6 +434,9 @@ final class LocalPrimary implements LocalResource {
                         shared.nodeId(),
                         generation,
                         System.currentTimeMillis());
+        if (copy != null) {
+            copy.begin(start.ancestry(), null);
+        }
         Primary.Config config = config();
         PrimaryResource resource =
                 new PrimaryResource(
@@ -490,7 +528,9 @@ final class LocalPrimary implements LocalResource {
         attached = null;
         try {
             if (now.resource().detach()) {
-                recordEvidence(now);
+                if (copy == null || forgotten) {
+                    recordEvidence(now);
+                }
                 dir.detached(
                         now.resource().look(Primary::position),
                         now.resource().look(Primary::committed),
@@ -504,6 +544,11 @@ final class LocalPrimary implements LocalResource {
                 hanging = now.disks();
             }
             now.marks().close();
+            if (forgotten) {
+                copy.close();
+                copy = null;
+                forgotten = false;
+            }
             states.is(StateChanges.REPLICATION, ReplicationState.OFF.name());
             states.is(StateChanges.DISK, DiskState.DISKLESS.name());
         }
@@ -635,6 +680,11 @@ final class LocalPrimary implements LocalResource {
         PeerSession peer;
         AddressSpace order;
         synchronized (this) {
+            if (copy != null) {
+                throw new IOException(
+                        "it grows when the promotion is final; next: "
+                                + shared.command("promote " + name() + " --commit"));
+            }
             List<Long> found = bytesNow();
             if (found.equals(space().volumeSizes())) {
                 return Resize.SAME;
@@ -968,6 +1018,9 @@ final class LocalPrimary implements LocalResource {
             detach(false);
         } catch (IOException e) {
             shared.events().of(name()).accept("detach-failed", e.getMessage());
+        }
+        if (copy != null) {
+            copy.close();
         }
         dir.close();
     }

@@ -39,6 +39,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import java.util.UUID;
 import java.util.stream.Stream;
 
@@ -148,7 +149,7 @@ final class ResourceDir implements AutoCloseable {
     private ResourceDir(
             Path dir, Facts facts, TwoSlotFile<Superblock> superblock, MetadataFile metadata) {
         this.dir = dir;
-        this.name = dir.getFileName().toString();
+        this.name = nameOf(dir);
         this.facts = facts;
         this.superblock = superblock;
         this.metadata = metadata;
@@ -162,10 +163,66 @@ final class ResourceDir implements AutoCloseable {
         }
         try (Stream<Path> dirs = Files.list(resources)) {
             return dirs.filter(ResourceDir::isWhole)
-                    .map(each -> each.getFileName().toString())
+                    .map(ResourceDir::nameOf)
+                    .distinct()
                     .sorted()
                     .toList();
         }
+    }
+
+    // A resource that changes its role gets a directory of its own for the new one, whole by its
+    // last file: NAME, then NAME~1, NAME~2. The last whole one counts.
+
+    private static final String ROLE = "~";
+
+    private static String nameOf(Path dir) {
+        return dir.getFileName().toString().split(ROLE)[0];
+    }
+
+    private static int roleOf(Path dir) {
+        String[] parts = dir.getFileName().toString().split(ROLE);
+        return parts.length == 1 ? 0 : Integer.parseInt(parts[1]);
+    }
+
+    /// Of all roles that this resource has had and that are not over, the last first.
+    private static List<Path> roles(Path resources, String name) throws IOException {
+        try (Stream<Path> dirs = Files.list(resources)) {
+            return dirs.filter(each -> nameOf(each).equals(name))
+                    .filter(each -> Files.exists(each.resolve("resource.json")))
+                    .sorted(Comparator.comparingInt(ResourceDir::roleOf).reversed())
+                    .toList();
+        }
+    }
+
+    private static Path current(Path resources, String name) throws IOException {
+        List<Path> roles = roles(resources, name);
+        return roles.isEmpty() ? resources.resolve(name) : roles.getFirst();
+    }
+
+    /// What the resource was before it changed its role, where that is still needed: the copy that
+    /// was promoted. Of a primary that has become a backup nothing is.
+    static Optional<ResourceDir> openBefore(Path resources, String name) throws IOException {
+        List<Path> roles = roles(resources, name);
+        boolean isPromoted = !roles.isEmpty() && facts(roles.getFirst()).isPrimary();
+        for (Path each : roles.subList(Math.min(roles.size(), isPromoted ? 2 : 1), roles.size())) {
+            forget(each);
+        }
+        return isPromoted && roles.size() > 1 ? Optional.of(open(roles.get(1))) : Optional.empty();
+    }
+
+    private static void forget(Path role) throws IOException {
+        Files.deleteIfExists(role.resolve("resource.json"));
+        DurableDirectory.sync(role.getParent());
+        delete(role);
+    }
+
+    /// The resource in its next role; durable when this returns, and not at all before.
+    static ResourceDir next(
+            Path resources, String name, Facts facts, Superblock first, ResourceSettings settings)
+            throws IOException {
+        Path dir =
+                resources.resolve(name + ROLE + (roleOf(current(resources, name)) + 1));
+        return make(resources, dir, facts, first, settings);
     }
 
     private static boolean isWhole(Path dir) {
@@ -185,6 +242,12 @@ final class ResourceDir implements AutoCloseable {
                     "%s is there already, though %s could not be opened: see the events of the start"
                             .formatted(dir, name));
         }
+        return make(resources, dir, facts, first, settings);
+    }
+
+    private static ResourceDir make(
+            Path resources, Path dir, Facts facts, Superblock first, ResourceSettings settings)
+            throws IOException {
         delete(dir);
         DurableDirectory.make(dir);
         TwoSlotFile<Superblock> slots =
@@ -196,7 +259,12 @@ final class ResourceDir implements AutoCloseable {
                                 dir.resolve(METADATA),
                                 layout(first),
                                 MetadataLayout.first(
-                                        Transaction.Blank.MISSING, 1, Position.NONE, 0))
+                                        first.ancestry().entries().isEmpty()
+                                                ? Transaction.Blank.MISSING
+                                                : Transaction.Blank.SUSPECT,
+                                        1,
+                                        first.acknowledged(),
+                                        first.peerMark()))
                         : null;
         ResourceDir created = new ResourceDir(dir, facts, slots, metadata);
         created.accept(settings);
@@ -209,8 +277,11 @@ final class ResourceDir implements AutoCloseable {
     }
 
     static ResourceDir open(Path resources, String name) throws IOException {
-        Path dir = resources.resolve(name);
-        Facts facts = facts(resources, name);
+        return open(current(resources, name));
+    }
+
+    private static ResourceDir open(Path dir) throws IOException {
+        Facts facts = facts(dir);
         TwoSlotFile<Superblock> slots = openSuperblock(dir, facts);
         try {
             ResourceDir opened =
@@ -272,7 +343,11 @@ final class ResourceDir implements AutoCloseable {
 
     /// What never changes, also of a resource that cannot be opened.
     static Facts facts(Path resources, String name) throws IOException {
-        Path file = resources.resolve(name).resolve("resource.json");
+        return facts(current(resources, name));
+    }
+
+    private static Facts facts(Path dir) throws IOException {
+        Path file = dir.resolve("resource.json");
         try {
             return Json.read(Files.readString(file), Facts.class);
         } catch (JsonException e) {
@@ -769,7 +844,8 @@ final class ResourceDir implements AutoCloseable {
         }
     }
 
-    /// Everything of the resource in the state directory goes.
+    /// What is durable of it goes, and with it this role. An earlier one that is still there counts
+    /// then.
     void remove() {
         close();
         try {

@@ -89,6 +89,7 @@ final class ResourceManager implements Link.Resources {
     private final Adding adding = new Adding();
     private final Permits permits = new Permits(InstantSource.system());
     private final Offers offers;
+    private final Promotion promotion;
     private final TcpExports tcp;
     private Link link;
 
@@ -102,6 +103,7 @@ final class ResourceManager implements Link.Resources {
         this.directory = shared.paths().state().resolve("resources");
         this.kernel = new KernelDevice(shared.paths().run());
         this.tcp = new TcpExports(shared, this::attached);
+        this.promotion = new Promotion(shared, directory, tcp);
         this.offers = new Offers(shared, node, directory, permits, adding);
     }
 
@@ -212,13 +214,27 @@ final class ResourceManager implements Link.Resources {
     }
 
     private LocalResource opened(String name) throws IOException {
-        ResourceDir dir = ResourceDir.open(directory, name);
+        Optional<ResourceDir> before = ResourceDir.openBefore(directory, name);
+        Optional<LocalBackup> copy = Optional.empty();
         try {
-            return dir.facts().isPrimary()
-                    ? new LocalPrimary(shared, dir, tcp, dir.settings())
-                    : LocalBackup.open(shared, dir);
+            if (before.isPresent()) {
+                copy = Optional.of(LocalBackup.open(shared, before.get()));
+            }
+            ResourceDir dir = ResourceDir.open(directory, name);
+            try {
+                return dir.facts().isPrimary()
+                        ? new LocalPrimary(shared, dir, tcp, dir.settings(), copy)
+                        : LocalBackup.open(shared, dir);
+            } catch (IOException | RuntimeException e) {
+                dir.close();
+                throw e;
+            }
         } catch (IOException | RuntimeException e) {
-            dir.close();
+            if (copy.isPresent()) {
+                copy.get().close();
+            } else {
+                before.ifPresent(ResourceDir::close);
+            }
             throw e;
         }
     }
@@ -250,18 +266,30 @@ final class ResourceManager implements Link.Resources {
             switch (each) {
                 case LocalPrimary primary ->
                         primary.resource().ifPresent(at -> at.tick(nowNanos, wallMillis));
-                case LocalBackup backup -> backup.resource().tick(nowNanos);
+                case LocalBackup _ -> {}
             }
+            copyOf(each).ifPresent(copy -> copy.resource().tick(nowNanos));
         }
+    }
+
+    /// The copy that is kept here, also of one that was promoted.
+    private static Optional<LocalBackup> copyOf(LocalResource of) {
+        return switch (of) {
+            case LocalPrimary primary -> primary.copy();
+            case LocalBackup backup -> Optional.of(backup);
+        };
+    }
+
+    private List<LocalBackup> copies() {
+        return byName.values().stream()
+                .map(ResourceManager::copyOf)
+                .flatMap(Optional::stream)
+                .toList();
     }
 
     /// Each copy has its part of the memory for the indexes of journals.
     void shareIndexMemory() {
-        List<LocalBackup> copies =
-                byName.values().stream()
-                        .filter(LocalBackup.class::isInstance)
-                        .map(LocalBackup.class::cast)
-                        .toList();
+        List<LocalBackup> copies = copies();
         if (copies.equals(sharing)) {
             return;
         }
@@ -437,8 +465,9 @@ final class ResourceManager implements Link.Resources {
     }
 
     private LocalBackup getBackup(String name) throws ProblemException {
-        if (get(name) instanceof LocalBackup backup) {
-            return backup;
+        Optional<LocalBackup> copy = copyOf(get(name));
+        if (copy.isPresent()) {
+            return copy.get();
         }
         throw refused(
                 Role.PRIMARY,
@@ -797,7 +826,8 @@ final class ResourceManager implements Link.Resources {
                             facts,
                             ResourceDir.newPrimary(idOf(name), space),
                             settings);
-            LocalPrimary primary = new LocalPrimary(shared, dir, tcp, settings);
+            LocalPrimary primary =
+                    new LocalPrimary(shared, dir, tcp, settings, Optional.empty());
             byName.put(name, primary);
             link.session(peer).ifPresent(primary::connect);
             shared.events().of(name).accept("added", words(disks) + ", the copy is at " + peer);
@@ -1132,28 +1162,8 @@ final class ResourceManager implements Link.Resources {
         requireUsable(request);
         try {
             LocalBackup.OpenView view = backup.openView(asked, request);
-            if (view == null && backup.resource().snapshot().hasPoint()) {
-                throw refused(
-                        Role.SECONDARY,
-                        "%s cannot be opened as it was then".formatted(request.name()),
-                        "points " + request.name(),
-                        "the oldest moment is %s, the newest %s"
-                                .formatted(
-                                        Instant.ofEpochMilli(
-                                                backup.resource().snapshot().oldestMillis()),
-                                        Instant.ofEpochMilli(
-                                                backup.resource().snapshot().completeMillis())));
-            }
             if (view == null) {
-                throw refused(
-                        Role.SECONDARY,
-                        backup.resource().snapshot().mixture()
-                                ? "the copy of "
-                                        + request.name()
-                                        + " is the image of no moment: its journal was damaged, and the"
-                                        + " primary has not mended it yet"
-                                : request.name() + " has no copy yet: the first sync has not ended",
-                        "status " + request.name());
+                throw backup.resource().snapshot().hasPoint() ? notThen(backup) : noPoint(backup);
             }
             shared.events()
                     .of(request.name())
@@ -1172,6 +1182,31 @@ final class ResourceManager implements Link.Resources {
         } catch (IOException e) {
             throw shared.problem(ExitCode.FAILED, "the view was not opened", "", e.getMessage());
         }
+    }
+
+    private ProblemException notThen(LocalBackup backup) {
+        BackupResource.Snapshot now = backup.resource().snapshot();
+        return refused(
+                Role.SECONDARY,
+                "%s cannot be opened as it was then".formatted(backup.name()),
+                "points " + backup.name(),
+                "the oldest moment is %s, the newest %s"
+                        .formatted(
+                                Instant.ofEpochMilli(now.oldestMillis()),
+                                Instant.ofEpochMilli(now.completeMillis())));
+    }
+
+    private ProblemException noPoint(LocalBackup backup) {
+        String name = backup.name();
+        return refused(
+                Role.SECONDARY,
+                backup.resource().snapshot().mixture()
+                        ? "the copy of "
+                                + name
+                                + " is the image of no moment: its journal was damaged, and the"
+                                + " primary has not mended it yet"
+                        : name + " has no copy yet: the first sync has not ended",
+                "status " + name);
     }
 
     private AskedPoint asked(String text) throws ProblemException {
@@ -1212,21 +1247,165 @@ final class ResourceManager implements Link.Resources {
 
     /// What was opened for somebody's use, and is used no longer.
     void closeLeftViews() {
-        for (LocalResource each : byName.values()) {
-            if (each instanceof LocalBackup backup) {
-                backup.closeLeftViews(System.nanoTime());
-            }
-        }
+        copies().forEach(each -> each.closeLeftViews(System.nanoTime()));
     }
 
     ControlApi.Done closeView(String id) throws ProblemException {
-        for (LocalResource each : byName.values()) {
-            if (each instanceof LocalBackup backup && backup.closeView(id)) {
+        for (LocalBackup each : copies()) {
+            if (each.closeView(id)) {
                 shared.events().of(each.name()).accept("view-closed", id);
                 return ControlApi.Done.of(id + " is closed");
             }
         }
         throw shared.problem(ExitCode.REFUSED, "there is no open view " + id, "status");
+    }
+
+    // ---- promote -----------------------------------------------------------------------------
+
+    /// Makes the copy here the primary. The peer's primary, if it is alive, is refused a second one
+    /// beside it unless that is ordered.
+    synchronized ControlApi.PromoteReply promote(ControlApi.PromoteRequest request)
+            throws ProblemException {
+        String name = request.name();
+        if (request.commit()) {
+            return commitPromotion(request);
+        }
+        if (!(get(name) instanceof LocalBackup backup)) {
+            throw refused(
+                    Role.PRIMARY, name + " is primary here already, nothing changed", "status");
+        }
+        Optional<AskedPoint> at =
+                request.at().isPresent()
+                        ? Optional.of(asked(request.at().get()))
+                        : Optional.empty();
+        requirePromotable(backup, request);
+        String peer = backup.dir().facts().peer();
+        Promotion.Promoted promoted;
+        try {
+            promoted = promotion.of(backup, at.filter(each -> !(each instanceof AskedPoint.Newest)));
+        } catch (IOException e) {
+            throw refused(
+                    Role.SECONDARY,
+                    name + " was not promoted",
+                    "promote " + name,
+                    e.getMessage());
+        }
+        if (promoted == null) {
+            throw notThen(backup);
+        }
+        LocalPrimary primary = promoted.primary();
+        byName.put(name, primary);
+        link.session(peer)
+                .ifPresent(
+                        each -> {
+                            backup.disconnect(each);
+                            primary.connect(each);
+                        });
+        ControlApi.Point from = LocalBackup.point(promoted.from());
+        shared.events()
+                .of(name)
+                .accept(
+                        "promoted",
+                        "it goes on here from %s, as it was at %s"
+                                .formatted(from.position(), from.time()));
+        List<String> notes = new ArrayList<>();
+        notes.add(
+                "the moments of before can still be opened (%s), until they are too old or %s"
+                        .formatted(
+                                shared.command("points " + name),
+                                shared.command("promote " + name + " --commit")));
+        notes.add(
+                "there is no second copy now; %s keeps what it has and stands apart from this"
+                        .formatted(peer));
+        Optional<ControlApi.AttachReply> attached = Optional.empty();
+        try {
+            attached = Optional.of(attach(name));
+        } catch (ProblemException e) {
+            notes.add(
+                    "it is not exported yet: %s; next: %s"
+                            .formatted(
+                                    e.problem().evidence().isEmpty()
+                                            ? e.problem().cause()
+                                            : e.problem().evidence().getFirst(),
+                                    shared.command("attach " + name)));
+        }
+        return new ControlApi.PromoteReply(
+                name, shared.node(), Optional.of(from), attached, notes);
+    }
+
+    private void requirePromotable(LocalBackup backup, ControlApi.PromoteRequest request)
+            throws ProblemException {
+        String name = backup.name();
+        BackupResource.Snapshot now = backup.resource().snapshot();
+        if (!now.hasPoint() || now.disk() == DiskState.FAILED) {
+            throw now.disk() == DiskState.FAILED
+                    ? refused(
+                            Role.SECONDARY,
+                            "the disk of the copy of " + name + " has failed, nothing changed",
+                            "connect " + name)
+                    : noPoint(backup);
+        }
+        String peer = backup.dir().facts().peer();
+        boolean isAlive =
+                link.session(peer).isPresent()
+                        && !isStandalone(backup)
+                        && !now.replication().equals("OFF");
+        if (isAlive && !request.force()) {
+            throw new ProblemException(
+                    Problem.of(
+                                    ExitCode.REFUSED,
+                                    shared.node(),
+                                    "%s is alive at %s, and there would be two of it: nothing changed"
+                                            .formatted(name, peer))
+                            .withRole(Role.SECONDARY.name())
+                            .withEvidence(
+                                    "%s is connected and sends what is written there".formatted(peer))
+                            .withNext(
+                                    "at %s: holdfast detach %s; or, for two histories: %s"
+                                            .formatted(
+                                                    peer,
+                                                    name,
+                                                    shared.command(
+                                                            "promote " + name + " --force"))));
+        }
+    }
+
+    private ControlApi.PromoteReply commitPromotion(ControlApi.PromoteRequest request)
+            throws ProblemException {
+        String name = request.name();
+        if (!(get(name) instanceof LocalPrimary primary) || primary.copy().isEmpty()) {
+            throw shared.problem(
+                    ExitCode.REFUSED,
+                    "there is no promotion of %s to make final, nothing changed".formatted(name),
+                    "status " + name);
+        }
+        try {
+            String obstacle = promotion.commit(primary);
+            if (!obstacle.isEmpty()) {
+                throw refused(
+                        Role.PRIMARY,
+                        "the promotion of %s is not final yet, nothing is lost".formatted(name),
+                        "status " + name,
+                        obstacle);
+            }
+        } catch (IOException e) {
+            throw shared.problem(
+                    ExitCode.FAILED,
+                    "the promotion of %s is not final".formatted(name),
+                    "status " + name,
+                    e.getMessage());
+        }
+        shared.events()
+                .of(name)
+                .accept("promotion-final", "the moments of before the promotion are given up");
+        return new ControlApi.PromoteReply(
+                name,
+                shared.node(),
+                Optional.empty(),
+                Optional.empty(),
+                List.of(
+                        "%s alone holds %s now, and nothing of the journal is needed any more"
+                                .formatted(primary.dir().facts().words(), name)));
     }
 
     // ---- remove ------------------------------------------------------------------------------

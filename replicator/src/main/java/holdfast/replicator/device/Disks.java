@@ -16,6 +16,9 @@ public final class Disks implements AutoCloseable {
     private final List<FileBlockDevice> volumes = new ArrayList<>();
     private BlockDevice whole;
 
+    /// Somebody else opened them, and closes them.
+    private boolean borrowed;
+
     private Disks(List<Path> paths) {
         this.paths = paths;
     }
@@ -46,6 +49,15 @@ public final class Disks implements AutoCloseable {
             disks.close();
             throw e;
         }
+    }
+
+    /// The same disks under another device, which stands before them.
+    public Disks under(BlockDevice device) {
+        Disks disks = new Disks(paths);
+        disks.volumes.addAll(volumes);
+        disks.whole = device;
+        disks.borrowed = true;
+        return disks;
     }
 
     private void open(Path lockDirectory, String resource, Path path) throws DeviceException {
@@ -129,6 +141,9 @@ public final class Disks implements AutoCloseable {
 
     @Override
     public void close() {
+        if (borrowed) {
+            return;
+        }
         volumes.forEach(FileBlockDevice::close);
         locks.forEach(OwnedLock::close);
     }

@@ -18,6 +18,7 @@ import holdfast.tunnel.wire.Position;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -656,13 +657,7 @@ public final class Backup {
         while (!inbox.isEmpty() && session != 0 && !failed) {
             Arrived next = inbox.peek();
             if (!take(next.frame())) {
-                if (!holding && !waitsForSpace) {
-                    holding = true;
-                    fx.event(
-                            "journal-full",
-                            "the journal is full: nothing more is taken in until records are rolled"
-                                    + " forward");
-                }
+                noteHolding();
                 fx.wakeRoller();
                 return;
             }
@@ -1064,19 +1059,23 @@ public final class Backup {
             refuse("a commit at " + commit.position() + " with another generation's ancestry");
             return true;
         }
+        commitStaged(commit.position(), commit.wallMillis(), commit.ancestry());
+        return true;
+    }
+
+    private void commitStaged(Position to, long wallMillis, Ancestry adopted) {
         append(
                 Kind.EPOCH_COMMIT,
                 false,
-                commit.position(),
+                to,
                 openEpoch,
                 epochBlocks,
                 0,
-                commit.wallMillis(),
-                AncestryCodec.encode(commit.ancestry()));
-        appended = commit.position();
+                wallMillis,
+                AncestryCodec.encode(adopted));
+        appended = to;
         openEpoch = 0;
         reservedBytes = 0;
-        return true;
     }
 
     private boolean takeSync(long sequence, long offset, long length, ByteBuffer data) {
@@ -1124,6 +1123,93 @@ public final class Backup {
     private void tellTrouble() {
         if (sessionUp) {
             fx.send(new Frame.Trouble(config.resource, noSpace));
+        }
+    }
+
+    // ---- a promoted copy
+    // ---------------------------------------------------------------------------------------------
+
+    /// Takes in a frame of this host's own primary, which writes to the copy since it was promoted
+    /// (R24): a write or a part of an epoch. No session with a peer is up then.
+    ///
+    /// @param clockMillis as in [#on]
+    /// @return false if there is no room for it now: it is to be given again after a roll-forward
+    /// @throws IllegalStateException if it does not fit what the copy is
+    public boolean takeOwn(Frame.Data frame, long clockMillis) {
+        if (sessionUp) {
+            throw new IllegalStateException("a peer writes to this copy");
+        }
+        timeIs(clockMillis);
+        if (frame instanceof Frame.EpochBegin) {
+            abandonOwn();
+        }
+        refusal = "";
+        boolean taken = take(frame);
+        if (!refusal.isEmpty()) {
+            throw new IllegalStateException(refusal);
+        }
+        if (!taken || epochLacksRoom) {
+            noteHolding();
+            fx.wakeRoller();
+            return false;
+        }
+        holding = false;
+        return true;
+    }
+
+    /// Commits the epoch that [#takeOwn] has begun: as soon as that is durable the copy is at `to`,
+    /// in a generation of this host's primary.
+    public void commitOwn(Position to, long wallMillis, Ancestry adopted) {
+        commitStaged(to, wallMillis, adopted);
+    }
+
+    /// What [#takeOwn] has begun of an epoch, or finds of a peer's, is void.
+    public void abandonOwn() {
+        abandonEpoch();
+        dropStaged();
+        holding = false;
+    }
+
+    /// Position of the next write of [#takeOwn].
+    public Position nextOwn() {
+        return appended.plus(1);
+    }
+
+    /// Journal offset behind everything that was appended.
+    public long end() {
+        return end;
+    }
+
+    /// Journal offset in front of which everything is in the [#committedIndex].
+    public long appliedEnd() {
+        return appliedEnd;
+    }
+
+    /// What must be written so that the committed image is that of an older moment again: the runs
+    /// that came later.
+    public List<JournalIndex.Run> since(Moment moment) {
+        List<JournalIndex.Run> runs = new ArrayList<>();
+        for (JournalIndex.Run run : index.all()) {
+            if (run.recordAddress() >= moment.address()) {
+                runs.add(run);
+            }
+        }
+        return runs;
+    }
+
+    /// Journal bytes that an epoch of these blocks lacks; what is rolled into the base at once may
+    /// make room.
+    public long missingForOwn() {
+        return epochLacksRoom ? missingBytes : 0;
+    }
+
+    private void noteHolding() {
+        if (!holding && !waitsForSpace) {
+            holding = true;
+            fx.event(
+                    "journal-full",
+                    "the journal is full: nothing more is taken in until records are rolled"
+                            + " forward");
         }
     }
 

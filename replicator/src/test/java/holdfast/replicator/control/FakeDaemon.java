@@ -89,6 +89,11 @@ class FakeDaemon implements ControlApi {
     }
 
     @Override
+    public PromoteReply promote(PromoteRequest request) {
+        throw new UnsupportedOperationException();
+    }
+
+    @Override
     public PointsReply points(NameRequest request) {
         throw new UnsupportedOperationException();
     }

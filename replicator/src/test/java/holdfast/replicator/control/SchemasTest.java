@@ -104,6 +104,12 @@ class SchemasTest {
                         REPORT.resources().get(1).views().getFirst(),
                         1,
                         Optional.of("in a gap")),
+                new ControlApi.PromoteReply(
+                        "home",
+                        "backup",
+                        Optional.of(new ControlApi.Point(Samples.NOW, "a/1")),
+                        Optional.empty(),
+                        List.of("there is no second copy now")),
                 new ControlApi.PointsReply(
                         "home",
                         Optional.of(new ControlApi.Point(Samples.NOW, "a/1")),

@@ -1,0 +1,165 @@
+package holdfast.system;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import holdfast.replicator.control.ControlApi;
+import holdfast.replicator.control.ExitCode;
+import holdfast.replicator.control.ProblemException;
+import holdfast.replicator.status.StatusReport;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.Optional;
+
+/// A copy that becomes the primary, with real daemons and clients.
+class PromoteTest {
+    private static final int MIB = 1 << 20;
+
+    @TempDir Path dir;
+
+    private Path disk() throws Exception {
+        return Files.write(dir.resolve("disk.img"), new byte[8 * MIB]);
+    }
+
+    private static void write(String uri, int number, String range) throws Exception {
+        Run.ok("qemu-io", "-f", "raw", "-c", "write -P %d %s".formatted(number, range), uri);
+    }
+
+    private static void shows(String uri, int number, String range) throws Exception {
+        String command = "read -P %d %s".formatted(number, range);
+        String seen = Run.ok("qemu-io", "-r", "-f", "raw", "-c", command, uri);
+        assertTrue(!seen.contains("failed"), () -> uri + " shows " + seen);
+    }
+
+    private static ControlApi.PromoteReply promote(TwoNodes nodes, String at, boolean force)
+            throws Exception {
+        return nodes.backup.promote(
+                new ControlApi.PromoteRequest("home", Optional.ofNullable(at), force, false));
+    }
+
+    private static void commit(TwoNodes nodes) throws Exception {
+        nodes.backup.promote(
+                new ControlApi.PromoteRequest("home", Optional.empty(), false, true));
+    }
+
+    private static void opened(TwoNodes nodes, String at, int number) throws Exception {
+        StatusReport.View view =
+                nodes.backup
+                        .open(new ControlApi.OpenRequest("home", Optional.of(at)))
+                        .view();
+        shows(view.uri(), number, "0 2M");
+        nodes.backup.closeView(new ControlApi.CloseRequest(view.id()));
+    }
+
+    private static String uri(ControlApi.PromoteReply reply) {
+        return reply.attached().orElseThrow(() -> new AssertionError(reply.toString())).uri();
+    }
+
+    private static StatusReport.Resource atBackup(TwoNodes nodes) {
+        return nodes.backup.status().resource("home").orElseThrow();
+    }
+
+    @Test
+    void theNewestMomentGoesOnAtOnceAndTheOlderOnesStay() throws Exception {
+        try (TwoNodes nodes = new TwoNodes(dir)) {
+            nodes.pair();
+            String atServer = nodes.addAndAttach("home", disk());
+            nodes.untilInSync("home");
+            write(atServer, 1, "0 2M");
+            nodes.untilInSync("home");
+            Instant first = Instant.now();
+            write(atServer, 2, "0 2M");
+            nodes.untilInSync("home");
+            nodes.server.close();
+
+            String uri = uri(promote(nodes, null, false));
+            assertEquals("PRIMARY", atBackup(nodes).role());
+            shows(uri, 2, "0 2M");
+            shows(uri, 0, "2M 6M");
+            write(uri, 3, "1M 2M");
+            Run.ok("qemu-io", "-f", "raw", "-c", "write -z 5M 1M", "-c", "flush", uri);
+            shows(uri, 2, "0 1M");
+            shows(uri, 3, "1M 2M");
+            opened(nodes, first.toString(), 1);
+
+            nodes.backup.close();
+            nodes.startBackup();
+            TwoNodes.until("it is exported again", () -> atBackup(nodes).export().isPresent());
+            shows(uri, 2, "0 1M");
+            shows(uri, 3, "1M 2M");
+            shows(uri, 0, "3M 5M");
+            opened(nodes, first.toString(), 1);
+            write(uri, 4, "4M 1M");
+
+            commit(nodes);
+            shows(uri, 3, "1M 2M");
+            write(uri, 5, "6M 1M");
+            shows(uri, 5, "6M 1M");
+            assertThrows(ProblemException.class, () -> opened(nodes, "latest", 3));
+            assertThrows(ProblemException.class, () -> commit(nodes));
+            nodes.backup.detach(new ControlApi.NameRequest("home"));
+            String base = dir.resolve("storage/home.img").toString();
+            shows(base, 2, "0 1M");
+            shows(base, 3, "1M 2M");
+            shows(base, 4, "4M 1M");
+            shows(base, 5, "6M 1M");
+            nodes.backup.attach(new ControlApi.NameRequest("home"));
+            assertEquals(Optional.empty(), atBackup(nodes).trouble());
+            nodes.backup.close();
+            nodes.startBackup();
+            TwoNodes.until("it is exported again", () -> atBackup(nodes).export().isPresent());
+            shows(uri, 5, "6M 1M");
+            assertTrue(Files.notExists(dir.resolve("storage/home.journal")));
+        }
+    }
+
+    @Test
+    void anOlderMomentIsBroughtBackAndWhatCameLaterCanStillBeOpened() throws Exception {
+        try (TwoNodes nodes = new TwoNodes(dir)) {
+            nodes.pair();
+            String atServer = nodes.addAndAttach("home", disk());
+            nodes.untilInSync("home");
+            write(atServer, 1, "0 2M");
+            nodes.untilInSync("home");
+            Instant first = Instant.now();
+            write(atServer, 2, "1M 3M");
+            nodes.untilInSync("home");
+            Instant second = Instant.now();
+
+            ProblemException alive =
+                    assertThrows(ProblemException.class, () -> promote(nodes, null, false));
+            assertEquals(ExitCode.REFUSED, alive.problem().exitCode());
+            nodes.server.close();
+            assertThrows(
+                    ProblemException.class, () -> promote(nodes, "2001-01-01T00:00:00Z", false));
+            assertEquals("SECONDARY", atBackup(nodes).role());
+
+            String uri = uri(promote(nodes, first.toString(), false));
+            shows(uri, 1, "0 2M");
+            shows(uri, 0, "2M 6M");
+            StatusReport.View later =
+                    nodes.backup
+                            .open(
+                                    new ControlApi.OpenRequest(
+                                            "home", Optional.of(second.toString())))
+                            .view();
+            shows(later.uri(), 2, "1M 3M");
+            nodes.backup.closeView(new ControlApi.CloseRequest(later.id()));
+
+            // The one of before comes back: neither gives up anything.
+            nodes.startServer();
+            TwoNodes.until(
+                    "both stand apart",
+                    () ->
+                            atBackup(nodes).trouble().orElse("").contains("last position of both"));
+            shows(uri, 1, "0 2M");
+            shows(atServer, 2, "1M 3M");
+        }
+    }
+}
