@@ -134,7 +134,7 @@ class PromoteTest {
 
             ProblemException alive =
                     assertThrows(ProblemException.class, () -> promote(nodes, null, false));
-            assertEquals(ExitCode.REFUSED, alive.problem().exitCode());
+            assertEquals(ExitCode.REFUSED.number(), alive.problem().exitCode());
             nodes.server.close();
             assertThrows(
                     ProblemException.class, () -> promote(nodes, "2001-01-01T00:00:00Z", false));

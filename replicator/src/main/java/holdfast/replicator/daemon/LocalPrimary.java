@@ -180,11 +180,11 @@ final class LocalPrimary implements LocalResource {
     }
 
     /// The device goes on without the copy, which is closed with it.
-    private boolean forgotten;
+    private volatile boolean forgotten;
 
     /// What was promoted, until all of it is in the base.
     Optional<LocalBackup> copy() {
-        return Optional.ofNullable(copy);
+        return forgotten ? Optional.empty() : Optional.ofNullable(copy);
     }
 
     /// The copy was promoted for good: the base alone is the device. What keeps the earlier role is
@@ -196,8 +196,9 @@ final class LocalPrimary implements LocalResource {
         if (attached == null) {
             was.close();
             copy = null;
+        } else {
+            forgotten = true; // Its base stays open until the detach.
         }
-        forgotten = true;
     }
 
     /// The export and the deciding object; empty while detached.
