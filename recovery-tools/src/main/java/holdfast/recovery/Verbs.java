@@ -30,6 +30,7 @@ final class Verbs {
         ALL.put("umount", Umount::new);
         ALL.put("drill", Drill::new);
         ALL.put("promote", Promote::new);
+        ALL.put("reconnect", Reconnect::new);
         ALL.put("remove", Remove::new);
         ALL.put("adjust", Adjust::new);
         ALL.put("events", Events::new);

@@ -326,6 +326,18 @@ class CommandsTest {
     }
 
     @Test
+    void reconnectSaysWhatHappenedAndGivesUpOnlyWhatIsConfirmed() {
+        assertEquals(0, run("reconnect", "home"));
+        String text = out.toString();
+        assertTrue(text.contains("  both were the same at 3fa901/7 for the last time\n"), text);
+        assertTrue(text.contains("  to decide later: nothing\n"), text);
+        assertEquals(6, run("reconnect", "home", "--discard", "server"));
+        assertEquals(
+                0,
+                run("reconnect", "home", "--discard", "server", "--confirm", "server/home@3fa901"));
+    }
+
+    @Test
     void extractNeedsNoDaemonAndSaysWhatIsNotThere() {
         assertEquals(2, run("extract", "copy.img"));
         assertEquals(

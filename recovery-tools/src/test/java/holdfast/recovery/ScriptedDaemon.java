@@ -261,6 +261,24 @@ final class ScriptedDaemon implements ControlApi {
     }
 
     @Override
+    public ReconnectReply reconnect(ReconnectRequest request) throws ProblemException {
+        asked.add(request);
+        String needed = "server/home@3fa901";
+        boolean done = request.discard().isPresent();
+        if (done && !request.confirm().filter(needed::equals).isPresent()) {
+            throw new ProblemException(
+                    Problem.of(ExitCode.CONFIRMATION_NEEDED, "server", "it would be given up"));
+        }
+        return new ReconnectReply(
+                done,
+                request.name(),
+                "server",
+                List.of("both were the same at 3fa901/7 for the last time"),
+                List.of("to decide later: nothing"),
+                needed);
+    }
+
+    @Override
     public PointsReply points(NameRequest request) {
         asked.add(request);
         return new PointsReply(

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ExitCode;
 import holdfast.replicator.control.ProblemException;
+import holdfast.replicator.daemon.Daemon;
 import holdfast.replicator.status.StatusReport;
 
 import org.junit.jupiter.api.Test;
@@ -160,6 +161,106 @@ class PromoteTest {
                             atBackup(nodes).trouble().orElse("").contains("last position of both"));
             shows(uri, 1, "0 2M");
             shows(atServer, 2, "1M 3M");
+        }
+    }
+
+    private static void discard(Daemon at, String host) throws Exception {
+        String confirm =
+                at.reconnect(
+                                new ControlApi.ReconnectRequest(
+                                        "home", Optional.empty(), Optional.empty()))
+                        .confirm();
+        at.reconnect(
+                new ControlApi.ReconnectRequest(
+                        "home", Optional.of(host), Optional.of(confirm)));
+    }
+
+    private static void untilInSync(Daemon primary) {
+        TwoNodes.until(
+                "in sync",
+                () -> {
+                    StatusReport.Resource home = primary.status().resource("home").orElseThrow();
+                    return home.replication().equals("ESTABLISHED")
+                            && home.committed().equals(home.position())
+                            && home.behind().bytes() == 0;
+                });
+    }
+
+    private static void shows(Daemon copy, String at, int number, String range) throws Exception {
+        StatusReport.View view =
+                copy.open(new ControlApi.OpenRequest("home", Optional.of(at))).view();
+        shows(view.uri(), number, range);
+        copy.closeView(new ControlApi.CloseRequest(view.id()));
+    }
+
+    /// There and back: each side was written to alone, each gives up its own once, and what it gave
+    /// up can still be opened.
+    @Test
+    void whatOneSideGivesUpStaysToBeOpenedAndTheOtherBringsItOn() throws Exception {
+        try (TwoNodes nodes = new TwoNodes(dir)) {
+            nodes.pair();
+            nodes.server.storage(
+                    new ControlApi.StorageRequest(
+                            dir.resolve("server-storage").toString(), Optional.empty()));
+            String atServer = nodes.addAndAttach("home", disk());
+            nodes.untilInSync("home");
+            write(atServer, 1, "0 2M");
+            nodes.untilInSync("home");
+            String atBackup = uri(promote(nodes, null, true));
+            write(atServer, 2, "1M 2M");
+            write(atBackup, 3, "4M 2M");
+            TwoNodes.until(
+                    "both stand apart",
+                    () -> nodes.atServer("home").trouble().orElse("").contains("last position"));
+
+            ControlApi.ReconnectReply facts =
+                    nodes.server.reconnect(
+                            new ControlApi.ReconnectRequest(
+                                    "home", Optional.empty(), Optional.empty()));
+            System.out.println("PromoteTest: " + String.join("\n  ", facts.facts()));
+            assertTrue(facts.facts().get(1).contains("server: primary"), facts.toString());
+            assertTrue(facts.facts().get(2).contains("promoted by backup"), facts.toString());
+            assertEquals(
+                    ExitCode.CONFIRMATION_NEEDED.number(),
+                    assertThrows(
+                                    ProblemException.class,
+                                    () ->
+                                            nodes.server.reconnect(
+                                                    new ControlApi.ReconnectRequest(
+                                                            "home",
+                                                            Optional.of("server"),
+                                                            Optional.empty())))
+                            .problem()
+                            .exitCode());
+            Instant given = Instant.now();
+            discard(nodes.server, "server");
+            assertEquals("SECONDARY", nodes.atServer("home").role());
+            untilInSync(nodes.backup);
+            shows(nodes.server, "latest", 3, "4M 2M");
+            shows(nodes.server, "latest", 1, "0 2M");
+            ControlApi.Point oldest =
+                    nodes.server.points(new ControlApi.NameRequest("home")).oldest().orElseThrow();
+            shows(nodes.server, oldest.time().toString(), 2, "1M 2M");
+            shows(nodes.server, oldest.time().toString(), 0, "3M 5M");
+
+            nodes.server.close();
+            nodes.startServer();
+            write(atBackup, 4, "6M 1M");
+            untilInSync(nodes.backup);
+            shows(nodes.server, "latest", 4, "6M 1M");
+            shows(nodes.server, oldest.time().toString(), 2, "1M 2M");
+
+            // Back: planned, so nothing is given up.
+            nodes.backup.detach(new ControlApi.NameRequest("home"));
+            ControlApi.PromoteReply back =
+                    nodes.server.promote(
+                            new ControlApi.PromoteRequest("home", Optional.empty(), false, false));
+            write(uri(back), 5, "7M 1M");
+            discard(nodes.backup, "backup");
+            untilInSync(nodes.server);
+            shows(nodes.backup, "latest", 5, "7M 1M");
+            shows(nodes.backup, "latest", 4, "6M 1M");
+            shows(nodes.backup, "latest", 1, "0 2M");
         }
     }
 }

@@ -56,6 +56,11 @@ public interface ControlApi {
     /// Makes the copy here the primary of its resource, exported at once, as it is or as it was.
     PromoteReply promote(PromoteRequest request) throws ProblemException;
 
+    /// Says what both sides of a resource have done since they were the same, and what can be done
+    /// about it; with `discard` gives up what this side has by itself, and makes it the copy of the
+    /// other.
+    ReconnectReply reconnect(ReconnectRequest request) throws ProblemException;
+
     /// Which moments of a copy here can be opened.
     PointsReply points(NameRequest request) throws ProblemException;
 
@@ -250,6 +255,21 @@ public interface ControlApi {
             Optional<Point> from,
             Optional<AttachReply> attached,
             List<String> notes) {}
+
+    /// @param discard the host whose own part is given up; absent: only say
+    /// @param confirm `host/resource@GENERATION` as it was said
+    record ReconnectRequest(String name, Optional<String> discard, Optional<String> confirm) {}
+
+    /// @param facts what either side has done since both were the same, a sentence in each
+    /// @param choices what can be typed where, and what becomes of what
+    /// @param confirm what [ReconnectRequest#confirm] has to be to give up this side's part
+    record ReconnectReply(
+            boolean done,
+            String name,
+            String host,
+            List<String> facts,
+            List<String> choices,
+            String confirm) {}
 
     /// Which moments of a copy can be opened: any from `oldest` to `newest` but those in `gaps`.
     /// All times are the primary's.

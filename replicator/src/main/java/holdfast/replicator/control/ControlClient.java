@@ -105,6 +105,11 @@ public final class ControlClient implements ControlApi {
     }
 
     @Override
+    public ReconnectReply reconnect(ReconnectRequest request) throws ProblemException {
+        return post("reconnect", request, ReconnectReply.class);
+    }
+
+    @Override
     public PointsReply points(NameRequest request) throws ProblemException {
         return post("points", request, PointsReply.class);
     }

@@ -74,6 +74,11 @@ final class Routes {
                 ControlApi.PromoteRequest.class,
                 api::promote,
                 ControlApi.PromoteRequest::name);
+        change(
+                "reconnect",
+                ControlApi.ReconnectRequest.class,
+                api::reconnect,
+                ControlApi.ReconnectRequest::name);
         posts.put(
                 "points", new Post<>(ControlApi.NameRequest.class, api::points, Optional.empty()));
         change(

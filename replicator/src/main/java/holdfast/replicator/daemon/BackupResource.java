@@ -293,6 +293,11 @@ final class BackupResource {
         return seen.join();
     }
 
+    /// See [Backup#discard].
+    void discard(long generation) {
+        mailbox.post(() -> backup.discard(generation));
+    }
+
     /// How long records stay in the journal from now on.
     ///
     /// @param indexRuns as in [Backup#retain]

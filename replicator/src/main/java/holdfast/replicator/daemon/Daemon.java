@@ -704,6 +704,11 @@ public final class Daemon implements ControlApi, AutoCloseable {
     }
 
     @Override
+    public ReconnectReply reconnect(ReconnectRequest request) throws ProblemException {
+        return resources.reconnect(request);
+    }
+
+    @Override
     public PointsReply points(NameRequest request) throws ProblemException {
         return resources.points(request.name());
     }

@@ -174,6 +174,7 @@ final class LocalBackup implements LocalResource {
             LocalBackup opened =
                     new LocalBackup(shared, dir, base, journal, resource, states, whole);
             opened.retain(dir.settings());
+            dir.discards().ifPresent(resource::discard);
             return opened;
         } catch (IOException | RuntimeException e) {
             if (journal != null) {

@@ -17,6 +17,7 @@ import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Role;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -283,14 +284,25 @@ final class LocalPrimary implements LocalResource {
 
     /// What can be said while the device is not open: not which transactions the peer was told of.
     private Frame.ResourceHello atRest() {
+        return said(dir.superblock().position());
+    }
+
+    /// What it is now.
+    Frame.ResourceHello hello() {
+        return resource()
+                .map(each -> said(each.look(Primary::position)))
+                .orElseGet(this::atRest);
+    }
+
+    private Frame.ResourceHello said(Position here) {
         Superblock known = dir.superblock();
         return new Frame.ResourceHello(
                 id(),
                 Role.PRIMARY.ordinal() + 1,
                 DiskState.DISKLESS.ordinal(),
                 known.sizeBytes(),
-                known.position(),
-                known.position(),
+                here,
+                here,
                 0,
                 true,
                 0,

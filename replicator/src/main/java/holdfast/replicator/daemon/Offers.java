@@ -92,15 +92,7 @@ final class Offers {
             throw new IOException("volumes that have grown before they were added");
         }
         ResourceSettings settings = ResourceSettings.parse(offer.settings(), "offer of " + peer);
-        Path storage =
-                node.get()
-                        .storagePath()
-                        .orElseThrow(
-                                () ->
-                                        new IOException(
-                                                "no storage is set here; next, at "
-                                                        + shared.node()
-                                                        + ": holdfast storage DIR"));
+        Path storage = storage();
         List<Path> disks = disks(name, settings, space.volumes(), storage);
         for (Path disk : disks) {
             requireAllowed(name, disk, storage);
@@ -278,6 +270,24 @@ final class Offers {
                     "%s is no device and lies outside the storage %s; to allow it, name it in %s at %s"
                             .formatted(disk, storage, file, shared.node()));
         }
+    }
+
+    /// Where the journal of a copy may lie that is to have this size.
+    Path storageFor(long journalBytes, Collection<LocalResource> others) throws IOException {
+        Path storage = storage();
+        requireRoom(storage, LocalBackup.wholeSegments(journalBytes), 0, others);
+        return storage;
+    }
+
+    private Path storage() throws IOException {
+        return node.get()
+                .storagePath()
+                .orElseThrow(
+                        () ->
+                                new IOException(
+                                        "no storage is set here; next, at "
+                                                + shared.node()
+                                                + ": holdfast storage DIR"));
     }
 
     private void requireRoom(

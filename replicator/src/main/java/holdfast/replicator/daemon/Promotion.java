@@ -97,7 +97,8 @@ final class Promotion {
                         backup.name(),
                         facts,
                         superblock(backup.dir().superblock(), ancestry),
-                        settings);
+                        settings,
+                        Optional.empty());
         return new LocalPrimary(shared, dir, tcp, settings, Optional.of(backup));
     }
 

@@ -107,6 +107,7 @@ final class ResourceDir implements AutoCloseable {
 
     static final String SUPERBLOCK = "superblock";
     static final String METADATA = "metadata";
+    private static final String DISCARDS = "discards";
 
     /// Files whose presence says something.
     static final List<String> MARKS =
@@ -117,6 +118,7 @@ final class ResourceDir implements AutoCloseable {
                     "written-past",
                     "resize",
                     "grown",
+                    DISCARDS,
                     "boot");
 
     /// What [#compareMark] holds when an operator ordered it; nothing when evidence did.
@@ -217,12 +219,25 @@ final class ResourceDir implements AutoCloseable {
     }
 
     /// The resource in its next role; durable when this returns, and not at all before.
+    ///
+    /// @param discards see [#discards]
     static ResourceDir next(
-            Path resources, String name, Facts facts, Superblock first, ResourceSettings settings)
+            Path resources,
+            String name,
+            Facts facts,
+            Superblock first,
+            ResourceSettings settings,
+            Optional<Long> discards)
             throws IOException {
-        Path dir =
-                resources.resolve(name + ROLE + (roleOf(current(resources, name)) + 1));
-        return make(resources, dir, facts, first, settings);
+        int role = roleOf(current(resources, name)) + 1;
+        return make(resources, resources.resolve(name + ROLE + role), facts, first, settings, discards);
+    }
+
+    /// At a backup that was a primary: the generation in which it was that, and which it gives up
+    /// for its peer's.
+    Optional<Long> discards() throws IOException {
+        long generation = number(dir.resolve(DISCARDS), 0);
+        return generation == 0 ? Optional.empty() : Optional.of(generation);
     }
 
     private static boolean isWhole(Path dir) {
@@ -242,11 +257,16 @@ final class ResourceDir implements AutoCloseable {
                     "%s is there already, though %s could not be opened: see the events of the start"
                             .formatted(dir, name));
         }
-        return make(resources, dir, facts, first, settings);
+        return make(resources, dir, facts, first, settings, Optional.empty());
     }
 
     private static ResourceDir make(
-            Path resources, Path dir, Facts facts, Superblock first, ResourceSettings settings)
+            Path resources,
+            Path dir,
+            Facts facts,
+            Superblock first,
+            ResourceSettings settings,
+            Optional<Long> discards)
             throws IOException {
         delete(dir);
         DurableDirectory.make(dir);
@@ -270,6 +290,9 @@ final class ResourceDir implements AutoCloseable {
         created.accept(settings);
         if (!facts.isPrimary() || facts.paths().size() > 1) {
             AtomicFile.write(created.baseIdentityFile(), identity(facts).getBytes(UTF_8));
+        }
+        if (discards.isPresent()) {
+            AtomicFile.write(dir.resolve(DISCARDS), discards.get().toString().getBytes(UTF_8));
         }
         AtomicFile.write(dir.resolve("resource.json"), Json.writePretty(facts).getBytes(UTF_8));
         DurableDirectory.sync(resources);

@@ -90,6 +90,7 @@ final class ResourceManager implements Link.Resources {
     private final Permits permits = new Permits(InstantSource.system());
     private final Offers offers;
     private final Promotion promotion;
+    private final Demotion demotion;
     private final TcpExports tcp;
     private Link link;
 
@@ -104,6 +105,7 @@ final class ResourceManager implements Link.Resources {
         this.kernel = new KernelDevice(shared.paths().run());
         this.tcp = new TcpExports(shared, this::attached);
         this.promotion = new Promotion(shared, directory, tcp);
+        this.demotion = new Demotion(shared, directory);
         this.offers = new Offers(shared, node, directory, permits, adding);
     }
 
@@ -1406,6 +1408,154 @@ final class ResourceManager implements Link.Resources {
                 List.of(
                         "%s alone holds %s now, and nothing of the journal is needed any more"
                                 .formatted(primary.dir().facts().words(), name)));
+    }
+
+    // ---- two histories -----------------------------------------------------------------------
+
+    /// What both sides have done since they were the same, and what can be done about it. Nothing
+    /// is given up but here, by an operator of the host that loses it.
+    synchronized ControlApi.ReconnectReply reconnect(ControlApi.ReconnectRequest request)
+            throws ProblemException {
+        String name = request.name();
+        LocalResource found = get(name);
+        String peer = found.dir().facts().peer();
+        List<String> facts = facts(found);
+        String confirm =
+                "%s/%s@%06x"
+                        .formatted(
+                                shared.node(),
+                                name,
+                                found.dir().superblock().ancestry().generation() >>> 40);
+        if (request.discard().isEmpty()) {
+            return new ControlApi.ReconnectReply(
+                    false, name, shared.node(), facts, choices(found), confirm);
+        }
+        if (request.discard().get().equals(peer)) {
+            throw shared.problem(
+                    ExitCode.REFUSED,
+                    "what is at %s is given up there, nothing changed".formatted(peer),
+                    "",
+                    "at %s: holdfast reconnect %s --discard %s".formatted(peer, name, peer));
+        }
+        if (!request.discard().get().equals(shared.node())) {
+            throw shared.problem(
+                    ExitCode.USAGE,
+                    "%s is no host of %s; its hosts are %s and %s"
+                            .formatted(request.discard().get(), name, shared.node(), peer),
+                    "reconnect " + name);
+        }
+        if (!(found instanceof LocalPrimary primary)) {
+            throw refused(
+                    Role.SECONDARY,
+                    name + " is a copy here and has nothing by itself",
+                    "status " + name);
+        }
+        if (!request.confirm().map(confirm::equals).orElse(false)) {
+            throw new ProblemException(
+                    Problem.of(
+                                    ExitCode.CONFIRMATION_NEEDED,
+                                    shared.node(),
+                                    "what %s has of %s by itself would be given up"
+                                            .formatted(shared.node(), name))
+                            .withEvidence(facts.toArray(String[]::new))
+                            .withNext(
+                                    shared.command(
+                                            "reconnect %s --discard %s --confirm %s"
+                                                    .formatted(name, shared.node(), confirm))));
+        }
+        discard(primary);
+        return new ControlApi.ReconnectReply(
+                true,
+                name,
+                shared.node(),
+                facts,
+                List.of(
+                        "%s is a copy here now, and %s brings it on as soon as they are connected"
+                                .formatted(name, peer),
+                        "what it was can be opened until retention ends it: "
+                                + shared.command("points " + name)),
+                confirm);
+    }
+
+    private List<String> facts(LocalResource of) {
+        Frame.ResourceHello theirs = of.peerHello();
+        String peer = of.dir().facts().peer();
+        if (theirs == null) {
+            return List.of("%s is not connected, and has not said what it has".formatted(peer));
+        }
+        Frame.ResourceHello mine =
+                switch (of) {
+                    case LocalPrimary primary -> primary.hello();
+                    case LocalBackup backup -> backup.resource().look(at -> at.hello());
+                };
+        return new Histories(shared.node(), shared.nodeId(), peer, ZoneId.systemDefault())
+                .since(mine, theirs);
+    }
+
+    private List<String> choices(LocalResource of) {
+        String name = of.name();
+        String peer = of.dir().facts().peer();
+        if (!(of instanceof LocalPrimary)) {
+            return List.of(
+                    "to go on from this copy: " + shared.command("promote " + name),
+                    "to let the primary bring it on again, at %s: holdfast reconnect %s"
+                            .formatted(peer, name));
+        }
+        return List.of(
+                "to go on from what %s has, here: %s; what is here can be opened until retention ends it"
+                        .formatted(
+                                peer,
+                                shared.command(
+                                        "reconnect %s --discard %s".formatted(name, shared.node()))),
+                "to go on from what is here, at %s: holdfast reconnect %s --discard %s"
+                        .formatted(peer, name, peer),
+                "to decide later: nothing; both go on by themselves");
+    }
+
+    /// Closes the primary here and makes its disk a copy of the peer's.
+    private void discard(LocalPrimary primary) throws ProblemException {
+        String name = primary.name();
+        String peer = primary.dir().facts().peer();
+        try {
+            Path storage =
+                    offers.storageFor(
+                            primary.settings().journalSize().bytes(), byName.values());
+            if (primary.isAttached()) {
+                detach(name);
+            }
+            if (primary.copy().isPresent()) {
+                String obstacle = promotion.commit(primary);
+                if (!obstacle.isEmpty()) {
+                    throw new IOException(obstacle);
+                }
+            }
+            link.session(peer).ifPresent(primary::disconnect);
+            byName.remove(name);
+            LocalBackup made = demotion.of(primary, storage);
+            byName.put(name, made);
+            link.session(peer)
+                    .filter(_ -> !isStandalone(made))
+                    .ifPresent(
+                            each -> {
+                                made.connect(each);
+                                made.call(each);
+                            });
+            shared.events()
+                    .of(name)
+                    .accept(
+                            "discarded",
+                            "what %s has by itself is given up for what %s has"
+                                    .formatted(shared.node(), peer));
+        } catch (IOException e) {
+            if (!byName.containsKey(name)) {
+                open(name);
+            }
+            throw shared.problem(
+                    ExitCode.REFUSED,
+                    "%s was not made a copy, and nothing is lost".formatted(name),
+                    "reconnect " + name,
+                    e.getMessage());
+        }
     }
 
     // ---- remove ------------------------------------------------------------------------------

@@ -241,6 +241,9 @@ public final class Backup {
     private int indexRuns = Integer.MAX_VALUE;
     private Ancestry ancestry;
 
+    /// The generation that is given up, 0 for none.
+    private long discards;
+
     /// Newest transaction of the primary's metadata that was heard of.
     private long tracked;
 
@@ -366,6 +369,12 @@ public final class Backup {
         if (hasPoint()) {
             history.begin(base.moment(), base.rollingTo() == base.watermark());
         }
+    }
+
+    /// This copy was a primary, and an operator gives up what it has by itself, which is of this
+    /// generation. When the copy has moved on from there, nothing is given up any more.
+    public void discard(long generation) {
+        discards = generation;
     }
 
     /// How long records stay in the journal from now on.
@@ -544,8 +553,14 @@ public final class Backup {
                 blank,
                 tracked,
                 filled,
-                Frame.Known.NOTHING,
+                known(),
                 ancestry);
+    }
+
+    private Frame.Known known() {
+        return discards != 0 && discards == ancestry.generation()
+                ? Frame.Known.GIVES_UP
+                : Frame.Known.NOTHING;
     }
 
     /// The epoch under way will not be committed, but what it has staged is kept: the next one may

@@ -21,6 +21,7 @@ import holdfast.tunnel.wire.Position;
 /// | anywhere                | the primary has lost what this copy was told              | SetBack, until an order to compare |
 /// | gone on from here       | by itself                                                 | Behind |
 /// | on another branch       |                                                           | Forked |
+/// |                         | an operator of its host gives that up                     | Ahead, COMPARISON |
 /// | of no common history    |                                                           | Unrelated |
 public sealed interface Verdict {
     /// Nothing is missing.
@@ -167,6 +168,13 @@ public sealed interface Verdict {
                             ? setBack(primary, copy, common)
                             : inThePast(primary, copy, lineage);
             case BEHIND, FORKED -> {
+                if (copy.known().ordered()) {
+                    yield new Ahead(
+                            common,
+                            How.COMPARISON,
+                            "the copy gives up what it has by itself since %s, as an operator of its host ordered"
+                                    .formatted(common));
+                }
                 if (isByItself(primary, copy, common)) {
                     yield setBack(primary, copy, common);
                 }

@@ -94,6 +94,11 @@ class FakeDaemon implements ControlApi {
     }
 
     @Override
+    public ReconnectReply reconnect(ReconnectRequest request) {
+        throw new UnsupportedOperationException();
+    }
+
+    @Override
     public PointsReply points(NameRequest request) {
         throw new UnsupportedOperationException();
     }

@@ -110,6 +110,13 @@ class SchemasTest {
                         Optional.of(new ControlApi.Point(Samples.NOW, "a/1")),
                         Optional.empty(),
                         List.of("there is no second copy now")),
+                new ControlApi.ReconnectReply(
+                        false,
+                        "home",
+                        "server",
+                        List.of("both were the same at a/1 for the last time"),
+                        List.of("to decide later: nothing"),
+                        "server/home@3fa901"),
                 new ControlApi.PointsReply(
                         "home",
                         Optional.of(new ControlApi.Point(Samples.NOW, "a/1")),

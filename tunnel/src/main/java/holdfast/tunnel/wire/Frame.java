@@ -165,6 +165,9 @@ public sealed interface Frame {
             boolean ordered) {
         public static final Known NOTHING = new Known(Position.NONE, 0, 0, 0, 0, false);
 
+        /// Of a copy that was a primary: an operator gives up what it has by itself (R31).
+        public static final Known GIVES_UP = new Known(Position.NONE, 0, 0, 0, 0, true);
+
         /// Bytes on the wire.
         static final int BYTES = Position.BYTES + 8 + 8 + 8 + 8 + 1;
     }

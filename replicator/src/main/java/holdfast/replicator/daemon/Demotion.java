@@ -1,0 +1,114 @@
+package holdfast.replicator.daemon;
+
+import holdfast.replicator.metadata.Superblock;
+import holdfast.replicator.state.Role;
+import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Position;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.util.Optional;
+
+/// Makes a detached primary the copy of its peer, which gives up what it has by itself (R31): its
+/// disk becomes the base of a copy whose only moment is what it is now, and the peer's primary
+/// brings it on from there by an ordinary epoch. So what is given up can be opened until retention
+/// ends it, and whatever is cut off is gone on with.
+///
+/// | step                                       | a crash behind it leaves                      |
+/// |--------------------------------------------|-----------------------------------------------|
+/// | the journal's first segment                | the primary, and a journal of nobody          |
+/// | the directory of the new role is whole     | a copy that says that it gives up its own; the primary's directory is deleted by the next start |
+/// | the epoch's commit                         | an ordinary copy of the peer's primary        |
+final class Demotion {
+    private static final SecureRandom RANDOM = new SecureRandom();
+
+    private final Shared shared;
+    private final Path resources;
+
+    Demotion(Shared shared, Path resources) {
+        this.shared = shared;
+        this.resources = resources;
+    }
+
+    /// @param primary detached, and a plain disk; it is closed and forgotten
+    /// @param storage where the journal goes
+    LocalBackup of(LocalPrimary primary, Path storage) throws IOException {
+        ResourceDir.Facts was = primary.dir().facts();
+        ResourceDir.Facts facts =
+                new ResourceDir.Facts(
+                        was.id(),
+                        Role.SECONDARY.name(),
+                        was.disks(),
+                        was.ownDisk(),
+                        unused(storage, primary.name()).toString(),
+                        LocalBackup.wholeSegments(
+                                primary.settings().journalSize().bytes()),
+                        was.peer());
+        Superblock superblock = superblock(primary.dir().superblock());
+        LocalBackup.create(facts);
+        ResourceDir dir =
+                ResourceDir.next(
+                        resources,
+                        primary.name(),
+                        facts,
+                        superblock,
+                        primary.settings(),
+                        Optional.of(superblock.ancestry().generation()));
+        primary.close();
+        primary.dir().remove();
+        try {
+            return LocalBackup.open(shared, dir);
+        } catch (IOException | RuntimeException e) {
+            dir.close();
+            throw e;
+        }
+    }
+
+    private static Path unused(Path storage, String name) {
+        Path journal = storage.resolve(name + ".journal");
+        for (int i = 2; Files.exists(journal); i++) {
+            journal = storage.resolve("%s.%d.journal".formatted(name, i));
+        }
+        return journal.toAbsolutePath();
+    }
+
+    /// The disk as it is: after a crash the beginning of another generation (R4).
+    private Superblock superblock(Superblock was) {
+        long now = System.currentTimeMillis();
+        Ancestry ancestry = was.ancestry();
+        Position position = was.position();
+        if (!was.clean()) {
+            ancestry =
+                    ancestry.plus(
+                            new Ancestry.Entry(
+                                    RANDOM.nextLong() | 1,
+                                    position,
+                                    Ancestry.Reason.CRASH,
+                                    shared.nodeId(),
+                                    now));
+            position = new Position(ancestry.generation(), 0);
+        }
+        return new Superblock(
+                was.resource(),
+                Role.SECONDARY,
+                was.space(),
+                false,
+                true,
+                false,
+                false,
+                false,
+                position,
+                Position.NONE,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                now,
+                now,
+                ancestry);
+    }
+}
