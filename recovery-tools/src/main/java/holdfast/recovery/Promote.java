@@ -63,8 +63,7 @@ final class Promote implements Callable<Integer> {
         Optional<String> at = named.at().or(() -> Optional.ofNullable(point));
         if (commit && (at.isPresent() || force) || readOnly && (commit || force)) {
             throw new ParameterException(
-                    spec.commandLine(),
-                    "--commit goes alone, --read-only with none but --at");
+                    spec.commandLine(), "--commit goes alone, --read-only with none but --at");
         }
         if (readOnly) {
             return Open.answer(
@@ -74,8 +73,7 @@ final class Promote implements Callable<Integer> {
         ControlApi.PromoteReply reply =
                 holdfast.api()
                         .promote(
-                                new ControlApi.PromoteRequest(
-                                        named.resource(), at, force, commit));
+                                new ControlApi.PromoteRequest(named.resource(), at, force, commit));
         return holdfast.answer(reply, text(reply));
     }
 

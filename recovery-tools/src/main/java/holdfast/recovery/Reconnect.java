@@ -51,8 +51,7 @@ final class Reconnect implements Callable<Integer> {
                         holdfast.paths()
                                 .command(
                                         "reconnect %s --discard %s --confirm %s"
-                                                .formatted(
-                                                        name, discard.get(), preview.confirm()));
+                                                .formatted(name, discard.get(), preview.confirm()));
                 given =
                         Optional.of(
                                 new Confirmation(holdfast.terminal(), preview.confirm())

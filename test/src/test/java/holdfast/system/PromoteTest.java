@@ -45,15 +45,12 @@ class PromoteTest {
     }
 
     private static void commit(TwoNodes nodes) throws Exception {
-        nodes.backup.promote(
-                new ControlApi.PromoteRequest("home", Optional.empty(), false, true));
+        nodes.backup.promote(new ControlApi.PromoteRequest("home", Optional.empty(), false, true));
     }
 
     private static void opened(TwoNodes nodes, String at, int number) throws Exception {
         StatusReport.View view =
-                nodes.backup
-                        .open(new ControlApi.OpenRequest("home", Optional.of(at)))
-                        .view();
+                nodes.backup.open(new ControlApi.OpenRequest("home", Optional.of(at))).view();
         shows(view.uri(), number, "0 2M");
         nodes.backup.closeView(new ControlApi.CloseRequest(view.id()));
     }
@@ -157,8 +154,7 @@ class PromoteTest {
             nodes.startServer();
             TwoNodes.until(
                     "both stand apart",
-                    () ->
-                            atBackup(nodes).trouble().orElse("").contains("last position of both"));
+                    () -> atBackup(nodes).trouble().orElse("").contains("last position of both"));
             shows(uri, 1, "0 2M");
             shows(atServer, 2, "1M 3M");
         }
@@ -171,8 +167,7 @@ class PromoteTest {
                                         "home", Optional.empty(), Optional.empty()))
                         .confirm();
         at.reconnect(
-                new ControlApi.ReconnectRequest(
-                        "home", Optional.of(host), Optional.of(confirm)));
+                new ControlApi.ReconnectRequest("home", Optional.of(host), Optional.of(confirm)));
     }
 
     private static void untilInSync(Daemon primary) {

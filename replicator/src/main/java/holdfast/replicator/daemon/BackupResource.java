@@ -205,6 +205,11 @@ final class BackupResource {
                         return;
                     }
                     if (hello.diskState() == DiskState.DISKLESS.ordinal()) {
+                        if (peer == session) {
+                            leaveStream(); // It is detached.
+                            session = null;
+                            backup.sessionDown();
+                        }
                         peer.send(backup.hello()); // It asks before it is exported (R30).
                         return;
                     }
@@ -238,6 +243,15 @@ final class BackupResource {
     void received(PeerSession peer, Frame.OfResource frame) {
         mailbox.post(
                 () -> {
+                    if (peer != session && frame instanceof Frame.StreamStart) {
+                        // It took our call for the answer to a greeting that went to whatever was
+                        // here before: it has to greet again.
+                        peer.send(
+                                new Frame.Refused(
+                                        backup.hello().resource(), "this copy was not greeted"));
+                        peer.send(backup.hello());
+                        return;
+                    }
                     // The answer to a call of ours is a refusal where the primary is not there yet.
                     if (peer != session && !(frame instanceof Frame.Refused)) {
                         return;
@@ -347,9 +361,7 @@ final class BackupResource {
     /// @throws IOException if there is no room, or the journal or the base fails
     void begin(Ancestry ancestry, OpenPoint restored) throws IOException {
         List<JournalIndex.Run> runs =
-                restored == null
-                        ? List.of()
-                        : ask(() -> backup.since(restored.moment()));
+                restored == null ? List.of() : ask(() -> backup.since(restored.moment()));
         long blocks = 0;
         for (JournalIndex.Run run : runs) {
             blocks += BlockSet.blocksOf(run.lengthBytes()) + 1;
@@ -404,11 +416,7 @@ final class BackupResource {
                 LockSupport.parkNanos(1_000_000);
             }
             boolean taken =
-                    ask(
-                            () ->
-                                    takeOwn(
-                                            new Frame.EpochBlocks(
-                                                    0, epoch, offset, data.flip())));
+                    ask(() -> takeOwn(new Frame.EpochBlocks(0, epoch, offset, data.flip())));
             if (!taken) {
                 throw new IOException(journal + " takes nothing more");
             }

@@ -43,8 +43,7 @@ final class Demotion {
                         was.disks(),
                         was.ownDisk(),
                         unused(storage, primary.name()).toString(),
-                        LocalBackup.wholeSegments(
-                                primary.settings().journalSize().bytes()),
+                        LocalBackup.wholeSegments(primary.settings().journalSize().bytes()),
                         was.peer());
         Superblock superblock = superblock(primary.dir().superblock());
         LocalBackup.create(facts);

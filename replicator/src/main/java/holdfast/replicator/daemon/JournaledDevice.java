@@ -206,8 +206,7 @@ final class JournaledDevice implements BlockDevice {
     private List<Piece> overlapping(long from, long to) {
         Long first = pieces.floorKey(from);
         List<Piece> found = new ArrayList<>();
-        for (Piece each :
-                pieces.subMap(first == null ? from : first, true, to, false).values()) {
+        for (Piece each : pieces.subMap(first == null ? from : first, true, to, false).values()) {
             if (each.to() > from) {
                 found.add(each);
             }

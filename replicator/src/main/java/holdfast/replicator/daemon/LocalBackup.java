@@ -428,8 +428,7 @@ final class LocalBackup implements LocalResource {
             before = left;
             LockSupport.parkNanos(SETTLE_NANOS);
         }
-        String obstacle =
-                resource.own(dir.superblock().sizeBytes()).goDirect(resource::settle);
+        String obstacle = resource.own(dir.superblock().sizeBytes()).goDirect(resource::settle);
         if (!obstacle.isEmpty()) {
             retain(dir.settings());
         }

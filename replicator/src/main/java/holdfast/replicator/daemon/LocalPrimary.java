@@ -15,6 +15,7 @@ import holdfast.replicator.state.PageMemory;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Role;
+import holdfast.replicator.state.Verdict;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
@@ -284,22 +285,22 @@ final class LocalPrimary implements LocalResource {
 
     /// What can be said while the device is not open: not which transactions the peer was told of.
     private Frame.ResourceHello atRest() {
-        return said(dir.superblock().position());
+        return said(DiskState.DISKLESS, dir.superblock().position());
     }
 
     /// What it is now.
     Frame.ResourceHello hello() {
         return resource()
-                .map(each -> said(each.look(Primary::position)))
+                .map(each -> said(DiskState.UP_TO_DATE, each.look(Primary::position)))
                 .orElseGet(this::atRest);
     }
 
-    private Frame.ResourceHello said(Position here) {
+    private Frame.ResourceHello said(DiskState disk, Position here) {
         Superblock known = dir.superblock();
         return new Frame.ResourceHello(
                 id(),
                 Role.PRIMARY.ordinal() + 1,
-                DiskState.DISKLESS.ordinal(),
+                disk.ordinal(),
                 known.sizeBytes(),
                 here,
                 here,
@@ -335,8 +336,7 @@ final class LocalPrimary implements LocalResource {
         Disks disks =
                 copy != null
                         ? copy.promote()
-                        : Disks.open(
-                                shared.lockDirectory(), name(), dir.facts().paths(), space());
+                        : Disks.open(shared.lockDirectory(), name(), dir.facts().paths(), space());
         try {
             requireOrder();
             attached = open(disks);
@@ -538,6 +538,7 @@ final class LocalPrimary implements LocalResource {
             return;
         }
         endClients(now);
+        awaitAcknowledgement();
         attached = null;
         try {
             if (now.resource().detach()) {
@@ -550,6 +551,7 @@ final class LocalPrimary implements LocalResource {
                         now.resource().look(Primary::peerCopy),
                         byOperator);
                 forgetUnlessOrdered(now.resource());
+                tellRest();
             }
         } finally {
             now.disks().close();
@@ -564,6 +566,14 @@ final class LocalPrimary implements LocalResource {
             }
             states.is(StateChanges.REPLICATION, ReplicationState.OFF.name());
             states.is(StateChanges.DISK, DiskState.DISKLESS.name());
+        }
+    }
+
+    /// The copy knows then that nobody writes here any more, and how far it is behind.
+    private void tellRest() {
+        PeerSession peer = session;
+        if (peer != null) {
+            ask(peer);
         }
     }
 
@@ -662,13 +672,35 @@ final class LocalPrimary implements LocalResource {
                 // The copy was set back to a time when it was smaller.
                 peer.send(new Frame.Resize(id(), space()));
             }
+            if (isAtRest(hello) && !isStreaming()) {
+                peerHello = hello;
+                if (isAttached()) {
+                    peer.send(hello()); // It only asks (R30), or says that it is detached.
+                }
+                return;
+            }
             if (resource().filter(PrimaryResource::isApart).isPresent()) {
                 connect(peer); // What we had refused, or was refused to us, may be over.
                 return;
             }
+            if (Verdict.isPrimary(hello) && isStreaming()) {
+                begin(peer); // Its copy was promoted: there is nothing to stream to.
+            }
             peerHello = hello;
         }
         resource().ifPresent(each -> each.received(peer, frame));
+    }
+
+    private static boolean isAtRest(Frame.ResourceHello hello) {
+        return Verdict.isPrimary(hello) && hello.diskState() == DiskState.DISKLESS.ordinal();
+    }
+
+    /// Or does something else that only a copy can be at the other end of.
+    private boolean isStreaming() {
+        return resource()
+                .map(each -> each.look(Primary::state))
+                .filter(each -> each != ReplicationState.HANDSHAKE && each != ReplicationState.OFF)
+                .isPresent();
     }
 
     // ---- a larger device ----------------------------------------------------------------------

@@ -49,7 +49,8 @@ final class Promotion {
             Moment from = begin(backup, at);
             return from == null
                     ? null
-                    : new Promoted(primary(backup, backup.resource().look(b -> b.ancestry())), from);
+                    : new Promoted(
+                            primary(backup, backup.resource().look(b -> b.ancestry())), from);
         } catch (IOException | RuntimeException e) {
             backup.demote();
             throw e;

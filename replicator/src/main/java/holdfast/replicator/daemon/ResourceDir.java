@@ -230,7 +230,8 @@ final class ResourceDir implements AutoCloseable {
             Optional<Long> discards)
             throws IOException {
         int role = roleOf(current(resources, name)) + 1;
-        return make(resources, resources.resolve(name + ROLE + role), facts, first, settings, discards);
+        return make(
+                resources, resources.resolve(name + ROLE + role), facts, first, settings, discards);
     }
 
     /// At a backup that was a primary: the generation in which it was that, and which it gives up

@@ -828,8 +828,7 @@ final class ResourceManager implements Link.Resources {
                             facts,
                             ResourceDir.newPrimary(idOf(name), space),
                             settings);
-            LocalPrimary primary =
-                    new LocalPrimary(shared, dir, tcp, settings, Optional.empty());
+            LocalPrimary primary = new LocalPrimary(shared, dir, tcp, settings, Optional.empty());
             byName.put(name, primary);
             link.session(peer).ifPresent(primary::connect);
             shared.events().of(name).accept("added", words(disks) + ", the copy is at " + peer);
@@ -1282,15 +1281,14 @@ final class ResourceManager implements Link.Resources {
                         : Optional.empty();
         requirePromotable(backup, request);
         String peer = backup.dir().facts().peer();
+        Frame.ResourceHello theirs = backup.peerHello();
         Promotion.Promoted promoted;
         try {
-            promoted = promotion.of(backup, at.filter(each -> !(each instanceof AskedPoint.Newest)));
+            promoted =
+                    promotion.of(backup, at.filter(each -> !(each instanceof AskedPoint.Newest)));
         } catch (IOException e) {
             throw refused(
-                    Role.SECONDARY,
-                    name + " was not promoted",
-                    "promote " + name,
-                    e.getMessage());
+                    Role.SECONDARY, name + " was not promoted", "promote " + name, e.getMessage());
         }
         if (promoted == null) {
             throw notThen(backup);
@@ -1316,6 +1314,11 @@ final class ResourceManager implements Link.Resources {
                         .formatted(
                                 shared.command("points " + name),
                                 shared.command("promote " + name + " --commit")));
+        if (theirs != null && !theirs.committed().equals(promoted.from().position())) {
+            notes.add(
+                    "%s is at %s, this goes on from %s: what lies between is not here"
+                            .formatted(peer, theirs.committed(), from.position()));
+        }
         notes.add(
                 "there is no second copy now; %s keeps what it has and stands apart from this"
                         .formatted(peer));
@@ -1331,8 +1334,7 @@ final class ResourceManager implements Link.Resources {
                                             : e.problem().evidence().getFirst(),
                                     shared.command("attach " + name)));
         }
-        return new ControlApi.PromoteReply(
-                name, shared.node(), Optional.of(from), attached, notes);
+        return new ControlApi.PromoteReply(name, shared.node(), Optional.of(from), attached, notes);
     }
 
     private void requirePromotable(LocalBackup backup, ControlApi.PromoteRequest request)
@@ -1348,11 +1350,7 @@ final class ResourceManager implements Link.Resources {
                     : noPoint(backup);
         }
         String peer = backup.dir().facts().peer();
-        boolean isAlive =
-                link.session(peer).isPresent()
-                        && !isStandalone(backup)
-                        && !now.replication().equals("OFF");
-        if (isAlive && !request.force()) {
+        if (!request.force() && staysAlive(backup)) {
             throw new ProblemException(
                     Problem.of(
                                     ExitCode.REFUSED,
@@ -1361,7 +1359,8 @@ final class ResourceManager implements Link.Resources {
                                             .formatted(name, peer))
                             .withRole(Role.SECONDARY.name())
                             .withEvidence(
-                                    "%s is connected and sends what is written there".formatted(peer))
+                                    "%s is connected and sends what is written there"
+                                            .formatted(peer))
                             .withNext(
                                     "at %s: holdfast detach %s; or, for two histories: %s"
                                             .formatted(
@@ -1370,6 +1369,21 @@ final class ResourceManager implements Link.Resources {
                                                     shared.command(
                                                             "promote " + name + " --force"))));
         }
+    }
+
+    /// Whether the peer's primary writes to the copy; one that was detached a moment ago, by the
+    /// command typed before this one, may not have said so yet.
+    private boolean staysAlive(LocalBackup backup) {
+        long deadline = System.nanoTime() + CLIENT_GOES.toNanos();
+        while (link.session(backup.dir().facts().peer()).isPresent()
+                && !isStandalone(backup)
+                && !backup.resource().snapshot().replication().equals("OFF")) {
+            if (System.nanoTime() - deadline >= 0) {
+                return true;
+            }
+            LockSupport.parkNanos(20_000_000);
+        }
+        return false;
     }
 
     private ControlApi.PromoteReply commitPromotion(ControlApi.PromoteRequest request)
@@ -1506,7 +1520,8 @@ final class ResourceManager implements Link.Resources {
                         .formatted(
                                 peer,
                                 shared.command(
-                                        "reconnect %s --discard %s".formatted(name, shared.node()))),
+                                        "reconnect %s --discard %s"
+                                                .formatted(name, shared.node()))),
                 "to go on from what is here, at %s: holdfast reconnect %s --discard %s"
                         .formatted(peer, name, peer),
                 "to decide later: nothing; both go on by themselves");
@@ -1518,8 +1533,7 @@ final class ResourceManager implements Link.Resources {
         String peer = primary.dir().facts().peer();
         try {
             Path storage =
-                    offers.storageFor(
-                            primary.settings().journalSize().bytes(), byName.values());
+                    offers.storageFor(primary.settings().journalSize().bytes(), byName.values());
             if (primary.isAttached()) {
                 detach(name);
             }
