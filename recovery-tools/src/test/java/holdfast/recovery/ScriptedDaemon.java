@@ -81,7 +81,7 @@ final class ScriptedDaemon implements ControlApi {
                                         0)),
                         List.of(),
                         Optional.empty(),
-                        false,
+                        false, false,
                         Optional.empty());
         var node =
                 new StatusReport.Node(

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import holdfast.bench.BlockClient;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ExitCode;
 import holdfast.replicator.control.ProblemException;
@@ -13,14 +14,26 @@ import holdfast.replicator.status.StatusReport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Random;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.BooleanSupplier;
 
 /// A copy that becomes the primary, with real daemons and clients.
 class PromoteTest {
     private static final int MIB = 1 << 20;
+    private static final int PROMOTED_KILLS = 12;
 
     @TempDir Path dir;
 
@@ -256,6 +269,100 @@ class PromoteTest {
             shows(nodes.backup, "latest", 5, "7M 1M");
             shows(nodes.backup, "latest", 4, "6M 1M");
             shows(nodes.backup, "latest", 1, "0 2M");
+        }
+    }
+
+    /// A promoted copy whose daemon is killed again and again, also while the promotion is made
+    /// final, keeps what was answered.
+    @Test
+    void whatAPromotedCopyAnsweredItKeepsWhenItIsKilled() throws Exception {
+        Random random = new Random();
+        long seed = random.nextLong();
+        random.setSeed(seed);
+        System.out.println("PromoteTest: seed " + seed);
+        try (TwoProcesses nodes = new TwoProcesses(dir, Map.of())) {
+            nodes.add(nodes.left, "home", 8 * MIB);
+            nodes.left.close();
+            NodeProcess node = nodes.right;
+            node.api.promote(
+                    new ControlApi.PromoteRequest("home", Optional.empty(), false, false));
+            List<BlockWriter> writers = new ArrayList<>();
+            for (int i = 0; i < 2; i++) {
+                writers.add(new BlockWriter(i, i * 1024, 1024, seed + i));
+            }
+            ExecutorService threads = Executors.newCachedThreadPool();
+            AtomicBoolean over = new AtomicBoolean();
+            BlockWriter.Opener opener =
+                    () -> open(TwoProcesses.socket(node, "home"), over::get);
+            List<Future<?>> running = new ArrayList<>();
+            writers.forEach(each -> running.add(threads.submit(() -> each.run(opener))));
+            boolean isFinal = false;
+            for (int i = 0; i < PROMOTED_KILLS; i++) {
+                Thread.sleep(random.nextInt(1000));
+                Future<Boolean> commit =
+                        i >= PROMOTED_KILLS / 3 && !isFinal
+                                ? threads.submit(() -> commit(node))
+                                : CompletableFuture.completedFuture(isFinal);
+                Thread.sleep(random.nextInt(400));
+                node.kill();
+                isFinal |= commit.get();
+                node.start();
+                node.awaitAnswer();
+                writers.forEach(each -> assertTrue(each.incarnations() > 0));
+            }
+            if (!isFinal) {
+                assertTrue(commit(node));
+            }
+            Thread.sleep(500);
+            over.set(true);
+            writers.forEach(BlockWriter::stop);
+            for (Future<?> each : running) {
+                each.get();
+            }
+            threads.shutdown();
+            System.out.println(
+                    "PromoteTest: %d kills, %d writes"
+                            .formatted(
+                                    PROMOTED_KILLS,
+                                    writers.stream().mapToLong(BlockWriter::writes).sum()));
+            try (BlockClient client = open(TwoProcesses.socket(node, "home"), () -> false)) {
+                for (BlockWriter each : writers) {
+                    each.requirePrefix(client, each.floor());
+                }
+            }
+            Run.ok(
+                    "qemu-img",
+                    "compare",
+                    "-f",
+                    "raw",
+                    "-F",
+                    "raw",
+                    "nbd+unix:///home?socket=" + TwoProcesses.socket(node, "home"),
+                    node.resource("home").orElseThrow().path());
+        }
+    }
+
+    /// @return false if it was killed meanwhile
+    private static boolean commit(NodeProcess node) {
+        try {
+            node.api.promote(
+                    new ControlApi.PromoteRequest("home", Optional.empty(), false, true));
+            return true;
+        } catch (ProblemException e) {
+            return e.getMessage().contains("no promotion");
+        }
+    }
+
+    private static BlockClient open(Path socket, BooleanSupplier over) throws InterruptedException {
+        while (true) {
+            try {
+                return new BlockClient(socket, "home");
+            } catch (IOException e) {
+                if (over.getAsBoolean()) {
+                    throw new InterruptedException("the test is over");
+                }
+                Thread.sleep(5);
+            }
         }
     }
 }

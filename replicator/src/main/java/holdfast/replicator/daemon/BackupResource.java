@@ -460,8 +460,11 @@ final class BackupResource {
         mailbox.post(() -> ownWrites.add(write));
     }
 
+    /// As many as the committer's queue has room for.
     private void takeOwnWrites() {
-        while (!ownWrites.isEmpty() && takeOwn(frameOf(ownWrites.peek()))) {
+        while (!ownWrites.isEmpty()
+                && appends.queuedBytes() <= QUEUE_BYTES / 2
+                && takeOwn(frameOf(ownWrites.peek()))) {
             ownWrites.poll().appendedUpTo(backup.end());
         }
     }

@@ -6,10 +6,8 @@ import holdfast.replicator.journal.JournalIndex;
 
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Map;
-import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
@@ -20,34 +18,22 @@ import java.util.function.Supplier;
 /// still to be rolled forward, and the moments of before the promotion can still be opened.
 ///
 /// ```
-///  write ─► unsettled (memory) ─► journal, in groups ─► durable: in the index, unsettled no more
-///  read  ◄─ unsettled, over the index's journal, over the base
-///  sync  ─► waits until all that was written before is durable
+///  write ─► journal, in groups ─► durable ─► in the index ─► returns
+///  read  ◄─ the index's journal, over the base
 /// ```
 ///
-/// A write returns before it is durable, like one into a disk's cache; a crash loses what was not
-/// synced, and the activity log above names where that was.
+/// A write returns when it is durable: a client of the kernel's outlives a daemon that is killed,
+/// and takes for written what was answered. What writes at the same time shares a sync.
 final class JournaledDevice implements BlockDevice {
-    /// Written and not durable yet: beyond it a write waits. The committer's queue holds twice as
-    /// much.
-    static final long UNSETTLED_BYTES = 16 << 20;
-
-    /// What a write takes of it beside its data: a record's header and padding.
-    private static final int WRITE_BYTES = 512;
-
     private final BackupResource resource;
     private final BlockDevice base;
     private final long sizeBytes;
 
     private final ReentrantLock lock = new ReentrantLock();
-    private final Condition settled = lock.newCondition();
+    private final Condition changed = lock.newCondition();
 
     // Guarded by `lock`.
     private final ArrayDeque<Write> inFlight = new ArrayDeque<>();
-    private final TreeMap<Long, Piece> pieces = new TreeMap<>();
-    private long unsettledBytes;
-    private long submitted;
-    private long done;
     private DeviceException failure;
 
     /// The base alone is the device: nothing of the journal is needed any more.
@@ -59,16 +45,16 @@ final class JournaledDevice implements BlockDevice {
     /// Readers hold it for reading; nothing of the journal is freed under them.
     private final ReentrantReadWriteLock reading = new ReentrantReadWriteLock();
 
-    /// Guarded by `reading`: of what is durable.
+    /// Of what is durable. Replaced under `reading` where the records of the one before are freed.
     private volatile JournalIndex index;
 
-    /// One write that is under way to the journal; of zeroes without data. The mailbox fills in
-    /// `endAddress`.
+    /// One write on its way to the journal; of zeroes without data.
     static final class Write {
         final long offsetBytes;
         final long lengthBytes;
         final boolean punch;
         final ByteBuffer data;
+        private final CompletableFuture<Void> done = new CompletableFuture<>();
 
         /// Journal offset behind its record, once it has one.
         private volatile long endAddress = Long.MAX_VALUE;
@@ -82,25 +68,6 @@ final class JournaledDevice implements BlockDevice {
 
         void appendedUpTo(long address) {
             endAddress = address;
-        }
-
-        private long cost() {
-            return WRITE_BYTES + (data == null ? 0 : lengthBytes);
-        }
-    }
-
-    /// A part of a write that no later one has covered.
-    private record Piece(Write of, long from, long to) {
-        /// @param into at the position of device offset `at`
-        private void copy(ByteBuffer into, int position, long at, long end) {
-            long begin = Math.max(from, at);
-            int length = (int) (Math.min(to, end) - begin);
-            ByteBuffer target = into.slice(position + (int) (begin - at), length);
-            if (of.data == null) {
-                Holes.zero(target);
-            } else {
-                target.put(of.data.slice((int) (begin - of.offsetBytes), length));
-            }
         }
     }
 
@@ -124,7 +91,7 @@ final class JournaledDevice implements BlockDevice {
 
     @Override
     public boolean discardZeroes() {
-        return true;
+        return base.discardZeroes();
     }
 
     // ---- writing -----------------------------------------------------------------------------
@@ -135,13 +102,18 @@ final class JournaledDevice implements BlockDevice {
         for (ByteBuffer part : parts) {
             length += part.remaining();
         }
-        ByteBuffer copy = ByteBuffer.allocate(length);
-        for (ByteBuffer part : parts) {
-            copy.put(part);
+        ByteBuffer whole = parts[0];
+        if (parts.length > 1) {
+            whole = ByteBuffer.allocate(length);
+            for (ByteBuffer part : parts) {
+                whole.put(part);
+            }
+            whole.flip();
         }
-        if (!submit(new Write(offsetBytes, length, false, copy.flip()))) {
-            base.write(offsetBytes, copy);
+        if (!submit(new Write(offsetBytes, length, false, whole.duplicate()))) {
+            base.write(offsetBytes, whole);
         }
+        whole.position(whole.limit());
     }
 
     @Override
@@ -155,28 +127,26 @@ final class JournaledDevice implements BlockDevice {
     private boolean submit(Write write) throws DeviceException {
         lock.lock();
         try {
-            if (write.lengthBytes == 0) {
-                return true;
-            }
-            while (failure == null
-                    && (held
-                            || unsettledBytes > 0
-                                    && unsettledBytes + write.cost() > UNSETTLED_BYTES)) {
-                settled.awaitUninterruptibly();
+            while (held) {
+                changed.awaitUninterruptibly();
             }
             if (direct) {
                 return false;
             }
             requireWorks();
-            unsettledBytes += write.cost();
-            submitted++;
+            if (write.lengthBytes == 0) {
+                return true;
+            }
             inFlight.add(write);
-            cut(write.offsetBytes, write.offsetBytes + write.lengthBytes);
-            put(new Piece(write, write.offsetBytes, write.offsetBytes + write.lengthBytes));
             resource.append(write); // In the order of `inFlight`.
-            return true;
         } finally {
             lock.unlock();
+        }
+        try {
+            write.done.join();
+            return true;
+        } catch (CompletionException e) {
+            throw new DeviceException(0, e.getCause().getMessage(), e);
         }
     }
 
@@ -186,58 +156,22 @@ final class JournaledDevice implements BlockDevice {
         }
     }
 
-    private void put(Piece piece) {
-        pieces.put(piece.from(), piece);
-    }
-
-    /// Takes a range out of what there is.
-    private void cut(long from, long to) {
-        for (Piece each : overlapping(from, to)) {
-            pieces.remove(each.from());
-            if (each.from() < from) {
-                put(new Piece(each.of(), each.from(), from));
-            }
-            if (each.to() > to) {
-                put(new Piece(each.of(), to, each.to()));
-            }
-        }
-    }
-
-    private List<Piece> overlapping(long from, long to) {
-        Long first = pieces.floorKey(from);
-        List<Piece> found = new ArrayList<>();
-        for (Piece each : pieces.subMap(first == null ? from : first, true, to, false).values()) {
-            if (each.to() > from) {
-                found.add(each);
-            }
-        }
-        return found;
-    }
-
     /// What is durable up to a journal offset is in this index. From the mailbox.
     void publish(JournalIndex durable, long upToAddress) {
         index = durable;
         lock.lock();
         try {
             while (!inFlight.isEmpty() && inFlight.peek().endAddress <= upToAddress) {
-                Write write = inFlight.poll();
-                unsettledBytes -= write.cost();
-                done++;
-                for (Piece each :
-                        overlapping(write.offsetBytes, write.offsetBytes + write.lengthBytes)) {
-                    if (each.of() == write) {
-                        pieces.remove(each.from());
-                    }
-                }
+                inFlight.poll().done.complete(null);
             }
-            settled.signalAll();
+            changed.signalAll();
         } finally {
             lock.unlock();
         }
     }
 
-    /// As [#publish], of an index whose records may be freed when this returns: nobody reads by an
-    /// older one any more.
+    /// As [#publish], of an index beside which the records of the one before may be freed when this
+    /// returns: nobody reads by that any more.
     void publishAndWait(JournalIndex durable, long upToAddress) {
         reading.writeLock().lock();
         try {
@@ -254,41 +188,51 @@ final class JournaledDevice implements BlockDevice {
             if (failure == null) {
                 failure = new DeviceException(0, why);
             }
-            settled.signalAll();
+            inFlight.forEach(each -> each.done.completeExceptionally(failure));
+            inFlight.clear();
+            changed.signalAll();
         } finally {
             lock.unlock();
+        }
+    }
+
+    /// All that has returned is durable already, but for what went to the base.
+    @Override
+    public void sync() throws DeviceException {
+        boolean isDirect;
+        lock.lock();
+        try {
+            requireWorks();
+            isDirect = direct;
+        } finally {
+            lock.unlock();
+        }
+        if (isDirect) {
+            base.sync();
         }
     }
 
     @Override
-    public void sync() throws DeviceException {
+    public DeviceException syncFailure() {
         lock.lock();
         try {
-            long until = submitted;
-            while (failure == null && done < until) {
-                settled.awaitUninterruptibly();
-            }
-            requireWorks();
-            if (!direct) {
-                return;
-            }
+            return failure != null || !direct ? failure : base.syncFailure();
         } finally {
             lock.unlock();
         }
-        base.sync();
     }
 
-    /// Runs `settle` while nothing is written and nothing is unsettled. When it succeeds, the base
-    /// alone is the device from then on.
+    /// Runs `settle` while nothing is written. When it succeeds, the base alone is the device from
+    /// then on; nothing is written to it before.
     ///
-    /// @param settle brings all of the journal into the base; returns what prevents it, empty when
-    ///   it is done
-    String goDirect(Supplier<String> settle) throws DeviceException {
+    /// @param settle brings all of the journal into the base, and makes it durable that nothing of
+    ///   the journal counts any more; returns what prevents it, empty when it is done
+    String goDirect(Supplier<String> settle) {
         lock.lock();
         try {
             held = true;
-            while (failure == null && !inFlight.isEmpty()) {
-                settled.awaitUninterruptibly();
+            while (!inFlight.isEmpty()) {
+                changed.awaitUninterruptibly();
             }
         } finally {
             lock.unlock();
@@ -304,7 +248,7 @@ final class JournaledDevice implements BlockDevice {
             try {
                 direct = obstacle.isEmpty();
                 held = false;
-                settled.signalAll();
+                changed.signalAll();
             } finally {
                 lock.unlock();
             }
@@ -312,104 +256,53 @@ final class JournaledDevice implements BlockDevice {
         return obstacle;
     }
 
-    @Override
-    public DeviceException syncFailure() {
-        lock.lock();
-        try {
-            return failure != null || !direct ? failure : base.syncFailure();
-        } finally {
-            lock.unlock();
-        }
-    }
-
     // ---- reading -----------------------------------------------------------------------------
 
     @Override
     public void read(long offsetBytes, ByteBuffer into) throws DeviceException {
-        int begin = into.position();
-        long end = offsetBytes + into.remaining();
-        List<Piece> newer = newer(offsetBytes, end); // Before the index, which has them next.
         reading.readLock().lock();
         try {
             resource.read(index, offsetBytes, into);
         } finally {
             reading.readLock().unlock();
         }
-        for (Piece each : newer) {
-            each.copy(into, begin, offsetBytes, end);
-        }
     }
 
-    private List<Piece> newer(long from, long to) {
-        lock.lock();
-        try {
-            return overlapping(from, to);
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    /// What is not durable yet is taken for data.
     @Override
     public long nextData(long offsetBytes) throws DeviceException {
-        long unsettled = sizeBytes;
-        lock.lock();
-        try {
-            Map.Entry<Long, Piece> at = pieces.floorEntry(offsetBytes);
-            if (at != null && at.getValue().to() > offsetBytes) {
-                return offsetBytes;
-            }
-            Long next = pieces.ceilingKey(offsetBytes);
-            unsettled = next == null ? sizeBytes : next;
-        } finally {
-            lock.unlock();
-        }
-        reading.readLock().lock();
-        try {
-            return Math.min(unsettled, nextStored(offsetBytes, true));
-        } finally {
-            reading.readLock().unlock();
-        }
+        return next(offsetBytes, true);
     }
 
     @Override
     public long nextHole(long offsetBytes) throws DeviceException {
-        long at = offsetBytes;
-        reading.readLock().lock();
-        try {
-            at = nextStored(at, false);
-        } finally {
-            reading.readLock().unlock();
-        }
-        lock.lock();
-        try {
-            // Behind what is written there now; whoever asks again finds the hole.
-            Map.Entry<Long, Piece> written = pieces.floorEntry(at);
-            return written != null && written.getValue().to() > at ? written.getValue().to() : at;
-        } finally {
-            lock.unlock();
-        }
+        return next(offsetBytes, false);
     }
 
     /// The next offset at which base and journal hold data, or none.
-    private long nextStored(long offsetBytes, boolean data) throws DeviceException {
-        for (long at = offsetBytes; at < sizeBytes; ) {
-            JournalIndex.Run run = index.at(at);
-            if (run != null && run.offsetBytes() <= at) {
-                if (run.isZero() != data) {
-                    return at;
+    private long next(long offsetBytes, boolean data) throws DeviceException {
+        reading.readLock().lock();
+        try {
+            JournalIndex now = index;
+            for (long at = offsetBytes; at < sizeBytes; ) {
+                JournalIndex.Run run = now.at(at);
+                if (run != null && run.offsetBytes() <= at) {
+                    if (run.isZero() != data) {
+                        return at;
+                    }
+                    at = run.endBytes();
+                    continue;
                 }
-                at = run.endBytes();
-                continue;
+                long end = run == null ? sizeBytes : Math.min(sizeBytes, run.offsetBytes());
+                long found = data ? base.nextData(at) : base.nextHole(at);
+                if (found < end) {
+                    return found;
+                }
+                at = end;
             }
-            long next = run == null ? sizeBytes : Math.min(sizeBytes, run.offsetBytes());
-            long found = data ? base.nextData(at) : base.nextHole(at);
-            if (found < next) {
-                return found;
-            }
-            at = next;
+            return sizeBytes;
+        } finally {
+            reading.readLock().unlock();
         }
-        return sizeBytes;
     }
 
     /// The copy's owner closes what is underneath.

@@ -17,6 +17,7 @@ import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Verdict;
 import holdfast.tunnel.wire.AddressSpace;
+import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
@@ -187,6 +188,12 @@ final class LocalPrimary implements LocalResource {
     /// What was promoted, until all of it is in the base.
     Optional<LocalBackup> copy() {
         return forgotten ? Optional.empty() : Optional.ofNullable(copy);
+    }
+
+    /// Whether it was a copy of the peer's once.
+    boolean isPromoted() {
+        return dir.superblock().ancestry().entries().stream()
+                .anyMatch(each -> each.reason() == Ancestry.Reason.PROMOTE);
     }
 
     /// The copy was promoted for good: the base alone is the device. What keeps the earlier role is

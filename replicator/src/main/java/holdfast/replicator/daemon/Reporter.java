@@ -165,6 +165,7 @@ final class Reporter {
                 List.of(),
                 drills.apply(resource.name()),
                 resource.isSyncPaused(),
+                !hasCopy && resource.isPromoted(),
                 trouble(seen, attached.isPresent(), resource));
     }
 
@@ -437,6 +438,7 @@ final class Reporter {
                                 0)),
                 views,
                 drills.apply(resource.name()),
+                false,
                 false,
                 trouble(resource.name(), resource.dir().facts().peer(), now));
     }

@@ -1637,6 +1637,12 @@ final class ResourceManager implements Link.Resources {
 
     private void removePrimary(LocalPrimary primary, boolean keepCopy) throws IOException {
         primary.detach(true);
+        if (primary.copy().isPresent()) {
+            String obstacle = promotion.commit(primary);
+            if (!obstacle.isEmpty()) {
+                throw new IOException("the journal could not be rolled into the disk: " + obstacle);
+            }
+        }
         link.session(primary.dir().facts().peer())
                 .ifPresent(each -> each.send(new Frame.Withdraw(primary.id(), keepCopy)));
         byName.remove(primary.name());

@@ -71,6 +71,10 @@ final class Sentences {
     }
 
     private String atServer(StatusReport.Resource r) {
+        if (r.promoted() && r.progress().isEmpty()) {
+            return "%s runs at %s. There is no second copy.".formatted(r.name(), node.name())
+                    + away(r);
+        }
         if (!r.hasCopy()) {
             return firstSync(r, "sent");
         }

@@ -128,6 +128,7 @@ public record StatusReport(
     /// @param drill the last rehearsal with the copy that is here
     /// @param syncPaused an operator of this node lets no catch-up, first sync or comparison go on
     /// @param trouble cause of a state that is not as it should be, in words
+    /// @param promoted a primary that was a copy before, and has no copy itself yet
     public record Resource(
             String name,
             String id,
@@ -156,6 +157,7 @@ public record StatusReport(
             List<View> views,
             Optional<Drill> drill,
             boolean syncPaused,
+            boolean promoted,
             Optional<String> trouble) {
         public boolean isPrimary() {
             return role.equals("PRIMARY");

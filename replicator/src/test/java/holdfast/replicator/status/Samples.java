@@ -212,7 +212,7 @@ public final class Samples {
                                                     new StatusReport.Overlay(
                                                             12 << 20, 1L << 30, false)))),
                     drill,
-                    syncPaused,
+                    syncPaused, false,
                     trouble);
         }
     }
