@@ -38,10 +38,12 @@ final class Help implements Callable<Integer> {
               cat /proc/drbd              holdfast status
               watch cat /proc/drbd        holdfast status --watch
               primary --force NAME        the first sync: holdfast add NAME DISK, typed where the data is
+              primary NAME (failover)     holdfast promote NAME     (at the backup; --force beside a primary that is alive)
+              secondary NAME              holdfast detach NAME; then at the other host: holdfast promote NAME
+              connect --discard-my-data   holdfast reconnect NAME --discard HOST (at the host that gives up its own)
               secondary + mount -o ro     read the copy: holdfast mount NAME DIR or open NAME, at the backup; nothing is promoted
 
-            Not there yet: primary and secondary (promotion), outdate, verify,
-            connect --discard-my-data.
+            Not there yet: outdate, verify.
             Not coming: two primaries over a long line, after-sb-* policies that are on by default.
             """;
 
