@@ -81,7 +81,8 @@ final class ScriptedDaemon implements ControlApi {
                                         0)),
                         List.of(),
                         Optional.empty(),
-                        false, false,
+                        false,
+                        false,
                         Optional.empty());
         var node =
                 new StatusReport.Node(

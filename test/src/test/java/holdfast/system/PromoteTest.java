@@ -284,16 +284,14 @@ class PromoteTest {
             nodes.add(nodes.left, "home", 8 * MIB);
             nodes.left.close();
             NodeProcess node = nodes.right;
-            node.api.promote(
-                    new ControlApi.PromoteRequest("home", Optional.empty(), false, false));
+            node.api.promote(new ControlApi.PromoteRequest("home", Optional.empty(), false, false));
             List<BlockWriter> writers = new ArrayList<>();
             for (int i = 0; i < 2; i++) {
                 writers.add(new BlockWriter(i, i * 1024, 1024, seed + i));
             }
             ExecutorService threads = Executors.newCachedThreadPool();
             AtomicBoolean over = new AtomicBoolean();
-            BlockWriter.Opener opener =
-                    () -> open(TwoProcesses.socket(node, "home"), over::get);
+            BlockWriter.Opener opener = () -> open(TwoProcesses.socket(node, "home"), over::get);
             List<Future<?>> running = new ArrayList<>();
             writers.forEach(each -> running.add(threads.submit(() -> each.run(opener))));
             boolean isFinal = false;
@@ -345,8 +343,7 @@ class PromoteTest {
     /// @return false if it was killed meanwhile
     private static boolean commit(NodeProcess node) {
         try {
-            node.api.promote(
-                    new ControlApi.PromoteRequest("home", Optional.empty(), false, true));
+            node.api.promote(new ControlApi.PromoteRequest("home", Optional.empty(), false, true));
             return true;
         } catch (ProblemException e) {
             return e.getMessage().contains("no promotion");

@@ -6,6 +6,8 @@ import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.JournalFiles;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.journal.JournalRecord;
+import holdfast.replicator.nbd.ExportException;
+import holdfast.replicator.nbd.Extent;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BackupEffects;
 import holdfast.replicator.state.BlockSet;
@@ -27,6 +29,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
@@ -78,6 +81,7 @@ final class BackupResource {
     private final Backup backup;
     private final CopyDigester digester;
     private final SegmentIndexes indexes;
+    private final String damage;
 
     /// Time of receipt: the wall clock of the start, and as much as has passed since. A clock that
     /// is set makes nothing old (R22).
@@ -98,7 +102,10 @@ final class BackupResource {
     private boolean baseDirty;
     private boolean stopping;
 
-    /// Of a copy that was promoted: what its primary writes to; else null.
+    /// No peer writes to the copy: it is promoted, or being promoted.
+    private boolean taken;
+
+    /// What the primary of a promoted copy writes to; null while it is not attached.
     private JournaledDevice own;
 
     /// What [#own] has written and the journal has not taken yet.
@@ -135,7 +142,11 @@ final class BackupResource {
             String replication,
             String noSpace,
             String refusal,
-            String peerTrouble) {}
+            String peerTrouble) {
+        boolean isFailed() {
+            return disk == DiskState.FAILED;
+        }
+    }
 
     /// @param stateIs takes what of [StateChanges] has which value now, in order
     BackupResource(
@@ -165,7 +176,7 @@ final class BackupResource {
         this.backup = new Backup(config, durable, incarnation, new Effects());
         this.digester = new CopyDigester(backup, base, this::read, mailbox, pool, pace);
         this.indexes = new SegmentIndexes(config.resource(), journal, pool);
-        String damage = backup.recover(journal::read, indexes::of, journal.endOffset());
+        this.damage = backup.recover(journal::read, indexes::of, journal.endOffset());
         indexes.begin(durable.watermark());
         this.appends =
                 committer.register(
@@ -201,7 +212,7 @@ final class BackupResource {
     void greeted(PeerSession peer, Frame.ResourceHello hello) {
         mailbox.post(
                 () -> {
-                    if (hello.role() != Role.PRIMARY.ordinal() + 1 || own != null) {
+                    if (hello.role() != Role.PRIMARY.ordinal() + 1 || taken) {
                         return;
                     }
                     if (hello.diskState() == DiskState.DISKLESS.ordinal()) {
@@ -319,36 +330,74 @@ final class BackupResource {
         mailbox.post(() -> backup.retain(retention, indexRuns));
     }
 
+    /// What was found damaged of the journal when it was opened.
+    Optional<String> damageAtStart() {
+        return Optional.ofNullable(damage);
+    }
+
     // ---- a promoted copy ---------------------------------------------------------------------
 
     /// Blocks that go into the journal as one record when an older moment is restored.
     private static final int RESTORE_BYTES = 128 << 10;
 
+    private static final int EXTENTS_AT_ONCE = 1024;
+
     /// How long room is waited for.
     private static final long ROOM_LIMIT_NANOS = 30_000_000_000L;
 
-    /// The device of this host's primary, which writes to the copy from now on; no peer does.
-    JournaledDevice own(long sizeBytes) {
-        return ask(
+    /// From now on no peer writes to the copy. What one has sent is in it, or dropped, when this
+    /// returns.
+    void take() {
+        ask(
                 () -> {
-                    if (own != null) {
-                        return own;
-                    }
+                    taken = true;
                     leaveStream();
                     session = null;
                     backup.sessionDown();
-                    own =
-                            new JournaledDevice(
-                                    this, base, sizeBytes, backup.committedIndex().copy());
+                    return null;
+                });
+        while (!ask(() -> isFailed() || backup.appliedEnd() >= backup.end())) {
+            LockSupport.parkNanos(2_000_000);
+        }
+    }
+
+    private boolean isFailed() {
+        return backup.diskState() == DiskState.FAILED;
+    }
+
+    /// The device of this host's primary, after [#take].
+    JournaledDevice own(long sizeBytes) {
+        return ask(
+                () -> {
+                    if (own == null) {
+                        own =
+                                new JournaledDevice(
+                                        this, base, sizeBytes, backup.committedIndex().copy());
+                        publishedEnd = backup.appliedEnd();
+                    }
                     return own;
                 });
     }
 
-    /// No primary of this host writes to the copy after all.
-    void disown() {
+    /// The primary is detached: what it has not been answered is not written any more.
+    void fence() {
         ask(
                 () -> {
-                    own = null;
+                    if (own != null) {
+                        own.failed("the resource was detached");
+                        own = null;
+                        ownWrites.clear();
+                    }
+                    return null;
+                });
+    }
+
+    /// No primary of this host writes to the copy after all.
+    void giveBack() {
+        fence();
+        ask(
+                () -> {
+                    taken = false;
                     return null;
                 });
     }
@@ -360,17 +409,21 @@ final class BackupResource {
     /// @param restored what the device is to be; null: what it is
     /// @throws IOException if there is no room, or the journal or the base fails
     void begin(Ancestry ancestry, OpenPoint restored) throws IOException {
-        List<JournalIndex.Run> runs =
-                restored == null ? List.of() : ask(() -> backup.since(restored.moment()));
+        List<Restored> parts = restored == null ? List.of() : toRestore(restored);
         long blocks = 0;
-        for (JournalIndex.Run run : runs) {
-            blocks += BlockSet.blocksOf(run.lengthBytes()) + 1;
+        long zeroes = 0;
+        for (Restored part : parts) {
+            if (part.data()) {
+                blocks += BlockSet.blocksOf(part.lengthBytes()) + 1;
+            } else {
+                zeroes++;
+            }
         }
-        Frame.EpochBegin begin = new Frame.EpochBegin(ancestry.generation(), blocks, 0);
+        Frame.EpochBegin begin = new Frame.EpochBegin(ancestry.generation(), blocks, zeroes);
         try {
             begin(begin);
-            for (JournalIndex.Run run : runs) {
-                restore(restored, run, begin.epoch());
+            for (Restored part : parts) {
+                restore(restored, part, begin.epoch());
             }
         } catch (IOException | RuntimeException e) {
             ask(
@@ -392,41 +445,73 @@ final class BackupResource {
         await(durable);
     }
 
+    /// A range of the device that has changed since a moment: with data then, or without.
+    private record Restored(long offsetBytes, long lengthBytes, boolean data) {}
+
+    private List<Restored> toRestore(OpenPoint then) throws IOException {
+        List<Restored> parts = new ArrayList<>();
+        for (JournalIndex.Run run : ask(() -> backup.since(then.moment()))) {
+            for (long at = run.offsetBytes(); at < run.endBytes(); ) {
+                for (Extent each : extents(then, at, run.endBytes() - at)) {
+                    parts.add(new Restored(at, each.lengthBytes(), !each.zero()));
+                    at += each.lengthBytes();
+                }
+            }
+        }
+        return parts;
+    }
+
+    private static List<Extent> extents(OpenPoint then, long offset, long length)
+            throws IOException {
+        try {
+            return then.extents(offset, length, EXTENTS_AT_ONCE);
+        } catch (ExportException e) {
+            throw new IOException(e.getMessage(), e);
+        }
+    }
+
     /// What is older is rolled into the base meanwhile, if that makes the room.
     private void begin(Frame.EpochBegin begin) throws IOException {
         long deadline = System.nanoTime() + ROOM_LIMIT_NANOS;
         while (!ask(() -> takeOwn(begin))) {
-            long missing = ask(backup::missingForOwn);
+            if (ask(this::isFailed)) {
+                throw new IOException("the journal or the base has failed");
+            }
             if (System.nanoTime() > deadline) {
                 throw new IOException(
                         "%s lacks %d bytes of room for the %d blocks that have changed since"
-                                .formatted(journal, missing, begin.blocks()));
+                                .formatted(journal, ask(backup::missingForOwn), begin.blocks()));
             }
             LockSupport.parkNanos(100_000_000);
         }
     }
 
-    private void restore(OpenPoint from, JournalIndex.Run run, long epoch) throws IOException {
-        for (long at = run.offsetBytes(); at < run.endBytes(); ) {
-            int length = (int) Math.min(RESTORE_BYTES, run.endBytes() - at);
+    private void restore(OpenPoint from, Restored part, long epoch) throws IOException {
+        if (!part.data()) {
+            requireTaken(new Frame.EpochZero(0, epoch, part.offsetBytes(), part.lengthBytes()));
+            return;
+        }
+        for (long at = 0; at < part.lengthBytes(); ) {
+            int length = (int) Math.min(RESTORE_BYTES, part.lengthBytes() - at);
             ByteBuffer data = ByteBuffer.allocate(length);
-            from.read(at, data);
-            long offset = at;
-            while (appends.queuedBytes() > QUEUE_BYTES / 2) {
+            from.read(part.offsetBytes() + at, data);
+            while (appends.queuedBytes() > QUEUE_BYTES / 2 && !snapshot.isFailed()) {
                 LockSupport.parkNanos(1_000_000);
             }
-            boolean taken =
-                    ask(() -> takeOwn(new Frame.EpochBlocks(0, epoch, offset, data.flip())));
-            if (!taken) {
-                throw new IOException(journal + " takes nothing more");
-            }
+            requireTaken(new Frame.EpochBlocks(0, epoch, part.offsetBytes() + at, data.flip()));
             at += length;
+        }
+    }
+
+    private void requireTaken(Frame.Data part) throws IOException {
+        if (!ask(() -> takeOwn(part))) {
+            throw new IOException(journal + " takes nothing more");
         }
     }
 
     /// @return false if there is no room, or the journal has failed
     private boolean takeOwn(Frame.Data frame) {
-        return backup.diskState() != DiskState.FAILED && backup.takeOwn(frame, receiptMillis());
+        return !isFailed() && backup.takeOwn(frame, receiptMillis());
     }
 
     /// Whoever waits until the journal is durable up to an offset.
@@ -479,7 +564,7 @@ final class BackupResource {
 
     /// Tells the device of a promoted copy what has become of what it wrote.
     private void settleOwn() {
-        if (backup.diskState() == DiskState.FAILED) {
+        if (isFailed()) {
             String why = "the journal or the base of %s has failed".formatted(name);
             waiters.forEach(each -> each.durable().completeExceptionally(new IOException(why)));
             waiters.clear();
@@ -490,6 +575,10 @@ final class BackupResource {
         }
         if (own != null) {
             takeOwnWrites();
+            waitsSinceNanos = ownWrites.isEmpty() ? 0 : waitsSinceNanos;
+            if (!ownWrites.isEmpty() && waitsSinceNanos == 0) {
+                waitsSinceNanos = System.nanoTime() | 1;
+            }
             if (publishedEnd != backup.appliedEnd()) {
                 publishedEnd = backup.appliedEnd();
                 own.publish(backup.committedIndex().copy(), publishedEnd);
@@ -501,6 +590,15 @@ final class BackupResource {
 
     /// What [#own] knows of.
     private long publishedEnd;
+
+    /// Since when a write of [#own] waits for room; 0 when none does.
+    private volatile long waitsSinceNanos;
+
+    /// Whether the primary of a promoted copy has waited for room for so long.
+    boolean hasWaited(long nanos) {
+        long since = waitsSinceNanos;
+        return since != 0 && System.nanoTime() - since > nanos;
+    }
 
     // ---- moments -----------------------------------------------------------------------------
 
@@ -694,6 +792,7 @@ final class BackupResource {
     private void broken(RuntimeException bug) {
         LOG.error("{}: this is a bug; the resource stops", name, bug);
         backup.failed("internal error: " + bug);
+        mailbox.post(() -> {}); // Whoever waits is told.
     }
 
     /// The word for what flows between the copies, as the backup sees it.

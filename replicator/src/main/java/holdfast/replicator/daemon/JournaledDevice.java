@@ -246,7 +246,7 @@ final class JournaledDevice implements BlockDevice {
         } finally {
             lock.lock();
             try {
-                direct = obstacle.isEmpty();
+                direct |= obstacle.isEmpty();
                 held = false;
                 changed.signalAll();
             } finally {

@@ -46,8 +46,13 @@ final class LocalBackup implements LocalResource {
     /// Journal use from which on records are rolled into the base.
     private static final long ROLL_BYTES = 64 << 20;
 
-    /// As long as the journal gets shorter in such a time, nobody is held up for it.
-    private static final long SETTLE_NANOS = 1_000_000_000L;
+    private static final long SETTLE_NANOS = 200_000_000L;
+
+    /// So often in a row nothing was rolled.
+    private static final int SETTLE_IDLE = 10;
+
+    /// How long the primary of a promoted copy waits for room that a view keeps from it.
+    private static final long VIEW_GIVES_WAY_NANOS = 5_000_000_000L;
 
     /// Runs of all journals' indexes together: 190 MiB of memory at most.
     static final int INDEX_RUNS = 4_000_000;
@@ -72,6 +77,9 @@ final class LocalBackup implements LocalResource {
 
     /// A primary of this host writes to it.
     private volatile boolean promoted;
+
+    /// Its base has become the disk of that primary: nothing is opened any more. Guarded by this.
+    private boolean over;
 
     /// A view that is served.
     ///
@@ -387,22 +395,45 @@ final class LocalBackup implements LocalResource {
     // ---- promotion ---------------------------------------------------------------------------
 
     /// From now on no peer writes to the copy but a primary of this host, to these disks.
-    Disks promote() throws IOException {
+    void promote() throws IOException {
         promoted = true;
         retain(dir.settings());
+        resource.take();
+    }
+
+    /// What that primary writes to, until [#fence].
+    Disks ownDisks() throws IOException {
+        promote();
         return base.under(resource.own(dir.superblock().sizeBytes()));
+    }
+
+    /// It is detached.
+    void fence() {
+        resource.fence();
     }
 
     /// It was not promoted: a peer may write to it again.
     void demote() throws IOException {
-        resource.disown();
+        resource.giveBack();
         promoted = false;
         retain(dir.settings());
+        PeerSession peer = session;
+        if (peer != null) {
+            resource.call(peer);
+        }
     }
 
     /// The generation of that primary begins, with the device as it is or was; see
     /// [BackupResource#begin].
     void begin(Ancestry ancestry, OpenPoint restored) throws IOException {
+        BackupResource.Snapshot now = resource.snapshot();
+        if (now.isFailed() || now.mixture()) {
+            throw new IOException(
+                    now.isFailed()
+                            ? "its journal or its disk has failed; next: "
+                                    + shared.command("connect " + name())
+                            : "its journal is damaged, and what is left is the image of no moment");
+        }
         if (!resource.snapshot().committed().equals(new Position(ancestry.generation(), 0))) {
             resource.begin(ancestry, restored);
         }
@@ -421,18 +452,52 @@ final class LocalBackup implements LocalResource {
     /// @return what prevents it; empty when it is done
     String settlePromoted() throws IOException {
         resource.retain(Retention.NONE, indexRuns);
-        long before = Long.MAX_VALUE;
-        for (long left = resource.snapshot().journalUsedBytes();
-                left > 2 * ROLL_BYTES && left < before;
-                left = resource.snapshot().journalUsedBytes()) {
-            before = left;
+        rollMost();
+        synchronized (this) {
+            String obstacle = viewsWords();
+            if (obstacle.isEmpty()) {
+                obstacle = resource.own(dir.superblock().sizeBytes()).goDirect(resource::settle);
+            }
+            over = obstacle.isEmpty();
+            if (!over) {
+                retain(dir.settings());
+            }
+            return obstacle;
+        }
+    }
+
+    /// The same while no primary is attached.
+    synchronized String settleDetached() {
+        String obstacle = viewsWords();
+        if (obstacle.isEmpty()) {
+            obstacle = resource.settle();
+        }
+        over = obstacle.isEmpty();
+        return obstacle;
+    }
+
+    private String viewsWords() {
+        return views.isEmpty()
+                ? ""
+                : "a view is open; next: "
+                        + shared.command("close " + views.keySet().iterator().next());
+    }
+
+    /// As long as that makes progress, so that nobody is held up for it.
+    private void rollMost() {
+        long rolled = -1;
+        for (int idle = 0; idle < SETTLE_IDLE; idle++) {
+            long now = resource.look(each -> each.base().watermark());
+            boolean rolls = resource.look(Backup::isRolling);
+            if (resource.snapshot().journalUsedBytes() <= 2 * ROLL_BYTES) {
+                return;
+            }
+            if (rolls || now > rolled) {
+                idle = -1;
+            }
+            rolled = now;
             LockSupport.parkNanos(SETTLE_NANOS);
         }
-        String obstacle = resource.own(dir.superblock().sizeBytes()).goDirect(resource::settle);
-        if (!obstacle.isEmpty()) {
-            retain(dir.settings());
-        }
-        return obstacle;
     }
 
     // ---- views -------------------------------------------------------------------------------
@@ -442,6 +507,9 @@ final class LocalBackup implements LocalResource {
     /// @return null when there is none yet, or all that there are are later
     synchronized OpenView openView(AskedPoint asked, ControlApi.OpenRequest request)
             throws IOException {
+        if (over) {
+            throw new IOException("the promotion was made final: no moment of before is left");
+        }
         OpenPoint point = openPoint(asked);
         if (point == null) {
             return null;
@@ -623,8 +691,21 @@ final class LocalBackup implements LocalResource {
         return true;
     }
 
-    /// Closes the views that were to end with their use and have.
+    /// Closes the views that were to end with their use and have, and one that keeps room from the
+    /// primary of a promoted copy.
     void closeLeftViews(long nowNanos) {
+        if (resource.hasWaited(VIEW_GIVES_WAY_NANOS) && !views.isEmpty()) {
+            String id = views.keySet().iterator().next();
+            if (closeView(id)) {
+                shared.events()
+                        .of(name())
+                        .accept(
+                                "view-closed",
+                                id
+                                        + ": it kept the journal from being rolled forward, and what is"
+                                        + " written here lacked room");
+            }
+        }
         for (OpenView view : views.values()) {
             boolean isLeft =
                     view.lease()

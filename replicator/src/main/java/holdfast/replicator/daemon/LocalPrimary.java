@@ -182,6 +182,8 @@ final class LocalPrimary implements LocalResource {
         return attached != null;
     }
 
+    private volatile boolean damageAccepted;
+
     /// The device goes on without the copy, which is closed with it.
     private volatile boolean forgotten;
 
@@ -196,10 +198,19 @@ final class LocalPrimary implements LocalResource {
                 .anyMatch(each -> each.reason() == Ancestry.Reason.PROMOTE);
     }
 
-    /// The copy was promoted for good: the base alone is the device. What keeps the earlier role is
-    /// forgotten, durably, and then the journal deleted.
-    synchronized void forgetCopy() throws IOException {
+    /// Makes the promotion of the copy final: the base alone becomes the device. What keeps the
+    /// earlier role is forgotten, durably, and then the journal deleted. The clients stay.
+    ///
+    /// @return what prevents it; empty when it is done
+    synchronized String makeFinal() throws IOException {
         LocalBackup was = copy;
+        if (was == null || forgotten) {
+            return "";
+        }
+        String obstacle = attached == null ? was.settleDetached() : was.settlePromoted();
+        if (!obstacle.isEmpty()) {
+            return obstacle;
+        }
         was.dir().remove();
         ResourceDir.delete(Path.of(was.dir().facts().journal()));
         if (attached == null) {
@@ -208,6 +219,7 @@ final class LocalPrimary implements LocalResource {
         } else {
             forgotten = true; // Its base stays open until the detach.
         }
+        return "";
     }
 
     /// The export and the deciding object; empty while detached.
@@ -338,11 +350,28 @@ final class LocalPrimary implements LocalResource {
         hanging = null;
     }
 
+    /// What a promoted copy's journal has lost was answered as durable: that is not passed over in
+    /// silence.
+    private void requireWhole() throws IOException {
+        Optional<String> damage = copy == null ? Optional.empty() : copy.resource().damageAtStart();
+        if (damage.isPresent() && !damageAccepted) {
+            throw new IOException(
+                    "its journal is damaged, and what was written behind that is lost: %s. To go on from what is left: %s"
+                            .formatted(damage.get(), shared.command("attach " + name())));
+        }
+    }
+
+    /// An operator goes on from what is left.
+    void acceptDamage() {
+        damageAccepted = true;
+    }
+
     private void open() throws IOException {
         requireAnswers();
+        requireWhole();
         Disks disks =
                 copy != null
-                        ? copy.promote()
+                        ? copy.ownDisks()
                         : Disks.open(shared.lockDirectory(), name(), dir.facts().paths(), space());
         try {
             requireOrder();
@@ -566,6 +595,9 @@ final class LocalPrimary implements LocalResource {
                 hanging = now.disks();
             }
             now.marks().close();
+            if (copy != null && !forgotten) {
+                copy.fence();
+            }
             if (forgotten) {
                 copy.close();
                 copy = null;
@@ -675,11 +707,16 @@ final class LocalPrimary implements LocalResource {
             return;
         }
         if (frame instanceof Frame.ResourceHello hello && session == peer) {
-            if (hello.sizeBytes() < dir.superblock().sizeBytes() && wanted == null) {
+            if (hello.sizeBytes() < dir.superblock().sizeBytes()
+                    && wanted == null
+                    && !Verdict.isPrimary(hello)) {
                 // The copy was set back to a time when it was smaller.
                 peer.send(new Frame.Resize(id(), space()));
             }
-            if (isAtRest(hello) && !isStreaming()) {
+            if (isAtRest(hello)) {
+                if (isStreaming()) {
+                    begin(peer); // Its copy was promoted: there is nothing to stream to.
+                }
                 peerHello = hello;
                 if (isAttached()) {
                     peer.send(hello()); // It only asks (R30), or says that it is detached.
@@ -688,6 +725,7 @@ final class LocalPrimary implements LocalResource {
             }
             if (resource().filter(PrimaryResource::isApart).isPresent()) {
                 connect(peer); // What we had refused, or was refused to us, may be over.
+                peerHello = hello;
                 return;
             }
             if (Verdict.isPrimary(hello) && isStreaming()) {
@@ -732,7 +770,7 @@ final class LocalPrimary implements LocalResource {
         PeerSession peer;
         AddressSpace order;
         synchronized (this) {
-            if (copy != null) {
+            if (copy().isPresent()) {
                 throw new IOException(
                         "it grows when the promotion is final; next: "
                                 + shared.command("promote " + name() + " --commit"));

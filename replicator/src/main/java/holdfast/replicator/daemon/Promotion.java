@@ -1,6 +1,7 @@
 package holdfast.replicator.daemon;
 
 import holdfast.replicator.config.ResourceSettings;
+import holdfast.replicator.device.AtomicFile;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.History.Moment;
 import holdfast.replicator.state.Role;
@@ -8,6 +9,7 @@ import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.Optional;
@@ -97,18 +99,22 @@ final class Promotion {
                         resources,
                         backup.name(),
                         facts,
-                        superblock(backup.dir().superblock(), ancestry),
+                        superblock(backup, ancestry),
                         settings,
                         Optional.empty());
+        if (Files.exists(backup.dir().standaloneMark())) {
+            AtomicFile.write(dir.standaloneMark(), new byte[0]);
+        }
         return new LocalPrimary(shared, dir, tcp, settings, Optional.of(backup));
     }
 
     /// Nothing is known of the peer: all is compared when it becomes a copy of this.
-    private static Superblock superblock(Superblock of, Ancestry ancestry) {
+    private static Superblock superblock(LocalBackup backup, Ancestry ancestry) throws IOException {
+        Superblock of = backup.dir().superblock();
         return new Superblock(
                 of.resource(),
                 Role.PRIMARY,
-                of.space(),
+                of.space().upTo(backup.dir().pointBytes(ancestry)),
                 true,
                 false,
                 false,
@@ -125,17 +131,5 @@ final class Promotion {
                 0,
                 0,
                 ancestry);
-    }
-
-    /// Makes it final: the base alone becomes the device, and the moments of before are gone.
-    ///
-    /// @return what prevents it; empty when it is done
-    String commit(LocalPrimary primary) throws IOException {
-        LocalBackup copy = primary.copy().orElseThrow();
-        String obstacle = primary.isAttached() ? copy.settlePromoted() : copy.settle();
-        if (obstacle.isEmpty()) {
-            primary.forgetCopy();
-        }
-        return obstacle;
     }
 }

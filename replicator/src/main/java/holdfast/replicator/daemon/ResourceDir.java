@@ -214,7 +214,7 @@ final class ResourceDir implements AutoCloseable {
 
     private static void forget(Path role) throws IOException {
         Files.deleteIfExists(role.resolve("resource.json"));
-        DurableDirectory.sync(role.getParent());
+        DurableDirectory.sync(role); // Nothing that it needs goes before.
         delete(role);
     }
 
@@ -873,11 +873,10 @@ final class ResourceDir implements AutoCloseable {
     void remove() {
         close();
         try {
-            Files.deleteIfExists(dir.resolve("resource.json"));
+            forget(dir);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        delete(dir);
     }
 
     static void delete(Path dir) {

@@ -18,6 +18,7 @@ import holdfast.replicator.nbd.Export;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.Role;
+import holdfast.replicator.state.Verdict;
 import holdfast.replicator.status.StatusReport;
 import holdfast.replicator.status.Words;
 import holdfast.tunnel.wire.AddressSpace;
@@ -1020,6 +1021,7 @@ final class ResourceManager implements Link.Resources {
         }
         try {
             listenTcp();
+            primary.acceptDamage();
             primary.attach();
         } catch (DeviceException e) {
             throw refused(
@@ -1265,12 +1267,13 @@ final class ResourceManager implements Link.Resources {
 
     /// Makes the copy here the primary. The peer's primary, if it is alive, is refused a second one
     /// beside it unless that is ordered.
-    synchronized ControlApi.PromoteReply promote(ControlApi.PromoteRequest request)
+    ControlApi.PromoteReply promote(ControlApi.PromoteRequest request) throws ProblemException {
+        return request.commit() ? commitPromotion(request) : promoteNow(request);
+    }
+
+    private synchronized ControlApi.PromoteReply promoteNow(ControlApi.PromoteRequest request)
             throws ProblemException {
         String name = request.name();
-        if (request.commit()) {
-            return commitPromotion(request);
-        }
         if (!(get(name) instanceof LocalBackup backup)) {
             throw refused(
                     Role.PRIMARY, name + " is primary here already, nothing changed", "status");
@@ -1396,7 +1399,7 @@ final class ResourceManager implements Link.Resources {
                     "status " + name);
         }
         try {
-            String obstacle = promotion.commit(primary);
+            String obstacle = primary.makeFinal();
             if (!obstacle.isEmpty()) {
                 throw refused(
                         Role.PRIMARY,
@@ -1464,6 +1467,7 @@ final class ResourceManager implements Link.Resources {
                     name + " is a copy here and has nothing by itself",
                     "status " + name);
         }
+        requirePrimaryAtPeer(primary);
         if (!request.confirm().map(confirm::equals).orElse(false)) {
             throw new ProblemException(
                     Problem.of(
@@ -1489,6 +1493,34 @@ final class ResourceManager implements Link.Resources {
                         "what it was can be opened until retention ends it: "
                                 + shared.command("points " + name)),
                 confirm);
+    }
+
+    /// Somebody must be there to bring it on.
+    private void requirePrimaryAtPeer(LocalPrimary primary) throws ProblemException {
+        String name = primary.name();
+        String peer = primary.dir().facts().peer();
+        Frame.ResourceHello theirs = primary.peerHello();
+        if (theirs == null) {
+            throw shared.problem(
+                    ExitCode.PEER_AWAY,
+                    "%s is not connected: nothing is given up for what nobody knows"
+                            .formatted(peer),
+                    "status " + name);
+        }
+        if (!Verdict.isPrimary(theirs)) {
+            throw refused(
+                    Role.PRIMARY,
+                    "%s is secondary at %s, nothing changed".formatted(name, peer),
+                    "status " + name,
+                    "to go on there, at %s: holdfast promote %s".formatted(peer, name));
+        }
+        if (Verdict.of(primary.hello(), theirs) instanceof Verdict.Unrelated(String why)) {
+            throw refused(
+                    Role.PRIMARY,
+                    "%s cannot become a copy of what %s has, nothing changed".formatted(name, peer),
+                    "remove %s, and at %s: holdfast add".formatted(name, peer),
+                    why);
+        }
     }
 
     private List<String> facts(LocalResource of) {
@@ -1538,7 +1570,7 @@ final class ResourceManager implements Link.Resources {
                 detach(name);
             }
             if (primary.copy().isPresent()) {
-                String obstacle = promotion.commit(primary);
+                String obstacle = primary.makeFinal();
                 if (!obstacle.isEmpty()) {
                     throw new IOException(obstacle);
                 }
@@ -1560,13 +1592,13 @@ final class ResourceManager implements Link.Resources {
                             "discarded",
                             "what %s has by itself is given up for what %s has"
                                     .formatted(shared.node(), peer));
-        } catch (IOException e) {
+        } catch (IOException | RuntimeException e) {
             if (!byName.containsKey(name)) {
                 open(name);
             }
             throw shared.problem(
                     ExitCode.REFUSED,
-                    "%s was not made a copy, and nothing is lost".formatted(name),
+                    "%s was not made a copy".formatted(name),
                     "reconnect " + name,
                     e.getMessage());
         }
@@ -1638,7 +1670,7 @@ final class ResourceManager implements Link.Resources {
     private void removePrimary(LocalPrimary primary, boolean keepCopy) throws IOException {
         primary.detach(true);
         if (primary.copy().isPresent()) {
-            String obstacle = promotion.commit(primary);
+            String obstacle = primary.makeFinal();
             if (!obstacle.isEmpty()) {
                 throw new IOException("the journal could not be rolled into the disk: " + obstacle);
             }
@@ -1907,12 +1939,13 @@ final class ResourceManager implements Link.Resources {
     /// To connect what could not be opened, or a copy that has failed since, is to try to open that
     /// again first.
     synchronized void setConnect(String name, boolean connect) throws ProblemException {
+        LocalResource now = byName.get(name);
         if (connect
-                && byName.get(name) instanceof LocalBackup backup
-                && backup.resource().snapshot().disk() == DiskState.FAILED) {
-            link.session(backup.dir().facts().peer()).ifPresent(backup::disconnect);
+                && now != null
+                && copyOf(now).filter(each -> each.resource().snapshot().isFailed()).isPresent()) {
+            link.session(now.dir().facts().peer()).ifPresent(now::disconnect);
             byName.remove(name);
-            backup.close();
+            now.close();
             open(name);
         } else if (connect && unopened.containsKey(name)) {
             open(name);

@@ -1155,6 +1155,10 @@ public final class Backup {
             throw new IllegalStateException("a peer writes to this copy");
         }
         timeIs(clockMillis);
+        if (damaged) {
+            fx.wakeRoller(); // The journal goes on behind what is damaged, when that is left.
+            return false;
+        }
         if (frame instanceof Frame.EpochBegin) {
             abandonOwn();
         }

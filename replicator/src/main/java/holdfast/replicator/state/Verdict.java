@@ -168,7 +168,7 @@ public sealed interface Verdict {
                             ? setBack(primary, copy, common)
                             : inThePast(primary, copy, lineage);
             case BEHIND, FORKED -> {
-                if (copy.known().ordered()) {
+                if (copy.known().ordered() && !isSetBack(primary, copy)) {
                     yield new Ahead(
                             common,
                             How.COMPARISON,

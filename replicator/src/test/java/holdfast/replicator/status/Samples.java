@@ -212,7 +212,8 @@ public final class Samples {
                                                     new StatusReport.Overlay(
                                                             12 << 20, 1L << 30, false)))),
                     drill,
-                    syncPaused, false,
+                    syncPaused,
+                    false,
                     trouble);
         }
     }
