@@ -165,6 +165,10 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
             if (done++ == runs) {
                 return;
             }
+            if (run.isZero()) {
+                base.zero(run.offsetBytes(), run.lengthBytes(), run.punch());
+                continue;
+            }
             ByteBuffer data = ByteBuffer.allocate((int) run.lengthBytes());
             journal.read(run.dataAddress(), data);
             base.write(run.offsetBytes(), data.flip());
@@ -206,7 +210,7 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
         ByteBuffer one = ByteBuffer.allocate(1);
         if (run == null || run.offsetBytes() > (long) block * BLOCK) {
             base.read((long) block * BLOCK, one);
-        } else {
+        } else if (!run.isZero()) {
             journal.read(run.dataAddress(), one);
         }
         return one.get(0);
@@ -238,6 +242,11 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
     }
 
     private long appended;
+
+    /// What was appended is durable.
+    void settle() {
+        backup.durable(appended);
+    }
 
     @Override
     public void grant(long bytes) {

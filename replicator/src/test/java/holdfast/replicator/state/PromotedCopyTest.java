@@ -1,0 +1,263 @@
+package holdfast.replicator.state;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import holdfast.replicator.journal.JournalIndex;
+import holdfast.replicator.state.History.Moment;
+import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.Position;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Map;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.UUID;
+
+/// A copy that a primary of its own host writes to: at any moment, also after crashes and over
+/// roll-forwards, it is what was written, and so is each older moment that can be opened.
+class PromotedCopyTest {
+    private static final UUID HOST = new UUID(7, 7);
+    private static final int SEEDS = 60;
+    private static final int STEPS = 120;
+
+    @TempDir Path dir;
+
+    private CopyOnFiles copy;
+    private byte[] now = new byte[CopyOnFiles.BLOCKS];
+
+    /// What the device was, by journal offset of the moment.
+    private final TreeMap<Long, byte[]> moments = new TreeMap<>();
+
+    private long generation;
+
+    private byte[] seen(Backup.View view) throws Exception {
+        byte[] image = new byte[CopyOnFiles.BLOCKS];
+        for (int i = 0; i < image.length; i++) {
+            image[i] = (byte) copy.seen(view, i);
+        }
+        return image;
+    }
+
+    private void newestIsRight(String when) throws Exception {
+        Backup.View view = copy.backup.openView();
+        assertArrayEquals(now, seen(view), when);
+        copy.backup.closeView(view.id());
+    }
+
+    private void remember() {
+        moments.put(copy.backup.history().newest().address(), now.clone());
+    }
+
+    private void promote(Ancestry from, Position parent) {
+        begin(0);
+        commit(from, parent);
+    }
+
+    private void begin(long blocks) {
+        assertTrue(copy.backup.takeOwn(new Frame.EpochBegin(++generation, blocks, 0), 5));
+    }
+
+    private void commit(Ancestry from, Position parent) {
+        Ancestry.Entry entry =
+                new Ancestry.Entry(generation, parent, Ancestry.Reason.PROMOTE, HOST, 5);
+        copy.backup.commitOwn(new Position(generation, 0), 5, from.plus(entry));
+        copy.settle();
+    }
+
+    private static ByteBuffer filled(int with, int blocks) {
+        byte[] bytes = new byte[blocks * CopyOnFiles.BLOCK];
+        Arrays.fill(bytes, (byte) with);
+        return ByteBuffer.wrap(bytes);
+    }
+
+    private void write(int block, int with) {
+        Frame.Data frame =
+                with == 0
+                        ? new Frame.Zero(
+                                0,
+                                copy.backup.nextOwn(),
+                                5,
+                                (long) block * CopyOnFiles.BLOCK,
+                                CopyOnFiles.BLOCK,
+                                true)
+                        : new Frame.Write(
+                                0,
+                                copy.backup.nextOwn(),
+                                5,
+                                (long) block * CopyOnFiles.BLOCK,
+                                filled(with, 1));
+        assertTrue(copy.backup.takeOwn(frame, 5));
+        copy.settle();
+        now[block] = (byte) with;
+    }
+
+    /// Brings an older moment back, or is cut off in the middle of it.
+    private void restore(Random random, Moment to, boolean cutOff) throws Exception {
+        Backup.View view = copy.backup.openView(to);
+        if (view == null) {
+            return;
+        }
+        byte[] then = seen(view);
+        Ancestry past = view.moment().ancestry();
+        Position parent = view.position();
+        long bytes = 0;
+        for (JournalIndex.Run run : copy.backup.since(to)) {
+            bytes += run.lengthBytes();
+        }
+        begin(bytes / CopyOnFiles.BLOCK);
+        for (JournalIndex.Run run : copy.backup.since(to)) {
+            if (cutOff && random.nextInt(4) == 0) {
+                copy.open();
+                newestIsRight("an older moment was being brought back");
+                promote(copy.backup.ancestry(), copy.backup.committed());
+                return;
+            }
+            for (long at = run.offsetBytes(); at < run.endBytes(); at += CopyOnFiles.BLOCK) {
+                int with = then[(int) (at / CopyOnFiles.BLOCK)];
+                assertTrue(
+                        copy.backup.takeOwn(
+                                new Frame.EpochBlocks(0, generation, at, filled(with, 1)), 5));
+                copy.settle();
+            }
+        }
+        newestIsRight("nothing of it counts before its commit");
+        commit(past, parent);
+        copy.backup.closeView(view.id());
+        now = then;
+        assertEquals(new Position(generation, 0), copy.backup.committed());
+        assertEquals(parent, copy.backup.ancestry().entries().getLast().parent());
+    }
+
+    private void oneSeed(long seed) throws Exception {
+        Random random = new Random(seed);
+        now = new byte[CopyOnFiles.BLOCKS];
+        moments.clear();
+        generation = 1000;
+        try (CopyOnFiles made =
+                new CopyOnFiles(Files.createDirectories(dir.resolve("seed-" + seed)))) {
+            copy = made;
+            copy.connect(Position.NONE);
+            copy.commit(1, 1, 0, 1, 2, 3);
+            Arrays.fill(now, 0, 4, (byte) 1);
+            remember();
+            for (int i = 2; i < 10; i++) {
+                int block = random.nextInt(CopyOnFiles.BLOCKS);
+                copy.write(i, block, i);
+                now[block] = (byte) i;
+                remember();
+            }
+            copy.backup.sessionDown();
+            promote(copy.backup.ancestry(), copy.backup.committed());
+            remember();
+            for (int step = 0; step < STEPS; step++) {
+                switch (random.nextInt(12)) {
+                    case 0 -> {
+                        copy.open();
+                        newestIsRight("after a crash");
+                        promote(copy.backup.ancestry(), copy.backup.committed());
+                    }
+                    case 1 -> {
+                        if (!copy.backup.isSettled()) {
+                            copy.roll(random.nextInt(3) == 0 ? random.nextInt(4) : 1000);
+                            if (copy.backup.isRolling()) {
+                                copy.open(); // It was cut off.
+                                newestIsRight("after a roll-forward that was cut off");
+                                promote(copy.backup.ancestry(), copy.backup.committed());
+                            }
+                        }
+                    }
+                    case 2 -> {
+                        Map.Entry<Long, byte[]> old =
+                                moments.floorEntry(random.nextLong(moments.lastKey() + 1));
+                        Moment to = old == null ? null : at(old.getKey());
+                        if (to != null) {
+                            restore(random, to, random.nextBoolean());
+                        }
+                    }
+                    default -> write(random.nextInt(CopyOnFiles.BLOCKS), random.nextInt(100));
+                }
+                remember();
+                newestIsRight("step " + step);
+            }
+            olderOnesAreRight();
+        } catch (Exception | AssertionError e) {
+            throw new AssertionError("seed " + seed + ": " + e.getMessage(), e);
+        }
+    }
+
+    /// A moment of the history at this journal offset.
+    private Moment at(long address) {
+        Moment found = copy.backup.history().behind(address - 1);
+        return found != null && found.address() == address ? found : null;
+    }
+
+    private void olderOnesAreRight() throws Exception {
+        int looked = 0;
+        for (Map.Entry<Long, byte[]> each : moments.entrySet()) {
+            Moment moment = at(each.getKey());
+            Backup.View view = moment == null ? null : copy.backup.openView(moment);
+            if (view != null) {
+                assertArrayEquals(each.getValue(), seen(view), "the moment at " + each.getKey());
+                copy.backup.closeView(view.id());
+                looked++;
+            }
+        }
+        assertTrue(looked > 0);
+    }
+
+    @Test
+    void itIsWhatWasWrittenAndSoIsEachOlderMoment() throws Exception {
+        for (long seed = 1; seed <= SEEDS; seed++) {
+            oneSeed(seed);
+        }
+    }
+
+    @Test
+    void aPeerThatIsThereWritesAlone() throws Exception {
+        try (CopyOnFiles made = new CopyOnFiles(dir)) {
+            copy = made;
+            copy.connect(Position.NONE);
+            copy.commit(1, 1, 0);
+            assertThrows(IllegalStateException.class, () -> write(0, 2));
+            assertFalse(copy.backup.holdsStaged());
+        }
+    }
+
+    @Test
+    void nothingIsTakenInWhileTheJournalIsDamaged() throws Exception {
+        try (CopyOnFiles made = new CopyOnFiles(dir)) {
+            copy = made;
+            copy.connect(Position.NONE);
+            copy.commit(1, 1, 0);
+            copy.write(2, 1, 2);
+            long bad = copy.write(3, 2, 3);
+            copy.write(4, 3, 4);
+            copy.damage(bad + 200);
+            copy.open();
+            assertTrue(copy.damage != null);
+            assertFalse(copy.backup.takeOwn(new Frame.EpochBegin(5, 0, 0), 5));
+            copy.rollWhatIsDue();
+            now = new byte[CopyOnFiles.BLOCKS];
+            now[0] = 1;
+            now[1] = 2;
+            generation = 5;
+            promote(copy.backup.ancestry(), copy.backup.committed());
+            write(7, 7);
+            copy.open();
+            assertNull(copy.damage);
+            newestIsRight("what was written behind the damage stays");
+        }
+    }
+}
