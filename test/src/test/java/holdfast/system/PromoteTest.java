@@ -240,7 +240,6 @@ class PromoteTest {
                                                             Optional.empty())))
                             .problem()
                             .exitCode());
-            Instant given = Instant.now();
             discard(nodes.server, "server");
             assertEquals("SECONDARY", nodes.atServer("home").role());
             untilInSync(nodes.backup);
