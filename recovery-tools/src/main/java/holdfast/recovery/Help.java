@@ -32,6 +32,7 @@ final class Help implements Callable<Integer> {
               drbdadm resume-sync NAME    holdfast resume-sync NAME
               drbdadm invalidate NAME     holdfast invalidate NAME  (at the backup; compares, and mends what differs)
               drbdadm invalidate-remote   holdfast invalidate-remote NAME (at the primary)
+              drbdadm verify NAME         holdfast verify NAME      (at the primary; then: verify NAME --repair HOST)
               drbdadm resize NAME         holdfast resize NAME      (at the primary, after its device was enlarged)
               drbdadm dump-md NAME        holdfast dump-md NAME     (with or without a daemon)
               drbdsetup events2           holdfast events --follow
@@ -40,8 +41,7 @@ final class Help implements Callable<Integer> {
               primary --force NAME        the first sync: holdfast add NAME DISK, typed where the data is
               secondary + mount -o ro     read the copy: holdfast mount NAME DIR or open NAME, at the backup; nothing is promoted
 
-            Not there yet: primary and secondary (promotion), outdate, verify,
-            connect --discard-my-data.
+            Not there yet: primary and secondary (promotion), outdate, connect --discard-my-data.
             Not coming: two primaries over a long line, after-sb-* policies that are on by default.
             """;
 
