@@ -135,17 +135,10 @@ class VerifyTest {
                 assertTrue(report.whole());
                 assertEquals(SIZE, report.comparedBytes());
 
-                Command.Ended unconfirmed = verify(nodes, "--repair", "left");
-                assertEquals(6, unconfirmed.code(), unconfirmed.text());
+                String confirm = mend(nodes, true, Optional.empty()).confirm();
                 assertEquals(
                         DAMAGED, look(nodes).last().orElseThrow().ranges(), "nothing has changed");
-                String confirm =
-                        unconfirmed
-                                .err()
-                                .substring(unconfirmed.err().lastIndexOf("--confirm ") + 10)
-                                .strip();
-                Command.Ended mended = verify(nodes, "--repair", "left", "--confirm", confirm);
-                assertEquals(0, mended.code(), mended.text());
+                assertTrue(mend(nodes, false, Optional.of(confirm)).done());
 
                 Command.Ended again = verify(nodes);
                 assertEquals(0, again.code(), again.text());
@@ -158,6 +151,11 @@ class VerifyTest {
 
     private static ControlApi.VerifyReply look(TwoProcesses nodes) throws Exception {
         return nodes.left.api.verify(new ControlApi.VerifyRequest("home", "look"));
+    }
+
+    private static ControlApi.MendReply mend(
+            TwoProcesses nodes, boolean dryRun, Optional<String> confirm) throws Exception {
+        return nodes.left.api.mend(new ControlApi.MendRequest("home", "left", dryRun, confirm));
     }
 
     private Command.Ended verify(TwoProcesses nodes, String... options) throws Exception {

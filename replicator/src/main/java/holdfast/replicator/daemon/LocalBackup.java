@@ -35,6 +35,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BiConsumer;
 
 /// A resource whose copy is kept here: its base and its journal, open for as long as the daemon
@@ -57,6 +58,10 @@ final class LocalBackup implements LocalResource {
     private final Shared shared;
     private final ResourceDir dir;
     private final VerifyFile verifications;
+
+    /// What is to be stored of it; the newest takes the place of one that waits.
+    private final AtomicReference<Frame.Verified> told = new AtomicReference<>();
+
     private final Disks base;
     private final JournalFiles journal;
     private final BackupResource resource;
@@ -335,8 +340,8 @@ final class LocalBackup implements LocalResource {
             peerIs(Role.PRIMARY.name(), DiskState.of(hello.diskState()).name());
             resource.greeted(peer, hello);
         } else {
-            if (frame instanceof Frame.Verified verified) {
-                shared.pool().execute(() -> verified(verified));
+            if (frame instanceof Frame.Verified verified && told.getAndSet(verified) == null) {
+                shared.pool().execute(() -> verified(told.getAndSet(null)));
             }
             resource.received(peer, frame);
         }

@@ -8,7 +8,7 @@ import holdfast.tunnel.wire.Position;
 
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -104,7 +104,7 @@ public final class Verification {
     private long candidateCursor;
     private final BlockSet differing;
     private final ArrayDeque<Exact> toAsk = new ArrayDeque<>();
-    private final Map<Long, Exact> asked = new HashMap<>();
+    private final Map<Long, Exact> asked = new LinkedHashMap<>();
     private long exactQuestions;
 
     /// @param run tells it apart from others of the session
