@@ -160,7 +160,7 @@ public final class TreeShape {
     }
 
     /// Whether two lists of digests agree in their `i`th.
-    static boolean isEqual(byte[] a, byte[] b, int i) {
+    public static boolean isEqual(byte[] a, byte[] b, int i) {
         int from = i * DIGEST_BYTES;
         int to = from + DIGEST_BYTES;
         return Arrays.equals(a, from, to, b, from, to);

@@ -32,6 +32,7 @@ final class Help implements Callable<Integer> {
               drbdadm resume-sync NAME    holdfast resume-sync NAME
               drbdadm invalidate NAME     holdfast invalidate NAME  (at the backup; compares, and mends what differs)
               drbdadm invalidate-remote   holdfast invalidate-remote NAME (at the primary)
+              drbdadm verify NAME         holdfast verify NAME      (at the primary; then: verify NAME --repair HOST)
               drbdadm resize NAME         holdfast resize NAME      (at the primary, after its device was enlarged)
               drbdadm dump-md NAME        holdfast dump-md NAME     (with or without a daemon)
               drbdsetup events2           holdfast events --follow
@@ -43,7 +44,7 @@ final class Help implements Callable<Integer> {
               connect --discard-my-data   holdfast reconnect NAME --discard HOST (at the host that gives up its own)
               secondary + mount -o ro     read the copy: holdfast mount NAME DIR or open NAME, at the backup; nothing is promoted
 
-            Not there yet: outdate, verify.
+            Not there yet: outdate.
             Not coming: two primaries over a long line, after-sb-* policies that are on by default.
             """;
 

@@ -23,6 +23,7 @@ final class Verbs {
         ALL.put("detach", Detach::new);
         ALL.put("status", Status::new);
         ALL.put("wait", Wait::new);
+        ALL.put("verify", Verify::new);
         ALL.put("points", Points::new);
         ALL.put("open", Open::new);
         ALL.put("close", Close::new);

@@ -87,6 +87,7 @@ final class Wait implements Callable<Integer> {
         lastLine = now;
         terminal.progress(
                 status.progress()
+                        .filter(p -> !p.kind().equals("VERIFY")) // It brings nothing.
                         .map(p -> name + " " + StatusTable.bar(p))
                         .orElseGet(
                                 () ->

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ControlServer;
+import holdfast.replicator.control.VerifyReport;
 import holdfast.replicator.json.Json;
 import holdfast.replicator.status.StatusReport;
 
@@ -268,6 +269,50 @@ class CommandsTest {
     }
 
     @Test
+    void verifySaysWhatDiffersAndEndsWithEight() {
+        assertEquals(0, run("verify", "home"));
+        assertTrue(
+                out.toString().startsWith("server: no differences in the copy of home at backup\n"),
+                out.toString());
+        assertTrue(
+                err.toString().contains("verify home --stop ends it\nhome waits: it waits for"),
+                err.toString());
+        daemon.differing = List.of(new VerifyReport.Range(8192, 4096));
+        assertEquals(8, run("verify", "home"));
+        assertTrue(
+                out.toString()
+                        .startsWith(
+                                """
+                                server: 1 block differs (4 KiB) in the copy of home at backup
+                                  compared     1 GiB of 1 GiB, from 2026-11-20T12:02:21Z to 2026-11-20T12:03:21Z (60 s), at positions 3fa901/1200 to 3fa901/1234
+                                  differs      bytes 8192 to 12287 (4 KiB)
+                                """),
+                out.toString());
+        assertTrue(out.toString().endsWith("verify home --repair server\n"), out.toString());
+        daemon.differing = List.of();
+        daemon.verifyTrouble = Optional.of("an operator of server stopped it");
+        assertEquals(1, run("verify", "home"));
+        assertTrue(out.toString().contains("  cut short    an operator of server"), out.toString());
+        assertEquals(2, run("verify", "home", "--stop", "--last"));
+        assertEquals(2, run("verify", "home", "--confirm", "x"));
+    }
+
+    @Test
+    void verifyRepairsOnlyWhatIsConfirmed() {
+        assertEquals(6, run("verify", "home", "--repair", "server"));
+        assertTrue(
+                err.toString().contains("verify home --repair server --confirm backup/home@17c"),
+                err.toString());
+        assertEquals(6, typed("server/home\n", "verify", "home", "--repair", "server"));
+        assertTrue(daemon.asked.stream().allMatch(q -> ((ControlApi.MendRequest) q).dryRun()));
+        assertEquals(0, typed("backup/home\n", "verify", "home", "--repair", "server"));
+        assertTrue(out.toString().startsWith("server: mends 2 blocks (8 KiB)"), out.toString());
+        assertEquals(6, run("verify", "home", "--repair", "server", "--confirm", "backup/home@18"));
+        assertEquals(
+                0, run("verify", "home", "--repair", "server", "--confirm", "backup/home@17c"));
+    }
+
+    @Test
     void waitEndsWithZeroOrSeven() {
         assertEquals(0, run("wait", "home"));
         assertEquals("home: the copy has everything up to 3fa901/1234\n", out.toString());
@@ -450,6 +495,10 @@ class CommandsTest {
         "status --watch --count 1,              0, status-report",
         "wait home,                             0, wait-status",
         "wait nope,                             3, problem",
+        "verify home,                           0, verify-report",
+        "verify home --no-wait,                 0, verify-reply",
+        "verify home --repair server --dry-run, 0, mend-reply",
+        "verify home --repair server,           6, problem",
         "open home,                             0, open-reply",
         "close v1,                              0, done",
         "remove home --dry-run,                 0, remove-reply",

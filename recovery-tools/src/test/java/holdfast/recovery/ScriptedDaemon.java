@@ -5,6 +5,7 @@ import holdfast.replicator.control.EventLog;
 import holdfast.replicator.control.ExitCode;
 import holdfast.replicator.control.Problem;
 import holdfast.replicator.control.ProblemException;
+import holdfast.replicator.control.VerifyReport;
 import holdfast.replicator.status.StatusReport;
 
 import java.time.Clock;
@@ -80,6 +81,7 @@ final class ScriptedDaemon implements ControlApi {
                                         Optional.empty(),
                                         0)),
                         List.of(),
+                        Optional.empty(),
                         Optional.empty(),
                         false,
                         false,
@@ -362,6 +364,72 @@ final class ScriptedDaemon implements ControlApi {
     public Done invalidateRemote(NameRequest request) {
         asked.add(request);
         return Done.of("compared there " + request.name());
+    }
+
+    /// What the next verification finds.
+    List<VerifyReport.Range> differing = List.of();
+
+    /// Why it is cut short.
+    Optional<String> verifyTrouble = Optional.empty();
+
+    private int looks;
+
+    @Override
+    public VerifyReply verify(VerifyRequest request) {
+        asked.add(request);
+        looks = request.order().equals("start") ? 0 : looks + 1;
+        boolean running = request.order().equals("start") || looks == 1;
+        return new VerifyReply(
+                request.name(),
+                "server",
+                "backup",
+                request.order().equals("start"),
+                running,
+                running ? Optional.of(NOW.minusSeconds(60)) : Optional.empty(),
+                Optional.empty(),
+                running ? Optional.of("it waits for backup") : Optional.empty(),
+                Optional.empty(),
+                running
+                        ? Optional.empty()
+                        : Optional.of(
+                                new VerifyReport(
+                                        request.name(),
+                                        "server",
+                                        "backup",
+                                        NOW.minusSeconds(60),
+                                        NOW,
+                                        verifyTrouble.isEmpty(),
+                                        verifyTrouble,
+                                        1 << 30,
+                                        verifyTrouble.isEmpty() ? 1 << 30 : 1 << 20,
+                                        "3fa901/1200",
+                                        "3fa901/1234",
+                                        differing.size(),
+                                        differing.size() * 4096L,
+                                        differing.size(),
+                                        differing,
+                                        Optional.empty())));
+    }
+
+    @Override
+    public MendReply mend(MendRequest request) throws ProblemException {
+        asked.add(request);
+        String needed = "backup/home@17c";
+        if (!request.dryRun() && !request.confirm().equals(Optional.of(needed))) {
+            throw new ProblemException(
+                    Problem.of(ExitCode.CONFIRMATION_NEEDED, "server", "confirms something else"));
+        }
+        return new MendReply(
+                !request.dryRun(),
+                request.name(),
+                "server",
+                "backup",
+                request.from(),
+                2,
+                8192,
+                1,
+                List.of("2 blocks become what server holds"),
+                needed);
     }
 
     @Override

@@ -143,6 +143,11 @@ final class BackupHost implements BackupEffects {
     private byte[] crashedJournal;
     private final BitSet fresh = new BitSet();
 
+    /// Sectors of the base that read wrong.
+    private final BitSet wrong = new BitSet();
+
+    private int uncovered;
+
     /// What a commit may show, whoever has sent it.
     private final BitSet staged = new BitSet();
 
@@ -273,6 +278,7 @@ final class BackupHost implements BackupEffects {
         }
         damaged = true;
         everDamaged = true;
+        uncovered++;
         sim.reached(Rare.JOURNAL_DAMAGED);
         long at = from + own.nextLong(highest - from);
         int length = own.nextBoolean() ? 1 : 1 + own.nextInt(3000);
@@ -301,6 +307,8 @@ final class BackupHost implements BackupEffects {
     /// Somebody puts it back; only while it is stopped.
     void restoreOlder() {
         base.put(older.base);
+        wrong.clear();
+        uncovered++;
         journal.put(older.journal);
         durableBase = older.durableBase;
         durableBlank = older.blank;
@@ -625,7 +633,81 @@ final class BackupHost implements BackupEffects {
                     Frame.SyncBlocks _,
                     Frame.SyncZero _,
                     Frame.Compare _,
-                    Frame.CompareSectors _ -> {}
+                    Frame.CompareSectors _,
+                    Frame.Verify _ -> {}
+        }
+    }
+
+    @Override
+    public boolean readCommitted(long offsetBytes, ByteBuffer into) {
+        byte[] found = new byte[into.remaining()];
+        readForPeer(backup.committedIndex(), offsetBytes, found);
+        into.put(found);
+        return true;
+    }
+
+    // ---- silent damage
+    // -------------------------------------------------------------------------------------------
+
+    /// Some sectors of the base read wrong, and nothing reports it. It is seen by whatever digests
+    /// the copy for the peer, and by no other check: those are about what was written. What the
+    /// journal has of it is no damage: a roll may be writing it at this moment.
+    void damageBase(RandomGenerator own) {
+        int sectors = durableBytes / SimDisk.SECTOR;
+        int first = own.nextInt(sectors);
+        int end = Math.min(sectors, first + 1 + own.nextInt(own.nextBoolean() ? 2 : 40));
+        for (int s = first; s < end; s++) {
+            if (!isIn(backup.committedIndex(), (long) s * SimDisk.SECTOR)) {
+                wrong.set(s);
+            }
+        }
+    }
+
+    /// Where what a promotion would yield reads wrong, by blocks.
+    ///
+    /// @param bytes of the primary's device: what is behind it means nothing
+    BitSet damage(int bytes) {
+        return damage(backup.committedIndex(), bytes);
+    }
+
+    /// Where the base reads wrong, also below what the journal has.
+    BitSet damageOfBase() {
+        return damage(new JournalIndex(), base.size());
+    }
+
+    private BitSet damage(JournalIndex index, int bytes) {
+        BitSet blocks = new BitSet();
+        for (int s = wrong.nextSetBit(0); s >= 0; s = wrong.nextSetBit(s + 1)) {
+            if (s < bytes / SimDisk.SECTOR && !isIn(index, (long) s * SimDisk.SECTOR)) {
+                blocks.set(s / (4096 / SimDisk.SECTOR));
+            }
+        }
+        return blocks;
+    }
+
+    /// How often the journal may have lost what lay over the base.
+    int uncovered() {
+        return uncovered;
+    }
+
+    private static boolean isIn(JournalIndex index, long offset) {
+        JournalIndex.Run run = index.at(offset);
+        return run != null && run.offsetBytes() <= offset;
+    }
+
+    /// It is written anew.
+    private void writeToBase(long offset, int length, byte[] data) {
+        wrong.clear((int) (offset / SimDisk.SECTOR), (int) (offset + length) / SimDisk.SECTOR);
+        base.write(offset, length, data);
+    }
+
+    private void readForPeer(JournalIndex index, long offset, byte[] into) {
+        readCommitted(index, base.now(), journal.now(), offset, into);
+        for (int at = 0; at < into.length; at++) {
+            long sector = (offset + at) / SimDisk.SECTOR;
+            if (wrong.get((int) sector) && !isIn(index, sector * SimDisk.SECTOR)) {
+                into[at] ^= 0x55;
+            }
         }
     }
 
@@ -884,7 +966,7 @@ final class BackupHost implements BackupEffects {
                     fail();
                     return;
                 }
-                base.write(w.offset, w.length, w.data);
+                writeToBase(w.offset, w.length, w.data);
                 syncSession = w.session;
                 syncSequence = w.sequence;
                 unsyncedBaseWrites++;
@@ -914,7 +996,7 @@ final class BackupHost implements BackupEffects {
         }
         int offset = (int) part.offsetBytes();
         byte[] rest = new byte[(int) part.lengthBytes()];
-        readCommitted(backup.committedIndex(), base.now(), journal.now(), offset, rest);
+        readForPeer(backup.committedIndex(), offset, rest);
         if (random.nextBoolean() && backup.digestedZeroes(part, Tags.zeroes(rest))) {
             sim.reached(Rare.COMPARE_SKIPPED_HOLE);
             wakeDigester();
@@ -937,7 +1019,7 @@ final class BackupHost implements BackupEffects {
         for (Frame.Range each : sectors.ranges()) {
             byte[] part = new byte[each.lengthBytes()];
             int offset = (int) each.offsetBytes();
-            readCommitted(backup.indexOf(sectors), base.now(), journal.now(), offset, part);
+            readForPeer(backup.indexOf(sectors), offset, part);
             read.put(part);
         }
         byte[] digests = sectors.digest(read.flip());
@@ -1095,7 +1177,7 @@ final class BackupHost implements BackupEffects {
                 rollFailed();
                 return;
             }
-            base.write(run.offsetBytes(), (int) run.lengthBytes(), data);
+            writeToBase(run.offsetBytes(), (int) run.lengthBytes(), data);
             mark(fresh, run.offsetBytes(), run.lengthBytes());
         }
         sim.check("roll step");
@@ -1380,6 +1462,11 @@ final class BackupHost implements BackupEffects {
 
         @Override
         public void wakeDigester() {}
+
+        @Override
+        public boolean readCommitted(long offsetBytes, ByteBuffer into) {
+            return false;
+        }
 
         @Override
         public void grant(long bytes) {}

@@ -17,6 +17,7 @@ import holdfast.replicator.state.PrimaryEffects;
 import holdfast.replicator.state.ReadRun;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Transaction;
+import holdfast.replicator.state.Verification;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
@@ -30,6 +31,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.List;
 import java.util.UUID;
 import java.util.random.RandomGenerator;
@@ -175,6 +177,18 @@ final class PrimaryHost implements PrimaryEffects {
 
     /// The life in which something of an epoch was sent last.
     private int stagedInLife;
+
+    /// What the check of the verification that is under way needs, or null.
+    private Verifying verifying;
+
+    private List<BlockRun> lastReported = List.of();
+
+    /// A verification, and the damage that there was.
+    ///
+    /// @param atStart blocks that the copy had wrong when it began
+    /// @param possible blocks that it may have had wrong since
+    /// @param uncovered see [BackupHost#uncovered]
+    private record Verifying(BitSet atStart, BitSet possible, int uncovered) {}
 
     /// Since then copy and device were compared.
     private boolean comparedSince;
@@ -343,6 +357,7 @@ final class PrimaryHost implements PrimaryEffects {
         up = false;
         life++;
         primary = null;
+        verifying = null;
         link = null;
         present = null;
         commitOpen = false;
@@ -728,6 +743,7 @@ final class PrimaryHost implements PrimaryEffects {
                             if (of == life) {
                                 primary.tick(sim.agenda().nowNanos(), sim.primaryMillis());
                                 sim.checkBudget(primary.figures().bufferBytes());
+                                lookAtVerified();
                                 endComparison();
                                 tick(of);
                             }
@@ -1280,6 +1296,11 @@ final class PrimaryHost implements PrimaryEffects {
                     sim.reached(Rare.CUT_MID_EPOCH);
                 }
             }
+            case ESTABLISHED -> {
+                if (primary.verifying() != null) {
+                    sim.reached(Rare.VERIFY_INTERRUPTED);
+                }
+            }
             default -> {}
         }
     }
@@ -1320,6 +1341,7 @@ final class PrimaryHost implements PrimaryEffects {
                     Position known = primary.committed();
                     long filled = primary.filled();
                     primary.on(control);
+                    lookAtVerified();
                     if (inHello && !greeted) {
                         greeted = true;
                         greeted();
@@ -1409,6 +1431,9 @@ final class PrimaryHost implements PrimaryEffects {
                     commitOpen = true;
                     numbersGivenOut();
                 }
+                if (frame instanceof Frame.Verify v) {
+                    sim.reached(v.exact() ? Rare.VERIFY_ASKED_EXACTLY : Rare.VERIFY_SCANNED);
+                }
                 if (frame instanceof Frame.CompareSectors) {
                     sim.reached(Rare.ASKED_ABOUT_SECTORS);
                 }
@@ -1452,7 +1477,8 @@ final class PrimaryHost implements PrimaryEffects {
         for (ReadRun run = primary.nextRead(); run != null; run = primary.nextRead()) {
             ReadRun wanted = run;
             reading++;
-            if (run.purpose() == ReadRun.Purpose.COMPARE) {
+            if (run.purpose() == ReadRun.Purpose.COMPARE
+                    || run.purpose() == ReadRun.Purpose.VERIFY) {
                 compare(run, run.newTree());
                 continue;
             }
@@ -1521,6 +1547,14 @@ final class PrimaryHost implements PrimaryEffects {
     /// @param hole where it ends, 0 when it is none
     private void handOver(ReadRun run, ByteBuffer data, long hole) {
         reading--;
+        if (run.purpose() == ReadRun.Purpose.CONFIRM) {
+            int from = (int) run.blocks().offsetBytes();
+            int end = from + run.blocks().lengthBytes(durableBytes);
+            byte[] now = Arrays.copyOfRange(disk.now(), from, end);
+            primary.confirmed(run, ReadRun.blockDigests(ByteBuffer.wrap(now)));
+            lookAtVerified();
+            return;
+        }
         if (run.isGuess()) {
             sim.reached(hole == 0 ? Rare.HOLE_WAS_WRITTEN_TO : Rare.LONG_HOLE_SKIPPED);
             if (hole == 0) {
@@ -1544,6 +1578,75 @@ final class PrimaryHost implements PrimaryEffects {
             primary.readParts(run, parts);
         } else {
             primary.readDone(run, data);
+        }
+    }
+
+    // ---- verification
+    // --------------------------------------------------------------------------------------------
+
+    /// @param wrong what the copy has wrong now
+    /// @param possible what it may come to have wrong
+    boolean verify(BitSet wrong, BitSet possible, int uncovered) {
+        if (!up || stopping || diskFailed || !primary.verify(sim.primaryMillis())) {
+            return false;
+        }
+        verifying = new Verifying(wrong, possible, uncovered);
+        return true;
+    }
+
+    void stopVerify() {
+        if (up && primary.stopVerify("an operator stopped it")) {
+            sim.reached(Rare.VERIFY_STOPPED);
+        }
+    }
+
+    boolean isVerifying() {
+        return verifying != null;
+    }
+
+    /// What the last one found.
+    List<BlockRun> reported() {
+        return lastReported;
+    }
+
+    static BitSet blocks(List<BlockRun> runs) {
+        BitSet blocks = new BitSet();
+        runs.forEach(each -> blocks.set((int) each.first(), (int) each.end()));
+        return blocks;
+    }
+
+    /// The copy was damaged meanwhile.
+    void damaged(BitSet wrong) {
+        if (verifying != null) {
+            verifying.possible.or(wrong);
+        }
+    }
+
+    private void lookAtVerified() {
+        Verification.Result result = primary.takeVerified();
+        if (result == null) {
+            return;
+        }
+        Verifying was = verifying;
+        verifying = null;
+        lastReported = result.differing();
+        BitSet reported = blocks(result.differing());
+        sim.note("verified", reported.cardinality(), result.isWhole() ? 1 : 0);
+        if (was != null) {
+            sim.checkVerified(result.isWhole(), reported, was.atStart, was.possible, was.uncovered);
+            if (result.isWhole()
+                    && !reported.isEmpty()
+                    && !sim.isHealed()
+                    && random.nextBoolean()) {
+                later(random.nextLong(2_000_000_000L), () -> mend(result.differing()));
+            }
+        }
+    }
+
+    void mend(List<BlockRun> blocks) {
+        if (up && !stopping && !diskFailed) {
+            sim.note("mend", primary.mend(blocks), 0);
+            sim.reached(Rare.VERIFY_MENDED);
         }
     }
 

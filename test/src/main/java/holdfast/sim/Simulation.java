@@ -2,6 +2,7 @@ package holdfast.sim;
 
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.state.Backup;
+import holdfast.replicator.state.BlockRun;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Verdict;
@@ -13,6 +14,7 @@ import java.io.PrintStream;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
@@ -20,6 +22,7 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.UUID;
+import java.util.function.BooleanSupplier;
 
 /// One history: two machines, their disks and the link between them on one thread and one virtual
 /// clock, all of it from one plan. First faults strike while an application writes; then all is
@@ -224,6 +227,9 @@ final class Simulation {
             if (backup.isUp()) {
                 backup.checkAll("the end, with a failed disk");
             }
+            return;
+        }
+        if (!verifyToTheEnd(patience)) {
             return;
         }
         backup.checkAll("the end");
@@ -483,7 +489,8 @@ final class Simulation {
     void sentByBackup(Frame.OfResource frame) {
         if (frame instanceof Frame.Ack
                 || frame instanceof Frame.EpochReply
-                || frame instanceof Frame.CompareReply) {
+                || frame instanceof Frame.CompareReply
+                || frame instanceof Frame.VerifyReply) {
             answers.add(frame);
             if (answers.size() > 8) {
                 answers.poll();
@@ -667,6 +674,18 @@ final class Simulation {
                     agenda.in(until - agenda.nowNanos(), this::restartPrimary);
                 }
             }
+            case VERIFY -> {
+                if (primary.isVerifying() && s.amount() < 0.3) {
+                    primary.stopVerify();
+                } else {
+                    verify();
+                }
+            }
+            case COPY_DAMAGED -> {
+                if (backup.isUp() && backup.backup().hasPoint()) {
+                    damageCopy(own);
+                }
+            }
             case PRIMARY_CLOCK -> setClock(primaryClock, s.amount(), own);
             case BACKUP_CLOCK -> setClock(backupClock, s.amount(), own);
             case BACKUP_DAMAGE -> {
@@ -680,6 +699,105 @@ final class Simulation {
         }
         check("fault");
         cloneAndCrash();
+    }
+
+    private void damageCopy(SplittableRandom own) {
+        backup.damageBase(own);
+        primary.damaged(backup.damageOfBase());
+        reached(Rare.COPY_DAMAGED);
+    }
+
+    private boolean verify() {
+        BitSet wrong =
+                backup.isUp() && backup.backup().hasPoint()
+                        ? backup.damage(primary.bytes())
+                        : new BitSet();
+        return primary.verify(wrong, backup.damageOfBase(), backup.uncovered());
+    }
+
+    /// What is reported as different is, and what was different all the time is reported.
+    void checkVerified(
+            boolean whole, BitSet reported, BitSet atStart, BitSet possible, int uncovered) {
+        BitSet invented = (BitSet) reported.clone();
+        invented.andNot(possible);
+        if (!invented.isEmpty()) {
+            throw new Violation(
+                    "VER",
+                    "blocks %s are reported as different, and are as they should be"
+                            .formatted(invented));
+        }
+        if (!whole || !backup.isUp() || backup.uncovered() != uncovered) {
+            return;
+        }
+        reached(Rare.VERIFY_ENDED);
+        if (!reported.isEmpty()) {
+            reached(Rare.VERIFY_FOUND_DAMAGE);
+        }
+        BitSet missed = backup.damage(primary.bytes());
+        missed.and(atStart);
+        missed.andNot(reported);
+        if (!missed.isEmpty()) {
+            throw new Violation(
+                    "VER", "blocks %s are wrong in the copy, and not reported".formatted(missed));
+        }
+    }
+
+    /// Verifies until there is nothing to be found, and has what is found mended.
+    ///
+    /// @return false if the journal has no room for that
+    private boolean verifyToTheEnd(long patience) {
+        if (plan.strikes().stream().noneMatch(each -> each.fault().isOfVerify())) {
+            return true;
+        }
+        damageCopy(Seeds.stream(plan.seed(), "last damage"));
+        for (int round = 0; round < 2; round++) {
+            primary.stopVerify();
+            if (!stepUntil(() -> !primary.isVerifying(), patience)) {
+                return false;
+            }
+            BitSet wrong = backup.damage(primary.bytes());
+            if (!verify() || !stepUntil(() -> !primary.isVerifying(), patience)) {
+                return false;
+            }
+            List<BlockRun> found = primary.reported();
+            BitSet reported = PrimaryHost.blocks(found);
+            if (!reported.equals(wrong)) {
+                throw new Violation(
+                        "VER", "at rest %s are wrong, reported are %s".formatted(wrong, reported));
+            }
+            primary.mend(found);
+            if (!stepUntil(this::isEqual, patience)) {
+                return false;
+            }
+        }
+        if (!backup.damage(primary.bytes()).isEmpty()) {
+            throw new Violation(
+                    "VER",
+                    "mended, and still wrong are %s".formatted(backup.damage(primary.bytes())));
+        }
+        return true;
+    }
+
+    boolean isHealed() {
+        return healed;
+    }
+
+    private boolean stepUntil(BooleanSupplier done, long patience) {
+        int lackedRoom = 0;
+        while (!done.getAsBoolean()) {
+            long next = agenda.nowNanos() + 50_000_000L;
+            while (agenda.nowNanos() < next) {
+                step();
+            }
+            lackedRoom = needsDecision() ? lackedRoom + 1 : 0;
+            if (lackedRoom == 1200 || primary.isDiskFailed()) {
+                return false;
+            }
+            if (agenda.nowNanos() > patience) {
+                throw new Violation("LIV", "the copy is never verified: " + describe());
+            }
+        }
+        return true;
     }
 
     /// By a sector, or by half of what the device had at the beginning, or something in between.

@@ -50,7 +50,13 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         PRIMARY_COPIED,
         PRIMARY_RESTORED,
         PRIMARY_GROWN,
-        PRIMARY_GROWN_STOPPED
+        PRIMARY_GROWN_STOPPED,
+        VERIFY,
+        COPY_DAMAGED;
+
+        boolean isOfVerify() {
+            return this == VERIFY || this == COPY_DAMAGED;
+        }
     }
 
     /// `CUT_DOWN_AT` and `CUT_UP_AT` cut after `amount` times so many bytes.
@@ -205,6 +211,13 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
                                 occurrence,
                                 link.fault,
                                 r.nextDouble() * link.most));
+            }
+        }
+        SplittableRandom verify = Seeds.stream(seed, "verify");
+        if (verify.nextInt(3) == 0) {
+            for (int i = verify.nextInt(4); i >= 0; i--) {
+                Fault fault = verify.nextInt(3) == 0 ? Fault.COPY_DAMAGED : Fault.VERIFY;
+                strikes.add(one(seed, strikes.size() + 1, work, fault).at(verify.nextLong(work)));
             }
         }
         return List.copyOf(strikes);

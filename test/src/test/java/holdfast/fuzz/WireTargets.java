@@ -82,7 +82,10 @@ final class WireTargets {
                     new Frame.Resize(RESOURCE, SPACE),
                     new Frame.ResizeReply(RESOURCE, 1L << 40, "not here"),
                     new Frame.CompareSectors(4, List.of(new Frame.Range(1 << 22, 8192))),
-                    new Frame.SectorsReply(RESOURCE, 99, 4, new byte[256]));
+                    new Frame.SectorsReply(RESOURCE, 99, 4, new byte[256]),
+                    new Frame.Verify(0, 7, 3, 1 << 22, 1 << 17, 0, true),
+                    new Frame.VerifyReply(RESOURCE, 99, 7, 3, true, new byte[64]),
+                    new Frame.Verified(RESOURCE, 7, 7, 8, 1L << 40, 2, "stopped"));
 
     private WireTargets() {}
 

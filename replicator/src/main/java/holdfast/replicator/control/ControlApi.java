@@ -88,6 +88,14 @@ public interface ControlApi {
     /// The same for the copy at the peer; typed at the primary.
     Done invalidateRemote(NameRequest request) throws ProblemException;
 
+    /// Begins, stops or looks at a comparison of the copy with what it should hold, which goes on
+    /// by itself and changes nothing; at its primary.
+    VerifyReply verify(VerifyRequest request) throws ProblemException;
+
+    /// Brings what the last [#verify] found to what one side holds; with `dryRun` only says what it
+    /// would do.
+    MendReply mend(MendRequest request) throws ProblemException;
+
     /// Takes the size that the primary's device has now, at the copy first.
     Done resize(NameRequest request) throws ProblemException;
 
@@ -109,6 +117,46 @@ public interface ControlApi {
     Done shutdown() throws ProblemException;
 
     record NameRequest(String name) {}
+
+    /// @param order start, stop or look
+    record VerifyRequest(String name, String order) {}
+
+    /// @param begun by this request; false where one was under way already
+    /// @param running one is under way
+    /// @param began when it began
+    /// @param differingBlocks found by it so far
+    /// @param waits what it waits for, when it does
+    /// @param last what the last one found that ended, with the first of its ranges
+    record VerifyReply(
+            String name,
+            String host,
+            String peer,
+            boolean begun,
+            boolean running,
+            Optional<Instant> began,
+            Optional<Long> differingBlocks,
+            Optional<String> waits,
+            Optional<StatusReport.Progress> progress,
+            Optional<VerifyReport> last) {}
+
+    /// @param from host whose content is right
+    /// @param confirm `host/resource@TOKEN` as the dry run gave it
+    record MendRequest(String name, String from, boolean dryRun, Optional<String> confirm) {}
+
+    /// @param done false: only a preview
+    /// @param peer whose copy is mended
+    /// @param effects sentences
+    record MendReply(
+            boolean done,
+            String name,
+            String host,
+            String peer,
+            String from,
+            long blocks,
+            long bytes,
+            long ranges,
+            List<String> effects,
+            String confirm) {}
 
     /// What was done, a sentence in each line.
     record Done(List<String> lines) {

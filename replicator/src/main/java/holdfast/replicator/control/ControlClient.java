@@ -150,6 +150,16 @@ public final class ControlClient implements ControlApi {
     }
 
     @Override
+    public VerifyReply verify(VerifyRequest request) throws ProblemException {
+        return post("verify", request, VerifyReply.class);
+    }
+
+    @Override
+    public MendReply mend(MendRequest request) throws ProblemException {
+        return post("mend", request, MendReply.class);
+    }
+
+    @Override
     public Done resize(NameRequest request) throws ProblemException {
         return post("resize", request, Done.class);
     }

@@ -97,6 +97,12 @@ final class Routes {
         order("resume-sync", api::resumeSync);
         order("invalidate", api::invalidate);
         order("invalidate-remote", api::invalidateRemote);
+        change(
+                "verify",
+                ControlApi.VerifyRequest.class,
+                api::verify,
+                ControlApi.VerifyRequest::name);
+        change("mend", ControlApi.MendRequest.class, api::mend, ControlApi.MendRequest::name);
         order("resize", api::resize);
         change("shutdown", Nothing.class, _ -> api.shutdown(), _ -> "");
     }

@@ -1096,6 +1096,17 @@ final class BackupResource {
         }
 
         @Override
+        public boolean readCommitted(long offsetBytes, ByteBuffer into) {
+            try {
+                read(backup.committedIndex(), offsetBytes, into);
+                return true;
+            } catch (DeviceException e) {
+                backup.failed(e.getMessage());
+                return false;
+            }
+        }
+
+        @Override
         public void grant(long bytes) {
             owedBytes += bytes;
             payCredit();

@@ -739,6 +739,20 @@ public final class Daemon implements ControlApi, AutoCloseable {
     }
 
     @Override
+    public VerifyReply verify(VerifyRequest request) throws ProblemException {
+        return verifyOrders().verify(resources.get(request.name()), request);
+    }
+
+    @Override
+    public MendReply mend(MendRequest request) throws ProblemException {
+        return verifyOrders().mend(resources.get(request.name()), request);
+    }
+
+    private VerifyOrders verifyOrders() {
+        return new VerifyOrders(shared, reporter::verifying);
+    }
+
+    @Override
     public Done resize(NameRequest request) throws ProblemException {
         return resources.resize(request.name());
     }

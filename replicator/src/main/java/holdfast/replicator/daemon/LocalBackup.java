@@ -2,6 +2,7 @@ package holdfast.replicator.daemon;
 
 import holdfast.replicator.config.ResourceSettings;
 import holdfast.replicator.control.ControlApi;
+import holdfast.replicator.control.VerifyReport;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.Disks;
 import holdfast.replicator.device.JournalFiles;
@@ -11,6 +12,7 @@ import holdfast.replicator.nbd.Export;
 import holdfast.replicator.nbd.Exports;
 import holdfast.replicator.nbd.NbdServer;
 import holdfast.replicator.state.Backup;
+import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.History;
 import holdfast.replicator.state.History.Moment;
@@ -35,6 +37,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
 
@@ -65,6 +68,11 @@ final class LocalBackup implements LocalResource {
 
     private final Shared shared;
     private final ResourceDir dir;
+    private final VerifyFile verifications;
+
+    /// What is to be stored of it; the newest takes the place of one that waits.
+    private final AtomicReference<Frame.Verified> told = new AtomicReference<>();
+
     private final Disks base;
     private final JournalFiles journal;
     private final BackupResource resource;
@@ -106,6 +114,7 @@ final class LocalBackup implements LocalResource {
             long journalBytes) {
         this.shared = shared;
         this.dir = dir;
+        this.verifications = new VerifyFile(dir);
         this.base = base;
         this.journal = journal;
         this.resource = resource;
@@ -349,8 +358,43 @@ final class LocalBackup implements LocalResource {
             peerIs(Role.PRIMARY.name(), DiskState.of(hello.diskState()).name());
             resource.greeted(peer, hello);
         } else {
+            if (frame instanceof Frame.Verified verified && told.getAndSet(verified) == null) {
+                shared.pool().execute(() -> verified(told.getAndSet(null)));
+            }
             resource.received(peer, frame);
         }
+    }
+
+    /// What the primary has found by comparing this copy.
+    private void verified(Frame.Verified found) {
+        VerifyReport report =
+                new VerifyReport(
+                        name(),
+                        dir.facts().peer(),
+                        shared.node(),
+                        Instant.ofEpochMilli(found.startedMillis()),
+                        Instant.ofEpochMilli(found.endedMillis()),
+                        found.trouble().isEmpty(),
+                        Optional.of(found.trouble()).filter(each -> !each.isEmpty()),
+                        dir.superblock().sizeBytes(),
+                        found.comparedBytes(),
+                        "",
+                        "",
+                        found.differingBlocks(),
+                        found.differingBlocks() * BlockSet.BLOCK_BYTES,
+                        0,
+                        List.of(),
+                        Optional.empty());
+        try {
+            verifications.save(report);
+        } catch (IOException e) {
+            shared.events().of(name()).accept("metadata-error", e.getMessage());
+        }
+        VerifyWords.tell(shared.events().of(name()), report);
+    }
+
+    Optional<VerifyReport> lastVerify() {
+        return verifications.last();
     }
 
     private void peerIs(String role, String disk) {

@@ -1,6 +1,7 @@
 package holdfast.replicator.daemon;
 
 import holdfast.replicator.config.ResourceSettings;
+import holdfast.replicator.control.VerifyReport;
 import holdfast.replicator.device.AtomicFile;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.Disks;
@@ -9,6 +10,7 @@ import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.nbd.Exports;
 import holdfast.replicator.nbd.NbdServer;
+import holdfast.replicator.state.BlockRun;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.PageMemory;
@@ -16,6 +18,7 @@ import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Verdict;
+import holdfast.replicator.state.Verification;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
@@ -28,6 +31,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -51,6 +55,9 @@ final class LocalPrimary implements LocalResource {
 
     /// What an operator waits for until the larger size is there; it goes on behind that.
     private static final Duration RESIZE_LIMIT = Duration.ofSeconds(20);
+
+    /// For blocks that an operator has marked to be durably so.
+    private static final Duration MARK_LIMIT = Duration.ofSeconds(20);
 
     private static final int SECTOR_BYTES = 512;
 
@@ -103,6 +110,10 @@ final class LocalPrimary implements LocalResource {
     private Disks hanging;
 
     private final AtomicBoolean endingComparison = new AtomicBoolean();
+    private final VerifyFile verifications;
+
+    /// One is under way, or what it found is not stored yet.
+    private volatile boolean verifying;
 
     /// Everything that an attach opened, in this order.
     ///
@@ -131,6 +142,7 @@ final class LocalPrimary implements LocalResource {
         this.states =
                 new StateChanges(shared.events(), dir.name(), Files.exists(dir.standaloneMark()));
         this.settings = settings;
+        this.verifications = new VerifyFile(dir);
         this.syncPaused = Files.exists(dir.syncPausedMark());
         this.comparing = Files.exists(dir.compareMark());
         this.writtenPast = EvidenceFile.oldWords(dir);
@@ -502,6 +514,7 @@ final class LocalPrimary implements LocalResource {
                         LocalBackup.told(shared, name(), states),
                         this::stateIs);
         resource.pauseSync(pauseWords());
+        resource.onVerified(this::verified);
         return resource;
     }
 
@@ -1031,6 +1044,99 @@ final class LocalPrimary implements LocalResource {
                 ? "catch-up, first sync and comparison are paused by an operator of %s; next, there: %s"
                         .formatted(shared.node(), shared.command("resume-sync " + name()))
                 : "";
+    }
+
+    // ---- verification -------------------------------------------------------------------------
+
+    /// Begins one.
+    ///
+    /// @return false if one is under way already
+    synchronized boolean verify() {
+        Attached now = attached;
+        boolean was = verifying;
+        verifying = true; // It may be over when the next line is.
+        boolean begun = now != null && now.resource().verify();
+        if (!begun) {
+            verifying = was;
+        } else {
+            shared.events()
+                    .of(name())
+                    .accept(
+                            "verify-started",
+                            "the copy at %s is compared while writes go on"
+                                    .formatted(dir.facts().peer()));
+        }
+        return begun;
+    }
+
+    boolean isVerifying() {
+        return verifying;
+    }
+
+    Optional<VerifyReport> lastVerify() {
+        return verifications.last();
+    }
+
+    private void verified(Verification.Result result) {
+        List<VerifyReport.Range> ranges = new ArrayList<>();
+        long bytes = 0;
+        for (BlockRun each : result.differing()) {
+            int length = each.lengthBytes(result.sizeBytes());
+            ranges.add(new VerifyReport.Range(each.offsetBytes(), length));
+            bytes += length;
+        }
+        VerifyReport report =
+                new VerifyReport(
+                        name(),
+                        shared.node(),
+                        dir.facts().peer(),
+                        Instant.ofEpochMilli(result.startedMillis()),
+                        Instant.ofEpochMilli(result.endedMillis()),
+                        result.isWhole(),
+                        Optional.of(result.trouble()).filter(each -> !each.isEmpty()),
+                        result.sizeBytes(),
+                        result.comparedBytes(),
+                        result.from().toString(),
+                        result.to().toString(),
+                        result.differingBlocks(),
+                        bytes,
+                        ranges.size(),
+                        ranges,
+                        Optional.empty());
+        try {
+            verifications.save(report);
+        } catch (IOException e) {
+            shared.events().of(name()).accept("metadata-error", e.getMessage());
+        }
+        verifying = false;
+        VerifyWords.tell(shared.events().of(name()), report);
+    }
+
+    /// Has these blocks of the copy brought to what is here. They are marked durably when it
+    /// returns.
+    ///
+    /// @param report says so from then on
+    void mend(List<BlockRun> blocks, VerifyReport report) throws IOException {
+        PrimaryResource at =
+                resource().orElseThrow(() -> new IOException(name() + " is not attached"));
+        at.mend(blocks);
+        long deadline = System.nanoTime() + MARK_LIMIT.toNanos();
+        while (!at.look(Primary::isMarkedDurably)) {
+            if (at.look(Primary::isFailed)) {
+                throw new IOException("the disk has failed");
+            }
+            if (System.nanoTime() > deadline) {
+                throw new IOException("the disk does not answer; they are marked once it does");
+            }
+            LockSupport.parkNanos(5_000_000);
+        }
+        verifications.save(report);
+        shared.events()
+                .of(name())
+                .accept(
+                        "verify-mended",
+                        "%d blocks of the copy are brought to what %s holds, by one epoch"
+                                .formatted(report.differingBlocks(), shared.node()));
     }
 
     /// Has everything compared with the copy, now or as soon as that can be. What differs goes to

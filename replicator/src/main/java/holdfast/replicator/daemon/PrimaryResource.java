@@ -22,6 +22,7 @@ import holdfast.replicator.state.PrimaryEffects;
 import holdfast.replicator.state.ReadRun;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Transaction;
+import holdfast.replicator.state.Verification;
 import holdfast.tunnel.link.Compression;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
@@ -122,6 +123,9 @@ final class PrimaryResource implements Export {
 
     private final AtomicBoolean readerRuns = new AtomicBoolean();
     private final AtomicInteger clients = new AtomicInteger();
+
+    /// Takes what a verification found, on the pool.
+    private volatile Consumer<Verification.Result> verified = _ -> {};
 
     /// How fast blocks may be read for the peer.
     @FunctionalInterface
@@ -526,8 +530,13 @@ final class PrimaryResource implements Export {
 
     private void read(Primary of, ReadRun wanted) throws InterruptedException {
         try {
-            if (wanted.purpose() == ReadRun.Purpose.COMPARE) {
+            if (wanted.purpose() == ReadRun.Purpose.COMPARE
+                    || wanted.purpose() == ReadRun.Purpose.VERIFY) {
                 compare(of, wanted);
+                return;
+            }
+            if (wanted.purpose() == ReadRun.Purpose.CONFIRM) {
+                confirm(of, wanted);
                 return;
             }
             BlockRun blocks = wanted.blocks();
@@ -592,6 +601,21 @@ final class PrimaryResource implements Export {
         }
         HashTree made = tree.tree();
         done(() -> of.digestDone(wanted, made));
+    }
+
+    /// The blocks are locked against writes meanwhile, so it is paced behind that.
+    private void confirm(Primary of, ReadRun wanted) throws InterruptedException, DeviceException {
+        int length = wanted.blocks().lengthBytes(sizeBytes);
+        ByteBuffer data = buffers.acquire(length);
+        device.read(wanted.blocks().offsetBytes(), data);
+        byte[] digests = ReadRun.blockDigests(data.flip());
+        done(() -> of.confirmed(wanted, digests));
+        buffers.giveBack(data);
+        try {
+            pace.acquire(length);
+        } catch (CancellationException e) {
+            readingEnds = true;
+        }
     }
 
     private boolean goesOn(Primary of, ReadRun wanted, long doneBytes) {
@@ -671,6 +695,35 @@ final class PrimaryResource implements Export {
         } finally {
             unlock();
         }
+    }
+
+    /// See [Primary#verify].
+    boolean verify() {
+        lock.lock();
+        try {
+            return primary.verify(System.currentTimeMillis());
+        } finally {
+            unlock();
+        }
+    }
+
+    /// See [Primary#stopVerify].
+    boolean stopVerify(String why) {
+        lock.lock();
+        try {
+            return primary.stopVerify(why);
+        } finally {
+            unlock();
+        }
+    }
+
+    void onVerified(Consumer<Verification.Result> taker) {
+        verified = taker;
+    }
+
+    /// See [Primary#mend].
+    void mend(List<BlockRun> blocks) {
+        done(() -> primary.mend(blocks));
     }
 
     /// See [Primary#pauseSync].
@@ -932,6 +985,7 @@ final class PrimaryResource implements Export {
         List<Runnable> now = List.of();
         if (lock.getHoldCount() == 1) {
             tellState();
+            tellVerified();
             if (!afterwards.isEmpty()) {
                 now = afterwards;
                 afterwards = new ArrayList<>();
@@ -951,6 +1005,13 @@ final class PrimaryResource implements Export {
             diskFailed = failed;
             isTold = true;
             stateTold.accept(primary);
+        }
+    }
+
+    private void tellVerified() {
+        Verification.Result result = primary.takeVerified();
+        if (result != null) {
+            afterwards.add(() -> pool.execute(() -> verified.accept(result)));
         }
     }
 

@@ -1,11 +1,13 @@
 package holdfast.replicator.daemon;
 
 import holdfast.replicator.config.NodeSettings;
+import holdfast.replicator.control.VerifyReport;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Role;
+import holdfast.replicator.state.Verification;
 import holdfast.replicator.status.ProgressMeter;
 import holdfast.replicator.status.StatusReport;
 import holdfast.throttle.NanoClock;
@@ -164,6 +166,7 @@ final class Reporter {
                 Optional.empty(),
                 List.of(),
                 drills.apply(resource.name()),
+                resource.lastVerify().map(VerifyReport::status),
                 resource.isSyncPaused(),
                 !hasCopy && resource.isPromoted(),
                 trouble(seen, attached.isPresent(), resource));
@@ -216,6 +219,7 @@ final class Reporter {
             String refusal,
             String peerTrouble,
             Primary.Figures figures,
+            Verification.Progress verifying,
             long missingForMillis,
             long setBackMillis) {
         static Seen of(Primary primary) {
@@ -228,6 +232,7 @@ final class Reporter {
                     primary.refusal(),
                     primary.peerTrouble(),
                     primary.figures(),
+                    primary.verifying(),
                     primary.missingForMillis(System.nanoTime()),
                     primary.setBackMillis());
         }
@@ -278,6 +283,14 @@ final class Reporter {
                     case COMPARE -> "COMPARE";
                     case OFF, HANDSHAKE, ESTABLISHED, AHEAD -> "";
                 };
+        if (kind.isEmpty() && seen.verifying() != null) {
+            return Optional.of(
+                    progress(
+                            name,
+                            "VERIFY",
+                            seen.verifying().comparedBytes(),
+                            seen.verifying().sizeBytes()));
+        }
         long total = seen.figures().bulkTotalBlocks() * BLOCK_BYTES;
         // The epoch that makes the first point after a sync of nothing but holes carries no block.
         if (kind.isEmpty() || total == 0) {
@@ -285,6 +298,10 @@ final class Reporter {
             return Optional.empty();
         }
         long done = Math.max(0, total - seen.figures().bulkLeftBlocks() * BLOCK_BYTES);
+        return Optional.of(progress(name, kind, done, total));
+    }
+
+    private StatusReport.Progress progress(String name, String kind, long done, long total) {
         Meter meter =
                 meters.compute(
                         name,
@@ -294,7 +311,14 @@ final class Reporter {
                                         : new Meter(
                                                 kind, new ProgressMeter(clock, kind, done, total)));
         meter.meter().report(done, total);
-        return Optional.of(meter.meter().progress());
+        return meter.meter().progress();
+    }
+
+    /// How far a verification is; empty while something else is reported.
+    Optional<StatusReport.Progress> verifying(LocalPrimary resource) {
+        return resource.resource()
+                .flatMap(each -> progress(resource.name(), each.look(Seen::of)))
+                .filter(each -> each.kind().equals("VERIFY"));
     }
 
     private Optional<String> trouble(Optional<Seen> seen, boolean attached, LocalPrimary resource) {
@@ -438,6 +462,7 @@ final class Reporter {
                                 0)),
                 views,
                 drills.apply(resource.name()),
+                resource.lastVerify().map(VerifyReport::status),
                 false,
                 false,
                 trouble(resource.name(), resource.dir().facts().peer(), now));

@@ -417,6 +417,11 @@ final class ResourceDir implements AutoCloseable {
         return Arrays.equals(Files.readAllBytes(compareMark()), ORDERED);
     }
 
+    /// What the last verification has found.
+    Path verifyFile() {
+        return dir.resolve("verify.json");
+    }
+
     /// The size that an operator has ordered, as [AddressSpace#text], until the resource has it.
     Path resizeMark() {
         return dir.resolve("resize");

@@ -436,7 +436,7 @@ final class ResourceManager implements Link.Resources {
         return "disconnected by an operator of " + shared.node();
     }
 
-    private LocalResource get(String name) throws ProblemException {
+    LocalResource get(String name) throws ProblemException {
         LocalResource found = byName.get(name);
         Unopened why = unopened.get(name);
         if (found == null && why != null) {

@@ -211,7 +211,19 @@ public final class Backup {
     private static final long NOTHING_STAGED = Long.MAX_VALUE;
 
     private record Pending(
-            long endAddress, JournalRecord record, ByteBuffer data, Frame.Heartbeat heartbeat) {}
+            long endAddress,
+            JournalRecord record,
+            ByteBuffer data,
+            Frame.Heartbeat heartbeat,
+            Exact exact) {
+        private Pending(
+                long endAddress, JournalRecord record, ByteBuffer data, Frame.Heartbeat heartbeat) {
+            this(endAddress, record, data, heartbeat, null);
+        }
+    }
+
+    /// A question about this place in the stream.
+    private record Exact(long session, Frame.Verify question) {}
 
     private record Arrived(Frame.Data frame, long creditBytes) {}
 
@@ -324,6 +336,10 @@ public final class Backup {
     /// What the peer compares with. In its session nothing changes the image meanwhile: an honest
     /// peer sends what does only when all its questions are answered.
     private final TreeAnswers answers;
+
+    /// The verification whose questions these are, 0 while a comparison asks: then the image
+    /// changes meanwhile, and what was digested since it began is as good as what is there now.
+    private long verifyRun;
 
     /// What the peer asks about sectors of the committed image; the first is given out as a
     /// [Sectors] when `digesting`.
@@ -606,6 +622,7 @@ public final class Backup {
                     Frame.EpochReply _,
                     Frame.CompareReply _,
                     Frame.SectorsReply _,
+                    Frame.VerifyReply _,
                     Frame.Offer _,
                     Frame.OfferReply _,
                     Frame.Withdraw _,
@@ -614,6 +631,8 @@ public final class Backup {
                     Frame.Resize _,
                     Frame.ResizeReply _ -> {}
             case Frame.Trouble trouble -> peerTrouble = trouble.text();
+            case Frame.Verified over when over.run() == verifyRun -> verifies(0);
+            case Frame.Verified _ -> {}
         }
     }
 
@@ -639,6 +658,7 @@ public final class Backup {
 
     private void endAnswers() {
         answers.end();
+        verifyRun = 0;
         sectorQuestions.clear();
         digesting = null;
     }
@@ -684,7 +704,7 @@ public final class Backup {
 
     /// @return false if there is no room for it now
     private boolean take(Frame.Data frame) {
-        if (!(frame instanceof Frame.Compare)) {
+        if (!(frame instanceof Frame.Compare) && verifyRun == 0) {
             answers.forgetKept();
         }
         standing =
@@ -747,6 +767,12 @@ public final class Backup {
                 compare(c);
                 yield true;
             }
+            case Frame.Verify v -> {
+                if (isInside(v.offsetBytes(), v.lengthBytes())) {
+                    verify(v);
+                }
+                yield true;
+            }
         };
     }
 
@@ -801,12 +827,56 @@ public final class Backup {
     }
 
     private void compare(Frame.Compare c) {
+        verifies(0);
+        ask(new TreeComparison.Ask(c.number(), c.offsetBytes(), c.lengthBytes(), c.level()));
+    }
+
+    /// What was digested for another run does not count.
+    private void verifies(long run) {
+        if (run != verifyRun) {
+            answers.end();
+            verifyRun = run;
+        }
+    }
+
+    private void verify(Frame.Verify v) {
+        if (v.exact()) {
+            Exact exact = new Exact(session, v);
+            if (Faults.M61) {
+                answer(exact);
+                return;
+            }
+            pending.add(new Pending(end, null, null, null, exact));
+            settle();
+        } else {
+            verifies(v.run());
+            ask(new TreeComparison.Ask(v.number(), v.offsetBytes(), v.lengthBytes(), v.level()));
+        }
+    }
+
+    /// All that was sent before it is in the image, and nothing that was sent behind it.
+    private void answer(Exact exact) {
+        Frame.Verify asked = exact.question;
+        if (exact.session != session || session == 0) {
+            return;
+        }
+        ByteBuffer data = ByteBuffer.allocateDirect((int) asked.lengthBytes());
+        if (fx.readCommitted(asked.offsetBytes(), data)) {
+            fx.send(
+                    new Frame.VerifyReply(
+                            config.resource,
+                            session,
+                            asked.run(),
+                            asked.number(),
+                            true,
+                            ReadRun.blockDigests(data.flip())));
+        }
+    }
+
+    private void ask(TreeComparison.Ask ask) {
         TreeAnswers.Answer known;
         try {
-            known =
-                    answers.ask(
-                            new TreeComparison.Ask(
-                                    c.number(), c.offsetBytes(), c.lengthBytes(), c.level()));
+            known = answers.ask(ask);
         } catch (IllegalArgumentException e) {
             refuse("the peer's comparison: " + e.getMessage());
             return;
@@ -820,8 +890,16 @@ public final class Backup {
 
     private void answer(TreeAnswers.Answer answer) {
         fx.send(
-                new Frame.CompareReply(
-                        config.resource, session, answer.number(), answer.digests()));
+                verifyRun == 0
+                        ? new Frame.CompareReply(
+                                config.resource, session, answer.number(), answer.digests())
+                        : new Frame.VerifyReply(
+                                config.resource,
+                                session,
+                                verifyRun,
+                                answer.number(),
+                                false,
+                                answer.digests()));
     }
 
     /// What of the committed image is to be digested next for the peer; null while there is
@@ -1342,7 +1420,9 @@ public final class Backup {
         boolean moved = false;
         while (!pending.isEmpty() && pending.peek().endAddress() <= durableEnd) {
             Pending p = pending.poll();
-            if (p.heartbeat() != null) {
+            if (p.exact() != null) {
+                answer(p.exact());
+            } else if (p.heartbeat() != null) {
                 if (p.heartbeat().position().equals(committed)) {
                     completeMillis = p.heartbeat().wallMillis();
                 }

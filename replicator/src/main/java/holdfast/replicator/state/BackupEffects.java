@@ -34,6 +34,12 @@ public interface BackupEffects {
     /// were asked for before come first.
     void wakeDigester();
 
+    /// Reads what a promotion would yield at this very moment: [Backup#committedIndex] over the
+    /// base. At most 128 KiB.
+    ///
+    /// @return false if it cannot be read: then [Backup#failed] was called
+    boolean readCommitted(long offsetBytes, ByteBuffer into);
+
     /// The receiver of the data stream can take this many more bytes.
     void grant(long bytes);
 

@@ -74,7 +74,8 @@ public final class DurableBitmap {
         return pages;
     }
 
-    private boolean isCovered(long extent, Missing missing) {
+    /// Whether all that is missing of the extent is on disk.
+    boolean isCovered(long extent, Missing missing) {
         long first = extent * extentBlocks;
         for (int b = 0; b < extentBlocks; b += 64) {
             long mask = extentBlocks - b >= 64 ? -1 : (1L << extentBlocks - b) - 1;

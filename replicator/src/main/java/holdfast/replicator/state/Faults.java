@@ -109,5 +109,14 @@ public final class Faults {
     /// Opens a moment also when the base is being rolled past it.
     public static final boolean M51 = Mutants.on("M51");
 
+    /// Reports a block as different that was not looked at again.
+    public static final boolean M60 = Mutants.on("M60");
+
+    /// Answers an exact question when it comes, not when what was sent before it is in the copy.
+    public static final boolean M61 = Mutants.on("M61");
+
+    /// Asks an exact question at any place in the stream.
+    public static final boolean M62 = Mutants.on("M62");
+
     private Faults() {}
 }

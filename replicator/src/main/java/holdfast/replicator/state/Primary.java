@@ -6,12 +6,14 @@ import holdfast.checksum.TreeComparison;
 import holdfast.checksum.TreeShape;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.FrameCodec;
 import holdfast.tunnel.wire.Position;
 
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.TreeSet;
 import java.util.UUID;
 
 /// Decides, at the primary of one resource, what happens to each write and what goes to the peer,
@@ -57,6 +59,9 @@ public final class Primary {
         /// The disk has failed: answer with an I/O error.
         REFUSED
     }
+
+    /// Blocks that are confirmed to differ at a time: one answer of the peer, between two frames.
+    private static final int EXACT_BLOCKS = FrameCodec.MAX_EXACT_BYTES / BlockSet.BLOCK_BYTES;
 
     /// Runs of zeroes that wait for the link at most.
     private static final int ZERO_RUNS_AHEAD = 64;
@@ -284,6 +289,20 @@ public final class Primary {
     private long holeEnd;
 
     private long cursor;
+
+    // Whether the copy is as it should be, while an operator wants to know.
+    private Verification verification;
+    private long verifications;
+
+    /// What the last one found, until it is taken.
+    private Verification.Result verified;
+
+    /// Extents of blocks that an operator has marked, to be durable.
+    private final TreeSet<Long> marked = new TreeSet<>();
+
+    /// Those of them that the present transaction makes so.
+    private final List<Long> markedNow = new ArrayList<>();
+
     private long syncSequence;
     private long bulkTotalBlocks;
     private long epochsCommitted;
@@ -432,6 +451,7 @@ public final class Primary {
         }
         failed = true;
         fx.event("disk-failed", why);
+        endVerify("the disk has failed");
         for (Op op : waitForRoom) {
             op.release();
             fx.refused(op);
@@ -599,15 +619,18 @@ public final class Primary {
     }
 
     private void close() {
+        close(
+                "the send buffer is full: further writes are marked and sent as one epoch later",
+                nowNanos);
+    }
+
+    private void close(String why, long atNanos) {
         closed = true;
-        closedAtNanos = nowNanos;
+        closedAtNanos = atNanos;
         answerAll();
         if (state == ReplicationState.ESTABLISHED) {
             state = ReplicationState.AHEAD;
-            fx.event(
-                    "ahead",
-                    "the send buffer is full: further writes are marked and sent as one epoch"
-                            + " later");
+            fx.event("ahead", why);
         }
     }
 
@@ -697,7 +720,7 @@ public final class Primary {
         abandonEpoch();
         for (ReadRun run : reading) {
             run.stale = true;
-            if (run.purpose() != ReadRun.Purpose.COMPARE) {
+            if (run.subject == null) {
                 putBack(run);
             }
         }
@@ -708,6 +731,9 @@ public final class Primary {
         ready.clear();
         readyBytes = 0;
         comparison.end(suspect::addBytes, Faults.M7 ? (_, _) -> {} : suspect::addBytes);
+        if (verification != null) {
+            verification.sessionDown();
+        }
         for (SyncSent sent : syncInFlight) {
             dirty.addRange(sent.run().first(), sent.run().end());
         }
@@ -724,18 +750,21 @@ public final class Primary {
             case Frame.EpochReply reply when isCurrent(reply.session()) -> replied(reply);
             case Frame.CompareReply reply when isCurrent(reply.session()) -> compared(reply);
             case Frame.SectorsReply reply when isCurrent(reply.session()) -> answered(reply);
+            case Frame.VerifyReply reply when isCurrent(reply.session()) -> answered(reply);
             case Frame.Refused _ when isApart() -> {} // It says why both stand apart.
             case Frame.Refused refused -> refuse("the peer refuses: " + refused.reason());
             case Frame.Trouble trouble -> peerTrouble = trouble.text();
             case Frame.Ack _,
                     Frame.EpochReply _,
                     Frame.CompareReply _,
-                    Frame.SectorsReply _ -> {} // of an older session
+                    Frame.SectorsReply _,
+                    Frame.VerifyReply _ -> {} // of an older session
             case Frame.Offer _,
                     Frame.OfferReply _,
                     Frame.Withdraw _,
                     Frame.Invalidate _,
                     Frame.InvalidateReply _,
+                    Frame.Verified _,
                     Frame.Resize _,
                     Frame.ResizeReply _,
                     Frame.StreamStart _ -> {}
@@ -787,6 +816,9 @@ public final class Primary {
         }
         if (first && state == ReplicationState.HANDSHAKE) {
             judge(Verdict.of(Faults.M15 ? withoutEvidence(hello) : said, hello));
+            if (state == ReplicationState.COMPARE || state == ReplicationState.FIRST_SYNC) {
+                endVerify("the copy is compared and mended in another way, or filled anew");
+            }
         }
     }
 
@@ -1103,6 +1135,9 @@ public final class Primary {
         if (session != 0) {
             fx.wakeSender();
         }
+        if (verification != null) {
+            fx.wakeReader();
+        }
         if (isKeepingDue() || eraDue != null) {
             fx.wakeKeeper();
         }
@@ -1384,7 +1419,8 @@ public final class Primary {
             case FIRST_SYNC -> readToSync();
             case SYNC_SOURCE -> phase == Phase.SENDING ? readForEpoch() : null;
             case PAUSED -> readToLook();
-            case OFF, HANDSHAKE, ESTABLISHED, AHEAD -> null;
+            case ESTABLISHED -> readToVerify();
+            case OFF, HANDSHAKE, AHEAD -> null;
         };
     }
 
@@ -1409,7 +1445,11 @@ public final class Primary {
                             && (sectors.answered(unsent, unsentZeroes) != null
                                     || !sectors.waits(unsent, unsentZeroes));
             case PAUSED -> !readWaits && !toLook.isEmpty();
-            case OFF, HANDSHAKE, ESTABLISHED, AHEAD -> false;
+            case ESTABLISHED ->
+                    isVerifying()
+                            && (verification.wantsScan()
+                                    || !readWaits && verification.wantsCandidates());
+            case OFF, HANDSHAKE, AHEAD -> false;
         };
     }
 
@@ -1438,6 +1478,48 @@ public final class Primary {
         ReadRun read = new ReadRun(ReadRun.Purpose.COMPARE, run, subject);
         reading.add(read);
         return read;
+    }
+
+    private boolean isVerifying() {
+        return verification != null && !closed;
+    }
+
+    /// What seems to differ is looked at again first, as of one number.
+    private ReadRun readToVerify() {
+        if (!isVerifying()) {
+            return null;
+        }
+        if (!readWaits && verification.wantsCandidates()) {
+            ReadRun read = readCandidates(Math.min(limits.runBlocks(), EXACT_BLOCKS));
+            if (read == null) {
+                read = readCandidates(1); // One that is written all the time hides no others.
+            }
+            if (read != null) {
+                return read;
+            }
+            verification.passedOver(verification.nextCandidates(1));
+            readWaits = true; // For the end of a write, which wakes us.
+        }
+        TreeComparison.Subject subject = verification.nextScan();
+        if (subject == null) {
+            return null;
+        }
+        fx.wakeSender(); // The peer begins to read at the same time.
+        int count = (int) BlockSet.blocksOf(subject.lengthBytes());
+        BlockRun run = new BlockRun(subject.offsetBytes() / BlockSet.BLOCK_BYTES, count);
+        ReadRun read = new ReadRun(ReadRun.Purpose.VERIFY, run, subject);
+        reading.add(read);
+        return read;
+    }
+
+    private ReadRun readCandidates(int most) {
+        BlockRun run = verification.nextCandidates(most);
+        Op reader = readLock(run);
+        if (!lock.tryHold(reader)) {
+            return null;
+        }
+        verification.taken(run);
+        return startRead(ReadRun.Purpose.CONFIRM, run, reader);
     }
 
     private TreeComparison.Subject openSuspects() {
@@ -1674,10 +1756,31 @@ public final class Primary {
     /// The blocks were read to be compared.
     public void digestDone(ReadRun read, HashTree tree) {
         endRead(read);
+        if (read.purpose() == ReadRun.Purpose.VERIFY) {
+            if (!read.stale) {
+                verification.scanned(read.subject, tree);
+                verifyGoesOn();
+            }
+            return;
+        }
         if (!read.stale) {
             comparison.read(read.subject, tree, dirty::addBytes);
         }
         compareGoesOn();
+    }
+
+    /// The blocks were read to be confirmed.
+    ///
+    /// @param digests by [ReadRun#blockDigests]
+    public void confirmed(ReadRun read, byte[] digests) {
+        if (!read.stale && isVerifying() && state == ReplicationState.ESTABLISHED) {
+            // Before the lock is let go: none of what has got a number since it was had is theirs.
+            verification.confirm(read.blocks(), digests, last);
+        } else if (!read.stale) {
+            putBack(read); // The stream does not come to this number.
+        }
+        endRead(read);
+        verifyGoesOn();
     }
 
     public void readFailed(ReadRun read, String why) {
@@ -1738,6 +1841,8 @@ public final class Primary {
             }
             case FIRST_SYNC, EPOCH -> dirty.addRange(read.blocks().first(), read.blocks().end());
             case LOOK -> {} // They are marked as they were.
+            case VERIFY -> verification.scanDropped(read.subject);
+            case CONFIRM -> verification.unconfirmed(read.blocks());
         }
     }
 
@@ -1759,6 +1864,148 @@ public final class Primary {
             return;
         }
         fx.wakeReader();
+    }
+
+    // ---- verification
+    // --------------------------------------------------------------------------------------------
+
+    /// Begins to find out whether the peer's copy is as it should be. It changes nothing. While the
+    /// stream is not established it waits; a session that is lost only delays it.
+    ///
+    /// @return false if one is under way already
+    public boolean verify(long startedMillis) {
+        if (verification != null) {
+            return false;
+        }
+        verified = null;
+        verification =
+                new Verification(
+                        ++verifications, startedMillis, position(), config.sizeBytes, limits);
+        fx.wakeReader();
+        return true;
+    }
+
+    /// @return false if none is under way
+    public boolean stopVerify(String why) {
+        boolean was = verification != null;
+        endVerify(why);
+        return was;
+    }
+
+    /// The one that is under way, or null.
+    public Verification.Progress verifying() {
+        return verification == null
+                ? null
+                : verification.progress(
+                        state != ReplicationState.ESTABLISHED || closed || isSyncPaused());
+    }
+
+    /// What the last one found, once; null for nothing new.
+    public Verification.Result takeVerified() {
+        Verification.Result taken = verified;
+        verified = null;
+        return taken;
+    }
+
+    private Frame.Data nextOfVerify() {
+        if (verification == null) {
+            return null;
+        }
+        Op next = Faults.M62 ? null : unsentOps.peek();
+        return verification.next(
+                next == null ? Long.MAX_VALUE : next.number,
+                state == ReplicationState.ESTABLISHED && !isSyncPaused());
+    }
+
+    private void answered(Frame.VerifyReply reply) {
+        if (verification == null) {
+            return; // It was stopped.
+        }
+        try {
+            verification.answered(reply);
+        } catch (IllegalArgumentException e) {
+            refuse("the peer's answer to a verification: " + e.getMessage());
+            return;
+        }
+        verifyGoesOn();
+    }
+
+    private void verifyGoesOn() {
+        if (verification == null) {
+            return;
+        }
+        if (verification.isTooMuch()) {
+            endVerify(
+                    "more than %d blocks differ: it is another copy as a whole"
+                            .formatted(Verification.DIFFERING_MAX));
+        } else if (verification.isDone() && reading.stream().noneMatch(Primary::isOfVerify)) {
+            endVerify("");
+        }
+        fx.wakeReader();
+        fx.wakeSender();
+    }
+
+    private static boolean isOfVerify(ReadRun read) {
+        return read.purpose() == ReadRun.Purpose.VERIFY
+                || read.purpose() == ReadRun.Purpose.CONFIRM;
+    }
+
+    /// @param trouble why it is cut short, empty when all was compared
+    private void endVerify(String trouble) {
+        if (verification == null) {
+            return;
+        }
+        for (ReadRun run : reading) {
+            run.stale |= isOfVerify(run);
+        }
+        reading.removeIf(Primary::isOfVerify);
+        verified = verification.result(wallMillis, position(), trouble);
+        if (session != 0) {
+            fx.send(
+                    new Frame.Verified(
+                            config.resource,
+                            verification.run(),
+                            verified.startedMillis(),
+                            verified.endedMillis(),
+                            verified.comparedBytes(),
+                            verified.differingBlocks(),
+                            trouble));
+        }
+        verification = null;
+    }
+
+    /// An operator wants these blocks of the peer's copy to be as they are here: they are marked
+    /// and go with an epoch, in front of which the copy can still be opened as it was.
+    ///
+    /// @return how many there are
+    public long mend(List<BlockRun> blocks) {
+        long count = 0;
+        for (BlockRun run : blocks) {
+            long end = Math.min(run.end(), dirty.capacity());
+            for (long first = run.first(); first < end; first += limits.extentBlocks()) {
+                marked.add(first / limits.extentBlocks());
+            }
+            if (run.first() < end) {
+                marked.add((end - 1) / limits.extentBlocks());
+                long length = (end - run.first()) * BlockSet.BLOCK_BYTES;
+                // Since when they differ nobody knows.
+                markDirty(run.offsetBytes(), length, 0);
+                count += end - run.first();
+            }
+        }
+        if (count > 0 && !closed) {
+            close(
+                    "%d blocks of the copy are mended as one epoch".formatted(count),
+                    nowNanos - limits.dwellNanos());
+        }
+        fx.wakeKeeper();
+        fx.wakeSender();
+        return count;
+    }
+
+    /// Whether what [#mend] has marked is durably so.
+    public boolean isMarkedDurably() {
+        return marked.isEmpty() && markedNow.isEmpty();
     }
 
     private void compareGoesOn() {
@@ -1804,6 +2051,10 @@ public final class Primary {
     }
 
     private Frame.Data nextLive() {
+        Frame.Data question = nextOfVerify();
+        if (question != null) {
+            return question;
+        }
         if (Faults.M8 && epochIsDue()) {
             return beginEpoch();
         }
@@ -2114,7 +2365,7 @@ public final class Primary {
                     switch (run.purpose()) {
                         case FIRST_SYNC, EPOCH -> run.blocks().count();
                         // Not to be sent; in the comparison.
-                        case LOOK, COMPARE -> 0;
+                        case LOOK, COMPARE, VERIFY, CONFIRM -> 0;
                     };
         }
         inFlight += BlockSet.blocksOf(comparison.openBytes());
@@ -2191,6 +2442,7 @@ public final class Primary {
     ///
     /// @throws IllegalStateException if a piece is still in flight or parked
     public void detach() {
+        endVerify("the resource was detached, or its device enlarged");
         sessionDown();
         if (!isIdle()) {
             throw new IllegalStateException("detached with requests in flight");
@@ -2214,7 +2466,7 @@ public final class Primary {
         }
         List<Long> leaving = ending ? log.planEnd() : log.plan(waitForLog);
         boolean keeping = ending || isKeepingDue();
-        if (!log.isPlanned() && !keeping && eraDue == null && !isTellDue()) {
+        if (!log.isPlanned() && !keeping && eraDue == null && !isTellDue() && marked.isEmpty()) {
             return null;
         }
         if (!ending) {
@@ -2231,7 +2483,7 @@ public final class Primary {
             blank = eraDue;
             eraDue = null;
         } else {
-            pages.addAll(bitmap.pagesOf(leaving, missing));
+            pages.addAll(bitmap.pagesOf(withMarked(leaving, missing), missing));
             if (keeping && leaving.isEmpty()) {
                 int looks = ending ? Integer.MAX_VALUE : DurableBitmap.SWEEP_PAGES;
                 pages.addAll(bitmap.sweep(missing, looks));
@@ -2258,6 +2510,19 @@ public final class Primary {
                         pages,
                         log.listed());
         return transaction;
+    }
+
+    /// The extents that leave the log, and some of those whose blocks an operator has marked.
+    private List<Long> withMarked(List<Long> leaving, DurableBitmap.Missing missing) {
+        while (!marked.isEmpty() && markedNow.size() < DurableBitmap.SWEEP_PAGES) {
+            long extent = marked.pollFirst();
+            if (!bitmap.isCovered(extent, missing)) {
+                markedNow.add(extent);
+            }
+        }
+        List<Long> all = new ArrayList<>(leaving);
+        all.addAll(markedNow);
+        return all;
     }
 
     /// What is acknowledged is made durable now and then, and what is not missing any more taken
@@ -2300,6 +2565,7 @@ public final class Primary {
         durableFilled = done.filled();
         durableTold = done.told();
         transaction = null;
+        markedNow.clear();
         if (eraBegins || tellDue) {
             tellDue = durableTold < durableTransaction;
             fx.wakeSender();
@@ -2311,7 +2577,11 @@ public final class Primary {
                 goOn(op);
             }
         }
-        if (!waitForLog.isEmpty() || eraDue != null || isTellDue() || log.isCrowded()) {
+        if (!waitForLog.isEmpty()
+                || eraDue != null
+                || isTellDue()
+                || log.isCrowded()
+                || !marked.isEmpty()) {
             fx.wakeKeeper();
         }
     }
@@ -2373,8 +2643,10 @@ public final class Primary {
             bulkDirty.addRange(content.run().first(), content.run().end());
         }
         for (ReadRun run : reading) {
-            BlockSet into = run.purpose() == ReadRun.Purpose.COMPARE ? bulkSuspect : bulkDirty;
-            into.addRange(run.blocks().first(), run.blocks().end());
+            if (!isOfVerify(run)) {
+                BlockSet into = run.purpose() == ReadRun.Purpose.COMPARE ? bulkSuspect : bulkDirty;
+                into.addRange(run.blocks().first(), run.blocks().end());
+            }
         }
         comparison.forEachOpen(bulkSuspect::addBytes);
         return new DurableBitmap.Missing(

@@ -3,6 +3,7 @@ package holdfast.replicator.state;
 import holdfast.checksum.SectorDigests;
 import holdfast.checksum.TreeBuilder;
 import holdfast.checksum.TreeComparison;
+import holdfast.checksum.TreeShape;
 
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -22,7 +23,11 @@ public final class ReadRun {
         /// Digest only, see [#newTree]; it may be very long.
         COMPARE,
         /// Whether the blocks read zero and take no room in the journal; locked as for an epoch.
-        LOOK
+        LOOK,
+        /// Digest only, while the stream goes on: as [#COMPARE].
+        VERIFY,
+        /// A digest of each block, by [#blockDigests], as of one number: locked as for an epoch.
+        CONFIRM
     }
 
     final Op lock;
@@ -47,6 +52,7 @@ public final class ReadRun {
         this(purpose, blocks, lock, null, guess, null, 0);
     }
 
+    /// To be compared, or verified.
     ReadRun(Purpose purpose, BlockRun blocks, TreeComparison.Subject subject) {
         this(purpose, blocks, null, subject, false, null, 0);
     }
@@ -92,6 +98,14 @@ public final class ReadRun {
     /// What takes the content of blocks that are compared, from the first to the last.
     public TreeBuilder newTree() {
         return subject.newTree();
+    }
+
+    /// What is handed over to confirm that blocks differ. It takes time, so do it outside of the
+    /// resource's lock.
+    ///
+    /// @param data of all blocks
+    public static byte[] blockDigests(ByteBuffer data) {
+        return TreeShape.DEFAULT.leaves(data, 0);
     }
 
     /// A part of what was read.

@@ -219,6 +219,22 @@ final class Exposition {
                 "How long the last drill took.",
                 resources,
                 r -> r.drill().map(StatusReport.Drill::seconds));
+        gauge(
+                "holdfast_verify_timestamp_seconds",
+                "When the copy was last compared with what it should hold, all of it.",
+                resources,
+                r -> r.verify().filter(StatusReport.Verify::whole).map(v -> toSeconds(v.ended())));
+        gauge(
+                "holdfast_verify_differing_blocks",
+                "Blocks that the last comparison found to differ and nobody had mended.",
+                resources,
+                r ->
+                        r.verify()
+                                .map(
+                                        v ->
+                                                v.mended().isPresent()
+                                                        ? 0.0
+                                                        : (double) v.differingBlocks()));
         counters(
                 "holdfast_sent_wire_bytes_total",
                 "Bytes sent, compressed.",

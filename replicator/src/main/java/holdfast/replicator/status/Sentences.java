@@ -82,7 +82,8 @@ final class Sentences {
         boolean nothing = behind.operations() == 0 && behind.bytes() == 0;
         if (nothing) {
             return "If this server vanished now you would lose nothing of %s.".formatted(r.name())
-                    + away(r);
+                    + away(r)
+                    + verify(r);
         }
         // Without the moment only the amount can be told; an age that is not known is not made up.
         String loss =
@@ -91,7 +92,8 @@ final class Sentences {
                         .orElseGet(() -> Words.bytes(behind.bytes()));
         return "If this server vanished now you would lose %s of %s.".formatted(loss, r.name())
                 + catchUp(r)
-                + away(r);
+                + away(r)
+                + verify(r);
     }
 
     private String atBackup(StatusReport.Resource r, boolean several) {
@@ -111,7 +113,27 @@ final class Sentences {
                                                 .formatted(p.percent(), left(r, p)))
                         .orElse("")
                 + away(r)
+                + verify(r)
                 + drill(r);
+    }
+
+    /// What somebody should know: the copy is not what it says it is.
+    private String verify(StatusReport.Resource r) {
+        return r.verify()
+                .filter(v -> v.differingBlocks() > 0 && v.mended().isEmpty())
+                .map(
+                        v ->
+                                " The copy was compared with %s, %s. Next, at %s: holdfast verify %s --last."
+                                        .formatted(
+                                                r.isPrimary()
+                                                        ? "this server"
+                                                        : r.peer().orElseThrow(),
+                                                Words.verify(v, node.now()),
+                                                r.isPrimary()
+                                                        ? node.name()
+                                                        : r.peer().orElseThrow(),
+                                                r.name()))
+                .orElse("");
     }
 
     private String drill(StatusReport.Resource r) {
@@ -155,6 +177,7 @@ final class Sentences {
                         ? " The send buffer is full; changed blocks are marked and follow later."
                         : "";
         return r.progress()
+                .filter(p -> !p.kind().equals("VERIFY"))
                 .map(p -> " Catching up: %d %%%s.".formatted(p.percent(), left(r, p)))
                 .orElse(full);
     }

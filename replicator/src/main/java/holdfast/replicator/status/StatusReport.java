@@ -126,6 +126,7 @@ public record StatusReport(
     /// @param replicatedUntil everything written before this moment is in the copy; only the
     ///   primary knows it while connected. It is never later than the truth
     /// @param drill the last rehearsal with the copy that is here
+    /// @param verify the last comparison of the copy with what it should hold
     /// @param syncPaused an operator of this node lets no catch-up, first sync or comparison go on
     /// @param trouble cause of a state that is not as it should be, in words
     /// @param promoted a primary that was a copy before, and has no copy itself yet
@@ -156,6 +157,7 @@ public record StatusReport(
             Optional<Journal> journal,
             List<View> views,
             Optional<Drill> drill,
+            Optional<Verify> verify,
             boolean syncPaused,
             boolean promoted,
             Optional<String> trouble) {
@@ -215,7 +217,7 @@ public record StatusReport(
 
     /// A bulk transfer under way, in bytes of the device.
     ///
-    /// @param kind FIRST_SYNC, CATCH_UP or COMPARE
+    /// @param kind FIRST_SYNC, CATCH_UP, COMPARE, or VERIFY, which changes nothing
     /// @param bytesPerSecond over the last half minute
     /// @param secondsLeft absent while it cannot be said
     public record Progress(
@@ -297,6 +299,19 @@ public record StatusReport(
             double seconds,
             Optional<String> trouble,
             Optional<Instant> lastPassed) {}
+
+    /// What was found by comparing the copy with what it should hold.
+    ///
+    /// @param whole all of it was compared
+    /// @param trouble why it was cut short
+    /// @param mended when an operator had it mended
+    public record Verify(
+            Instant began,
+            Instant ended,
+            boolean whole,
+            Optional<String> trouble,
+            long differingBlocks,
+            Optional<Instant> mended) {}
 
     /// What was written to a view and is thrown away with it, all volumes together.
     ///

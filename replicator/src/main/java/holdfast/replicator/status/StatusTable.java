@@ -109,6 +109,7 @@ public final class StatusTable {
                                                 + "  "
                                                 + clients(e.clients())));
         r.drill().ifPresent(d -> line("last drill", Words.drill(d, report.node().now())));
+        r.verify().ifPresent(v -> line("last verify", Words.verify(v, report.node().now())));
         for (StatusReport.View v : r.views()) {
             line(
                     "view " + v.id(),

@@ -93,6 +93,26 @@ public final class Words {
                         drill.passed() ? "passed, " + span(drill.seconds()) : "failed: " + shown);
     }
 
+    /// Like `1 block differs`.
+    public static String differing(long blocks) {
+        return blocks == 1 ? "1 block differs" : "%,d blocks differ".formatted(blocks);
+    }
+
+    /// How long ago the copy was compared and what came of it, like `3 days ago: no differences`.
+    public static String verify(StatusReport.Verify verify, Instant now) {
+        String found =
+                verify.differingBlocks() == 0
+                        ? "no differences"
+                        : differing(verify.differingBlocks());
+        String cut = verify.trouble().map(why -> ", cut short: " + why).orElse("");
+        String mended =
+                verify.mended()
+                        .map(when -> ", mended %s ago".formatted(span(Duration.between(when, now))))
+                        .orElse("");
+        return "%s ago: %s%s%s"
+                .formatted(span(Duration.between(verify.ended(), now)), found, cut, mended);
+    }
+
     /// The time of day, with the date in front when it is not today's; rounded down to the second.
     public static String moment(Instant moment, Instant now, ZoneId zone) {
         var at = moment.atZone(zone);

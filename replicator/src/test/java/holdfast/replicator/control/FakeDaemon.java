@@ -139,6 +139,38 @@ class FakeDaemon implements ControlApi {
     }
 
     @Override
+    public VerifyReply verify(VerifyRequest request) {
+        asked.add(request);
+        return new VerifyReply(
+                request.name(),
+                "server",
+                "backup",
+                true,
+                true,
+                Optional.empty(),
+                Optional.empty(),
+                Optional.empty(),
+                Optional.empty(),
+                Optional.empty());
+    }
+
+    @Override
+    public MendReply mend(MendRequest request) {
+        asked.add(request);
+        return new MendReply(
+                !request.dryRun(),
+                request.name(),
+                "server",
+                "backup",
+                request.from(),
+                1,
+                4096,
+                1,
+                List.of("mended"),
+                "backup/home@1");
+    }
+
+    @Override
     public Done resize(NameRequest request) {
         asked.add(request);
         return Done.of("enlarged " + request.name());

@@ -51,6 +51,7 @@ class SchemasTest {
                                     .build(),
                             Samples.resource("mail", "SECONDARY")
                                     .drill(false, 42, "check: it failed")
+                                    .verify(3, "stopped", true)
                                     .build()),
                     List.of(Samples.unopened("music")),
                     List.of("/etc/holdfast/node.toml"),
@@ -59,6 +60,25 @@ class SchemasTest {
     private static final StatusReport.Volume VOLUME =
             new StatusReport.Volume(
                     1, "/dev/b", 1, Optional.of("nbd+unix:"), Optional.of("/dev/nbd1"));
+
+    private static final VerifyReport VERIFIED =
+            new VerifyReport(
+                    "home",
+                    "server",
+                    "backup",
+                    Samples.NOW,
+                    Samples.NOW,
+                    false,
+                    Optional.of("stopped"),
+                    8192,
+                    4096,
+                    "3fa901/1",
+                    "3fa901/2",
+                    1,
+                    4096,
+                    1,
+                    List.of(new VerifyReport.Range(0, 4096)),
+                    Optional.of(Samples.NOW));
 
     static List<Record> samples() {
         return List.of(
@@ -128,6 +148,29 @@ class SchemasTest {
                         1,
                         1,
                         Optional.of(1L)),
+                new ControlApi.VerifyReply(
+                        "home",
+                        "server",
+                        "backup",
+                        true,
+                        true,
+                        Optional.of(Samples.NOW),
+                        Optional.of(1L),
+                        Optional.of("it waits"),
+                        REPORT.resources().getFirst().progress(),
+                        Optional.of(VERIFIED)),
+                VERIFIED,
+                new ControlApi.MendReply(
+                        true,
+                        "home",
+                        "server",
+                        "backup",
+                        "server",
+                        1,
+                        4096,
+                        1,
+                        List.of("mended"),
+                        "backup/home@3fa901"),
                 new ControlApi.RemoveReply(
                         true, "home", "server", List.of("gone"), "server/home@3fa901"),
                 new ControlApi.AdjustReply(

@@ -289,6 +289,11 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
     public void wakeDigester() {} // A test that wants one asks for it.
 
     @Override
+    public boolean readCommitted(long offsetBytes, ByteBuffer into) {
+        throw new AssertionError("nobody verifies");
+    }
+
+    @Override
     public void wakeRoller() {
         rollerWoken++;
     }

@@ -69,6 +69,7 @@ public final class Samples {
         private boolean closed;
         private boolean syncPaused;
         private Optional<StatusReport.Drill> drill = Optional.empty();
+        private Optional<StatusReport.Verify> verify = Optional.empty();
         private Optional<String> trouble = Optional.empty();
 
         private Builder(String name, String role) {
@@ -146,6 +147,21 @@ public final class Samples {
             return this;
         }
 
+        public Builder verify(long differingBlocks, String trouble, boolean mended) {
+            verify =
+                    Optional.of(
+                            new StatusReport.Verify(
+                                    NOW.minusSeconds(3 * 86_400 + 60),
+                                    NOW.minusSeconds(3 * 86_400),
+                                    trouble.isEmpty(),
+                                    trouble.isEmpty() ? Optional.empty() : Optional.of(trouble),
+                                    differingBlocks,
+                                    mended
+                                            ? Optional.of(NOW.minusSeconds(86_400))
+                                            : Optional.empty()));
+            return this;
+        }
+
         public Builder trouble(String text) {
             trouble = Optional.of(text);
             return this;
@@ -212,6 +228,7 @@ public final class Samples {
                                                     new StatusReport.Overlay(
                                                             12 << 20, 1L << 30, false)))),
                     drill,
+                    verify,
                     syncPaused,
                     false,
                     trouble);

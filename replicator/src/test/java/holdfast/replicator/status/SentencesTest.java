@@ -172,6 +172,17 @@ class SentencesTest {
                 sentence(secondary().drill(false, 42, "fsck: it is damaged\nand more")));
     }
 
+    @Test
+    void aCopyThatDiffersIsToldUntilItIsMended() {
+        assertEquals(
+                "The copy of 12:03:07 can be opened. The copy was compared with server, 3 days ago: 2 blocks differ, cut short: stopped. Next, at server: holdfast verify home --last.",
+                sentence(secondary().verify(2, "stopped", false)));
+        assertEquals(
+                "The copy of 12:03:07 can be opened.", sentence(secondary().verify(2, "", true)));
+        assertEquals(
+                "The copy of 12:03:07 can be opened.", sentence(secondary().verify(0, "", false)));
+    }
+
     private static String sentence(Samples.Builder resource) {
         return new Sentences(
                         Samples.node("backup"),

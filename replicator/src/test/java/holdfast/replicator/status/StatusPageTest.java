@@ -34,6 +34,7 @@ class StatusPageTest {
                             Samples.resource("mail", "SECONDARY")
                                     .noCopy()
                                     .drill(false, 42, "fsck: it is damaged")
+                                    .verify(3, "", false)
                                     .build()),
                     List.of(Samples.unopened("music")),
                     List.of(),
@@ -91,6 +92,22 @@ class StatusPageTest {
         assertFalse(metrics.contains("holdfast_drill_passed{resource=\"home\"}"), metrics);
         String text = body(get("/", "localhost"));
         assertTrue(text.contains("last drill   3 days ago: failed: fsck: it is damaged"), text);
+    }
+
+    @Test
+    void theLastVerificationIsAMomentToo() throws Exception {
+        String metrics = body(get("/metrics", "localhost"));
+        for (String line :
+                List.of(
+                        "holdfast_verify_timestamp_seconds{resource=\"mail\"} "
+                                + (Samples.NOW.getEpochSecond() - 3 * 86_400),
+                        "holdfast_verify_differing_blocks{resource=\"mail\"} 3")) {
+            assertTrue(metrics.contains("\n" + line + "\n"), line + " in " + metrics);
+        }
+        assertFalse(
+                metrics.contains("holdfast_verify_differing_blocks{resource=\"home\"}"), metrics);
+        String text = body(get("/", "localhost"));
+        assertTrue(text.contains("last verify  3 days ago: 3 blocks differ"), text);
     }
 
     @Test

@@ -244,6 +244,26 @@ public sealed interface Frame {
     record SectorsReply(UUID resource, long session, long number, byte[] digests)
             implements OfResource {}
 
+    /// Answer to the [Verify] with this run and number: 32 bytes for each part it asked for.
+    record VerifyReply(
+            UUID resource, long session, long run, long number, boolean exact, byte[] digests)
+            implements OfResource {}
+
+    /// A verification is over: what it found, for the operator of the copy. Nothing is decided by
+    /// it.
+    ///
+    /// @param comparedBytes of the device, all of it when it was not cut short
+    /// @param trouble why it was cut short, empty when it was not
+    record Verified(
+            UUID resource,
+            long run,
+            long startedMillis,
+            long endedMillis,
+            long comparedBytes,
+            long differingBlocks,
+            String trouble)
+            implements OfResource {}
+
     /// Orders the peer's primary to compare everything with the sender's copy, as an operator of
     /// the sender wants it.
     record Invalidate(UUID resource) implements OfResource {}
@@ -341,6 +361,24 @@ public sealed interface Frame {
     /// @param number the answer bears it
     record CompareSectors(long number, List<Range> ranges) implements Data {}
 
+    /// Asks for digests of a range of what a promotion would yield, while writes go on. Unless it
+    /// is `exact` it is answered as of moments between the question and the answer; what is found
+    /// equal is, and what is not may have been written meanwhile. One that is exact is answered as
+    /// of its place in the stream: with all that was sent before it, and nothing behind it.
+    ///
+    /// @param run tells the verifications of a session apart
+    /// @param number the answer bears it; those that are exact are numbered apart
+    /// @param level as in [Compare]; 0 when exact
+    record Verify(
+            int volume,
+            long run,
+            long number,
+            long offsetBytes,
+            long lengthBytes,
+            int level,
+            boolean exact)
+            implements Data {}
+
     /// A part of the device.
     record Range(long offsetBytes, int lengthBytes) {
         /// Bytes on the wire.
@@ -355,7 +393,8 @@ public sealed interface Frame {
                     SyncBlocks _,
                     SyncZero _,
                     Compare _,
-                    CompareSectors _ ->
+                    CompareSectors _,
+                    Verify _ ->
                     true;
             case Control _, Write _, Zero _, Heartbeat _, EpochBegin _, EpochCommit _, Tracked _ ->
                     false;
@@ -399,5 +438,8 @@ public sealed interface Frame {
                     Resize.class,
                     ResizeReply.class,
                     CompareSectors.class,
-                    SectorsReply.class);
+                    SectorsReply.class,
+                    Verify.class,
+                    VerifyReply.class,
+                    Verified.class);
 }

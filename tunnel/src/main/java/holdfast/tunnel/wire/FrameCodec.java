@@ -34,6 +34,9 @@ import holdfast.tunnel.wire.Frame.SyncBlocks;
 import holdfast.tunnel.wire.Frame.SyncZero;
 import holdfast.tunnel.wire.Frame.Tracked;
 import holdfast.tunnel.wire.Frame.Trouble;
+import holdfast.tunnel.wire.Frame.Verified;
+import holdfast.tunnel.wire.Frame.Verify;
+import holdfast.tunnel.wire.Frame.VerifyReply;
 import holdfast.tunnel.wire.Frame.Welcome;
 import holdfast.tunnel.wire.Frame.Withdraw;
 import holdfast.tunnel.wire.Frame.Write;
@@ -75,6 +78,9 @@ public final class FrameCodec {
 
     /// Longest answer to a [CompareSectors]: the sectors of 256 blocks.
     public static final int MAX_SECTOR_DIGESTS_BYTES = 32 << 10;
+
+    /// Longest range that one exact [Verify] asks about: the peer reads it between two frames.
+    public static final int MAX_EXACT_BYTES = 128 << 10;
 
     /// Ranges of one [CompareSectors].
     public static final int MAX_RANGES = 256;
@@ -137,6 +143,9 @@ public final class FrameCodec {
             case SectorsReply _ -> 35;
             case Resize _ -> 32;
             case ResizeReply _ -> 33;
+            case Verify _ -> 36;
+            case VerifyReply _ -> 37;
+            case Verified _ -> 38;
         };
     }
 
@@ -195,6 +204,9 @@ public final class FrameCodec {
                     case InvalidateReply f -> 16 + text(f.refusal());
                     case Resize f -> 16 + spaceBytes(f.space());
                     case ResizeReply f -> 16 + 8 + text(f.refusal());
+                    case Verify _ -> 4 + 8 + 8 + 8 + 8 + 1 + 1;
+                    case VerifyReply f -> 16 + 8 + 8 + 8 + 1 + 4 + f.digests().length;
+                    case Verified f -> 16 + 8 + 8 + 8 + 8 + 8 + text(f.trouble());
                 };
     }
 
@@ -388,6 +400,34 @@ public final class FrameCodec {
                             .putLong(f.offsetBytes())
                             .putLong(f.lengthBytes())
                             .put((byte) f.level());
+            case Verify f -> {
+                out.putInt(f.volume())
+                        .putLong(f.run())
+                        .putLong(f.number())
+                        .putLong(f.offsetBytes())
+                        .putLong(f.lengthBytes())
+                        .put((byte) f.level());
+                put(out, f.exact());
+            }
+            case VerifyReply f -> {
+                put(out, f.resource());
+                allow(
+                        f.digests().length <= MAX_COMPARE_DIGESTS_BYTES,
+                        "%d bytes of digests",
+                        f.digests().length);
+                out.putLong(f.session()).putLong(f.run()).putLong(f.number());
+                put(out, f.exact());
+                out.putInt(f.digests().length).put(f.digests());
+            }
+            case Verified f -> {
+                put(out, f.resource());
+                out.putLong(f.run())
+                        .putLong(f.startedMillis())
+                        .putLong(f.endedMillis())
+                        .putLong(f.comparedBytes())
+                        .putLong(f.differingBlocks());
+                put(out, f.trouble(), MAX_REASON_BYTES);
+            }
         }
     }
 
@@ -554,6 +594,17 @@ public final class FrameCodec {
                 case 33 -> new ResizeReply(uuid(), count("size"), text(MAX_REASON_BYTES));
                 case 34 -> new CompareSectors(count("number"), ranges());
                 case 35 -> sectorsReply();
+                case 36 -> verify();
+                case 37 -> verifyReply();
+                case 38 ->
+                        new Verified(
+                                uuid(),
+                                int64(),
+                                int64(),
+                                int64(),
+                                count("compared"),
+                                count("differing blocks"),
+                                text(MAX_REASON_BYTES));
                 default -> throw new ProtocolException("unknown frame type " + type);
             };
         }
@@ -655,6 +706,39 @@ public final class FrameCodec {
                     offsetBytes,
                     level);
             return new Compare(volume, number, offsetBytes, lengthBytes, level);
+        }
+
+        private Verify verify() throws ProtocolException {
+            int volume = volume();
+            long run = int64();
+            long number = count("number");
+            long offsetBytes = count("offset");
+            long lengthBytes = length(offsetBytes);
+            int level = int8();
+            boolean exact = flag();
+            require(
+                    offsetBytes % BLOCK_BYTES == 0
+                            && lengthBytes <= (exact ? MAX_EXACT_BYTES : MAX_COMPARE_BYTES)
+                            && level <= (exact ? 0 : MAX_COMPARE_LEVEL),
+                    "verification of %d bytes at %d on level %d",
+                    lengthBytes,
+                    offsetBytes,
+                    level);
+            return new Verify(volume, run, number, offsetBytes, lengthBytes, level, exact);
+        }
+
+        private VerifyReply verifyReply() throws ProtocolException {
+            UUID resource = uuid();
+            long session = int64();
+            long run = int64();
+            long number = count("number");
+            boolean exact = flag();
+            byte[] digests = bytes(MAX_COMPARE_DIGESTS_BYTES);
+            require(
+                    digests.length > 0 && digests.length % DIGEST_BYTES == 0,
+                    "%d bytes of digests",
+                    digests.length);
+            return new VerifyReply(resource, session, run, number, exact, digests);
         }
 
         private void need(int bytes) throws ProtocolException {

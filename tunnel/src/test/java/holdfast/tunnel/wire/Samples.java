@@ -97,7 +97,17 @@ final class Samples {
                     new Frame.CompareSectors(
                             4,
                             List.of(new Frame.Range(1 << 22, 8192), new Frame.Range(1 << 23, 512))),
-                    new Frame.SectorsReply(RESOURCE, 99, 4, bytes(272, 6)));
+                    new Frame.SectorsReply(RESOURCE, 99, 4, bytes(272, 6)),
+                    new Frame.Verify(0, 7, 3, 1 << 22, 1 << 17, 0, true),
+                    new Frame.VerifyReply(RESOURCE, 99, 7, 3, true, bytes(64, 7)),
+                    new Frame.Verified(
+                            RESOURCE,
+                            7,
+                            1_795_200_000_007L,
+                            1_795_200_000_008L,
+                            1L << 40,
+                            2,
+                            "stopped"));
 
     private Samples() {}
 
