@@ -24,6 +24,7 @@ final class Verbs {
         ALL.put("status", Status::new);
         ALL.put("wait", Wait::new);
         ALL.put("points", Points::new);
+        ALL.put("keep", Keep::new);
         ALL.put("open", Open::new);
         ALL.put("close", Close::new);
         ALL.put("mount", Mount::new);

@@ -71,6 +71,8 @@ final class Routes {
         change("close", ControlApi.CloseRequest.class, api::closeView, ControlApi.CloseRequest::id);
         posts.put(
                 "points", new Post<>(ControlApi.NameRequest.class, api::points, Optional.empty()));
+        change("keep", ControlApi.KeepRequest.class, api::keep, ControlApi.KeepRequest::name);
+        change("drop", ControlApi.DropRequest.class, api::drop, ControlApi.DropRequest::name);
         change(
                 "remove",
                 ControlApi.RemoveRequest.class,

@@ -156,6 +156,8 @@ final class Extraction {
     private static long labelOf(String at, long newest) {
         return switch (AskedPoint.parse(at, ZoneId.systemDefault(), Instant.now())) {
             case AskedPoint.Newest _ -> Long.MAX_VALUE;
+            case AskedPoint.Named(String name) ->
+                    throw new IllegalArgumentException(name + " is kept: name its directory");
             case AskedPoint.At(Instant time) -> time.toEpochMilli();
             case AskedPoint.Before(java.time.Duration before) -> newest - before.toMillis();
         };
