@@ -50,7 +50,9 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         PRIMARY_COPIED,
         PRIMARY_RESTORED,
         PRIMARY_GROWN,
-        PRIMARY_GROWN_STOPPED
+        PRIMARY_GROWN_STOPPED,
+        KEEP,
+        KEPT_VIEW
     }
 
     /// `CUT_DOWN_AT` and `CUT_UP_AT` cut after `amount` times so many bytes.
@@ -205,6 +207,17 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
                                 occurrence,
                                 link.fault,
                                 r.nextDouble() * link.most));
+            }
+        }
+        SplittableRandom pins = Seeds.stream(seed, "pins");
+        if (pins.nextInt(3) == 0) {
+            int moments = 1 + pins.nextInt(6);
+            for (int i = 0; i < moments; i++) {
+                strikes.add(one(seed, strikes.size() + 1, work, Fault.KEEP));
+            }
+            for (int i = pins.nextInt(3); i > 0; i--) {
+                strikes.add(one(seed, strikes.size() + 1, work, Fault.KEPT_VIEW));
+                strikes.add(one(seed, strikes.size() + 1, work, Fault.ROLL));
             }
         }
         return List.copyOf(strikes);

@@ -22,7 +22,7 @@ class MutantsTest {
                     "M1", "M2", "M3", "M4", "M5", "M6", "M7", "M8", "M9", "M10", "M13", "M14",
                     "M15", "M16", "M17", "M19", "M20", "M22", "M23", "M24", "M25", "M26", "M27",
                     "M28", "M29", "M30", "M31", "M32", "M36", "M37", "M38", "M39", "M40", "M42",
-                    "M44", "M45", "M46", "M50", "M51");
+                    "M44", "M45", "M46", "M50", "M51", "M52", "M53", "M54");
 
     /// The slowest of them, M5, takes 563.
     private static final int HISTORIES = 1000;
