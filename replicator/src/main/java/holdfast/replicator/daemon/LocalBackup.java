@@ -110,7 +110,10 @@ final class LocalBackup implements LocalResource {
 
     /// Makes the journal and notes what the base is, before the resource's directory is whole: from
     /// then on their absence is a loss. A crash leaves files that nobody refers to.
+    ///
+    /// What was kept of an earlier copy means nothing beside this one.
     static void create(ResourceDir.Facts facts) throws IOException {
+        PinStore.delete(Path.of(facts.journal()).toAbsolutePath());
         JournalFiles.create(
                 Path.of(facts.journal()),
                 segmentBytes(facts.journalBytes()),

@@ -112,15 +112,7 @@ final class PinStore implements AutoCloseable {
         if (Files.exists(file)) {
             // What a killed daemon renamed may not be durable, and what is rolled rests on it.
             DurableDirectory.sync(directory);
-            PinList list;
-            try {
-                list = PinList.decode(ByteBuffer.wrap(Files.readAllBytes(file)));
-            } catch (RuntimeException e) {
-                throw new IOException(
-                        "%s: %s. To give up what is kept: rm -r %s"
-                                .formatted(file, e.getMessage(), directory),
-                        e);
-            }
+            PinList list = list(directory);
             if (!list.resource().equals(resource)) {
                 throw new IOException(file + " is of another resource");
             }
@@ -128,6 +120,19 @@ final class PinStore implements AutoCloseable {
             list.entries().forEach(this::openDelta);
         }
         deleteOthers();
+    }
+
+    /// What the list says.
+    static PinList list(Path directory) throws IOException {
+        Path file = directory.resolve(LIST);
+        try {
+            return PinList.decode(ByteBuffer.wrap(Files.readAllBytes(file)));
+        } catch (RuntimeException e) {
+            throw new IOException(
+                    "%s: %s. To give up what is kept: rm -r %s"
+                            .formatted(file, e.getMessage(), directory),
+                    e);
+        }
     }
 
     private void openDelta(PinList.Entry entry) {
@@ -162,6 +167,10 @@ final class PinStore implements AutoCloseable {
     }
 
     private Path delta(long pin) {
+        return delta(directory, pin);
+    }
+
+    static Path delta(Path directory, long pin) {
         return directory.resolve(DELTA + "%016x".formatted(pin));
     }
 
@@ -350,7 +359,9 @@ final class PinStore implements AutoCloseable {
                 at += hole;
                 continue;
             }
-            int part = (int) Math.min(COPY_BYTES, end - at);
+            long until = (base.nextHole(at) + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
+            int part =
+                    (int) Math.min(COPY_BYTES, Math.min(end, Math.max(until, at + BLOCK_BYTES)) - at);
             int whole = (part + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
             String lacks = lacksRoom(log.endBytes() - log.extent().end() + whole);
             if (lacks != null) {

@@ -1388,16 +1388,22 @@ final class ResourceManager implements Link.Resources {
                             disks + " stays as it is",
                             "replication to " + facts.peer() + " ends",
                             "the copy at " + facts.peer() + " stays until it is removed there");
-            case LocalBackup backup ->
-                    keepCopy || !facts.ownDisk()
-                            ? List.of(
-                                    backup.resource().snapshot().hasPoint()
-                                            ? disks + " becomes the newest point and stays"
-                                            : disks + " stays, and is the image of no moment",
-                                    "the journal and its points are deleted")
-                            : List.of(
-                                    "the copy " + disks + " is deleted",
-                                    "the journal and its points are deleted");
+            case LocalBackup backup -> {
+                List<String> all = new ArrayList<>();
+                if (keepCopy || !facts.ownDisk()) {
+                    all.add(
+                            backup.resource().snapshot().hasPoint()
+                                    ? disks + " becomes the newest point and stays"
+                                    : disks + " stays, and is the image of no moment");
+                } else {
+                    all.add("the copy " + disks + " is deleted");
+                }
+                all.add("the journal and its points are deleted");
+                for (ControlApi.Kept each : backup.kept()) {
+                    all.add("%s, kept of %s, is deleted".formatted(each.as(), each.time()));
+                }
+                yield all;
+            }
         };
     }
 

@@ -43,7 +43,19 @@ public final class DeltaFile implements AutoCloseable, DeltaLog.Storage {
     /// @throws IOException if that cannot be read
     public static DeltaFile open(Path path, UUID resource, long pin, DeltaLog.Extent counts)
             throws IOException {
-        DeltaFile opened = new DeltaFile(RawFile.open(path.toString(), Native.O_RDWR, 0));
+        return open(path, Native.O_RDWR, resource, pin, counts);
+    }
+
+    /// The same for reading alone.
+    public static DeltaFile openReadOnly(
+            Path path, UUID resource, long pin, DeltaLog.Extent counts) throws IOException {
+        return open(path, Native.O_RDONLY, resource, pin, counts);
+    }
+
+    private static DeltaFile open(
+            Path path, int flags, UUID resource, long pin, DeltaLog.Extent counts)
+            throws IOException {
+        DeltaFile opened = new DeltaFile(RawFile.open(path.toString(), flags, 0));
         try {
             opened.log = DeltaLog.open(resource, pin, opened, counts);
             return opened;
