@@ -332,8 +332,7 @@ class CommandsTest {
                 err.toString().contains("keep home before --drop --confirm backup/home@before"),
                 err.toString());
         assertEquals(0, run("keep", "home", "before", "--drop", "--dry-run"));
-        assertEquals(
-                0, run("keep", "home", "before", "--drop", "--confirm", "backup/home@before"));
+        assertEquals(0, run("keep", "home", "before", "--drop", "--confirm", "backup/home@before"));
         assertEquals(
                 new ControlApi.DropRequest(
                         "home", "before", false, Optional.of("backup/home@before")),

@@ -1363,8 +1363,8 @@ final class BackupHost implements BackupEffects {
                                         () -> {
                                             rolling = false;
                                             sim.reached(Rare.ROLLED);
-                                            damaged = false;
                                             backup.rolled(roll);
+                                            damaged &= backup.isDamaged();
                                             sim.baseHas(backup.base().watermark());
                                             checkAll("rolled");
                                             checkPins("rolled");
@@ -1467,7 +1467,8 @@ final class BackupHost implements BackupEffects {
                         there.open(counts);
                     } catch (IOException e) {
                         throw new Violation(
-                                "PIN", "after a power cut the delta of " + pin + ": " + e.getMessage());
+                                "PIN",
+                                "after a power cut the delta of " + pin + ": " + e.getMessage());
                     }
                     opened.put(pin, there);
                 });
@@ -1594,9 +1595,7 @@ final class BackupHost implements BackupEffects {
         byte[] expected = sim.truth().imageAt(view.position());
         byte[] found = new byte[expected.length];
         byte[] below =
-                view.pin() == 0
-                        ? base.now()
-                        : below(view.pin(), durablePins, deltas, base.now());
+                view.pin() == 0 ? base.now() : below(view.pin(), durablePins, deltas, base.now());
         readCommitted(index, below, journal.now(), 0, found);
         if (!Arrays.equals(expected, found)) {
             throw new Violation(

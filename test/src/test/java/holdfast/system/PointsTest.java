@@ -180,7 +180,12 @@ class PointsTest {
                 .orElseThrow()
                 .extract(
                         new Extract.Request(
-                                base, journal, superblock, Optional.empty(), to, Optional.ofNullable(at)),
+                                base,
+                                journal,
+                                superblock,
+                                Optional.empty(),
+                                to,
+                                Optional.ofNullable(at)),
                         (_, _) -> {});
     }
 

@@ -246,8 +246,8 @@ final class Extraction {
         };
     }
 
-    /// Takes records in up to the last moment with a label not after the one asked for, and in front
-    /// of an address.
+    /// Takes records in up to the last moment with a label not after the one asked for, and in
+    /// front of an address.
     private static final class Finder implements JournalScan.Visitor {
         private final SegmentIndex.Builder builder = new SegmentIndex.Builder(Long.MAX_VALUE);
         private final long until;

@@ -361,7 +361,10 @@ final class PinStore implements AutoCloseable {
             }
             long until = (base.nextHole(at) + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
             int part =
-                    (int) Math.min(COPY_BYTES, Math.min(end, Math.max(until, at + BLOCK_BYTES)) - at);
+                    (int)
+                            Math.min(
+                                    COPY_BYTES,
+                                    Math.min(end, Math.max(until, at + BLOCK_BYTES)) - at);
             int whole = (part + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
             String lacks = lacksRoom(log.endBytes() - log.extent().end() + whole);
             if (lacks != null) {

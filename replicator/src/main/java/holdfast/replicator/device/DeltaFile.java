@@ -47,8 +47,8 @@ public final class DeltaFile implements AutoCloseable, DeltaLog.Storage {
     }
 
     /// The same for reading alone.
-    public static DeltaFile openReadOnly(
-            Path path, UUID resource, long pin, DeltaLog.Extent counts) throws IOException {
+    public static DeltaFile openReadOnly(Path path, UUID resource, long pin, DeltaLog.Extent counts)
+            throws IOException {
         return open(path, Native.O_RDONLY, resource, pin, counts);
     }
 

@@ -2006,6 +2006,12 @@ public final class Backup {
         return mixture;
     }
 
+    /// Whether what a start found of the journal was damaged, and what is good of it is not in the
+    /// base yet.
+    public boolean isDamaged() {
+        return damaged;
+    }
+
     /// What a promotion would get.
     private Position yields() {
         return hasPoint() ? committed : Position.NONE;

@@ -52,16 +52,7 @@ class AskedPointTest {
     }
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "",
-                "-15",
-                "-m",
-                "25:00",
-                "2026-13-01 00:00",
-                "12:03Z",
-                "-9999999h"
-            })
+    @ValueSource(strings = {"", "-15", "-m", "25:00", "2026-13-01 00:00", "12:03Z", "-9999999h"})
     void whatIsNoneSaysWhatWouldBe(String text) {
         IllegalArgumentException e =
                 assertThrows(IllegalArgumentException.class, () -> parse(text));

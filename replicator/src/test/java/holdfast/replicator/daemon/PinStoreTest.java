@@ -89,9 +89,7 @@ class PinStoreTest {
 
     /// As a roll does it.
     private void overwrite(long pin, int offset, int length, int with) throws IOException {
-        assertNull(
-                store.save(
-                        new Pins.Save(pin, List.of(pin)), index(offset, length), base));
+        assertNull(store.save(new Pins.Save(pin, List.of(pin)), index(offset, length), base));
         byte[] other = new byte[length];
         Arrays.fill(other, (byte) with);
         base.write(offset, ByteBuffer.wrap(other));

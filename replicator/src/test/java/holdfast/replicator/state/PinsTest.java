@@ -119,8 +119,7 @@ class PinsTest {
         assertEquals(
                 List.of(new Range(0, 8192), new Range(16384, 20480)),
                 Pins.unsaved(index(512, 512, 1536, 512, 4096, 4096, 16384, 512), List.of()));
-        assertEquals(
-                List.of(new Range(0, 8192)), Pins.unsaved(index(4000, 512), List.of()));
+        assertEquals(List.of(new Range(0, 8192)), Pins.unsaved(index(4000, 512), List.of()));
     }
 
     @Test
