@@ -1819,10 +1819,12 @@ public final class Backup {
             long address = each.moment().address();
             if (address > base.watermark() && (!hasPoint() || address > end)) {
                 pins.drop(each);
-                fx.event(
-                        "pin-lost",
-                        "%s, kept of %s, lay in the damaged part of the journal"
-                                .formatted(each.name(), each.moment().position()));
+                if (each.isNamed()) {
+                    fx.event(
+                            "pin-lost",
+                            "%s, kept of %s, lay in the damaged part of the journal"
+                                    .formatted(each.name(), each.moment().position()));
+                }
             } else if (address > base.watermark()) {
                 history.insert(each.moment());
             }

@@ -62,6 +62,7 @@ class DamagedJournalTest {
     /// What is good of the journal goes into the base in two rolls then, and the second one saves.
     @Test
     void aPinInFrontOfTheDamageIsAStopAndOneInItIsLost() throws Exception {
+        copy.write(14, 3, 5);
         copy.damage(third + 200);
         copy.open();
         Pins.Pin before = pin(1, "before", second, 11);
