@@ -184,14 +184,14 @@ class KeepTest {
                     write(60);
                     Path one = keep("one", Optional.empty());
                     StatusReport.View open = open("one");
-                    write(80);
+                    write(110);
                     TwoNodes.until("rolled past", () -> kept().getFirst().bytes() > 0);
                     shows(open, one);
                     killWhileWriting();
                     isRight("one", one);
                     Path two = keep("two", Optional.of("12h"));
                     killWhileWriting();
-                    write(80);
+                    write(110);
                     TwoNodes.until("rolled past", () -> kept().getLast().bytes() > 0);
                     isRight("one", one);
                     isRight("two", two);

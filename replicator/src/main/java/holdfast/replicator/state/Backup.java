@@ -1466,13 +1466,17 @@ public final class Backup {
 
     /// Journal offset that the base must not be rolled past.
     private long rollLimit() {
+        return Math.min(limitBesidePins(), pins.stop(base.watermark()));
+    }
+
+    private long limitBesidePins() {
         long limit = Math.min(stagedFrom, appliedEnd);
         for (View view : Faults.M29 ? List.<View>of() : views.keySet()) {
             if (view.pin() == 0) {
                 limit = Math.min(limit, view.moment().address());
             }
         }
-        return Math.min(limit, pins.stop(base.watermark()));
+        return limit;
     }
 
     /// The moment to which the base should be rolled now; null for none. What is older than the
@@ -1482,7 +1486,12 @@ public final class Backup {
         long limit = reach();
         long now = newestReceipt();
         Moment goal = history.upTo(limit, now - retention.millis());
-        if (goal != null && !isWorthIt(goal, now)) {
+        // A stop in front of a pin is worth what lies behind it too.
+        Moment aged =
+                goal == null || pins.stop(base.watermark()) == Long.MAX_VALUE
+                        ? goal
+                        : history.upTo(limitBesidePins(), now - retention.millis());
+        if (goal != null && !isWorthIt(goal, now) && !isWorthIt(aged, now)) {
             goal = null;
         }
         long bytes = bytesWanted();
