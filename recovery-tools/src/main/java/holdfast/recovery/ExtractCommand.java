@@ -47,6 +47,13 @@ final class ExtractCommand implements Callable<Integer> {
     private Optional<Path> superblock;
 
     @Option(
+            names = "--pins",
+            paramLabel = "DIR",
+            description =
+                    "NAME.pins beside the journal. Wanted where --at is the name of a kept moment.")
+    private Optional<Path> pins;
+
+    @Option(
             names = "--at",
             paramLabel = "POINT",
             description = "As for `open`. Default: the newest moment.")
@@ -62,7 +69,8 @@ final class ExtractCommand implements Callable<Integer> {
         Extract.Reply reply =
                 Daemon.entry()
                         .extract(
-                                new Extract.Request(base, journal, superblock, to, at), this::show);
+                                new Extract.Request(base, journal, superblock, pins, to, at),
+                                this::show);
         return holdfast.answer(
                 reply,
                 "%s holds %s as of %s: %s, position %s%n%s"

@@ -62,6 +62,9 @@ final class Points implements Callable<Integer> {
                                                 .formatted(
                                                         duration(reply.retentionSeconds()),
                                                         Words.bytes(bytes))));
+        if (!reply.kept().isEmpty()) {
+            text.append(Keep.list(reply));
+        }
         text.append(
                 "To look at one of them: %s%n"
                         .formatted(

@@ -25,6 +25,7 @@ final class Verbs {
         ALL.put("wait", Wait::new);
         ALL.put("verify", Verify::new);
         ALL.put("points", Points::new);
+        ALL.put("keep", Keep::new);
         ALL.put("open", Open::new);
         ALL.put("close", Close::new);
         ALL.put("mount", Mount::new);

@@ -383,6 +383,34 @@ class CommandsTest {
     }
 
     @Test
+    void aMomentIsKeptListedAndDroppedWithAConfirmation() {
+        assertEquals(0, run("keep", "home"));
+        assertEquals("Nothing of home is kept.\n", out.toString());
+        assertEquals(0, run("keep", "home", "before", "--at", "-15m", "--for", "7d"));
+        assertEquals(
+                new ControlApi.KeepRequest(
+                        "home", "before", Optional.of("-15m"), Optional.of("7d")),
+                daemon.asked.getLast());
+        assertTrue(out.toString().contains("open home --at before\n"), out.toString());
+        assertEquals(0, run("keep", "home", "--list"));
+        assertTrue(out.toString().contains("  before "), out.toString());
+        assertTrue(out.toString().contains("3 MiB of 4 GiB"), out.toString());
+        assertEquals(6, run("keep", "home", "before", "--drop"));
+        assertTrue(
+                err.toString().contains("keep home before --drop --confirm backup/home@before"),
+                err.toString());
+        assertEquals(0, run("keep", "home", "before", "--drop", "--dry-run"));
+        assertEquals(0, run("keep", "home", "before", "--drop", "--confirm", "backup/home@before"));
+        assertEquals(
+                new ControlApi.DropRequest(
+                        "home", "before", false, Optional.of("backup/home@before")),
+                daemon.asked.getLast());
+        assertEquals(2, run("keep", "home", "before", "--drop", "--for", "7d"));
+        assertEquals(2, run("keep", "home", "before", "--dry-run"));
+        assertEquals(2, run("keep", "home", "--drop"));
+    }
+
+    @Test
     void extractNeedsNoDaemonAndSaysWhatIsNotThere() {
         assertEquals(2, run("extract", "copy.img"));
         assertEquals(

@@ -294,7 +294,44 @@ final class ScriptedDaemon implements ControlApi {
                 14_400,
                 10L << 30,
                 40L << 30,
-                Optional.of(31L << 30));
+                Optional.of(31L << 30),
+                kept,
+                3L << 20,
+                4L << 30);
+    }
+
+    /// What `points` says is kept.
+    List<Kept> kept = List.of();
+
+    private static Kept kept(String as) {
+        return new Kept(
+                as,
+                NOW.minusSeconds(3_600),
+                "3fa901/7",
+                NOW.minusSeconds(60),
+                NOW.plusSeconds(30 * 86_400L),
+                3L << 20,
+                false);
+    }
+
+    @Override
+    public KeepReply keep(KeepRequest request) {
+        asked.add(request);
+        kept = List.of(kept(request.as()));
+        return new KeepReply(request.name(), kept.getFirst(), Optional.empty());
+    }
+
+    @Override
+    public DropReply drop(DropRequest request) throws ProblemException {
+        asked.add(request);
+        String confirm = "backup/%s@%s".formatted(request.name(), request.as());
+        return new DropReply(
+                !request.dryRun(),
+                request.name(),
+                request.as(),
+                "backup",
+                List.of("3.0 MiB are given free"),
+                confirm);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package holdfast.sim;
 
 import holdfast.checksum.TreeAnswers;
+import holdfast.replicator.journal.DeltaLog;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.journal.JournalRecord;
 import holdfast.replicator.journal.JournalRecord.Found;
@@ -10,7 +11,9 @@ import holdfast.replicator.journal.SegmentIndex;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BackupEffects;
 import holdfast.replicator.state.DiskState;
+import holdfast.replicator.state.Faults;
 import holdfast.replicator.state.History;
+import holdfast.replicator.state.Pins;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
 import holdfast.tunnel.wire.Mutants;
@@ -19,10 +22,14 @@ import holdfast.tunnel.wire.Position;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Iterator;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
 import java.util.random.RandomGenerator;
 
 /// The backup's machine: [Backup] with a base, a journal and a superblock on simulated disks. It
@@ -62,6 +69,16 @@ final class BackupHost implements BackupEffects {
     private Backup.Base durableBase;
     private boolean durableBlank;
     private long incarnation;
+
+    /// The list of the pins: each change of it is atomic.
+    private List<Pins.Pin> durablePins = List.of();
+
+    private long lastPin;
+    private final Map<Long, DeltaLog.Extent> durableDeltas = new LinkedHashMap<>();
+    private final Map<Long, SimDelta> deltas = new LinkedHashMap<>();
+
+    /// With the mistake M52: what is still to be made durable of a delta.
+    private Runnable saveLater;
 
     /// Of the copy; the base may be longer.
     private int durableBytes;
@@ -130,7 +147,11 @@ final class BackupHost implements BackupEffects {
             long incarnation,
             long highest,
             boolean damaged,
-            int bytes) {}
+            int bytes,
+            List<Pins.Pin> pins,
+            long lastPin,
+            Map<Long, DeltaLog.Extent> durableDeltas,
+            Map<Long, byte[]> deltas) {}
 
     private Older older;
 
@@ -185,6 +206,7 @@ final class BackupHost implements BackupEffects {
         base.dropClean();
         journal.syncNow();
         base.syncNow();
+        openDeltas();
         incarnation = M30 ? sim.backupMillis() : incarnation + 1;
         life++;
         startedNanos = sim.agenda().nowNanos();
@@ -210,7 +232,22 @@ final class BackupHost implements BackupEffects {
             sim.reached(Rare.MIXTURE);
         }
         sim.check("backup started");
+        checkPins("backup started");
         keepRolling(life);
+    }
+
+    private void openDeltas() {
+        deltas.keySet().retainAll(durableDeltas.keySet());
+        deltas.forEach(
+                (pin, delta) -> {
+                    delta.disk().dropClean();
+                    delta.disk().syncNow();
+                    try {
+                        delta.open(durableDeltas.get(pin));
+                    } catch (IOException e) {
+                        throw new Violation("PIN", "the delta of " + pin + ": " + e.getMessage());
+                    }
+                });
     }
 
     /// The shell also looks by itself now and then whether there is something to roll.
@@ -258,6 +295,7 @@ final class BackupHost implements BackupEffects {
             if (damage != null && !damaged) {
                 throw new Violation("PFX", "the journal is taken for damaged: " + damage);
             }
+            opened.pins(durablePins, lastPin);
         } catch (IOException e) {
             throw new IllegalStateException(e);
         }
@@ -292,6 +330,8 @@ final class BackupHost implements BackupEffects {
         byte[] journalNow = new byte[journal.size()];
         base.crashInto(baseNow, own, 0);
         journal.crashInto(journalNow, own, 0);
+        Map<Long, byte[]> deltasNow = new LinkedHashMap<>();
+        deltas.forEach((pin, delta) -> deltasNow.put(pin, crashed(delta, own, 0)));
         older =
                 new Older(
                         baseNow,
@@ -301,7 +341,17 @@ final class BackupHost implements BackupEffects {
                         incarnation,
                         highest,
                         damaged,
-                        durableBytes);
+                        durableBytes,
+                        durablePins,
+                        lastPin,
+                        new LinkedHashMap<>(durableDeltas),
+                        deltasNow);
+    }
+
+    private static byte[] crashed(SimDelta delta, RandomGenerator own, int fate) {
+        byte[] content = new byte[delta.disk().size()];
+        delta.disk().crashInto(content, own, fate);
+        return content;
     }
 
     /// Somebody puts it back; only while it is stopped.
@@ -316,6 +366,12 @@ final class BackupHost implements BackupEffects {
         highest = older.highest;
         damaged = older.damaged;
         durableBytes = older.bytes;
+        durablePins = older.pins;
+        lastPin = older.lastPin;
+        durableDeltas.clear();
+        durableDeltas.putAll(older.durableDeltas);
+        deltas.clear();
+        older.deltas.forEach((pin, content) -> deltas.put(pin, new SimDelta(pin, content)));
         everDamaged = true;
         restored = true;
         sim.reached(Rare.BACKUP_RESTORED);
@@ -385,6 +441,7 @@ final class BackupHost implements BackupEffects {
             }
             journal.powerCut(random, fate);
             base.powerCut(random, fate);
+            deltas.values().forEach(each -> each.disk().powerCut(random, fate));
         }
         if (power && appendedEnd > durableEnd) {
             sim.reached(Rare.TORN_TAIL_DROPPED);
@@ -410,6 +467,7 @@ final class BackupHost implements BackupEffects {
         rolling = false;
         rollRuns = null;
         rollAsked = false;
+        saveLater = null;
         sim.closeViews();
     }
 
@@ -748,6 +806,7 @@ final class BackupHost implements BackupEffects {
     public void event(String kind, String text) {
         sim.event("backup", kind, text);
         switch (kind) {
+            case "pin-expired" -> sim.reached(Rare.PIN_EXPIRED);
             case "journal-full" -> sim.reached(Rare.JOURNAL_FULL);
             case "epoch-continued" -> {
                 sim.reached(Rare.EPOCH_CONTINUED);
@@ -1122,13 +1181,186 @@ final class BackupHost implements BackupEffects {
             checkRetention(roll);
         }
         rolling = true;
-        rollRuns = image(roll.from(), roll.to(), roll.begun().movedBy()).all().iterator();
+        JournalIndex image = image(roll.from(), roll.to(), roll.begun().movedBy());
+        rollRuns = image.all().iterator();
+        if (roll.save() != null) {
+            saveFirst(roll, image);
+        } else {
+            begin(roll);
+        }
+    }
+
+    private void begin(Backup.Roll roll) {
         later(
                 diskTime(),
                 () -> {
                     durableBase = roll.begun().over(durableBase);
                     rollStep(roll);
                 });
+    }
+
+    /// What a pin needs of the base is saved, synced and said to count; only then the roll begins.
+    private void saveFirst(Backup.Roll roll, JournalIndex image) {
+        if (random.nextInt(10) == 0) {
+            rolling = false;
+            rollRuns = null;
+            sim.reached(Rare.SAVE_LACKED_ROOM);
+            backup.saveLacksRoom("an injected lack of room");
+            later(1_000_000_000L, () -> backup.tryAgain());
+            return;
+        }
+        try {
+            List<JournalIndex> held = new ArrayList<>();
+            for (long pin : roll.save().counted()) {
+                if (deltas.containsKey(pin)) {
+                    held.add(deltas.get(pin).log().index());
+                }
+            }
+            List<Pins.Range> unsaved = Pins.unsaved(image, held);
+            long pin = roll.save().into();
+            if (!unsaved.isEmpty() && !deltas.containsKey(pin)) {
+                SimDelta made = new SimDelta(pin);
+                made.create();
+                deltas.put(pin, made);
+            }
+            if (unsaved.isEmpty()) {
+                begin(roll);
+                return;
+            }
+            SimDelta into = deltas.get(pin);
+            for (Pins.Range range : unsaved) {
+                byte[] old = new byte[(int) (range.endBytes() - range.offsetBytes())];
+                int there = Math.min(old.length, base.size() - (int) range.offsetBytes());
+                System.arraycopy(base.now(), (int) range.offsetBytes(), old, 0, there);
+                if (Tags.zeroes(old) == old.length) {
+                    into.log().addZero(range.offsetBytes(), old.length);
+                } else {
+                    into.log().add(range.offsetBytes(), ByteBuffer.wrap(old));
+                }
+            }
+            DeltaLog.Extent now = into.log().finish();
+            sim.reached(Rare.SAVED_FOR_PIN);
+            sim.note("saved", pin, now.end());
+            if (Faults.M52) {
+                into.log().counts(now);
+                saveLater =
+                        () -> {
+                            into.disk().syncNow();
+                            durableDeltas.put(pin, now);
+                        };
+                begin(roll);
+            } else {
+                syncSaved(roll, pin, into, now);
+            }
+        } catch (IOException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private void syncSaved(Backup.Roll roll, long pin, SimDelta into, DeltaLog.Extent now) {
+        long mark = into.disk().sync();
+        later(
+                diskTime(),
+                () -> {
+                    if (random.nextInt(4) == 0 && baseWriteFails()) {
+                        into.disk().syncFailed(mark, random);
+                        rollFailed();
+                        return;
+                    }
+                    into.disk().synced(mark);
+                    later(
+                            diskTime(),
+                            () -> {
+                                durableDeltas.put(pin, now);
+                                into.log().counts(now);
+                                sim.cloneAndCrash();
+                                begin(roll);
+                            });
+                });
+    }
+
+    /// @param part which of the moments there are, 1 for the newest
+    void keep(String name, double part, long forMillis) {
+        Backup.View view = openView(part);
+        if (view == null) {
+            return;
+        }
+        String refused = backup.keep(name, view.moment(), durableBytes, forMillis);
+        if (refused.isEmpty()) {
+            sim.note("kept", view.moment().address(), view.position().number());
+            sim.reached(Rare.PIN_MADE);
+        }
+        backup.closeView(view.id());
+    }
+
+    @Override
+    public String pins(List<Pins.Pin> all, long lastId) {
+        durablePins = all;
+        lastPin = lastId;
+        List<Long> left = all.stream().map(Pins.Pin::id).toList();
+        deltas.keySet().retainAll(left);
+        durableDeltas.keySet().retainAll(left);
+        return null;
+    }
+
+    /// What the base was while it stood at a pin, with what is saved since.
+    private static byte[] below(
+            long pin, List<Pins.Pin> pins, Map<Long, SimDelta> deltas, byte[] base) {
+        byte[] image = base.clone();
+        try {
+            for (Pins.Pin each : pins.reversed()) {
+                if (deltas.containsKey(each.id())) {
+                    deltas.get(each.id()).over(image);
+                }
+                if (each.id() == pin) {
+                    return image;
+                }
+            }
+        } catch (IOException e) {
+            throw new Violation("PIN", "a delta cannot be read: " + e.getMessage());
+        }
+        throw new Violation("PIN", "pin " + pin + " is open and not kept");
+    }
+
+    /// PIN: each kept moment reads as the image of its position.
+    void checkPins(String where) {
+        if (!damaged) {
+            checkPins(where, backup, base.now(), journal.now(), deltas);
+        }
+    }
+
+    private void checkPins(
+            String where,
+            Backup of,
+            byte[] baseBytes,
+            byte[] journalBytes,
+            Map<Long, SimDelta> deltasThere) {
+        long watermark = of.base().watermark();
+        for (Pins.Pin pin : of.pins()) {
+            long address = pin.moment().address();
+            byte[] expected = sim.truth().imageAt(pin.moment().position());
+            byte[] found = new byte[expected.length];
+            JournalIndex index =
+                    address <= watermark
+                            ? new JournalIndex()
+                            : image(journalBytes, watermark, address, of.base().movedBy());
+            byte[] below = below(pin.id(), durablePins, deltasThere, baseBytes);
+            readCommitted(index, below, journalBytes, 0, found);
+            sim.countCheckedBlocks((found.length + 4095) / 4096);
+            if (address < watermark) {
+                sim.reached(Rare.PIN_CHECKED_BEHIND_BASE);
+            }
+            if (!Arrays.equals(expected, found)) {
+                throw new Violation(
+                        "PIN",
+                        "%s: %s, kept of %s, is not that image: %s"
+                                .formatted(
+                                        where,
+                                        pin.name(),
+                                        pin.moment().position(),
+                                        SimDisk.describe(expected, found, 8)));
+            }
+        }
     }
 
     /// R22: what is younger than the least retention stays openable, however full the journal is.
@@ -1181,6 +1413,9 @@ final class BackupHost implements BackupEffects {
             mark(fresh, run.offsetBytes(), run.lengthBytes());
         }
         sim.check("roll step");
+        if (random.nextInt(4) == 0) {
+            checkPins("roll step");
+        }
         if (rollRuns.hasNext()) {
             later(diskTime(), () -> rollStep(roll));
             return;
@@ -1200,16 +1435,21 @@ final class BackupHost implements BackupEffects {
                     later(
                             diskTime(),
                             () -> {
+                                if (saveLater != null) {
+                                    saveLater.run();
+                                    saveLater = null;
+                                }
                                 durableBase = roll.reached().over(durableBase);
                                 later(
                                         random.nextLong(100_000),
                                         () -> {
                                             rolling = false;
                                             sim.reached(Rare.ROLLED);
-                                            damaged = false;
                                             backup.rolled(roll);
+                                            damaged &= backup.isDamaged();
                                             sim.baseHas(backup.base().watermark());
                                             checkAll("rolled");
+                                            checkPins("rolled");
                                             sim.cloneAndCrash();
                                         });
                             });
@@ -1296,7 +1536,25 @@ final class BackupHost implements BackupEffects {
         int fate = own.nextInt(4);
         base.crashInto(crashedBase, own, fate);
         journal.crashInto(crashedJournal, own, fate);
-        checkCrashed();
+        checkCrashed(opened(each -> crashed(each, own, fate)));
+    }
+
+    /// The deltas as a start would find them.
+    private Map<Long, SimDelta> opened(Function<SimDelta, byte[]> crashed) {
+        Map<Long, SimDelta> opened = new LinkedHashMap<>();
+        durableDeltas.forEach(
+                (pin, counts) -> {
+                    SimDelta there = new SimDelta(pin, crashed.apply(deltas.get(pin)));
+                    try {
+                        there.open(counts);
+                    } catch (IOException e) {
+                        throw new Violation(
+                                "PIN",
+                                "after a power cut the delta of " + pin + ": " + e.getMessage());
+                    }
+                    opened.put(pin, there);
+                });
+        return opened;
     }
 
     private void makeRoom() {
@@ -1319,10 +1577,10 @@ final class BackupHost implements BackupEffects {
         makeRoom();
         base.crashInto(crashedBase, ofBase);
         journal.crashInto(crashedJournal, ofJournal);
-        checkCrashed();
+        checkCrashed(opened(each -> crashed(each, random, 0)));
     }
 
-    private void checkCrashed() {
+    private void checkCrashed(Map<Long, SimDelta> crashedDeltas) {
         Backup clone =
                 open(
                         durableBase,
@@ -1364,13 +1622,17 @@ final class BackupHost implements BackupEffects {
                             + " is not that image: "
                             + SimDisk.describe(expected, found, 8));
         }
+        checkPins("after a power cut", clone, crashedBase, crashedJournal, crashedDeltas);
     }
 
     /// What the journal holds of the committed image from one place to another.
     private JournalIndex image(long from, long to, long oldestIncarnation) {
+        return image(journal.now(), from, to, oldestIncarnation);
+    }
+
+    private JournalIndex image(byte[] now, long from, long to, long oldestIncarnation) {
         SegmentIndex.Builder builder =
                 new SegmentIndex.Builder(scenario.segmentBytes() / Backup.MOMENTS_IN_SEGMENT);
-        byte[] now = journal.now();
         JournalScan scan =
                 new JournalScan(
                         Simulation.RESOURCE,
@@ -1414,7 +1676,9 @@ final class BackupHost implements BackupEffects {
     void checkView(Backup.View view, JournalIndex index) {
         byte[] expected = sim.truth().imageAt(view.position());
         byte[] found = new byte[expected.length];
-        readCommitted(index, base.now(), journal.now(), 0, found);
+        byte[] below =
+                view.pin() == 0 ? base.now() : below(view.pin(), durablePins, deltas, base.now());
+        readCommitted(index, below, journal.now(), 0, found);
         if (!Arrays.equals(expected, found)) {
             throw new Violation(
                     "PIT",
@@ -1476,6 +1740,11 @@ final class BackupHost implements BackupEffects {
 
         @Override
         public void free(long beforeAddress) {}
+
+        @Override
+        public String pins(List<Pins.Pin> pins, long lastId) {
+            return null;
+        }
 
         @Override
         public void event(String kind, String text) {}

@@ -104,7 +104,19 @@ record Canonical(String name, Plan plan) {
                                     new Strike(
                                             2, 800_000_000L, Optional.empty(), 0, Fault.ROLL, 0)),
                             60,
-                            16384));
+                            16384),
+                    // Two moments are kept, and the base is rolled past both.
+                    of(
+                            "keep",
+                            List.of(new Setting("rollBytes", 24 * 1024)),
+                            List.of(
+                                    new Strike(1, 250_000_000L, Optional.empty(), 0, Fault.KEEP, 0),
+                                    new Strike(2, 400_000_000L, Optional.empty(), 0, Fault.ROLL, 0),
+                                    new Strike(3, 600_000_000L, Optional.empty(), 0, Fault.KEEP, 0),
+                                    new Strike(
+                                            4, 800_000_000L, Optional.empty(), 0, Fault.ROLL, 0)),
+                            40,
+                            8192));
 
     private static Canonical of(
             String name, List<Setting> settings, List<Strike> strikes, int requests, int bytesMax) {

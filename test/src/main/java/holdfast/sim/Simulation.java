@@ -3,6 +3,7 @@ package holdfast.sim;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BlockRun;
+import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Verdict;
@@ -626,6 +627,8 @@ final class Simulation {
                     openView(
                             agenda.nowNanos() + (long) (s.amount() * 15e9),
                             own.nextInt(3) == 0 ? 1 : own.nextDouble());
+            case KEEP -> keepOrDrop(s, own);
+            case KEPT_VIEW -> openPin(agenda.nowNanos() + (long) (s.amount() * 15e9), own);
             case ROLL -> backup.settle();
             case BACKUP_EIO -> backup.failNextSync();
             case LOCAL_EIO, LOCAL_READ_EIO, LOCAL_SYNC_EIO, LOCAL_NO_SPACE ->
@@ -914,6 +917,41 @@ final class Simulation {
         if (views.size() > 1) {
             reached(Rare.TWO_VIEWS_OPEN);
         }
+        backup.checkView(view, open.index);
+        agenda.in(until - agenda.nowNanos(), () -> closeView(open));
+    }
+
+    /// Somebody keeps a moment, or drops one that is kept.
+    private void keepOrDrop(Strike s, SplittableRandom own) {
+        if (!backup.isUp()) {
+            return;
+        }
+        List<Pins.Pin> kept = backup.backup().pins();
+        if (kept.size() > 1 && own.nextInt(3) == 0) {
+            String name = kept.get(own.nextInt(kept.size())).name();
+            if (backup.backup().drop(name).isEmpty()) {
+                reached(Rare.PIN_DROPPED);
+            }
+        } else {
+            double part = own.nextBoolean() ? 1 : own.nextDouble();
+            long millis = own.nextInt(4) == 0 ? own.nextLong(10_000) : 1_000_000_000L;
+            backup.keep("at" + s.id(), part, millis);
+        }
+        backup.checkPins("kept or dropped");
+    }
+
+    private void openPin(long until, SplittableRandom own) {
+        List<Pins.Pin> kept = backup.isUp() ? backup.backup().pins() : List.of();
+        if (kept.isEmpty()) {
+            return;
+        }
+        Pins.Pin pin = kept.get(own.nextInt(kept.size()));
+        if (pin.moment().address() < backup.backup().base().watermark()) {
+            reached(Rare.PIN_OPENED_BEHIND_BASE);
+        }
+        Backup.View view = backup.backup().openView(pin.name());
+        OpenView open = new OpenView(view, backup.indexOf(view));
+        views.add(open);
         backup.checkView(view, open.index);
         agenda.in(until - agenda.nowNanos(), () -> closeView(open));
     }

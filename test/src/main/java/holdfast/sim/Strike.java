@@ -51,6 +51,8 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         PRIMARY_RESTORED,
         PRIMARY_GROWN,
         PRIMARY_GROWN_STOPPED,
+        KEEP,
+        KEPT_VIEW,
         VERIFY,
         COPY_DAMAGED;
 
@@ -218,6 +220,17 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
             for (int i = verify.nextInt(4); i >= 0; i--) {
                 Fault fault = verify.nextInt(3) == 0 ? Fault.COPY_DAMAGED : Fault.VERIFY;
                 strikes.add(one(seed, strikes.size() + 1, work, fault).at(verify.nextLong(work)));
+            }
+        }
+        SplittableRandom pins = Seeds.stream(seed, "pins");
+        if (pins.nextInt(3) == 0) {
+            int moments = 1 + pins.nextInt(6);
+            for (int i = 0; i < moments; i++) {
+                strikes.add(one(seed, strikes.size() + 1, work, Fault.KEEP));
+            }
+            for (int i = pins.nextInt(3); i > 0; i--) {
+                strikes.add(one(seed, strikes.size() + 1, work, Fault.KEPT_VIEW));
+                strikes.add(one(seed, strikes.size() + 1, work, Fault.ROLL));
             }
         }
         return List.copyOf(strikes);

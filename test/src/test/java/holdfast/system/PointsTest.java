@@ -179,7 +179,13 @@ class PointsTest {
                 .findFirst()
                 .orElseThrow()
                 .extract(
-                        new Extract.Request(base, journal, superblock, to, Optional.ofNullable(at)),
+                        new Extract.Request(
+                                base,
+                                journal,
+                                superblock,
+                                Optional.empty(),
+                                to,
+                                Optional.ofNullable(at)),
                         (_, _) -> {});
     }
 

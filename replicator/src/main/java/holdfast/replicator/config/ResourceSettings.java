@@ -20,6 +20,7 @@ import java.util.stream.Collectors;
 ///
 /// @param retention how far back moments of the copy can be opened
 /// @param retentionMin how far even when the journal is short of room; not more than `retention`
+/// @param keepMax what may be saved at the backup for moments that are kept under a name
 /// @param disks by the name of the node, one or two; of each volume, as many on both
 public record ResourceSettings(
         Protocol protocol,
@@ -28,6 +29,7 @@ public record ResourceSettings(
         Size journalSize,
         Duration retention,
         Duration retentionMin,
+        Size keepMax,
         SortedMap<String, List<Path>> disks) {
     /// How many nodes have a copy.
     static final int MAX_NODES = 2;
@@ -39,6 +41,7 @@ public record ResourceSettings(
 
     static final Duration DEFAULT_RETENTION = Duration.ofHours(24);
     static final Duration DEFAULT_RETENTION_MIN = Duration.ofHours(4);
+    static final String DEFAULT_KEEP_MAX = "4 GiB";
 
     /// When a write is answered. B is accepted and served as C (R10).
     public enum Protocol {
@@ -197,6 +200,7 @@ public record ResourceSettings(
                 toml.get(Schema.JOURNAL_SIZE).orElseThrow(),
                 retention,
                 retentionMin,
+                toml.get(Schema.KEEP_MAX).orElseThrow(),
                 disks);
     }
 
@@ -222,6 +226,9 @@ public record ResourceSettings(
         }
         if (!retentionMin.equals(least(DEFAULT_RETENTION_MIN, retention))) {
             text.append(", retention-min = \"").append(Type.durationText(retentionMin)).append('"');
+        }
+        if (!keepMax.equals(Size.parse(DEFAULT_KEEP_MAX))) {
+            text.append(", keep-max = \"").append(keepMax).append('"');
         }
         text.append(" }\n");
         disks.forEach(

@@ -269,6 +269,13 @@ final class Schema {
                     "\"4h\"",
                     "How far back also when the journal is full: nothing more is taken in before that"
                             + " is given up. Where `retention` is shorter, that.");
+    static final Key<Size> KEEP_MAX =
+            Key.of(
+                    "journal.keep-max",
+                    Type.size("0 B", ResourceSettings.JOURNAL_MAX),
+                    "\"%s\"".formatted(ResourceSettings.DEFAULT_KEEP_MAX),
+                    "How much of the storage at the backup the moments may take that `holdfast keep` holds"
+                            + " beyond the retention. When it is used up, the journal fills.");
     static final Key<Path> DISK =
             Key.of(
                     "on.NODE.disk",
@@ -286,6 +293,7 @@ final class Schema {
                     JOURNAL_SIZE,
                     RETENTION,
                     RETENTION_MIN,
+                    KEEP_MAX,
                     DISK);
 
     private Schema() {}

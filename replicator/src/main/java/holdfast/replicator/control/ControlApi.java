@@ -64,6 +64,12 @@ public interface ControlApi {
     /// Which moments of a copy here can be opened.
     PointsReply points(NameRequest request) throws ProblemException;
 
+    /// Keeps a moment of a copy here under a name, also when the retention has passed it by.
+    KeepReply keep(KeepRequest request) throws ProblemException;
+
+    /// Keeps it no longer. With `dryRun` only says what is lost and what `confirm` has to be.
+    DropReply drop(DropRequest request) throws ProblemException;
+
     /// Forgets a resource. With `dryRun` only says what would be lost and what `confirm` has to be.
     RemoveReply remove(RemoveRequest request) throws ProblemException;
 
@@ -328,6 +334,9 @@ public interface ControlApi {
     /// @param retentionSeconds how far back moments are kept while the journal has room
     /// @param neededBytes of journal for all of the retention, at the rate of what it holds now;
     ///   absent while that is too little to tell
+    /// @param kept under names, oldest moment first
+    /// @param keptBytes what their deltas take together
+    /// @param keepMaxBytes what they may take
     record PointsReply(
             String name,
             Optional<Point> oldest,
@@ -338,7 +347,45 @@ public interface ControlApi {
             long retentionMinSeconds,
             long journalUsedBytes,
             long journalBytes,
-            Optional<Long> neededBytes) {}
+            Optional<Long> neededBytes,
+            List<Kept> kept,
+            long keptBytes,
+            long keepMaxBytes) {}
+
+    /// A moment that is kept under a name.
+    ///
+    /// @param as its name, which is a point to be opened
+    /// @param expires when the primary is heard of after this, by the backup's clock
+    /// @param bytes saved of the copy's older content for it and for older ones that it serves
+    /// @param damaged it cannot be opened
+    record Kept(
+            String as,
+            Instant time,
+            String position,
+            Instant made,
+            Instant expires,
+            long bytes,
+            boolean damaged) {}
+
+    /// @param as the name, which no time and no other point has
+    /// @param at a point like `latest`; absent: the same
+    /// @param span how long it is kept, like `12h`; absent: 30 days
+    record KeepRequest(String name, String as, Optional<String> at, Optional<String> span) {}
+
+    /// @param note what the operator should read
+    record KeepReply(String name, Kept kept, Optional<String> note) {}
+
+    /// @param confirm `host/resource@NAME` as the dry run gave it
+    record DropRequest(String name, String as, boolean dryRun, Optional<String> confirm) {}
+
+    /// @param effects what is (or would be) gone, a sentence in each
+    record DropReply(
+            boolean done,
+            String name,
+            String as,
+            String host,
+            List<String> effects,
+            String confirm) {}
 
     /// @param position of the last write in it
     record Point(Instant time, String position) {}

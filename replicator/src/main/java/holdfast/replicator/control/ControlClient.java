@@ -115,6 +115,16 @@ public final class ControlClient implements ControlApi {
     }
 
     @Override
+    public KeepReply keep(KeepRequest request) throws ProblemException {
+        return post("keep", request, KeepReply.class);
+    }
+
+    @Override
+    public DropReply drop(DropRequest request) throws ProblemException {
+        return post("drop", request, DropReply.class);
+    }
+
+    @Override
     public RemoveReply remove(RemoveRequest request) throws ProblemException {
         return post("remove", request, RemoveReply.class);
     }

@@ -12,10 +12,16 @@ public final class Extract {
     /// @param base device or file of the copy
     /// @param journal directory of its journal
     /// @param superblock of the copy; without it only the newest moment can be told for sure
+    /// @param pins directory of the moments that are kept under a name; wanted where `at` is one
     /// @param to a file that does not exist yet
     /// @param at a point as `open` takes it; absent: the newest
     public record Request(
-            Path base, Path journal, Optional<Path> superblock, Path to, Optional<String> at) {}
+            Path base,
+            Path journal,
+            Optional<Path> superblock,
+            Optional<Path> pins,
+            Path to,
+            Optional<String> at) {}
 
     /// @param position of the last write in it
     /// @param time by the primary's clock; absent where the journal holds nothing

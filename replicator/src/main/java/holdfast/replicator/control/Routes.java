@@ -81,6 +81,8 @@ final class Routes {
                 ControlApi.ReconnectRequest::name);
         posts.put(
                 "points", new Post<>(ControlApi.NameRequest.class, api::points, Optional.empty()));
+        change("keep", ControlApi.KeepRequest.class, api::keep, ControlApi.KeepRequest::name);
+        change("drop", ControlApi.DropRequest.class, api::drop, ControlApi.DropRequest::name);
         change(
                 "remove",
                 ControlApi.RemoveRequest.class,

@@ -1,5 +1,7 @@
 package holdfast.replicator.daemon;
 
+import holdfast.replicator.state.Pins;
+
 import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
@@ -23,8 +25,13 @@ sealed interface AskedPoint {
     /// The same, counted back from the newest one.
     record Before(Duration duration) implements AskedPoint {}
 
+    /// One that is kept under a name.
+    record Named(String name) implements AskedPoint {}
+
     String WORDS =
-            "latest; -15m, -4h or -2d before the newest; or a time, like 12:03, \"2026-11-20 12:03:07\" or 2026-11-20T11:03:07Z";
+            "latest; -15m, -4h or -2d before the newest; or a time, like 12:03, \"2026-11-20 12:03:07\" or 2026-11-20T11:03:07Z; or the name of a kept moment";
+
+    Duration KEPT_AT_MOST = Duration.ofDays(3650);
 
     Pattern BEFORE = Pattern.compile("-(\\d{1,6})(s|m|min|h|d)");
 
@@ -37,14 +44,10 @@ sealed interface AskedPoint {
         }
         Matcher before = BEFORE.matcher(text);
         if (before.matches()) {
-            long count = Long.parseLong(before.group(1));
-            return new Before(
-                    switch (before.group(2)) {
-                        case "s" -> Duration.ofSeconds(count);
-                        case "h" -> Duration.ofHours(count);
-                        case "d" -> Duration.ofDays(count);
-                        default -> Duration.ofMinutes(count);
-                    });
+            return new Before(duration(before));
+        }
+        if (Pins.isName(text)) {
+            return new Named(text);
         }
         try {
             return new At(time(text.strip().replace(' ', 'T'), zone, now));
@@ -52,6 +55,33 @@ sealed interface AskedPoint {
             throw new IllegalArgumentException(
                     "the point is \"%s\", should be %s".formatted(text, WORDS), e);
         }
+    }
+
+    private static Duration duration(Matcher of) {
+        long count = Long.parseLong(of.group(1));
+        return switch (of.group(2)) {
+            case "s" -> Duration.ofSeconds(count);
+            case "h" -> Duration.ofHours(count);
+            case "d" -> Duration.ofDays(count);
+            default -> Duration.ofMinutes(count);
+        };
+    }
+
+    /// How long something is to be kept.
+    ///
+    /// @param text like 30d
+    /// @throws IllegalArgumentException with what would be right
+    static Duration duration(String text) {
+        Matcher found = BEFORE.matcher("-" + text);
+        if (found.matches()) {
+            Duration duration = duration(found);
+            if (duration.isPositive() && duration.compareTo(KEPT_AT_MOST) <= 0) {
+                return duration;
+            }
+        }
+        throw new IllegalArgumentException(
+                "\"%s\" should be like 30d, 12h or 90min, %d days at most"
+                        .formatted(text, KEPT_AT_MOST.toDays()));
     }
 
     private static Instant time(String text, ZoneId zone, Instant now) {
@@ -73,6 +103,7 @@ sealed interface AskedPoint {
     default String suffix() {
         return switch (this) {
             case Newest _ -> "@latest";
+            case Named(String name) -> "@" + name;
             case At(Instant time) -> "@" + time;
             case Before(Duration duration) -> "@-" + duration.toSeconds() + "s";
         };

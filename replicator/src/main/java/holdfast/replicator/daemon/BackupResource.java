@@ -13,9 +13,11 @@ import holdfast.replicator.state.BackupEffects;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.History.Moment;
+import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Retention;
 import holdfast.replicator.state.Role;
+import holdfast.replicator.status.Words;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
@@ -70,6 +72,9 @@ final class BackupResource {
     /// As an operator types it.
     private final String connectCommand;
 
+    /// The same, with a place for the pin's name.
+    private final String dropCommand;
+
     private final BlockDevice base;
     private final JournalFiles journal;
     private final Committer.Writer appends;
@@ -82,6 +87,7 @@ final class BackupResource {
     private final CopyDigester digester;
     private final SegmentIndexes indexes;
     private final String damage;
+    private final PinStore pins;
 
     /// Time of receipt: the wall clock of the start, and as much as has passed since. A clock that
     /// is set makes nothing old (R22).
@@ -139,6 +145,7 @@ final class BackupResource {
             long journalUsedBytes,
             boolean holding,
             boolean wantsRoom,
+            boolean hasPins,
             String replication,
             String noSpace,
             String refusal,
@@ -160,16 +167,20 @@ final class BackupResource {
             Executor pool,
             PrimaryResource.ReadPace pace,
             ResourceDir store,
+            PinStore pins,
             String connectCommand,
+            String dropCommand,
             BiConsumer<String, String> events,
             BiConsumer<String, String> stateIs)
             throws IOException {
         this.name = name;
         this.connectCommand = connectCommand;
+        this.dropCommand = dropCommand;
         this.base = base;
         this.journal = journal;
         this.pool = pool;
         this.store = store;
+        this.pins = pins;
         this.events = events;
         this.stateIs = stateIs;
         this.mailbox = new Mailbox(pool, this::mailboxIsEmpty, this::broken);
@@ -177,6 +188,8 @@ final class BackupResource {
         this.digester = new CopyDigester(backup, base, this::read, mailbox, pool, pace);
         this.indexes = new SegmentIndexes(config.resource(), journal, pool);
         this.damage = backup.recover(journal::read, indexes::of, journal.endOffset());
+        backup.pins(pins.pins(), pins.lastId());
+        pins.damages().forEach(each -> backup.pinDamaged(each.pin(), each.why()));
         indexes.begin(durable.watermark());
         this.appends =
                 committer.register(
@@ -600,6 +613,83 @@ final class BackupResource {
         return since != 0 && System.nanoTime() - since > nanos;
     }
 
+    // ---- pins --------------------------------------------------------------------------------
+
+    /// How much all deltas may take.
+    void keepMax(long bytes) {
+        pins.maxBytes(bytes);
+        tryAgain();
+    }
+
+    PinStore pinStore() {
+        return pins;
+    }
+
+    /// As [Backup#keep].
+    String keep(String as, OpenPoint point, long sizeBytes, long forMillis) {
+        return look(
+                backup -> {
+                    backup.tick(receiptMillis());
+                    return backup.keep(as, point.moment(), sizeBytes, forMillis);
+                });
+    }
+
+    /// As [Backup#drop].
+    String drop(String as) {
+        return look(backup -> backup.drop(as));
+    }
+
+    /// Opens what is kept under this name; null when there is nothing.
+    OpenPoint openPin(String as) throws IOException {
+        record Began(Backup.View view, long movedBy) {}
+        Began began = look(backup -> new Began(backup.openView(as), backup.base().movedBy()));
+        Backup.View view = began.view();
+        if (view == null) {
+            return null;
+        }
+        JournalIndex index = new JournalIndex();
+        long end = view.moment().address();
+        try {
+            if (view.watermark() < end) {
+                index = indexes.image(view.watermark(), end, began.movedBy());
+            }
+        } catch (IOException | RuntimeException e) {
+            mailbox.post(() -> backup.closeView(view.id()));
+            throw e;
+        }
+        OpenPoint point = new OpenPoint(this, view, view.moment(), false, index);
+        return look(
+                _ -> {
+                    points.add(point);
+                    baseHas(point);
+                    return point;
+                });
+    }
+
+    /// As [#read], of the moment of a pin; 0 for none.
+    void read(long pin, JournalIndex index, long offsetBytes, ByteBuffer into)
+            throws DeviceException {
+        read(
+                index,
+                offsetBytes,
+                into,
+                (at, part) -> {
+                    if (pin == 0) {
+                        base.read(at, part);
+                    } else {
+                        pins.read(pin, at, part, base);
+                    }
+                });
+    }
+
+    /// Where data and holes are below what the journal holds; as much of it as one look tells.
+    List<Extent> extentsBelow(long pin, long offsetBytes, long lengthBytes, int maxExtents)
+            throws ExportException {
+        return pin == 0
+                ? Holes.extents(base, offsetBytes, lengthBytes, maxExtents)
+                : pins.extents(pin, offsetBytes, lengthBytes, maxExtents, base);
+    }
+
     // ---- moments -----------------------------------------------------------------------------
 
     /// Opens the newest moment; null while there is none.
@@ -725,6 +815,15 @@ final class BackupResource {
 
     /// Fills `into` from the image that base and index make together.
     void read(JournalIndex index, long offsetBytes, ByteBuffer into) throws DeviceException {
+        read(index, offsetBytes, into, base::read);
+    }
+
+    private interface Below {
+        void read(long offsetBytes, ByteBuffer into) throws DeviceException;
+    }
+
+    private void read(JournalIndex index, long offsetBytes, ByteBuffer into, Below below)
+            throws DeviceException {
         int begin = into.position();
         int end = into.limit();
         for (long at = offsetBytes;
@@ -733,10 +832,10 @@ final class BackupResource {
             long wanted = into.remaining();
             JournalIndex.Run run = index.at(at);
             if (run == null || run.offsetBytes() >= at + wanted) {
-                base.read(at, into);
+                below.read(at, into);
             } else if (run.offsetBytes() > at) {
                 into.limit(into.position() + (int) (run.offsetBytes() - at));
-                base.read(at, into);
+                below.read(at, into);
                 into.limit(end);
             } else {
                 int part = (int) Math.min(wanted, run.lengthBytes());
@@ -766,10 +865,6 @@ final class BackupResource {
             mailbox.post(() -> backup.failed(e.getMessage()));
             throw e;
         }
-    }
-
-    BlockDevice base() {
-        return base;
     }
 
     // ---- the mailbox -------------------------------------------------------------------------
@@ -835,6 +930,7 @@ final class BackupResource {
                         backup.journalUsedBytes(),
                         backup.isHolding(),
                         backup.wantsRoom(),
+                        !backup.pins().isEmpty(),
                         replication(),
                         backup.noSpace(),
                         backup.refusal(),
@@ -865,8 +961,12 @@ final class BackupResource {
         pool.execute(
                 () -> {
                     try {
+                        JournalIndex image = indexes.checkedImage(roll);
+                        if (!saveFirst(roll, image)) {
+                            return;
+                        }
                         store.rolled(roll.begun());
-                        if (!copyAll(roll)) {
+                        if (!copyAll(image)) {
                             return;
                         }
                         base.sync();
@@ -883,10 +983,34 @@ final class BackupResource {
                 });
     }
 
+    /// What a pin needs of the base is saved before the roll is said to have begun.
+    ///
+    /// @return false if there is no room for it: the roll has ended then
+    private boolean saveFirst(Backup.Roll roll, JournalIndex image) throws IOException {
+        String lacks = roll.save() == null ? null : pins.save(roll.save(), image, base);
+        if (lacks != null) {
+            mailbox.post(
+                    () -> {
+                        backup.saveLacksRoom(noRoomWords(lacks));
+                        retryLater();
+                    });
+        }
+        return lacks == null;
+    }
+
+    private String noRoomWords(String lacks) {
+        String dropped = backup.pins().isEmpty() ? "NAME" : backup.pins().getFirst().name();
+        return "what the kept moments need of the base cannot be saved: %s (%s of %s). Nothing is lost; until then the journal fills. Next: %s, or raise journal.keep-max"
+                .formatted(
+                        lacks,
+                        Words.bytes(pins.usedBytes()),
+                        Words.bytes(pins.maxBytes()),
+                        dropCommand.formatted(dropped));
+    }
+
     /// @return false if the base has no space: the roll has ended then. A sync that fails for want
     ///   of space is another matter, and final
-    private boolean copyAll(Backup.Roll roll) throws IOException {
-        JournalIndex index = indexes.checkedImage(roll);
+    private boolean copyAll(JournalIndex index) throws IOException {
         try {
             ByteBuffer buffer = ByteBuffer.allocateDirect(1 << 20);
             for (JournalIndex.Run run : index.all()) {
@@ -922,7 +1046,7 @@ final class BackupResource {
         if (retryDue && nowNanos - retryAtNanos >= 0) {
             tryAgain();
         }
-        if (snapshot.wantsRoom() && nowNanos - tickedNanos >= ROOM_NANOS) {
+        if ((snapshot.wantsRoom() || snapshot.hasPins()) && nowNanos - tickedNanos >= ROOM_NANOS) {
             tickedNanos = nowNanos;
             mailbox.post(() -> backup.tick(receiptMillis()));
         }
@@ -1017,6 +1141,7 @@ final class BackupResource {
                 });
         stopped.join();
         appends.close();
+        pins.close();
     }
 
     /// Runs a task in the mailbox once neither a roll-forward nor a read of the base is under way.
@@ -1126,6 +1251,16 @@ final class BackupResource {
                 journal.free(beforeAddress);
             } catch (DeviceException e) {
                 events.accept("journal-error", e.getMessage());
+            }
+        }
+
+        @Override
+        public String pins(List<Pins.Pin> all, long lastId) {
+            try {
+                pins.write(all, lastId);
+                return null;
+            } catch (DeviceException e) {
+                return e.getMessage();
             }
         }
 

@@ -714,6 +714,16 @@ public final class Daemon implements ControlApi, AutoCloseable {
     }
 
     @Override
+    public KeepReply keep(KeepRequest request) throws ProblemException {
+        return resources.keep(request);
+    }
+
+    @Override
+    public DropReply drop(DropRequest request) throws ProblemException {
+        return resources.drop(request);
+    }
+
+    @Override
     public Done closeView(CloseRequest request) throws ProblemException {
         return resources.closeView(request.id());
     }

@@ -1,17 +1,21 @@
 package holdfast.replicator.daemon;
 
 import holdfast.replicator.control.Extract;
+import holdfast.replicator.device.DeltaFile;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.FileBlockDevice;
 import holdfast.replicator.device.TwoSlotFile;
+import holdfast.replicator.journal.DeltaLog;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.journal.JournalRecord;
 import holdfast.replicator.journal.JournalRecord.Found;
 import holdfast.replicator.journal.JournalScan;
 import holdfast.replicator.journal.SegmentIndex;
 import holdfast.replicator.metadata.CorruptFormatException;
+import holdfast.replicator.metadata.PinList;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.Backup;
+import holdfast.replicator.state.Pins;
 import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
@@ -22,6 +26,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Instant;
 import java.time.ZoneId;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -50,6 +55,9 @@ final class Extraction {
     Extract.Reply run() throws IOException {
         try (Segments segments = Segments.of(request.journal());
                 FileBlockDevice base = FileBlockDevice.openReadOnly(request.base())) {
+            if (request.at().filter(Pins::isName).isPresent()) {
+                return runKept(segments, base, request.at().get());
+            }
             Optional<JournalRecord> first = segments.firstRecord();
             Optional<Superblock> superblock = superblock(first);
             Moment moment = moment(segments, first, superblock);
@@ -59,7 +67,7 @@ final class Extraction {
                         "%s has %d bytes, the copy has %d"
                                 .formatted(request.base(), base.sizeBytes(), size));
             }
-            write(base, segments, moment.index(), size);
+            write(base, segments, moment.index(), size, List.of());
             return new Extract.Reply(
                     request.to().toString(),
                     moment.position().toString(),
@@ -72,13 +80,89 @@ final class Extraction {
         }
     }
 
+    /// One that is kept under a name: the journal's up to it where the base is in front of it; else
+    /// what was saved since lies over the base.
+    private Extract.Reply runKept(Segments segments, FileBlockDevice base, String name)
+            throws IOException {
+        if (request.pins().isEmpty() || request.superblock().isEmpty()) {
+            throw new IOException(
+                    "a kept moment wants its directory, NAME.pins beside the journal, and the superblock, STATE/resources/NAME/superblock");
+        }
+        PinList list = PinStore.list(request.pins().get());
+        Superblock superblock = superblock(list.resource());
+        int at = 0;
+        while (at < list.entries().size() && !list.entries().get(at).pin().name().equals(name)) {
+            at++;
+        }
+        if (at == list.entries().size() || list.entries().get(at).pin().damaged()) {
+            throw new IOException("nothing is kept under the name " + name + ", or it is damaged");
+        }
+        Pins.Pin pin = list.entries().get(at).pin();
+        long address = pin.moment().address();
+        JournalIndex index = new JournalIndex();
+        if (address > superblock.watermark()) {
+            Finder upTo = new Finder(Long.MAX_VALUE, address);
+            new JournalScan(list.resource(), segments.segmentBytes(), segments::read)
+                    .run(segments.begin(), 0, upTo);
+            if (upTo.end != address) {
+                throw new IOException(
+                        "%s: it does not reach offset %d".formatted(request.journal(), address));
+            }
+            index = upTo.moment("").index();
+        }
+        List<DeltaFile> files = new ArrayList<>();
+        try {
+            for (PinList.Entry each : list.entries().subList(at, list.entries().size())) {
+                if (!each.delta().isEmpty()) {
+                    long id = each.pin().id();
+                    DeltaFile file =
+                            DeltaFile.openReadOnly(
+                                    PinStore.delta(request.pins().get(), id),
+                                    list.resource(),
+                                    id,
+                                    each.delta());
+                    files.addFirst(file);
+                }
+            }
+            write(
+                    base,
+                    segments,
+                    index,
+                    pin.sizeBytes(),
+                    files.stream().map(DeltaFile::log).toList());
+        } finally {
+            files.forEach(DeltaFile::close);
+        }
+        return new Extract.Reply(
+                request.to().toString(),
+                pin.moment().position().toString(),
+                Optional.of(Instant.ofEpochMilli(pin.moment().labelMillis())),
+                pin.sizeBytes(),
+                0,
+                "");
+    }
+
+    private interface Content {
+        void read(long address, ByteBuffer into) throws IOException;
+    }
+
     /// A file that was there already is not ours, and stays.
-    private void write(FileBlockDevice base, Segments segments, JournalIndex index, long sizeBytes)
+    ///
+    /// @param deltas in the order in which they are laid over the base
+    private void write(
+            FileBlockDevice base,
+            Segments segments,
+            JournalIndex index,
+            long sizeBytes,
+            List<DeltaLog> deltas)
             throws IOException {
         FileBlockDevice to = FileBlockDevice.create(request.to(), sizeBytes);
         try (to) {
             copy(base, to);
-            overlay(segments, index, to);
+            for (DeltaLog each : deltas) {
+                overlay(each::read, each.index(), to);
+            }
+            overlay(segments::read, index, to);
             to.sync();
         } catch (IOException | RuntimeException e) {
             Files.deleteIfExists(request.to());
@@ -90,19 +174,19 @@ final class Extraction {
         if (request.superblock().isEmpty() || first.isEmpty()) {
             return Optional.empty();
         }
+        Superblock found = superblock(first.get().resource());
+        if (found.mixture()) {
+            throw new IOException(
+                    "the copy is the image of no moment: its journal was damaged while it was"
+                            + " rolled into the base, and its primary has not mended it");
+        }
+        return Optional.of(found);
+    }
+
+    private Superblock superblock(UUID resource) throws IOException {
         try {
-            Superblock found =
-                    TwoSlotFile.look(
-                                    request.superblock().get(),
-                                    first.get().resource(),
-                                    ResourceDir.CODEC)
-                            .value();
-            if (found.mixture()) {
-                throw new IOException(
-                        "the copy is the image of no moment: its journal was damaged while it was"
-                                + " rolled into the base, and its primary has not mended it");
-            }
-            return Optional.of(found);
+            return TwoSlotFile.look(request.superblock().orElseThrow(), resource, ResourceDir.CODEC)
+                    .value();
         } catch (CorruptFormatException e) {
             throw new IOException(e.getMessage(), e);
         }
@@ -126,7 +210,7 @@ final class Extraction {
         JournalScan scan = new JournalScan(resource, segments.segmentBytes(), segments::read);
         // Records in front of the watermark are of the base already, but they are needed for the
         // times of what follows.
-        Finder all = new Finder(Long.MAX_VALUE);
+        Finder all = new Finder(Long.MAX_VALUE, Long.MAX_VALUE);
         JournalScan.End end = scan.run(segments.begin(), 0, all);
         String damage = end.damage() == null ? "" : end.damage();
         long rollingTo = superblock.map(Superblock::rollingTo).orElse(0L);
@@ -143,7 +227,7 @@ final class Extraction {
                     "an older moment can be told from what the base holds by the superblock alone: name it,"
                             + " it is STATE/resources/NAME/superblock");
         }
-        Finder asked = new Finder(labelOf(request.at().get(), all.label));
+        Finder asked = new Finder(labelOf(request.at().get(), all.label), Long.MAX_VALUE);
         scan.run(segments.begin(), 0, asked);
         if (asked.end < rollingTo || asked.position.isNone()) {
             throw new IOException(
@@ -156,22 +240,26 @@ final class Extraction {
     private static long labelOf(String at, long newest) {
         return switch (AskedPoint.parse(at, ZoneId.systemDefault(), Instant.now())) {
             case AskedPoint.Newest _ -> Long.MAX_VALUE;
+            case AskedPoint.Named _ -> throw new IllegalStateException("a name has no time");
             case AskedPoint.At(Instant time) -> time.toEpochMilli();
             case AskedPoint.Before(java.time.Duration before) -> newest - before.toMillis();
         };
     }
 
-    /// Takes records in up to the last moment with a label not after the one asked for.
+    /// Takes records in up to the last moment with a label not after the one asked for, and in
+    /// front of an address.
     private static final class Finder implements JournalScan.Visitor {
         private final SegmentIndex.Builder builder = new SegmentIndex.Builder(Long.MAX_VALUE);
         private final long until;
+        private final long untilAddress;
         private long label;
         private Position position = Position.NONE;
         private long end;
         private boolean over;
 
-        private Finder(long until) {
+        private Finder(long until, long untilAddress) {
             this.until = until;
+            this.untilAddress = untilAddress;
         }
 
         @Override
@@ -179,7 +267,7 @@ final class Extraction {
             boolean moves = !record.position().isNone();
             long said = Backup.completeUntil(record.primaryMillis(), record.receiptMillis());
             long now = moves ? Math.max(label, said) : label;
-            over |= moves && now > until;
+            over |= moves && now > until || record.address() >= untilAddress;
             if (over) {
                 return;
             }
@@ -210,7 +298,7 @@ final class Extraction {
         progress.at(size, size);
     }
 
-    private static void overlay(Segments segments, JournalIndex index, FileBlockDevice to)
+    private static void overlay(Content content, JournalIndex index, FileBlockDevice to)
             throws IOException {
         ByteBuffer buffer = ByteBuffer.allocateDirect(COPY_BYTES);
         for (JournalIndex.Run run : index.all()) {
@@ -225,7 +313,7 @@ final class Extraction {
             for (long at = run.offsetBytes(); at < end; ) {
                 int part = (int) Math.min(COPY_BYTES, end - at);
                 buffer.clear().limit(part);
-                segments.read(run.dataAddress() + at - run.offsetBytes(), buffer);
+                content.read(run.dataAddress() + at - run.offsetBytes(), buffer);
                 to.write(at, buffer.flip());
                 at += part;
             }

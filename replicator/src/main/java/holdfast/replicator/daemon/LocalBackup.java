@@ -16,6 +16,7 @@ import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.History;
 import holdfast.replicator.state.History.Moment;
+import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Retention;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.status.Words;
@@ -135,7 +136,10 @@ final class LocalBackup implements LocalResource {
 
     /// Makes the journal and notes what the base is, before the resource's directory is whole: from
     /// then on their absence is a loss. A crash leaves files that nobody refers to.
+    ///
+    /// What was kept of an earlier copy means nothing beside this one.
     static void create(ResourceDir.Facts facts) throws IOException {
+        PinStore.delete(Path.of(facts.journal()).toAbsolutePath());
         JournalFiles.create(
                 Path.of(facts.journal()),
                 segmentBytes(facts.journalBytes()),
@@ -153,6 +157,7 @@ final class LocalBackup implements LocalResource {
         Disks base =
                 Disks.open(shared.lockDirectory(), dir.name(), dir.facts().paths(), known.space());
         JournalFiles journal = null;
+        PinStore pins = null;
         try {
             requireLarge(base.volumeBytes(), dir);
             long segment = segmentBytes(journalBytes);
@@ -161,6 +166,7 @@ final class LocalBackup implements LocalResource {
             journal.reserve(whole);
             // What a killed daemon had written and not synced reads back as if it were durable.
             base.device().sync();
+            pins = PinStore.open(PinStore.directoryBeside(journalPath(dir)), dir.facts().uuid());
             long incarnation = dir.openJournal();
             Backup.Config config =
                     new Backup.Config(
@@ -185,7 +191,9 @@ final class LocalBackup implements LocalResource {
                             shared.pool(),
                             shared.pace(),
                             dir,
+                            pins,
                             shared.command("connect " + dir.name()),
+                            shared.command("keep " + dir.name() + " %s --drop"),
                             told(shared, dir.name(), states),
                             states::is);
             LocalBackup opened =
@@ -194,6 +202,9 @@ final class LocalBackup implements LocalResource {
             dir.discards().ifPresent(resource::discard);
             return opened;
         } catch (IOException | RuntimeException e) {
+            if (pins != null) {
+                pins.close();
+            }
             if (journal != null) {
                 journal.close();
             }
@@ -208,8 +219,13 @@ final class LocalBackup implements LocalResource {
         retain(settings);
     }
 
+    private static Path journalPath(ResourceDir dir) {
+        return Path.of(dir.facts().journal()).toAbsolutePath();
+    }
+
     /// While a primary of this host writes to the copy, history never holds its writes back.
     private void retain(ResourceSettings settings) {
+        resource.keepMax(settings.keepMax().bytes());
         long min = promoted ? 0 : settings.retentionMin().toMillis();
         resource.retain(new Retention(settings.retention().toMillis(), min), indexRuns);
     }
@@ -559,8 +575,7 @@ final class LocalBackup implements LocalResource {
             return null;
         }
         String id = name() + "@" + point.view().id();
-        AddressSpace space =
-                dir.superblock().space().upTo(dir.pointBytes(point.moment().ancestry()));
+        AddressSpace space = spaceOf(asked, point.moment());
         ViewExport export = new ViewExport(name() + asked.suffix(), point, space.sizeBytes());
         List<Export> exports =
                 space.hasSeveral()
@@ -601,8 +616,56 @@ final class LocalBackup implements LocalResource {
         return opened;
     }
 
+    private AddressSpace spaceOf(AskedPoint asked, Moment moment) throws IOException {
+        AddressSpace now = dir.superblock().space();
+        long bytes =
+                asked instanceof AskedPoint.Named(String as)
+                        ? resource.look(backup -> backup.pin(as).sizeBytes())
+                        : dir.pointBytes(moment.ancestry());
+        return now.upTo(bytes);
+    }
+
+    /// @param refusal why nothing is kept, or empty
+    /// @param inGap the time that was asked for lies behind it
+    record Keeping(String refusal, boolean inGap) {}
+
+    /// Keeps a moment under a name; when it returns that is durable.
+    synchronized Keeping keep(String as, AskedPoint asked, Duration span) throws IOException {
+        OpenPoint point = openPoint(asked);
+        if (point == null) {
+            return new Keeping(
+                    resource.snapshot().hasPoint()
+                            ? "all moments that can be opened are later"
+                            : "there is no copy yet that could be opened",
+                    false);
+        }
+        try {
+            long bytes = spaceOf(asked, point.moment()).sizeBytes();
+            return new Keeping(resource.keep(as, point, bytes, span.toMillis()), point.isInGap());
+        } finally {
+            resource.closePoint(point);
+        }
+    }
+
+    /// What is kept, oldest moment first.
+    List<ControlApi.Kept> kept() {
+        return resource.look(Backup::pins).stream().map(this::kept).toList();
+    }
+
+    private ControlApi.Kept kept(Pins.Pin pin) {
+        return new ControlApi.Kept(
+                pin.name(),
+                Instant.ofEpochMilli(pin.moment().labelMillis()),
+                pin.moment().position().toString(),
+                Instant.ofEpochMilli(pin.madeMillis()),
+                Instant.ofEpochMilli(pin.expiresMillis()),
+                resource.pinStore().bytesOf(pin.id()),
+                pin.damaged());
+    }
+
     private OpenPoint openPoint(AskedPoint asked) throws IOException {
         return switch (asked) {
+            case AskedPoint.Named(String as) -> resource.openPin(as);
             case AskedPoint.Newest _ -> resource.openPoint();
             case AskedPoint.At(Instant time) -> resource.openPoint(time.toEpochMilli());
             case AskedPoint.Before(Duration before) -> {
@@ -644,7 +707,10 @@ final class LocalBackup implements LocalResource {
                             journalBytes,
                             hasPoint
                                     ? neededBytes(history, settings.retention().toMillis())
-                                    : Optional.empty());
+                                    : Optional.empty(),
+                            backup.pins().stream().map(this::kept).toList(),
+                            resource.pinStore().usedBytes(),
+                            settings.keepMax().bytes());
                 });
     }
 
@@ -799,6 +865,7 @@ final class LocalBackup implements LocalResource {
 
     /// After [#close]: takes the journal away, and the copy with it unless it is to stay.
     void delete(boolean keepCopy) throws IOException {
+        PinStore.delete(journalPath(dir));
         ResourceDir.delete(Path.of(dir.facts().journal()));
         if (!keepCopy && dir.facts().ownDisk()) {
             for (Path each : dir.facts().paths()) {

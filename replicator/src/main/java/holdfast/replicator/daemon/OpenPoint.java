@@ -77,7 +77,7 @@ final class OpenPoint {
     void read(long offsetBytes, ByteBuffer into) throws DeviceException {
         lock.readLock().lock();
         try {
-            resource.read(index, offsetBytes, into);
+            resource.read(view.pin(), index, offsetBytes, into);
         } finally {
             lock.readLock().unlock();
         }
@@ -95,8 +95,8 @@ final class OpenPoint {
                 if (run == null || run.offsetBytes() > at) {
                     long until = run == null ? end : Math.min(end, run.offsetBytes());
                     List<Extent> below =
-                            Holes.extents(
-                                    resource.base(), at, until - at, maxExtents - found.size());
+                            resource.extentsBelow(
+                                    view.pin(), at, until - at, maxExtents - found.size());
                     for (Extent each : below) {
                         found.add(each);
                         at += each.lengthBytes();

@@ -16,6 +16,7 @@ import holdfast.replicator.device.DeviceNode;
 import holdfast.replicator.device.FileBlockDevice;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.state.DiskState;
+import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Verdict;
@@ -69,6 +70,12 @@ final class ResourceManager implements Link.Resources {
     private static final long KEEPS_HISTORY_BYTES = 16L << 30;
 
     private static final long OVERLAY_MIN_BYTES = 1L << 20;
+
+    private static final Duration KEPT_USUALLY = Duration.ofDays(30);
+
+    private static final String IN_GAP =
+            "the time asked for lies in a gap: the server was ahead of the copy then, and this is the"
+                    + " last whole moment before";
 
     /// What the mark of a copy holds whose primary was removed; of one that an operator
     /// disconnected it is empty.
@@ -777,6 +784,7 @@ final class ResourceManager implements Link.Resources {
                 new Size(journal),
                 usual.retention(),
                 journal < KEEPS_HISTORY_BYTES ? Duration.ZERO : usual.retentionMin(),
+                usual.keepMax(),
                 disks);
     }
 
@@ -1165,6 +1173,13 @@ final class ResourceManager implements Link.Resources {
         requireUsable(request);
         try {
             LocalBackup.OpenView view = backup.openView(asked, request);
+            if (view == null && asked instanceof AskedPoint.Named(String as)) {
+                throw refused(
+                        Role.SECONDARY,
+                        "nothing of %s is kept under the name %s, or it is damaged; and as a point it is none of: %s"
+                                .formatted(request.name(), as, AskedPoint.WORDS),
+                        "points " + request.name());
+            }
             if (view == null) {
                 throw backup.resource().snapshot().hasPoint() ? notThen(backup) : noPoint(backup);
             }
@@ -1177,11 +1192,7 @@ final class ResourceManager implements Link.Resources {
                     request.name(),
                     Reporter.view(backup.dir(), view),
                     view.exports().stream().mapToLong(Export::sizeBytes).sum(),
-                    view.point().isInGap()
-                            ? Optional.of(
-                                    "the time asked for lies in a gap: the server was ahead of the"
-                                            + " copy then, and this is the last whole moment before")
-                            : Optional.empty());
+                    view.point().isInGap() ? Optional.of(IN_GAP) : Optional.empty());
         } catch (IOException e) {
             throw shared.problem(ExitCode.FAILED, "the view was not opened", "", e.getMessage());
         }
@@ -1251,6 +1262,104 @@ final class ResourceManager implements Link.Resources {
     /// What was opened for somebody's use, and is used no longer.
     void closeLeftViews() {
         copies().forEach(each -> each.closeLeftViews(System.nanoTime()));
+    }
+
+    // ---- what is kept ------------------------------------------------------------------------
+
+    /// Keeps a moment under a name; when it returns that is durable.
+    ControlApi.KeepReply keep(ControlApi.KeepRequest request) throws ProblemException {
+        LocalBackup backup = getBackup(request.name());
+        AskedPoint asked = asked(request.at().orElse("latest"));
+        if (!Pins.isName(request.as())) {
+            throw shared.problem(
+                    ExitCode.USAGE,
+                    "\"%s\" is no name for a moment: it should be %s"
+                            .formatted(request.as(), Pins.NAME_RULE),
+                    "keep --help");
+        }
+        Duration span;
+        try {
+            span = request.span().map(AskedPoint::duration).orElse(KEPT_USUALLY);
+        } catch (IllegalArgumentException e) {
+            throw shared.problem(ExitCode.USAGE, e.getMessage(), "keep --help");
+        }
+        try {
+            LocalBackup.Keeping keeping = backup.keep(request.as(), asked, span);
+            if (!keeping.refusal().isEmpty()) {
+                throw refused(
+                        Role.SECONDARY,
+                        "nothing was kept: " + keeping.refusal(),
+                        "points " + request.name());
+            }
+            ControlApi.Kept kept =
+                    backup.kept().stream()
+                            .filter(each -> each.as().equals(request.as()))
+                            .findFirst()
+                            .orElseThrow();
+            shared.events()
+                    .of(request.name())
+                    .accept(
+                            "pin-made",
+                            "%s is kept as of %s until %s"
+                                    .formatted(kept.as(), kept.time(), kept.expires()));
+            return new ControlApi.KeepReply(
+                    request.name(), kept, keeping.inGap() ? Optional.of(IN_GAP) : Optional.empty());
+        } catch (IOException e) {
+            throw shared.problem(ExitCode.FAILED, "nothing was kept", "", e.getMessage());
+        }
+    }
+
+    /// Keeps it no longer. With `dryRun` only says what is lost and what `confirm` has to be.
+    ControlApi.DropReply drop(ControlApi.DropRequest request) throws ProblemException {
+        LocalBackup backup = getBackup(request.name());
+        ControlApi.Kept kept =
+                backup.kept().stream()
+                        .filter(each -> each.as().equals(request.as()))
+                        .findFirst()
+                        .orElseThrow(
+                                () ->
+                                        refused(
+                                                Role.SECONDARY,
+                                                "nothing of %s is kept under the name %s"
+                                                        .formatted(request.name(), request.as()),
+                                                "points " + request.name()));
+        String confirm = "%s/%s@%s".formatted(shared.node(), request.name(), request.as());
+        List<String> effects =
+                List.of(
+                        "%s as it was at %s cannot be opened under the name %s any more"
+                                .formatted(request.name(), kept.time(), request.as()),
+                        "%s of its old content are given free, as far as no older kept moment needs them"
+                                .formatted(Words.bytes(kept.bytes())));
+        if (request.dryRun()) {
+            return new ControlApi.DropReply(
+                    false, request.name(), request.as(), shared.node(), effects, confirm);
+        }
+        if (!request.confirm().map(confirm::equals).orElse(false)) {
+            throw new ProblemException(
+                    Problem.of(
+                                    ExitCode.CONFIRMATION_NEEDED,
+                                    shared.node(),
+                                    request.confirm().isEmpty()
+                                            ? "dropping %s has to be confirmed"
+                                                    .formatted(request.as())
+                                            : "%s confirms something else"
+                                                    .formatted(request.confirm().get()))
+                            .withEvidence(effects.toArray(String[]::new))
+                            .withNext(
+                                    shared.command(
+                                            "keep %s %s --drop --confirm %s"
+                                                    .formatted(
+                                                            request.name(),
+                                                            request.as(),
+                                                            confirm))));
+        }
+        String trouble = backup.resource().drop(request.as());
+        if (!trouble.isEmpty()) {
+            throw refused(Role.SECONDARY, "nothing was dropped: " + trouble, "status");
+        }
+        shared.events().of(request.name()).accept("pin-dropped", String.join("; ", effects));
+        return new ControlApi.DropReply(
+                true, request.name(), request.as(), shared.node(), effects, confirm);
     }
 
     ControlApi.Done closeView(String id) throws ProblemException {
@@ -1654,16 +1763,22 @@ final class ResourceManager implements Link.Resources {
                             disks + " stays as it is",
                             "replication to " + facts.peer() + " ends",
                             "the copy at " + facts.peer() + " stays until it is removed there");
-            case LocalBackup backup ->
-                    keepCopy || !facts.ownDisk()
-                            ? List.of(
-                                    backup.resource().snapshot().hasPoint()
-                                            ? disks + " becomes the newest point and stays"
-                                            : disks + " stays, and is the image of no moment",
-                                    "the journal and its points are deleted")
-                            : List.of(
-                                    "the copy " + disks + " is deleted",
-                                    "the journal and its points are deleted");
+            case LocalBackup backup -> {
+                List<String> all = new ArrayList<>();
+                if (keepCopy || !facts.ownDisk()) {
+                    all.add(
+                            backup.resource().snapshot().hasPoint()
+                                    ? disks + " becomes the newest point and stays"
+                                    : disks + " stays, and is the image of no moment");
+                } else {
+                    all.add("the copy " + disks + " is deleted");
+                }
+                all.add("the journal and its points are deleted");
+                for (ControlApi.Kept each : backup.kept()) {
+                    all.add("%s, kept of %s, is deleted".formatted(each.as(), each.time()));
+                }
+                yield all;
+            }
         };
     }
 

@@ -46,7 +46,9 @@ final class SettingsDiff {
 
     private static String takesEffect(String file, String key, boolean wasSet) {
         if (!file.equals("node.toml")) {
-            return key.startsWith("journal.retention") ? "at once" : "at the next attach";
+            boolean ofHistory =
+                    key.startsWith("journal.retention") || key.equals("journal.keep-max");
+            return ofHistory ? "at once" : "at the next attach";
         }
         boolean opens = !wasSet && (key.equals("link.listen") || key.equals("link.dial"));
         return AT_NEXT_START.contains(key) && !opens

@@ -144,7 +144,9 @@ public final class Backup {
     ///
     /// @param completeMillis wall time of the primary until which nothing newer was written
     /// @param watermark where the journal begins that the view was opened over
-    public record View(long id, Moment moment, long completeMillis, long watermark) {
+    /// @param pin id of the pin that it shows, 0 for none: the base may be rolled past it, and what
+    ///   is not in the index is read from the deltas from this pin's on, and then from the base
+    public record View(long id, Moment moment, long completeMillis, long watermark, long pin) {
         public Position position() {
             return moment.position();
         }
@@ -162,6 +164,7 @@ public final class Backup {
     ///
     /// | step                                       | a crash behind it leaves                  |
     /// |--------------------------------------------|-------------------------------------------|
+    /// | save what [Pins#unsaved] says, all of it durably | the base as it was, and more in a delta |
     /// | make [#begun] durable in the superblock    | the base as it was                        |
     /// | write every run of their image into the base | a base that is whole with the journal up to `rollingTo`, and with less of it a mixture |
     /// | sync the base                              | the same                                  |
@@ -170,7 +173,8 @@ public final class Backup {
     ///
     /// @param from where the records to be read begin; they are of the opening `begun.movedBy` or a
     ///   later one
-    public record Roll(long from, long to, Base begun, Base reached) {}
+    /// @param save null for nothing
+    public record Roll(long from, long to, Base begun, Base reached, Pins.Save save) {}
 
     /// Ranges of the committed image whose sectors are to be digested for the peer.
     ///
@@ -360,6 +364,12 @@ public final class Backup {
 
     /// From which journal offset on each view reads records.
     private final Map<View, Long> views = new LinkedHashMap<>();
+
+    private final Pins pins = new Pins();
+
+    /// Time of receipt when the primary was heard of last; pins expire by it, so that none does
+    /// while nothing comes (R22).
+    private long heardMillis;
 
     /// A copy as its superblock and journal have it; call [#recover] before anything else.
     ///
@@ -684,6 +694,7 @@ public final class Backup {
         if (session == 0 || failed) {
             return;
         }
+        heardMillis = receivedMillis;
         inbox.add(new Arrived(frame, creditBytes));
         takeIn();
     }
@@ -1610,6 +1621,7 @@ public final class Backup {
     /// @param clockMillis as in [#on]
     public void tick(long clockMillis) {
         timeIs(clockMillis);
+        expirePins();
         if (wantsRoom() && rollIsDue()) {
             fx.wakeRoller();
         }
@@ -1639,9 +1651,15 @@ public final class Backup {
 
     /// Journal offset that the base must not be rolled past.
     private long rollLimit() {
+        return Math.min(limitBesidePins(), pins.stop(base.watermark()));
+    }
+
+    private long limitBesidePins() {
         long limit = Math.min(stagedFrom, appliedEnd);
         for (View view : Faults.M29 ? List.<View>of() : views.keySet()) {
-            limit = Math.min(limit, view.moment().address());
+            if (view.pin() == 0) {
+                limit = Math.min(limit, view.moment().address());
+            }
         }
         return limit;
     }
@@ -1653,7 +1671,12 @@ public final class Backup {
         long limit = reach();
         long now = newestReceipt();
         Moment goal = history.upTo(limit, now - retention.millis());
-        if (goal != null && !isWorthIt(goal, now)) {
+        // A stop in front of a pin is worth what lies behind it too.
+        Moment aged =
+                goal == null || pins.stop(base.watermark()) == Long.MAX_VALUE
+                        ? goal
+                        : history.upTo(limitBesidePins(), now - retention.millis());
+        if (goal != null && !isWorthIt(goal, now) && !isWorthIt(aged, now)) {
             goal = null;
         }
         long bytes = bytesWanted();
@@ -1722,21 +1745,34 @@ public final class Backup {
             }
         }
         if (damaged) {
-            return startLastRoll();
+            Moment pinned = pinnedBefore(end);
+            return pinned == null ? startLastRoll() : startRoll(pinned);
         }
         if (!hasPoint()) {
             return startRollOfNothing(settle);
         }
         Moment goal = settle ? settlingGoal() : goal();
-        if (goal == null || goal.address() <= base.watermark()) {
-            return null;
-        }
+        return goal == null || goal.address() <= base.watermark() ? null : startRoll(goal);
+    }
+
+    private Roll startRoll(Moment goal) {
         rolling = true;
         if (Faults.M44) {
             free(goal.address());
         }
         history.rollBegins(goal.address());
-        return new Roll(base.watermark(), goal.address(), begun(goal.address()), reached(goal));
+        return new Roll(
+                base.watermark(),
+                goal.address(),
+                begun(goal.address()),
+                reached(goal),
+                pins.save(base.watermark()));
+    }
+
+    /// The next pin in front of this journal offset that the base is not rolled to yet, or null.
+    private Moment pinnedBefore(long limit) {
+        long stop = pins.stop(base.watermark());
+        return hasPoint() && stop < limit ? history.upTo(stop, Long.MAX_VALUE) : null;
     }
 
     private Moment settlingGoal() {
@@ -1752,7 +1788,7 @@ public final class Backup {
             return null;
         }
         rolling = true;
-        return new Roll(base.watermark(), base.watermark(), begun(limit), reached(limit));
+        return new Roll(base.watermark(), base.watermark(), begun(limit), reached(limit), null);
     }
 
     /// Leaves a damaged journal behind: what is good of it goes into the base, and the journal goes
@@ -1760,11 +1796,15 @@ public final class Backup {
     private Roll startLastRoll() {
         rolling = true;
         if (!hasPoint()) {
-            return new Roll(base.watermark(), base.watermark(), base, reached(journalEnd));
+            return new Roll(base.watermark(), base.watermark(), base, reached(journalEnd), null);
         }
         history.rollBegins(end);
         return new Roll(
-                base.watermark(), end, begun(end), reached(history.newest().to(journalEnd)));
+                base.watermark(),
+                end,
+                begun(end),
+                reached(history.newest().to(journalEnd)),
+                pins.save(base.watermark()));
     }
 
     private Base begun(long rollingTo) {
@@ -1818,15 +1858,24 @@ public final class Backup {
         if (failed) {
             return "the journal or the base has failed";
         }
-        if (!views.isEmpty() && !Faults.M29) {
-            return views.size() == 1 ? "a view is open" : views.size() + " views are open";
+        long open = views.keySet().stream().filter(each -> each.pin() == 0).count();
+        if (open > 0 && !Faults.M29) {
+            return open == 1 ? "a view is open" : open + " views are open";
         }
         return waitsForSpace ? noSpace : "";
+    }
+
+    /// What a [Roll] has to save for a pin finds no room: nothing was written to the base, nor said
+    /// to be, and the journal still holds all of it.
+    public void saveLacksRoom(String why) {
+        history.rollGivenUp();
+        rollLacksSpace(why);
     }
 
     /// A [Roll] met a full disk: the journal still holds all of it.
     public void rollLacksSpace(String why) {
         rolling = false;
+        sweepPins();
         lacksSpace(why);
     }
 
@@ -1845,16 +1894,17 @@ public final class Backup {
         if (hasPoint() && base.everCommitted() && !base.mixture()) {
             history.rolled(base.moment());
         }
-        if (damaged) {
+        if (damaged && base.watermark() >= journalEnd) {
             damaged = false;
             end = base.watermark();
             appliedEnd = end;
             durableEnd = end;
         }
+        sweepPins();
         free();
         helloIfDue();
         takeIn();
-        if (rollIsDue()) {
+        if (rollIsDue() || damaged) {
             fx.wakeRoller();
         }
     }
@@ -1905,15 +1955,33 @@ public final class Backup {
     }
 
     private View openView(Moment moment, long completeMillis) {
-        View view = new View(++nextView, moment, completeMillis, base.watermark());
+        View view = new View(++nextView, moment, completeMillis, base.watermark(), 0);
         views.put(view, base.watermark());
+        return view;
+    }
+
+    /// Opens what is kept under this name. From the journal it reads what lies between the base and
+    /// the pin, and nothing when the base is behind it.
+    ///
+    /// @return null when there is none, or it is damaged
+    public View openView(String name) {
+        Pins.Pin pin = pins.named(name);
+        if (pin == null || pin.damaged()) {
+            return null;
+        }
+        Moment moment = pin.moment();
+        long from = Math.min(base.watermark(), moment.address());
+        View view = new View(++nextView, moment, moment.labelMillis(), from, pin.id());
+        views.put(view, from < moment.address() ? from : Long.MAX_VALUE);
         return view;
     }
 
     /// The view reads no records any more that stand below this journal offset; what they hold, the
     /// base holds.
     public void viewReads(View view, long fromAddress) {
-        if (views.computeIfPresent(view, (_, was) -> Math.max(was, fromAddress)) != null) {
+        boolean isPast = view.pin() != 0 && fromAddress >= view.moment().address();
+        long from = isPast ? Long.MAX_VALUE : fromAddress;
+        if (views.computeIfPresent(view, (_, was) -> Math.max(was, from)) != null) {
             freeAndGoOn();
         }
     }
@@ -1929,6 +1997,162 @@ public final class Backup {
         if (rollIsDue() || holding || damaged) {
             fx.wakeRoller();
         }
+    }
+
+    // ---- pins
+    // ------------------------------------------------------------------------------------------
+
+    /// What was kept, as a start finds it; after [#recover]. A moment that was in the damaged part
+    /// of a journal is lost.
+    ///
+    /// @param lastId greatest that a pin ever had
+    public void pins(List<Pins.Pin> durable, long lastId) {
+        pins.begin(durable, lastId);
+        heardMillis = receivedMillis();
+        for (Pins.Pin each : durable) {
+            long address = each.moment().address();
+            if (address > base.watermark() && (!hasPoint() || address > end)) {
+                pins.drop(each);
+                if (each.isNamed()) {
+                    fx.event(
+                            "pin-lost",
+                            "%s, kept of %s, lay in the damaged part of the journal"
+                                    .formatted(each.name(), each.moment().position()));
+                }
+            } else if (address > base.watermark()) {
+                history.insert(each.moment());
+            }
+        }
+        sweepPins();
+    }
+
+    /// All that is kept, oldest moment first.
+    public List<Pins.Pin> pins() {
+        return pins.all().stream().filter(Pins.Pin::isNamed).toList();
+    }
+
+    /// What is kept under this name; null for nothing.
+    public Pins.Pin pin(String name) {
+        return pins.named(name);
+    }
+
+    /// Keeps a moment of the [#history], or a later one before the next of these, under a name.
+    /// When it returns that is durable.
+    ///
+    /// @param moment of an open view
+    /// @param sizeBytes of the device then
+    /// @return empty, or why not
+    public String keep(String name, Moment moment, long sizeBytes, long forMillis) {
+        if (!Pins.isName(name)) {
+            return "\"%s\" is no name for a moment, that is %s".formatted(name, Pins.NAME_RULE);
+        }
+        if (pins.named(name) != null) {
+            return "there is a kept moment " + name + " already";
+        }
+        if (pins.all().size() >= Pins.MAX) {
+            return "%d moments are kept, which is the most".formatted(Pins.MAX);
+        }
+        if (failed || !hasPoint() || moment.address() < history.oldest().address()) {
+            return "the moment cannot be opened any more";
+        }
+        long now = receivedMillis();
+        List<Pins.Pin> before = pins.all();
+        pins.add(name, moment, sizeBytes, now, now + forMillis);
+        String trouble = storePins(before);
+        if (trouble.isEmpty()) {
+            history.insert(moment);
+        }
+        return trouble;
+    }
+
+    /// Keeps it no longer; when it returns that is durable.
+    ///
+    /// @return empty, or why not
+    public String drop(String name) {
+        Pins.Pin pin = pins.named(name);
+        if (pin == null) {
+            return "there is no kept moment " + name;
+        }
+        if (isOpen(pin)) {
+            return name + " is open";
+        }
+        List<Pins.Pin> before = pins.all();
+        pins.drop(pin);
+        String trouble = sweptAndStored(before);
+        tryAgain();
+        return trouble;
+    }
+
+    /// Nothing of a pin, nor of the older ones that read through it, can be relied on any more.
+    public void pinDamaged(long id, String why) {
+        boolean some = false;
+        for (Pins.Pin each : pins.all()) {
+            if (!each.damaged()) {
+                pins.damage(each);
+                some = true;
+                if (each.isNamed()) {
+                    fx.event("pin-damaged", each.name() + " cannot be opened any more: " + why);
+                }
+            }
+            if (each.id() == id) {
+                break;
+            }
+        }
+        String trouble = some ? sweptAndStored(pins.all()) : "";
+        if (!trouble.isEmpty()) {
+            failed(trouble); // Another start must not take it for whole.
+        }
+    }
+
+    private boolean isOpen(Pins.Pin pin) {
+        return views.keySet().stream().anyMatch(each -> each.pin() == pin.id());
+    }
+
+    /// What is open is kept until it is closed.
+    private void expirePins() {
+        List<Pins.Pin> before = pins.all();
+        List<Pins.Pin> expired =
+                pins().stream()
+                        .filter(each -> each.expiresMillis() < heardMillis && !isOpen(each))
+                        .toList();
+        if (expired.isEmpty()) {
+            return;
+        }
+        expired.forEach(pins::drop);
+        if (sweptAndStored(before).isEmpty()) {
+            for (Pins.Pin each : expired) {
+                fx.event(
+                        "pin-expired",
+                        "%s, kept of %s, has expired"
+                                .formatted(each.name(), each.moment().position()));
+            }
+            tryAgain();
+        }
+    }
+
+    /// What nobody reads through goes. While a roll saves into a delta all stay.
+    private void sweepPins() {
+        List<Pins.Pin> before = pins.all();
+        if (pins.sweep(base.watermark())) {
+            storePins(before);
+        }
+    }
+
+    private String sweptAndStored(List<Pins.Pin> before) {
+        if (!rolling) {
+            pins.sweep(base.watermark());
+        }
+        return storePins(before);
+    }
+
+    /// @param before what is kept when this fails
+    private String storePins(List<Pins.Pin> before) {
+        String trouble = fx.pins(pins.all(), pins.lastId());
+        if (trouble != null) {
+            pins.begin(before, pins.lastId());
+            return trouble;
+        }
+        return "";
     }
 
     private long startOfSegment(long address) {
@@ -1976,6 +2200,12 @@ public final class Backup {
     /// Whether there was a point, and damage to the journal has taken it.
     public boolean isMixture() {
         return mixture;
+    }
+
+    /// Whether what a start found of the journal was damaged, and what is good of it is not in the
+    /// base yet.
+    public boolean isDamaged() {
+        return damaged;
     }
 
     /// What a promotion would get.

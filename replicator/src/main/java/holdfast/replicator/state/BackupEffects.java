@@ -3,6 +3,7 @@ package holdfast.replicator.state;
 import holdfast.tunnel.wire.Frame;
 
 import java.nio.ByteBuffer;
+import java.util.List;
 
 /// What [Backup] asks of the world, to be carried out in the order of the calls.
 public interface BackupEffects {
@@ -48,6 +49,12 @@ public interface BackupEffects {
 
     /// Nothing below this journal offset is needed any more.
     void free(long beforeAddress);
+
+    /// These are the pins from now on, durably when it returns. The deltas of those that are not
+    /// among them may go then.
+    ///
+    /// @return null, or why it could not be made durable: then those are that were before
+    String pins(List<Pins.Pin> pins, long lastId);
 
     void event(String kind, String text);
 }

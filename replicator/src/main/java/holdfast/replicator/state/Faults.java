@@ -109,6 +109,15 @@ public final class Faults {
     /// Opens a moment also when the base is being rolled past it.
     public static final boolean M51 = Mutants.on("M51");
 
+    /// Writes to the base before it is durable what was saved of it for a pin.
+    public static final boolean M52 = Mutants.on("M52");
+
+    /// Rolls the base past a pin without stopping there.
+    public static final boolean M53 = Mutants.on("M53");
+
+    /// Saves for a pin what is saved already.
+    public static final boolean M54 = Mutants.on("M54");
+
     /// Reports a block as different that was not looked at again.
     public static final boolean M60 = Mutants.on("M60");
 

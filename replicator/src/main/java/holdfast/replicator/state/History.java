@@ -74,6 +74,11 @@ public final class History {
 
     private Moment newest;
 
+    /// What the last [#rollBegins] took away.
+    private Moment baseBefore;
+
+    private List<Moment> taken = List.of();
+
     History(long spacingBytes) {
         this.spacingBytes = spacingBytes;
     }
@@ -125,10 +130,33 @@ public final class History {
         if (Faults.M51) {
             return;
         }
+        baseBefore = base;
+        taken = new ArrayList<>();
         base = null;
         while (!moments.isEmpty() && moments.getFirst().address() < address) {
-            moments.removeFirst();
+            taken.add(moments.removeFirst());
         }
+    }
+
+    /// It ended before anything was written to the base, or said to be written.
+    void rollGivenUp() {
+        base = baseBefore;
+        for (Moment each : taken.reversed()) {
+            moments.addFirst(each);
+        }
+        taken = List.of();
+    }
+
+    /// The base is to stop there, and views are to find it there.
+    void insert(Moment moment) {
+        List<Moment> later = new ArrayList<>();
+        while (!moments.isEmpty() && moments.getLast().address() >= moment.address()) {
+            later.addFirst(moments.removeLast());
+        }
+        if (later.isEmpty() || later.getFirst().address() > moment.address()) {
+            keep(moment);
+        }
+        moments.addAll(later);
     }
 
     /// The base is this.

@@ -62,7 +62,7 @@ class SettingsTest {
                 """
                 protocol = "C"
                 compression = "frame"
-                journal = { size = "40 GiB", retention = "7d", retention-min = "90min" }
+                journal = { size = "40 GiB", retention = "7d", retention-min = "90min", keep-max = "1 GiB" }
                 [on.server]
                 disk = "/dev/vg0/home"
                 [on.backup]
@@ -100,6 +100,8 @@ class SettingsTest {
         assertEquals(new Size(40L << 30), home.journalSize());
         assertEquals(Duration.ofDays(7), home.retention());
         assertEquals(Duration.ofMinutes(90), home.retentionMin());
+        assertEquals(Size.parse("1 GiB"), home.keepMax());
+        assertEquals(Size.parse("4 GiB"), loaded.resources().get("mail").keepMax());
         assertEquals(Duration.ofHours(24), loaded.resources().get("mail").retention());
         assertEquals(Duration.ofHours(4), loaded.resources().get("mail").retentionMin());
         assertEquals(Optional.of(List.of(Path.of("/dev/vg1/home"))), home.disksAt("backup"));
@@ -273,7 +275,7 @@ class SettingsTest {
                 "journal = { size = \"1 MiB\" };[on.a];disk = \"/x\" | journal.size is 1 MiB,"
                         + " should be 16 MiB to 64 TiB",
                 "journal = { keep = \"24h\" };[on.a];disk = \"/x\" | unknown key"
-                        + " journal.keep, known here: size, retention, retention-min",
+                        + " journal.keep, known here: size, retention, retention-min, keep-max",
                 "[on.a];disk = \"/x\";[on.b];[on.c] | disks of 3 nodes, a resource has 2",
                 "[on.Server];disk = \"/x\" | node \"Server\" should be 1 to 63 of a-z",
                 "[on.a];disc = \"/x\";disk = \"/x\" | r:2:1: unknown key on.a.disc, did you mean"
@@ -461,6 +463,7 @@ class SettingsTest {
                                     Size.parse("40 GiB"),
                                     Duration.ofMinutes(90),
                                     Duration.ofMillis(1500),
+                                    Size.parse("7 MiB"),
                                     disks);
                     assertEquals(settings, ResourceSettings.parse(settings.render(), "r"));
                 }

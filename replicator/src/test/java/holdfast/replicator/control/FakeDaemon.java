@@ -104,6 +104,16 @@ class FakeDaemon implements ControlApi {
     }
 
     @Override
+    public KeepReply keep(KeepRequest request) {
+        throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public DropReply drop(DropRequest request) {
+        throw new UnsupportedOperationException();
+    }
+
+    @Override
     public RemoveReply remove(RemoveRequest request) {
         return new RemoveReply(
                 false, request.name(), "server", List.of("the journal"), "server/home@3fa901");

@@ -37,6 +37,9 @@ import java.util.stream.Stream;
 /// `mvn -pl replicator -am test -Dtest=SchemasTest -Dholdfast.schemas=write
 /// -Dsurefire.failIfNoSpecifiedTests=false` writes the files anew.
 class SchemasTest {
+    private static final ControlApi.Kept KEPT =
+            new ControlApi.Kept("before", Samples.NOW, "a/1", Samples.NOW, Samples.NOW, 1, false);
+
     private static final Path DIRECTORY = Path.of("..", "docs", "schemas");
 
     private static final StatusReport REPORT =
@@ -147,7 +150,13 @@ class SchemasTest {
                         1,
                         1,
                         1,
-                        Optional.of(1L)),
+                        Optional.of(1L),
+                        List.of(KEPT),
+                        1,
+                        1),
+                new ControlApi.KeepReply("home", KEPT, Optional.of("in a gap")),
+                new ControlApi.DropReply(
+                        true, "home", "before", "backup", List.of("gone"), "backup/home@before"),
                 new ControlApi.VerifyReply(
                         "home",
                         "server",

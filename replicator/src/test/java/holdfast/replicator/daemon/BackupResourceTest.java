@@ -124,7 +124,9 @@ class BackupResourceTest {
                         pool,
                         _ -> {},
                         store,
+                        PinStore.open(dir.resolve("home.pins"), ID),
                         "holdfast connect home",
+                        "holdfast keep home %s --drop",
                         (kind, text) -> events.add(kind + " " + text),
                         (_, _) -> {});
         resource.greeted(

@@ -136,7 +136,9 @@ class OpeningTimeTest {
                         pool,
                         _ -> {},
                         store,
+                        PinStore.open(dir.resolve("home.pins"), ID),
                         "holdfast connect home",
+                        "holdfast keep home %s --drop",
                         (_, _) -> {},
                         (_, _) -> {});
         resource.retain(new Retention(TimeUnit.DAYS.toMillis(1), 0), LocalBackup.INDEX_RUNS);

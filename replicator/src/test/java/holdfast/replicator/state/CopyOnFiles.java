@@ -286,6 +286,11 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
     }
 
     @Override
+    public String pins(List<Pins.Pin> pins, long lastId) {
+        return null; // Nobody keeps one.
+    }
+
+    @Override
     public void wakeDigester() {} // A test that wants one asks for it.
 
     @Override

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import holdfast.replicator.state.History.Moment;
 import holdfast.tunnel.wire.Position;
 
 import org.junit.jupiter.api.AfterEach;
@@ -16,6 +17,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.file.Path;
+import java.util.List;
 
 /// What a damaged journal leaves of the copy (R25): the point in front of the damage, unless a
 /// roll-forward that was interrupted may have been behind it already.
@@ -50,6 +52,38 @@ class DamagedJournalTest {
         copy.open();
         assertNull(copy.damage);
         assertView(at(13), 2, 3, 4, 1);
+    }
+
+    private Pins.Pin pin(long id, String name, long address, long number) {
+        Moment moment = new Moment(address, at(number), copy.backup.ancestry(), 0, 0, 0, 1, 0);
+        return new Pins.Pin(id, name, moment, 4 * 4096, 0, Long.MAX_VALUE, false);
+    }
+
+    /// What is good of the journal goes into the base in two rolls then, and the second one saves.
+    @Test
+    void aPinInFrontOfTheDamageIsAStopAndOneInItIsLost() throws Exception {
+        copy.write(14, 3, 5);
+        copy.damage(third + 200);
+        copy.open();
+        Pins.Pin before = pin(1, "before", second, 11);
+        copy.backup.pins(List.of(before, pin(2, "in-it", third + 8192, 13)), 2);
+        assertEquals(List.of(before), copy.backup.pins());
+        assertTrue(copy.events.toString().contains("pin-lost in-it"), copy.events.toString());
+
+        Backup.Roll toThePin = copy.backup.startRoll(false);
+        assertEquals(second, toThePin.to());
+        assertNull(toThePin.save());
+        copy.backup.rolled(toThePin);
+        assertTrue(copy.backup.isDamaged());
+        Backup.Roll last = copy.backup.startRoll(false);
+        assertEquals(third, last.to());
+        assertEquals(new Pins.Save(1, List.of(1L)), last.save());
+        copy.backup.saveLacksRoom("full");
+        assertNull(copy.backup.startRoll(false));
+        assertEquals("", copy.backup.drop("before"));
+        copy.backup.rolled(copy.backup.startRoll(false));
+        assertFalse(copy.backup.isDamaged());
+        assertEquals(List.of(), copy.backup.pins());
     }
 
     @Test
