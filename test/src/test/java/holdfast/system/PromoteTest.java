@@ -245,17 +245,18 @@ class PromoteTest {
             untilInSync(nodes.backup);
             shows(nodes.server, "latest", 3, "4M 2M");
             shows(nodes.server, "latest", 1, "0 2M");
-            ControlApi.Point oldest =
-                    nodes.server.points(new ControlApi.NameRequest("home")).oldest().orElseThrow();
-            shows(nodes.server, oldest.time().toString(), 2, "1M 2M");
-            shows(nodes.server, oldest.time().toString(), 0, "3M 5M");
+            String kept =
+                    nodes.server.points(new ControlApi.NameRequest("home")).kept().getFirst().as();
+            assertTrue(kept.startsWith("discarded-"), kept);
+            shows(nodes.server, kept, 2, "1M 2M");
+            shows(nodes.server, kept, 0, "3M 5M");
 
             nodes.server.close();
             nodes.startServer();
             write(atBackup, 4, "6M 1M");
             untilInSync(nodes.backup);
             shows(nodes.server, "latest", 4, "6M 1M");
-            shows(nodes.server, oldest.time().toString(), 2, "1M 2M");
+            shows(nodes.server, kept, 2, "1M 2M");
 
             // Back: planned, so nothing is given up.
             nodes.backup.detach(new ControlApi.NameRequest("home"));

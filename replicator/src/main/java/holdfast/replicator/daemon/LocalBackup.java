@@ -511,10 +511,14 @@ final class LocalBackup implements LocalResource {
     ///
     /// @return what prevents it; empty when it is done
     String settlePromoted() throws IOException {
+        String before = historyWords();
+        if (!before.isEmpty()) {
+            return before;
+        }
         resource.retain(Retention.NONE, indexRuns);
         rollMost();
         synchronized (this) {
-            String obstacle = viewsWords();
+            String obstacle = historyWords();
             if (obstacle.isEmpty()) {
                 obstacle = resource.own(dir.superblock().sizeBytes()).goDirect(resource::settle);
             }
@@ -528,7 +532,7 @@ final class LocalBackup implements LocalResource {
 
     /// The same while no primary is attached.
     synchronized String settleDetached() {
-        String obstacle = viewsWords();
+        String obstacle = historyWords();
         if (obstacle.isEmpty()) {
             obstacle = resource.settle();
         }
@@ -536,7 +540,13 @@ final class LocalBackup implements LocalResource {
         return obstacle;
     }
 
-    private String viewsWords() {
+    /// What somebody looks at, or wants to look at later.
+    private String historyWords() {
+        List<ControlApi.Kept> kept = kept();
+        if (!kept.isEmpty()) {
+            return "a moment is kept; next: "
+                    + shared.command("keep %s %s --drop".formatted(name(), kept.getFirst().as()));
+        }
         return views.isEmpty()
                 ? ""
                 : "a view is open; next: "
@@ -863,10 +873,15 @@ final class LocalBackup implements LocalResource {
         dir.close();
     }
 
-    /// After [#close]: takes the journal away, and the copy with it unless it is to stay.
-    void delete(boolean keepCopy) throws IOException {
+    /// Everything beside the base.
+    void deleteHistory() throws IOException {
         PinStore.delete(journalPath(dir));
         ResourceDir.delete(Path.of(dir.facts().journal()));
+    }
+
+    /// After [#close]: takes the journal away, and the copy with it unless it is to stay.
+    void delete(boolean keepCopy) throws IOException {
+        deleteHistory();
         if (!keepCopy && dir.facts().ownDisk()) {
             for (Path each : dir.facts().paths()) {
                 Files.deleteIfExists(each);

@@ -224,7 +224,7 @@ final class LocalPrimary implements LocalResource {
             return obstacle;
         }
         was.dir().remove();
-        ResourceDir.delete(Path.of(was.dir().facts().journal()));
+        was.deleteHistory();
         if (attached == null) {
             was.close();
             copy = null;

@@ -68,6 +68,10 @@ final class Promotion {
         }
         try {
             Moment from = point.moment();
+            if (from.address() < backup.resource().look(each -> each.base().watermark())) {
+                throw new IOException(
+                        "what was kept of that moment lies behind the retention: it can be opened and copied from, but not gone on from yet");
+            }
             Ancestry.Entry entry =
                     new Ancestry.Entry(
                             RANDOM.nextLong() | 1,

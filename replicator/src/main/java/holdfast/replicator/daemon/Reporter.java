@@ -362,6 +362,13 @@ final class Reporter {
                                     hangs.get().toSeconds(),
                                     shared.command("detach " + resource.name())));
         }
+        Optional<String> noSpace =
+                resource.copy()
+                        .map(each -> each.resource().snapshot().noSpace())
+                        .filter(each -> !each.isEmpty());
+        if (noSpace.isPresent()) {
+            return noSpace;
+        }
         if (!now.refusal().isEmpty()) {
             return Optional.of(now.refusal());
         }

@@ -1590,7 +1590,10 @@ final class ResourceManager implements Link.Resources {
                                             "reconnect %s --discard %s --confirm %s"
                                                     .formatted(name, shared.node(), confirm))));
         }
-        discard(primary);
+        String keptAs =
+                "discarded-%06x"
+                        .formatted(primary.dir().superblock().ancestry().generation() >>> 40);
+        discard(primary, keptAs);
         return new ControlApi.ReconnectReply(
                 true,
                 name,
@@ -1599,8 +1602,11 @@ final class ResourceManager implements Link.Resources {
                 List.of(
                         "%s is a copy here now, and %s brings it on as soon as they are connected"
                                 .formatted(name, peer),
-                        "what it was can be opened until retention ends it: "
-                                + shared.command("points " + name)),
+                        "what it was is kept as %s for %s: %s"
+                                .formatted(
+                                        keptAs,
+                                        Words.span(KEPT_USUALLY),
+                                        shared.command("open %s --at %s".formatted(name, keptAs)))),
                 confirm);
     }
 
@@ -1657,7 +1663,7 @@ final class ResourceManager implements Link.Resources {
                             .formatted(peer, name));
         }
         return List.of(
-                "to go on from what %s has, here: %s; what is here can be opened until retention ends it"
+                "to go on from what %s has, here: %s; what is here is kept, to be opened"
                         .formatted(
                                 peer,
                                 shared.command(
@@ -1669,7 +1675,9 @@ final class ResourceManager implements Link.Resources {
     }
 
     /// Closes the primary here and makes its disk a copy of the peer's.
-    private void discard(LocalPrimary primary) throws ProblemException {
+    ///
+    /// @param keptAs the name under which what it is now is kept
+    private void discard(LocalPrimary primary, String keptAs) throws ProblemException {
         String name = primary.name();
         String peer = primary.dir().facts().peer();
         try {
@@ -1688,6 +1696,7 @@ final class ResourceManager implements Link.Resources {
             byName.remove(name);
             LocalBackup made = demotion.of(primary, storage);
             byName.put(name, made);
+            made.keep(keptAs, new AskedPoint.Newest(), KEPT_USUALLY);
             link.session(peer)
                     .filter(_ -> !isStandalone(made))
                     .ifPresent(
