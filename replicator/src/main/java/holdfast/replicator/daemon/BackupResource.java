@@ -977,8 +977,8 @@ final class BackupResource {
                                     points.forEach(this::baseHas);
                                     lookForRoll();
                                 });
-                    } catch (IOException | RuntimeException e) {
-                        mailbox.post(() -> backup.rollFailed(e.getMessage()));
+                    } catch (IOException | RuntimeException | OutOfMemoryError e) {
+                        mailbox.post(() -> backup.rollFailed(String.valueOf(e.getMessage())));
                     }
                 });
     }
@@ -1092,6 +1092,8 @@ final class BackupResource {
         Backup.Roll roll = backup.startRoll(false);
         if (roll != null) {
             roll(roll);
+        } else if (backup.waitsForList() && !retryDue) {
+            retryLater();
         }
     }
 

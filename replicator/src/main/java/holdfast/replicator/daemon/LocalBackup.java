@@ -50,6 +50,8 @@ final class LocalBackup implements LocalResource {
     /// Journal use from which on records are rolled into the base.
     private static final long ROLL_BYTES = 64 << 20;
 
+    static final Duration DISCARDED_KEPT = Duration.ofDays(30);
+
     private static final long SETTLE_NANOS = 200_000_000L;
 
     /// So often in a row nothing was rolled.
@@ -199,7 +201,9 @@ final class LocalBackup implements LocalResource {
             LocalBackup opened =
                     new LocalBackup(shared, dir, base, journal, resource, states, whole);
             opened.retain(dir.settings());
-            dir.discards().ifPresent(resource::discard);
+            if (dir.discards().isPresent()) {
+                opened.giveUp(dir.discards().get());
+            }
             return opened;
         } catch (IOException | RuntimeException e) {
             if (pins != null) {
@@ -210,6 +214,34 @@ final class LocalBackup implements LocalResource {
             }
             base.close();
             throw e;
+        }
+    }
+
+    /// What this side has by itself is kept under a name before anybody is told that it is given
+    /// up: also when the first try to was cut off.
+    private void giveUp(long generation) throws IOException {
+        String as = discardedName(generation);
+        boolean isNew =
+                resource.look(
+                        each -> each.ancestry().generation() == generation && each.pin(as) == null);
+        if (isNew) {
+            String refusal = keep(as, new AskedPoint.Newest(), DISCARDED_KEPT).refusal();
+            if (!refusal.isEmpty()) {
+                throw new IOException(
+                        "%s: what it has by itself cannot be kept: %s".formatted(name(), refusal));
+            }
+        }
+        resource.discard(generation);
+    }
+
+    /// The name of what was given up in this generation.
+    static String discardedName(long generation) {
+        return "discarded-%06x".formatted(generation >>> 40);
+    }
+
+    private void requireNotOver() throws IOException {
+        if (over) {
+            throw new IOException("the promotion was made final: no moment of before is left");
         }
     }
 
@@ -225,7 +257,7 @@ final class LocalBackup implements LocalResource {
 
     /// While a primary of this host writes to the copy, history never holds its writes back.
     private void retain(ResourceSettings settings) {
-        resource.keepMax(settings.keepMax().bytes());
+        resource.keepMax(promoted ? Long.MAX_VALUE : settings.keepMax().bytes());
         long min = promoted ? 0 : settings.retentionMin().toMillis();
         resource.retain(new Retention(settings.retention().toMillis(), min), indexRuns);
     }
@@ -577,9 +609,7 @@ final class LocalBackup implements LocalResource {
     /// @return null when there is none yet, or all that there are are later
     synchronized OpenView openView(AskedPoint asked, ControlApi.OpenRequest request)
             throws IOException {
-        if (over) {
-            throw new IOException("the promotion was made final: no moment of before is left");
-        }
+        requireNotOver();
         OpenPoint point = openPoint(asked);
         if (point == null) {
             return null;
@@ -641,6 +671,7 @@ final class LocalBackup implements LocalResource {
 
     /// Keeps a moment under a name; when it returns that is durable.
     synchronized Keeping keep(String as, AskedPoint asked, Duration span) throws IOException {
+        requireNotOver();
         OpenPoint point = openPoint(asked);
         if (point == null) {
             return new Keeping(
@@ -814,8 +845,15 @@ final class LocalBackup implements LocalResource {
     /// Closes the views that were to end with their use and have, and one that keeps room from the
     /// primary of a promoted copy.
     void closeLeftViews(long nowNanos) {
-        if (resource.hasWaited(VIEW_GIVES_WAY_NANOS) && !views.isEmpty()) {
-            String id = views.keySet().iterator().next();
+        Optional<String> inTheWay =
+                resource.hasWaited(VIEW_GIVES_WAY_NANOS) && resource.snapshot().noSpace().isEmpty()
+                        ? views.values().stream()
+                                .filter(each -> each.point().view().pin() == 0)
+                                .map(OpenView::id)
+                                .findFirst()
+                        : Optional.empty();
+        if (inTheWay.isPresent()) {
+            String id = inTheWay.get();
             if (closeView(id)) {
                 shared.events()
                         .of(name())

@@ -1053,11 +1053,13 @@ final class LocalPrimary implements LocalResource {
     /// @return false if one is under way already
     synchronized boolean verify() {
         Attached now = attached;
-        boolean was = verifying;
+        if (verifying) {
+            return false; // Or the report of the one before is not stored yet.
+        }
         verifying = true; // It may be over when the next line is.
         boolean begun = now != null && now.resource().verify();
         if (!begun) {
-            verifying = was;
+            verifying = false;
         } else {
             shared.events()
                     .of(name())

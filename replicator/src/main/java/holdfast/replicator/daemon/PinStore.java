@@ -294,19 +294,17 @@ final class PinStore implements AutoCloseable {
             for (Pins.Range range : unsaved) {
                 lacks = add(into.log(), range, base);
                 if (lacks != null) {
-                    into.log().abandon();
+                    into.abandon();
                     return lacks;
                 }
             }
             into.log().finish();
         } catch (DeviceException e) {
-            if (into != null) {
-                into.log().abandon();
+            if (into == null || !e.isOutOfSpace()) {
+                throw e;
             }
-            if (e.isOutOfSpace()) {
-                return e.getMessage();
-            }
-            throw e;
+            into.abandon();
+            return e.getMessage();
         }
         into.sync();
         return commit(save.into(), into.log());

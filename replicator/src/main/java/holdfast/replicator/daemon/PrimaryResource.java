@@ -869,6 +869,7 @@ final class PrimaryResource implements Export {
     /// @return whether all it knew is durable; not where the disk has failed
     /// @throws IOException if something is still in flight after some seconds: then it goes on
     private boolean end() throws IOException {
+        stopVerify("the resource was detached, or its device enlarged"); // The peer is told.
         long deadline = System.nanoTime() + IDLE_LIMIT.toNanos();
         while (true) {
             lock.lock();

@@ -1590,10 +1590,7 @@ final class ResourceManager implements Link.Resources {
                                             "reconnect %s --discard %s --confirm %s"
                                                     .formatted(name, shared.node(), confirm))));
         }
-        String keptAs =
-                "discarded-%06x"
-                        .formatted(primary.dir().superblock().ancestry().generation() >>> 40);
-        discard(primary, keptAs);
+        String keptAs = discard(primary);
         return new ControlApi.ReconnectReply(
                 true,
                 name,
@@ -1605,7 +1602,7 @@ final class ResourceManager implements Link.Resources {
                         "what it was is kept as %s for %s: %s"
                                 .formatted(
                                         keptAs,
-                                        Words.span(KEPT_USUALLY),
+                                        Words.span(LocalBackup.DISCARDED_KEPT),
                                         shared.command("open %s --at %s".formatted(name, keptAs)))),
                 confirm);
     }
@@ -1676,8 +1673,8 @@ final class ResourceManager implements Link.Resources {
 
     /// Closes the primary here and makes its disk a copy of the peer's.
     ///
-    /// @param keptAs the name under which what it is now is kept
-    private void discard(LocalPrimary primary, String keptAs) throws ProblemException {
+    /// @return the name under which what it is now is kept
+    private String discard(LocalPrimary primary) throws ProblemException {
         String name = primary.name();
         String peer = primary.dir().facts().peer();
         try {
@@ -1696,7 +1693,6 @@ final class ResourceManager implements Link.Resources {
             byName.remove(name);
             LocalBackup made = demotion.of(primary, storage);
             byName.put(name, made);
-            made.keep(keptAs, new AskedPoint.Newest(), KEPT_USUALLY);
             link.session(peer)
                     .filter(_ -> !isStandalone(made))
                     .ifPresent(
@@ -1710,6 +1706,7 @@ final class ResourceManager implements Link.Resources {
                             "discarded",
                             "what %s has by itself is given up for what %s has"
                                     .formatted(shared.node(), peer));
+            return LocalBackup.discardedName(made.dir().discards().orElseThrow());
         } catch (IOException | RuntimeException e) {
             if (!byName.containsKey(name)) {
                 open(name);

@@ -36,9 +36,9 @@ final class VerifyFile {
         return Optional.ofNullable(last);
     }
 
-    /// Writes it, durably.
+    /// It is the last one from now on, durably when this returns.
     synchronized void save(VerifyReport report) throws IOException {
-        AtomicFile.write(file, (Json.writePretty(report) + "\n").getBytes(StandardCharsets.UTF_8));
         last = report;
+        AtomicFile.write(file, (Json.writePretty(report) + "\n").getBytes(StandardCharsets.UTF_8));
     }
 }

@@ -73,7 +73,9 @@ final class VerifyOrders {
                 now.map(Verification.Progress::differingBlocks),
                 now.filter(Verification.Progress::waits).map(_ -> waitsFor(primary)),
                 progress.apply(primary),
-                primary.lastVerify().map(each -> each.shortened(RANGES_TOLD)));
+                primary.lastVerify()
+                        .filter(each -> each.primary().equals(shared.node()))
+                        .map(each -> each.shortened(RANGES_TOLD)));
     }
 
     private boolean start(LocalPrimary primary) throws ProblemException {
@@ -136,7 +138,8 @@ final class VerifyOrders {
         }
         VerifyReport report =
                 primary.lastVerify()
-                        .filter(each -> each.differingBlocks() > 0)
+                        .filter(each -> each.differingBlocks() > 0 && !each.ranges().isEmpty())
+                        .filter(each -> each.primary().equals(shared.node()))
                         .orElseThrow(
                                 () ->
                                         refused(
@@ -145,6 +148,11 @@ final class VerifyOrders {
                                                 "verify " + primary.name()));
         if (primary.resource().isEmpty()) {
             throw refused(primary.name() + " is not attached", "attach " + primary.name());
+        }
+        if (primary.isVerifying()) {
+            throw refused(
+                    "a verification is under way, whose report is the next to be mended",
+                    "verify " + primary.name());
         }
         String confirm =
                 "%s/%s@%s"

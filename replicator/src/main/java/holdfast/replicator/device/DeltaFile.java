@@ -79,6 +79,12 @@ public final class DeltaFile implements AutoCloseable, DeltaLog.Storage {
         file.read(address, into);
     }
 
+    /// What was added and does not count is nothing, and its room is given back.
+    public void abandon() throws DeviceException {
+        log.abandon();
+        file.truncate(log.endBytes());
+    }
+
     /// Makes durable what was added.
     public void sync() throws DeviceException {
         file.sync();

@@ -212,6 +212,9 @@ public final class Backup {
     /// Questions about sectors that may wait: more than an honest peer has unanswered.
     private static final int SECTOR_QUESTIONS_MAX = 32;
 
+    /// Exact questions of a verification that may wait, likewise.
+    private static final int EXACT_MAX = 64;
+
     private static final long NOTHING_STAGED = Long.MAX_VALUE;
 
     private record Pending(
@@ -350,6 +353,9 @@ public final class Backup {
     private final ArrayDeque<Frame.CompareSectors> sectorQuestions = new ArrayDeque<>();
 
     private Sectors digesting;
+
+    /// The list of pins on the disk may be another one than ours.
+    private boolean pinsUnsure;
 
     /// Why the base took nothing the last time; empty when it did.
     private String noSpace = "";
@@ -855,6 +861,10 @@ public final class Backup {
             Exact exact = new Exact(session, v);
             if (Faults.M61) {
                 answer(exact);
+                return;
+            }
+            if (pending.stream().filter(each -> each.exact() != null).count() >= EXACT_MAX) {
+                refuse("more than %d exact questions wait".formatted(EXACT_MAX));
                 return;
             }
             pending.add(new Pending(end, null, null, null, exact));
@@ -1736,7 +1746,7 @@ public final class Backup {
     ///
     /// @param settle all of it, whatever the retention, so that the base alone is the newest moment
     public Roll startRoll(boolean settle) {
-        if (rolling || failed || waitsForSpace) {
+        if (rolling || failed || waitsForSpace || !isListWritten()) {
             return null;
         }
         if (damaged || settle) {
@@ -2085,6 +2095,9 @@ public final class Backup {
 
     /// Nothing of a pin, nor of the older ones that read through it, can be relied on any more.
     public void pinDamaged(long id, String why) {
+        if (pins.all().stream().noneMatch(each -> each.id() == id)) {
+            return; // Nobody reads it any more.
+        }
         boolean some = false;
         for (Pins.Pin each : pins.all()) {
             if (!each.damaged()) {
@@ -2150,9 +2163,30 @@ public final class Backup {
         String trouble = fx.pins(pins.all(), pins.lastId());
         if (trouble != null) {
             pins.begin(before, pins.lastId());
+            pinsUnsure = true; // What is on the disk may be either.
             return trouble;
         }
+        pinsUnsure = false;
         return "";
+    }
+
+    /// A list of pins that could not be written may be on the disk all the same, and a base that is
+    /// rolled would then be taken for what they need of it. So it is written again before.
+    private boolean isListWritten() {
+        if (!pinsUnsure) {
+            return true;
+        }
+        String trouble = fx.pins(pins.all(), pins.lastId());
+        pinsUnsure = trouble != null;
+        if (pinsUnsure) {
+            lacksSpace("the list of kept moments cannot be written: " + trouble);
+        }
+        return !pinsUnsure;
+    }
+
+    /// Whether nothing is rolled until the list of pins could be written.
+    public boolean waitsForList() {
+        return pinsUnsure && waitsForSpace;
     }
 
     private long startOfSegment(long address) {

@@ -308,11 +308,29 @@ public final class Verification {
 
     private long comparedBytes() {
         long opened = Math.min(cursor * BlockSet.BLOCK_BYTES, sizeBytes);
-        long open = scan.unreadBytes();
+        return Math.max(0, opened - scan.unreadBytes() - againBytes());
+    }
+
+    private long againBytes() {
+        long bytes = 0;
         for (Range each : again) {
-            open += each.lengthBytes;
+            bytes += each.lengthBytes;
         }
-        return Math.max(0, opened - open);
+        return bytes;
+    }
+
+    /// Of what was cut short: what was found equal, or different for certain.
+    private long certainBytes() {
+        long opened = Math.min(cursor * BlockSet.BLOCK_BYTES, sizeBytes);
+        long blocks = candidates.count();
+        for (Exact each : toAsk) {
+            blocks += each.run.count();
+        }
+        for (Exact each : asked.values()) {
+            blocks += each.run.count();
+        }
+        return Math.max(
+                0, opened - scan.openBytes() - againBytes() - blocks * BlockSet.BLOCK_BYTES);
     }
 
     /// @param trouble why it is cut short, empty when all was compared
@@ -327,7 +345,7 @@ public final class Verification {
                 startedMillis,
                 endedMillis,
                 sizeBytes,
-                trouble.isEmpty() ? sizeBytes : comparedBytes(),
+                trouble.isEmpty() ? sizeBytes : certainBytes(),
                 from,
                 to,
                 List.copyOf(runs),
