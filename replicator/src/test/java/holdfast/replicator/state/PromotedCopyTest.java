@@ -27,9 +27,10 @@ import java.util.UUID;
 
 /// A copy that a primary of its own host writes to: at any moment, also after crashes and over
 /// roll-forwards, it is what was written, and so is each older moment that can be opened.
+/// `-Dholdfast.promoted.seeds=N` plays more.
 class PromotedCopyTest {
     private static final UUID HOST = new UUID(7, 7);
-    private static final int SEEDS = 60;
+    private static final int SEEDS = Integer.getInteger("holdfast.promoted.seeds", 12);
     private static final int STEPS = 120;
 
     @TempDir Path dir;
