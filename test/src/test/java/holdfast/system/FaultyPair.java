@@ -168,10 +168,11 @@ final class FaultyPair implements AutoCloseable {
                 pause(blow.afterMillis());
             }
         }
+        struck.disk.disarm();
+        came |= struck.disk.hasStruck(); // It may have come while the load ended.
         if (came && blow.kind().endsTheProcess()) {
             assertTrue(struck.process.hasEnded(), "the process did not end");
         }
-        struck.disk.disarm();
         fioIsTorn = came && blow.mayTear();
         if (came) {
             requireOtherUntouched();

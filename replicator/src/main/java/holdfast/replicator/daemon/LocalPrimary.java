@@ -679,8 +679,10 @@ final class LocalPrimary implements LocalResource {
 
     @Override
     public void connect(PeerSession peer) {
+        if (session != peer) {
+            peerHello = null;
+        }
         session = peer;
-        peerHello = null;
         states.connected(true);
         if (gatedSince != null) {
             ask(peer);
