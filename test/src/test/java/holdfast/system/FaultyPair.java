@@ -478,6 +478,7 @@ final class FaultyPair implements AutoCloseable {
 
     private void judge(boolean mayHaveLostWrites) throws Exception {
         try (BlockClient client = new BlockClient(socket("home"), "home")) {
+            client.flush(); // What is there now counts as durable from now on.
             range.requireKept(client, mayHaveLostWrites);
         }
         compare("home", device);
