@@ -15,7 +15,7 @@ import java.util.concurrent.Callable;
         description = {
             "Says what both sides of a resource have done since they were the same, and what can be done about it.",
             "With --discard this host gives up what it has by itself, and becomes the copy of the other. What it was can be"
-                    + " opened until retention ends it. DRBD: connect --discard-my-data."
+                    + " opened under a name for 30 days. DRBD: connect --discard-my-data."
         },
         mixinStandardHelpOptions = true)
 final class Reconnect implements Callable<Integer> {

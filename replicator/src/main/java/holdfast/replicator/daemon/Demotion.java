@@ -13,8 +13,8 @@ import java.util.Optional;
 
 /// Makes a detached primary the copy of its peer, which gives up what it has by itself (R31): its
 /// disk becomes the base of a copy whose only moment is what it is now, and the peer's primary
-/// brings it on from there by an ordinary epoch. So what is given up can be opened until retention
-/// ends it, and whatever is cut off is gone on with.
+/// brings it on from there by an ordinary epoch. What is given up is kept under a name, and
+/// whatever is cut off is gone on with.
 ///
 /// | step                                       | a crash behind it leaves                      |
 /// |--------------------------------------------|-----------------------------------------------|
