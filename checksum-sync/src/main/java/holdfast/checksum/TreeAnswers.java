@@ -16,9 +16,9 @@ public final class TreeAnswers {
     /// Questions that may wait to be read.
     static final int WAITING_MAX = 256;
 
-    /// Digests kept for what may be asked next. Four trees of 1 GiB and what 32 short ranges have:
-    /// more than an honest peer has under way. What is gone is read again.
-    static final long KEPT_BYTES_MAX = 2560 << 10;
+    /// Digests kept for what may be asked next. Four trees, of 128 MiB or of more, and what 32
+    /// short ranges have: more than an honest peer has under way. What is gone is read again.
+    static final long KEPT_BYTES_MAX = 5632 << 10;
 
     /// @param digests of the parts that were asked for
     public record Answer(long number, byte[] digests) {}

@@ -10,7 +10,7 @@ import java.util.Map;
 /// ```
 ///  open(range) ─► next(): Ask{range, its top level} ─► the peer reads it while we do ─► read(tree), answered(digest)
 ///     equal: done.  Not: next(): Ask{what differs, one level lower} … which both answer from their trees
-///     a part of level 1 of a long range differs: nextClose(): both read that once more ─► Ask{…, level 0}
+///     a part of level 1 of a range beyond 128 MiB differs: nextClose(): both read that once more ─► Ask{…, level 0}
 ///     a block differs: Found
 /// ```
 ///
@@ -92,7 +92,7 @@ public final class TreeComparison {
     private int longOpen;
 
     /// @param longInFlight ranges beyond [TreeShape#closeBytes] that may be compared at a time:
-    ///   each keeps a digest for each of its parts of level 1 until it is done
+    ///   each keeps its digests ([TreeShape#leafLevelOf]) until it is done
     /// @param asksInFlight questions that may be unanswered at a time
     public TreeComparison(TreeShape shape, int longInFlight, int asksInFlight) {
         this.shape = shape;

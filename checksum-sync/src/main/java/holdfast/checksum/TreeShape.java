@@ -92,10 +92,10 @@ public final class TreeShape {
     }
 
     /// The lowest level of which digests are kept while a range of this length is compared: those
-    /// of its blocks, or, of a longer one, of its parts of level 1, and where these differ it is
-    /// read again.
+    /// of its blocks, up to a part of level 3, of which they are a MiB; of a longer one those of
+    /// its parts of level 1, and where these differ it is read again.
     int leafLevelOf(long lengthBytes) {
-        return lengthBytes <= closeBytes() ? 0 : 1;
+        return lengthBytes <= partBytes[3] ? 0 : 1;
     }
 
     /// The digests of the parts that `data` is, one after the other; its position stays.

@@ -61,9 +61,9 @@ class HashTreeTest {
         assertEquals(0, close.zeroes(BLOCK - 1));
         assertEquals(BLOCK, close.zeroes(2 * BLOCK - 1));
         assertEquals(3 * BLOCK, close.zeroes(Long.MAX_VALUE));
-        var wide = new TreeBuilder(shape, 4 * BLOCK + 512);
+        var wide = new TreeBuilder(shape, 8 * BLOCK + 512);
         assertEquals(0, wide.zeroes(BLOCK));
-        assertEquals(2 * BLOCK, wide.zeroes(3 * BLOCK));
+        assertEquals(6 * BLOCK, wide.zeroes(7 * BLOCK));
         assertEquals(2 * BLOCK, wide.wantedBytes(BLOCK), "one part at least");
         assertThrows(IllegalStateException.class, wide::tree);
         assertThrows(IllegalArgumentException.class, () -> wide.data(ByteBuffer.allocate(BLOCK)));

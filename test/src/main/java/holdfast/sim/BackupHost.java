@@ -761,10 +761,15 @@ final class BackupHost implements BackupEffects {
 
     private void readForPeer(JournalIndex index, long offset, byte[] into) {
         readCommitted(index, base.now(), journal.now(), offset, into);
-        for (int at = 0; at < into.length; at++) {
-            long sector = (offset + at) / SimDisk.SECTOR;
-            if (wrong.get((int) sector) && !isIn(index, sector * SimDisk.SECTOR)) {
-                into[at] ^= 0x55;
+        long end = offset + into.length;
+        for (long sector = offset / SimDisk.SECTOR; sector * SimDisk.SECTOR < end; sector++) {
+            long from = sector * SimDisk.SECTOR;
+            if (wrong.get((int) sector) && !isIn(index, from)) {
+                for (long at = Math.max(from, offset);
+                        at < Math.min(from + SimDisk.SECTOR, end);
+                        at++) {
+                    into[(int) (at - offset)] ^= 0x55;
+                }
             }
         }
     }

@@ -68,6 +68,40 @@ class HangingDiskTest {
         }
     }
 
+    /// Of the two, the one that hangs comes first.
+    @Test
+    void aDiskThatHangsInTheStartHoldsUpNoOtherResource() throws Exception {
+        FaultyDisk faults = new FaultyDisk(FaultyDisk.build(dir), dir.resolve("left.faults"), dir);
+        try (TwoProcesses nodes = new TwoProcesses(dir, faults.environment())) {
+            Path disk = nodes.add(nodes.left, "home", 4 << 20);
+            nodes.add(nodes.left, "other", 4 << 20);
+            assertEquals(null, write(nodes, "home", 1));
+            nodes.left.close();
+            faults.arm(FaultyDisk.Kind.HANG, FaultyDisk.READ, "home.disk", 1, 1);
+            try {
+                nodes.left.start();
+                NodeProcess.until(
+                        "the other is open",
+                        () -> nodes.left.resource("other").isPresent(),
+                        nodes.left);
+                assertTrue(faults.hasStruck());
+                assertEquals(null, write(nodes, "other", 2));
+                nodes.awaitInSync(nodes.left, "other");
+                String said = trouble(nodes) + nodes.left.api.status().unopened();
+                assertTrue(said.contains("does not answer"), said);
+            } finally {
+                faults.release();
+            }
+            NodeProcess.until(
+                    "it is opened when it answers",
+                    () -> nodes.left.resource("home").filter(TwoProcesses::isInSync).isPresent(),
+                    nodes.left);
+            assertEquals(null, write(nodes, "home", 3));
+            nodes.awaitInSync(nodes.left, "home");
+            TwoProcesses.compare(nodes.right, "home", disk);
+        }
+    }
+
     /// It takes a while, and ends.
     private static void detachWhileOthersGoOn(TwoProcesses nodes) throws Exception {
         CompletableFuture<Exception> detached = new CompletableFuture<>();

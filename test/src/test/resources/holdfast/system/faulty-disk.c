@@ -329,6 +329,17 @@ static int failed(int64_t fault) {
     }
 }
 
+/* The disk alone hangs, until the test releases it. The lock is held before and after. */
+static void hang(int64_t fault) {
+    if (fault == HANG) {
+        pthread_mutex_unlock(&lock);
+        while (!control->released) {
+            usleep(1000);
+        }
+        pthread_mutex_lock(&lock);
+    }
+}
+
 static void *obey(void *none) {
     for (;;) {
         if (control->command) {
@@ -374,13 +385,7 @@ static ssize_t gather(int fd, const struct iovec *parts, int count, off_t at) {
     }
     pthread_mutex_lock(&lock);
     int64_t fault = fault_at(WRITE, path);
-    if (fault == HANG) {
-        pthread_mutex_unlock(&lock); /* the disk alone hangs */
-        while (!control->released) {
-            usleep(1000);
-        }
-        pthread_mutex_lock(&lock);
-    }
+    hang(fault);
     ssize_t result;
     if (failed(fault)) {
         result = -1;
@@ -425,6 +430,7 @@ static ssize_t our_pread(int fd, void *into, size_t count, off_t at) {
     }
     pthread_mutex_lock(&lock); /* nobody reads what a power cut leaves before the process has ended */
     int64_t fault = fault_at(READ, path);
+    hang(fault);
     int fails = failed(fault);
     ssize_t result = fails ? -1 : raw_read(fd, into, fault == SHORT ? (count + 1) / 2 : count, at);
     int error = errno;

@@ -347,9 +347,11 @@ final class Reporter {
         Seen now = seen.orElseThrow();
         if (now.failed()) {
             return Optional.of(
-                    "the disk has failed: writes have stopped; the copy at %s can be opened there. Next, once the disk is mended: %s, then %s, which compares all of it with the copy"
+                    "the disk has failed: writes have stopped, and what its last sync did not save may be gone from it; the copy at %s can go on with what it has: %s, then there holdfast promote %s. Or, once the disk is mended: %s, then %s, which brings the copy to what the disk holds now"
                             .formatted(
                                     resource.dir().facts().peer(),
+                                    shared.command("detach " + resource.name()),
+                                    resource.name(),
                                     shared.command("detach " + resource.name()),
                                     shared.command("attach " + resource.name())));
         }
