@@ -81,6 +81,9 @@ final class LocalPrimary implements LocalResource {
     /// Why the last attach failed; null after one that did not.
     private volatile String attachTrouble;
 
+    /// When an attach that goes on began; null without one.
+    private volatile Instant attachingSince;
+
     private volatile PeerSession session;
     private volatile Frame.ResourceHello peerHello;
     private volatile boolean syncPaused;
@@ -252,7 +255,7 @@ final class LocalPrimary implements LocalResource {
         if (attached != null) {
             return;
         }
-        attachTrouble = "it is being attached";
+        attachingSince = Instant.now();
         try {
             open();
             AtomicFile.write(dir.bootMark(), bootId().getBytes(StandardCharsets.UTF_8));
@@ -261,6 +264,8 @@ final class LocalPrimary implements LocalResource {
         } catch (IOException | RuntimeException e) {
             attachTrouble = String.valueOf(e.getMessage());
             throw e;
+        } finally {
+            attachingSince = null;
         }
         PeerSession peer = session;
         if (peer != null) {
@@ -344,6 +349,12 @@ final class LocalPrimary implements LocalResource {
                 new Frame.Known(
                         known.acknowledged(), known.peerMark(), 0, Long.MAX_VALUE, 0, false),
                 known.ancestry());
+    }
+
+    /// How long an attach has been going on, if one does: the disk may hang.
+    Optional<Duration> attachingFor() {
+        return Optional.ofNullable(attachingSince)
+                .map(since -> Duration.between(since, Instant.now()));
     }
 
     /// Why the last attach failed, if it did.

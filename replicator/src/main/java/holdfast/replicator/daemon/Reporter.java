@@ -336,6 +336,15 @@ final class Reporter {
             if (gate.isPresent()) {
                 return Optional.of(gated(resource, gate.get()));
             }
+            Optional<Duration> attaching = resource.attachingFor();
+            if (attaching.isPresent()) {
+                return Optional.of(
+                        "%s is being attached, for %d s now: %s is read first. If it does not answer, see why it hangs (dmesg, and what it is on); it is attached when it does"
+                                .formatted(
+                                        resource.name(),
+                                        attaching.get().toSeconds(),
+                                        resource.dir().facts().words()));
+            }
             String cause = resource.attachTrouble().map(why -> ": " + why).orElse("");
             return Optional.of(
                     "%s is not attached%s. Next: %s"
