@@ -134,94 +134,27 @@ class DrillTest {
 
     @Test
     void aPostgresqlThatWasRunningIsFoundWithWhatItHadCommitted() throws Exception {
-        Path data = mounted.root.resolve("pg");
-        Path bin;
-        try (Stream<Path> versions = Files.list(Path.of("/usr/lib/postgresql"))) {
-            bin =
-                    versions.filter(each -> Files.exists(each.resolve("bin/initdb")))
-                            .findFirst()
-                            .orElseThrow()
-                            .resolve("bin");
+        try (Postgres postgres = new Postgres(mounted.root.resolve("pg"))) {
+            postgres.sql("create table t as select generate_series(1, 1234) n");
+            nodes.untilInSync("home");
+            Command.Ended ended =
+                    drill(
+                                    "home",
+                                    "--check",
+                                    CHECKS.resolve("postgresql")
+                                            + " pg postgres select count(*) from t")
+                            .await();
+            assertEquals(0, ended.code(), ended.text());
+            assertTrue(ended.out().contains("select count(*) from t: 1234"), ended.out());
+            Command.Ended wrong =
+                    drill(
+                                    "home",
+                                    "--check",
+                                    CHECKS.resolve("postgresql")
+                                            + " pg postgres select count(*) from nothing")
+                            .await();
+            assertEquals(8, wrong.code(), wrong.text());
         }
-        Files.createDirectory(data);
-        Run.ok("chown", "postgres:postgres", data.toString());
-        // The directories of a test are its user's alone.
-        for (Path each = mounted.root;
-                !each.equals(Path.of("/tmp")) && each.getParent() != null;
-                each = each.getParent()) {
-            Files.setPosixFilePermissions(each, PosixFilePermissions.fromString("rwxr-xr-x"));
-        }
-        asPostgres(
-                bin.resolve("initdb").toString(),
-                "-D",
-                data.toString(),
-                "-A",
-                "trust",
-                "--wal-segsize=1");
-        Path socket = Files.createTempDirectory("hf");
-        try {
-            Run.ok("chown", "postgres:postgres", socket.toString());
-            asPostgres(
-                    bin.resolve("pg_ctl").toString(),
-                    "-D",
-                    data.toString(),
-                    "-w",
-                    "-l",
-                    data.resolve("log").toString(),
-                    "-o",
-                    "-c listen_addresses= -c unix_socket_directories="
-                            + socket
-                            + " -c max_wal_size=2MB -c min_wal_size=2MB",
-                    "start");
-            try {
-                asPostgres(
-                        bin.resolve("psql").toString(),
-                        "-h",
-                        socket.toString(),
-                        "-c",
-                        "create table t as select generate_series(1, 1234) n");
-                nodes.untilInSync("home");
-                Command.Ended ended =
-                        drill(
-                                        "home",
-                                        "--check",
-                                        CHECKS.resolve("postgresql")
-                                                + " pg postgres select count(*) from t")
-                                .await();
-                assertEquals(0, ended.code(), ended.text());
-                assertTrue(ended.out().contains("select count(*) from t: 1234"), ended.out());
-                Command.Ended wrong =
-                        drill(
-                                        "home",
-                                        "--check",
-                                        CHECKS.resolve("postgresql")
-                                                + " pg postgres select count(*) from nothing")
-                                .await();
-                assertEquals(8, wrong.code(), wrong.text());
-            } finally {
-                asPostgres(
-                        bin.resolve("pg_ctl").toString(),
-                        "-D",
-                        data.toString(),
-                        "-m",
-                        "immediate",
-                        "stop");
-            }
-        } finally {
-            Run.ok("rm", "-r", socket.toString());
-        }
-    }
-
-    private static void asPostgres(String... command) throws Exception {
-        List<String> all =
-                new ArrayList<>(
-                        List.of(
-                                "setpriv",
-                                "--reuid=postgres",
-                                "--regid=postgres",
-                                "--clear-groups"));
-        all.addAll(List.of(command));
-        Run.ok(all.toArray(String[]::new));
     }
 
     @Test

@@ -1,0 +1,219 @@
+package holdfast.system;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import holdfast.replicator.control.ControlApi;
+import holdfast.replicator.status.StatusReport;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.Writer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Random;
+import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.locks.LockSupport;
+
+/// A database commits numbered rows, one after the other, while the stream is interrupted again and
+/// again, so that it goes on by epochs. Moments of it, drawn from all that was until then, are opened
+/// and promoted: the filesystem of each is whole once its journal is replayed, and the database
+/// recovers to the first so many rows, none of those that had been committed before the moment
+/// missing, and none in it that was begun later.
+///
+/// `-Dholdfast.moments=N` opens more of them.
+class PostgresTest {
+    private static final int MOMENTS = Integer.getInteger("holdfast.moments", 20);
+    private static final int PROMOTIONS = Math.max(3, MOMENTS / 10);
+    private static final long DISK_BYTES = 160L << 20;
+    private static final long JOURNAL_BYTES = 1L << 30;
+
+    @TempDir Path dir;
+
+    /// When each row was sent to the database, and when that had said that it is committed.
+    private final ConcurrentSkipListMap<Instant, Integer> begun = new ConcurrentSkipListMap<>();
+
+    private final ConcurrentSkipListMap<Instant, Integer> committed =
+            new ConcurrentSkipListMap<>();
+    private volatile boolean over;
+
+    @Test
+    void everyMomentIsAPrefixOfTheCommits() throws Exception {
+        Random random = new Random();
+        long seed = Long.getLong("holdfast.seed", random.nextLong());
+        random.setSeed(seed);
+        System.out.println("PostgresTest: seed " + seed);
+        try (TwoNodes nodes = new TwoNodes(dir, "[buffer]\nsend = \"1 MiB\"\n", "")) {
+            nodes.pair();
+            Path disk = dir.resolve("disk.img");
+            Run.ok("truncate", "-s", "" + DISK_BYTES, disk.toString());
+            String uri = nodes.addAndAttach("home", disk, JOURNAL_BYTES);
+            try (MountedExport mounted = new MountedExport(dir, uri);
+                    Postgres postgres = new Postgres(mounted.root.resolve("pg"));
+                    ExecutorService threads = Executors.newCachedThreadPool()) {
+                postgres.sql("create table rows (n int)");
+                nodes.untilInSync("home");
+                Instant first = Instant.now();
+                Future<?> writer = threads.submit(() -> write(postgres));
+                Future<?> interruptions = threads.submit(() -> interrupt(nodes, seed));
+                try {
+                    for (int i = 0; i < MOMENTS; i++) {
+                        LockSupport.parkNanos(random.nextInt(200_000_000));
+                        open(nodes, between(first, Instant.now(), random));
+                    }
+                } finally {
+                    over = true;
+                    writer.get();
+                    interruptions.get();
+                }
+                nodes.untilInSync("home");
+                System.out.printf(
+                        "PostgresTest: %d rows in %s, %d epochs, %d moments opened%n",
+                        committed.size(),
+                        Duration.between(first, Instant.now()),
+                        epochs(nodes),
+                        MOMENTS);
+                assertTrue(epochs(nodes) > 3, "the stream was hardly ever interrupted");
+                promote(nodes, first, random);
+            }
+        }
+    }
+
+    private static Instant between(Instant from, Instant to, Random random) {
+        return from.plusNanos((long) (Duration.between(from, to).toNanos() * random.nextDouble()));
+    }
+
+    private Void write(Postgres postgres) throws Exception {
+        Process session = postgres.session();
+        try (Writer in = session.outputWriter(StandardCharsets.UTF_8);
+                BufferedReader out = session.inputReader(StandardCharsets.UTF_8)) {
+            for (int n = 1; !over; n++) {
+                begun.put(Instant.now(), n);
+                in.write("insert into rows values (%d);%n".formatted(n));
+                in.flush();
+                String answer = out.readLine();
+                if (!"INSERT 0 1".equals(answer)) {
+                    throw new IOException("row %d: %s".formatted(n, answer));
+                }
+                committed.put(Instant.now(), n);
+                LockSupport.parkNanos(5_000_000); // All of it must stay in the journal.
+            }
+        }
+        session.waitFor();
+        return null;
+    }
+
+    /// The application does not notice, and the copy goes on by an epoch.
+    private Void interrupt(TwoNodes nodes, long seed) throws Exception {
+        Random random = new Random(seed);
+        ControlApi.LinkRequest home = new ControlApi.LinkRequest(Optional.of("home"));
+        while (!over) {
+            LockSupport.parkNanos(random.nextInt(2_000_000_000));
+            nodes.server.disconnect(home);
+            LockSupport.parkNanos(random.nextInt(2_000_000_000));
+            nodes.server.connect(home);
+        }
+        return null;
+    }
+
+    private static long epochs(TwoNodes nodes) throws Exception {
+        long[] epochs = new long[1];
+        nodes.server.events(
+                new ControlApi.EventsRequest(0, false),
+                each -> epochs[0] += each.kind().equals("epoch-committed") ? 1 : 0);
+        return epochs[0];
+    }
+
+    private void open(TwoNodes nodes, Instant at) throws Exception {
+        StatusReport.View view =
+                nodes.backup
+                        .open(new ControlApi.OpenRequest("home", Optional.of(at.toString())))
+                        .view();
+        Path image = dir.resolve("moment.img");
+        Run.ok("nbdcopy", view.uri(), image.toString());
+        nodes.backup.closeView(new ControlApi.CloseRequest(view.id()));
+        require(image, view.pointTime());
+        Files.delete(image);
+    }
+
+    /// From the same copy again and again.
+    private void promote(TwoNodes nodes, Instant first, Random random) throws Exception {
+        Instant last = Instant.now();
+        nodes.server.disconnect(new ControlApi.LinkRequest(Optional.of("home")));
+        nodes.backup.close();
+        Path kept = dir.resolve("kept");
+        for (int i = 0; i < PROMOTIONS; i++) {
+            for (String part : new String[] {"backup", "storage"}) {
+                Run.ok("rm", "-rf", kept.resolve(part) + "");
+                Files.createDirectories(kept);
+                Run.ok("cp", "-a", "--sparse=always", dir.resolve(part) + "", kept + "");
+            }
+            // The base is another file now, which would be refused.
+            Files.delete(dir.resolve("backup/state/resources/home/base"));
+            nodes.startBackup();
+            Instant at = between(first, last, random);
+            Instant point =
+                    nodes.backup
+                            .open(new ControlApi.OpenRequest("home", Optional.of(at.toString())))
+                            .view()
+                            .pointTime();
+            ControlApi.PromoteReply promoted =
+                    nodes.backup.promote(
+                            new ControlApi.PromoteRequest(
+                                    "home", Optional.of(at.toString()), true, false));
+            Path image = dir.resolve("promoted.img");
+            Run.ok("nbdcopy", promoted.attached().orElseThrow().uri(), image.toString());
+            require(image, point);
+            nodes.backup.close();
+            for (String part : new String[] {"backup", "storage"}) {
+                Run.ok("rm", "-rf", dir.resolve(part) + "");
+                Run.ok("mv", kept.resolve(part) + "", dir + "");
+            }
+        }
+        nodes.startBackup();
+    }
+
+    /// @param point the moment that the image is of
+    private void require(Path image, Instant point) throws Exception {
+        int replay = Run.code("e2fsck", "-p", image.toString());
+        assertTrue(replay <= 1, () -> "e2fsck -p ends with " + replay);
+        Run.ok("e2fsck", "-fn", image.toString());
+        Path root = Files.createDirectories(dir.resolve("moment"));
+        Run.ok("mount", "-o", "loop", image.toString(), root.toString());
+        try {
+            List<String> found =
+                    Postgres.recovered(
+                            root.resolve("pg"), "select count(*), coalesce(max(n), 0) from rows");
+            assertEquals(2, found.size(), found::toString);
+            int rows = Integer.parseInt(found.get(0));
+            assertEquals(rows, Integer.parseInt(found.get(1)), "no prefix, as of " + point);
+            Instant millis = point.truncatedTo(ChronoUnit.MILLIS);
+            int atLeast = of(committed.lowerEntry(millis));
+            int atMost = of(begun.lowerEntry(millis.plusMillis(1)));
+            assertTrue(
+                    atLeast <= rows && rows <= atMost,
+                    () ->
+                            "%d rows as of %s, at least %d, at most %d"
+                                    .formatted(rows, point, atLeast, atMost));
+        } finally {
+            Run.ok("umount", root.toString());
+        }
+    }
+
+    private static int of(Map.Entry<Instant, Integer> entry) {
+        return entry == null ? 0 : entry.getValue();
+    }
+}
