@@ -10,10 +10,13 @@ import holdfast.replicator.journal.JournalScan;
 import holdfast.replicator.journal.SegmentIndex;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BackupEffects;
+import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Faults;
 import holdfast.replicator.state.History;
 import holdfast.replicator.state.Pins;
+import holdfast.replicator.state.Retention;
+import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
 import holdfast.tunnel.wire.Mutants;
@@ -36,6 +39,14 @@ import java.util.random.RandomGenerator;
 /// does what the daemon's shell does, one small step at a time, so that a crash may fall between
 /// any two.
 final class BackupHost implements BackupEffects {
+    /// Under this name a copy keeps what it has given up.
+    static final String DISCARDED = "discarded";
+
+    /// How long room is waited for, and how long a view may keep it from a promoted copy.
+    private static final long ROOM_LIMIT_NANOS = 30_000_000_000L;
+
+    private static final long VIEW_GIVES_WAY_NANOS = 5_000_000_000L;
+
     /// Work on the base, done strictly in the order it was asked for.
     private sealed interface BaseWork {
         record Write(long session, long sequence, long offset, int length, byte[] data)
@@ -62,6 +73,7 @@ final class BackupHost implements BackupEffects {
     private final Simulation sim;
     private final Scenario scenario;
     private final RandomGenerator random;
+    private final Machine machine;
     private final SimDisk base;
     private final SimDisk journal;
 
@@ -69,6 +81,12 @@ final class BackupHost implements BackupEffects {
     private Backup.Base durableBase;
     private boolean durableBlank;
     private long incarnation;
+
+    /// It was a primary, and what it has by itself, of this generation, is given up; 0 for none.
+    private final long givesUp;
+
+    /// A primary of this host writes to it.
+    private boolean promoted;
 
     /// The list of the pins: each change of it is atomic.
     private List<Pins.Pin> durablePins = List.of();
@@ -133,6 +151,8 @@ final class BackupHost implements BackupEffects {
     /// The link that is there, also while this resource does not use it.
     private SimLink present;
 
+    private SimLink.Pipe out;
+
     /// An operator has disconnected the resource; survives restarts.
     private boolean standalone;
 
@@ -158,7 +178,51 @@ final class BackupHost implements BackupEffects {
     /// It was put back to an older state that the primary has not seen yet.
     private boolean restored;
 
+    /// No peer writes to it: it is promoted, or being promoted.
+    private boolean taken;
+
+    /// Of [#promoted]: what is not in the journal yet, and what is not durable there.
+    private final ArrayDeque<OwnWrite> ownWaiting = new ArrayDeque<>();
+
+    private final ArrayDeque<OwnWrite> ownSent = new ArrayDeque<>();
+    private long waitsSinceNanos;
+
+    private static final class OwnWrite {
+        private final long offset;
+        private final int length;
+        private final byte[] data;
+        private final boolean punch;
+        private final Runnable done;
+
+        /// Journal offset behind its record, once it has one.
+        private long end;
+
+        /// @param data null for zeroes
+        private OwnWrite(long offset, int length, byte[] data, boolean punch, Runnable done) {
+            this.offset = offset;
+            this.length = length;
+            this.data = data;
+            this.punch = punch;
+            this.done = done;
+        }
+
+        private Frame.Data at(Position number, long millis) {
+            return data == null
+                    ? new Frame.Zero(0, number, millis, offset, length, punch)
+                    : new Frame.Write(0, number, millis, offset, ByteBuffer.wrap(data));
+        }
+    }
+
+    /// What waits until the journal is durable up to an offset.
+    private record Waiter(long end, Runnable then) {}
+
+    private final ArrayDeque<Waiter> waiters = new ArrayDeque<>();
+
     // For the checks.
+    private Truth truth;
+    private final Truth.Seen seen;
+    private Truth.Seen ownSeen;
+    private Truth.Line ownLine;
     private Position acknowledged = Position.NONE;
     private byte[] crashedBase;
     private byte[] crashedJournal;
@@ -180,19 +244,43 @@ final class BackupHost implements BackupEffects {
     /// The epoch that is open goes on from such blocks.
     private boolean continuing;
 
-    BackupHost(Simulation sim, Scenario scenario, RandomGenerator random, Backup.Base first) {
-        this.sim = sim;
-        this.scenario = scenario;
-        this.random = random;
-        base = new SimDisk(scenario.deviceBytes());
-        journal = new SimDisk((int) scenario.journalBytes());
-        durableBase = first;
+    BackupHost(
+            Simulation sim,
+            Scenario scenario,
+            RandomGenerator random,
+            Machine machine,
+            Backup.Base first) {
+        this(sim, scenario, random, machine, new SimDisk(scenario.deviceBytes()), first, 0);
         durableBlank = scenario.blank();
-        durableBytes = base.size();
         if (!durableBlank) {
             byte[] junk = Tags.content(-1, 0, scenario.deviceBytes() / 512 * 512);
             base.write(0, junk.length, junk);
             base.syncNow();
+        }
+    }
+
+    /// @param base of a primary that was detached, with a `givesUp` that is not 0
+    BackupHost(
+            Simulation sim,
+            Scenario scenario,
+            RandomGenerator random,
+            Machine machine,
+            SimDisk base,
+            Backup.Base first,
+            long givesUp) {
+        this.sim = sim;
+        this.scenario = scenario;
+        this.random = random;
+        this.machine = machine;
+        this.base = base;
+        this.givesUp = givesUp;
+        journal = new SimDisk((int) scenario.journalBytes());
+        durableBase = first;
+        durableBytes = base.size();
+        truth = sim.truth();
+        seen = truth.seen();
+        if (givesUp != 0) {
+            acknowledged = first.position();
         }
     }
 
@@ -207,12 +295,13 @@ final class BackupHost implements BackupEffects {
         journal.syncNow();
         base.syncNow();
         openDeltas();
-        incarnation = M30 ? sim.backupMillis() : incarnation + 1;
+        incarnation = M30 ? machine.clock().millis() : incarnation + 1;
         life++;
         startedNanos = sim.agenda().nowNanos();
-        startedMillis = sim.backupMillis();
+        startedMillis = machine.clock().millis();
+        taken = promoted;
         backup = open(durableBase, durableBlank, incarnation, this, journal.now(), Long.MAX_VALUE);
-        backup.retain(scenario.retention(), scenario.indexRuns());
+        retain();
         up = true;
         freed = durableBase.watermark() / scenario.segmentBytes() * scenario.segmentBytes();
         appendedEnd = 0;
@@ -231,9 +320,32 @@ final class BackupHost implements BackupEffects {
         if (backup.isMixture()) {
             sim.reached(Rare.MIXTURE);
         }
-        sim.check("backup started");
+        if (givesUp != 0) {
+            giveUp();
+        }
+        check("backup started");
         checkPins("backup started");
         keepRolling(life);
+    }
+
+    /// While a primary of this host writes to the copy, history never holds its writes back.
+    private void retain() {
+        Retention retention = scenario.retention();
+        backup.retain(
+                taken ? new Retention(retention.millis(), 0) : retention, scenario.indexRuns());
+    }
+
+    /// What the copy was is kept before anybody is told that it is given up.
+    private void giveUp() {
+        backup.tick(receipt());
+        String trouble = backup.discard(givesUp, DISCARDED, 1_000_000_000L);
+        if (!trouble.isEmpty()) {
+            throw new Violation("SPL", "what is given up cannot be kept: " + trouble);
+        }
+        boolean isHalfway = backup.committed().generation() == givesUp;
+        if (isHalfway && backup.pin(DISCARDED) == null) {
+            throw new Violation("SPL", "what is given up is not kept");
+        }
     }
 
     private void openDeltas() {
@@ -259,6 +371,7 @@ final class BackupHost implements BackupEffects {
                             if (of == life && up) {
                                 backup.tick(receipt());
                                 wakeRoller();
+                                settleOwn();
                                 keepRolling(of);
                             }
                         });
@@ -468,7 +581,11 @@ final class BackupHost implements BackupEffects {
         rollRuns = null;
         rollAsked = false;
         saveLater = null;
-        sim.closeViews();
+        taken = false;
+        ownWaiting.clear();
+        ownSent.clear();
+        waiters.clear();
+        sim.closeViews(this);
     }
 
     /// Stops once nothing is on its way to the disks, which are synced.
@@ -526,8 +643,7 @@ final class BackupHost implements BackupEffects {
                 bytes,
                 () -> {
                     if (present == of) {
-                        of.toPrimary()
-                                .send(
+                        out.send(
                                         0,
                                         List.of(
                                                 new Frame.ResizeReply(
@@ -538,6 +654,10 @@ final class BackupHost implements BackupEffects {
 
     Backup backup() {
         return backup;
+    }
+
+    WallClock clock() {
+        return machine.clock();
     }
 
     private void later(long nanos, Runnable task) {
@@ -568,9 +688,10 @@ final class BackupHost implements BackupEffects {
     // ---------------------------------------------------------------------------------------------
 
     /// The primary greets, and only then is there a session for this resource.
-    void sessionUp(SimLink link) {
+    void sessionUp(SimLink link, SimLink.Pipe to) {
         sessionDown(this.link);
         present = link;
+        out = to;
     }
 
     /// @param of only if this is still the session
@@ -600,17 +721,23 @@ final class BackupHost implements BackupEffects {
         if (standalone) {
             standalone = false;
             if (up && present != null && !present.isCut()) {
-                present.toPrimary().send(0, List.of(backup.hello()));
+                call();
                 sim.reached(Rare.CONNECTED_AGAIN_ON_ONE_LINK);
             }
+        }
+    }
+
+    /// Asks the primary to greet.
+    void call() {
+        if (present != null && !standalone) {
+            out.send(0, List.of(backup.hello()));
         }
     }
 
     private void greeted(Frame.ResourceHello hello) {
         if (standalone) {
             sim.reached(Rare.GREETED_WHILE_DISCONNECTED);
-            present.toPrimary()
-                    .send(
+            out.send(
                             0,
                             List.of(
                                     new Frame.Refused(
@@ -624,7 +751,7 @@ final class BackupHost implements BackupEffects {
 
     void received(SimLink of, int onStream, List<Frame> frames) {
         for (Frame frame : frames) {
-            if (!up || of != present && !M27) {
+            if (!up || taken || of != present && !M27) {
                 return;
             }
             if (frame instanceof Frame.ResourceHello hello) {
@@ -702,6 +829,237 @@ final class BackupHost implements BackupEffects {
         readForPeer(backup.committedIndex(), offsetBytes, found);
         into.put(found);
         return true;
+    }
+
+    // ---- a promoted copy
+    // ---------------------------------------------------------------------------------------------
+
+    /// From now on no peer writes to it.
+    void take() {
+        taken = true;
+        retain();
+        if (link != null) {
+            link = null;
+            backup.sessionDown();
+        }
+    }
+
+    /// Whether all that was taken in from the peer is in the copy.
+    boolean isQuiet() {
+        return backup.appliedEnd() >= backup.end();
+    }
+
+    /// It is not promoted after all.
+    void giveBack() {
+        taken = false;
+        retain();
+        call();
+    }
+
+    boolean isTaken() {
+        return taken;
+    }
+
+    boolean isPromoted() {
+        return promoted;
+    }
+
+    /// The directory of the new role is whole.
+    void promoted() {
+        promoted = true;
+    }
+
+    /// The base alone is the device of that primary: all else is forgotten.
+    void forget() {
+        promoted = false;
+        gone();
+    }
+
+    /// One generation of this host's primary begins, as the daemon's shell does it.
+    ///
+    /// @param restored what the device is to be; null: what it is
+    /// @param done called when it is durable
+    /// @param refused when there is no room
+    void begin(Ancestry ancestry, Backup.View restored, Runnable done, Runnable refused) {
+        if (ownSeen == null) {
+            truth = sim.truth().beside();
+            ownSeen = truth.seen();
+            fresh.set(0, (base.size() + 4095) / 4096);
+            ownSeen.move(backup.committed(), fresh);
+        }
+        if (ownLine == null || !promoted) {
+            ownLine = truth.lineFrom(backup.committed());
+        }
+        List<Frame.Data> parts =
+                restored == null ? List.of() : toRestore(ancestry.generation(), restored);
+        byte[] image = restored == null ? image() : truth.imageAt(restored.position());
+        long blocks = 0;
+        long zeroes = 0;
+        for (Frame.Data part : parts) {
+            if (part instanceof Frame.EpochBlocks b) {
+                blocks += BlockSet.blocksOf(b.data().remaining()) + 1;
+            } else {
+                zeroes++;
+            }
+        }
+        Frame.EpochBegin begin = new Frame.EpochBegin(ancestry.generation(), blocks, zeroes);
+        Runnable commit =
+                () -> {
+                    ownLine.begin(ancestry.generation(), image);
+                    backup.commitOwn(
+                            new Position(ancestry.generation(), 0),
+                            machine.clock().millis(),
+                            ancestry);
+                    waiters.add(new Waiter(backup.end(), done));
+                };
+        begin(begin, sim.agenda().nowNanos() + ROOM_LIMIT_NANOS, parts.iterator(), commit, refused);
+    }
+
+    private void begin(
+            Frame.EpochBegin begin,
+            long deadline,
+            Iterator<Frame.Data> parts,
+            Runnable commit,
+            Runnable refused) {
+        if (takeOwn(begin)) {
+            restore(parts, commit, refused);
+        } else if (sim.agenda().nowNanos() > deadline) {
+            sim.reached(Rare.PROMOTION_LACKED_ROOM);
+            backup.abandonOwn();
+            refused.run();
+        } else {
+            later(100_000_000L, () -> begin(begin, deadline, parts, commit, refused));
+        }
+    }
+
+    private void restore(Iterator<Frame.Data> parts, Runnable commit, Runnable refused) {
+        if (!parts.hasNext()) {
+            commit.run();
+        } else if (takeOwn(parts.next())) {
+            later(diskTime() / 4, () -> restore(parts, commit, refused));
+        } else if (!failed) {
+            backup.abandonOwn();
+            refused.run();
+        }
+    }
+
+    /// The ranges that have changed since a moment, as they were then.
+    private List<Frame.Data> toRestore(long epoch, Backup.View then) {
+        byte[] image = new byte[durableBytes];
+        readCommitted(indexOf(then), base.now(), journal.now(), 0, image);
+        List<Frame.Data> parts = new ArrayList<>();
+        int most = scenario.limits().runBlocks() * BlockSet.BLOCK_BYTES;
+        for (JournalIndex.Run run : backup.since(then.moment())) {
+            for (long at = run.offsetBytes(); at < run.endBytes(); at += most) {
+                int to = (int) Math.min(at + most, run.endBytes());
+                byte[] part = Arrays.copyOfRange(image, (int) at, to);
+                parts.add(
+                        Tags.zeroes(part) == part.length
+                                ? new Frame.EpochZero(0, epoch, at, part.length)
+                                : new Frame.EpochBlocks(0, epoch, at, ByteBuffer.wrap(part)));
+            }
+        }
+        return parts;
+    }
+
+    private boolean takeOwn(Frame.Data frame) {
+        if (failed || !backup.takeOwn(frame, receipt())) {
+            return false;
+        }
+        mark(frame);
+        return true;
+    }
+
+    /// A write of the primary of this host.
+    ///
+    /// @param done called when it is durable
+    void write(long offset, int length, byte[] data, boolean punch, Runnable done) {
+        ownWaiting.add(new OwnWrite(offset, length, data, punch, done));
+        settleOwn();
+    }
+
+    /// Whether something of that primary is not answered.
+    boolean isWrittenTo() {
+        return !ownWaiting.isEmpty() || !ownSent.isEmpty();
+    }
+
+    /// What came to be durable is answered, and what waits is taken in.
+    private void settleOwn() {
+        while (!waiters.isEmpty() && !failed && backup.appliedEnd() >= waiters.peek().end()) {
+            waiters.poll().then().run();
+        }
+        if (ownWaiting.isEmpty() && ownSent.isEmpty() || failed) {
+            return;
+        }
+        while (!ownWaiting.isEmpty()) {
+            OwnWrite next = ownWaiting.peek();
+            Position at = backup.nextOwn();
+            if (!takeOwn(next.at(at, machine.clock().millis()))) {
+                break;
+            }
+            next.end = backup.end();
+            ownLine.numbered(
+                    at.number(),
+                    new Truth.Change(
+                            next.offset, next.length, next.data, sim.agenda().nowNanos()));
+            ownSent.add(ownWaiting.poll());
+        }
+        int of = life;
+        while (of == life && !ownSent.isEmpty() && ownSent.peek().end <= backup.appliedEnd()) {
+            acknowledged = backup.committed(); // No more than that is answered.
+            sim.reached(Rare.PROMOTED_WRITE_ANSWERED);
+            ownSent.poll().done.run();
+        }
+        if (of == life) {
+            makeViewsGiveWay();
+        }
+    }
+
+    private void makeViewsGiveWay() {
+        long now = sim.agenda().nowNanos();
+        if (ownWaiting.isEmpty()) {
+            waitsSinceNanos = 0;
+        } else if (waitsSinceNanos == 0) {
+            waitsSinceNanos = now;
+            sim.reached(Rare.PROMOTED_WRITE_WAITED);
+        } else if (now - waitsSinceNanos > VIEW_GIVES_WAY_NANOS) {
+            sim.viewGivesWay(this);
+        }
+    }
+
+    /// What the primary of this host reads.
+    byte[] read(int from, int end) {
+        byte[] into = new byte[end - from];
+        readCommitted(backup.committedIndex(), base.now(), journal.now(), from, into);
+        return into;
+    }
+
+    byte[] image() {
+        return read(0, durableBytes);
+    }
+
+    byte[] imageOf(Backup.View view) {
+        return truth.imageAt(view.position());
+    }
+
+    /// As long as this life lasts.
+    void afterAWhile(Runnable task) {
+        later(diskTime(), task);
+    }
+
+    int bytes() {
+        return durableBytes;
+    }
+
+    /// Everything goes into the base, and nothing of history is kept.
+    void settleAll() {
+        backup.retain(Retention.NONE, scenario.indexRuns());
+        settle();
+    }
+
+    /// Whether the base alone is what the copy is, durably.
+    boolean isBaseAlone() {
+        return up && !failed && backup.isSettled() && isSettled() && !journalSyncing;
     }
 
     // ---- silent damage
@@ -782,13 +1140,19 @@ final class BackupHost implements BackupEffects {
     public void send(Frame.OfResource frame) {
         if (frame instanceof Frame.Ack ack) {
             Position committed = backup.committed();
-            if (!ack.committed().isNone() && sim.truth().isBefore(committed, ack.committed())) {
+            if (!ack.committed().isNone() && isBefore(committed, ack.committed())) {
                 throw new Violation(
                         "LOW", "acknowledges " + ack.committed() + ", would yield " + committed);
             }
-            if (sim.truth().isBefore(acknowledged, ack.committed())) {
+            if (isBefore(acknowledged, ack.committed())) {
                 acknowledged = ack.committed();
             }
+        }
+        if (frame instanceof Frame.ResourceHello hello
+                && (!hello.committed().equals(backup.committed())
+                        || hello.ancestry().generation() != backup.ancestry().generation())) {
+            throw new Violation(
+                    "SPL", "says that it is at %s, is at %s".formatted(hello.committed(), backup.committed()));
         }
         if (frame instanceof Frame.Refused refused) {
             sim.refused("backup", refused.reason());
@@ -796,14 +1160,14 @@ final class BackupHost implements BackupEffects {
         sim.note("backup > " + frame.getClass().getSimpleName(), backup.committed().number(), 0);
         if (link != null) {
             sim.sentByBackup(frame);
-            link.toPrimary().send(0, List.of(frame));
+            out.send(0, List.of(frame));
         }
     }
 
     @Override
     public void grant(long bytes) {
         if (link != null) {
-            link.toPrimary().send(0, List.of(new Frame.Credit(stream, bytes)));
+            out.send(0, List.of(new Frame.Credit(stream, bytes)));
         }
     }
 
@@ -920,7 +1284,12 @@ final class BackupHost implements BackupEffects {
                                 journalSyncing = false;
                                 sim.cloneAndCrash();
                                 backup.durable(upTo);
+                                check("durable");
                                 sim.check("durable");
+                                settleOwn();
+                                if (!up || failed) {
+                                    return;
+                                }
                                 sim.cloneAndCrash();
                                 syncJournal();
                             });
@@ -937,8 +1306,8 @@ final class BackupHost implements BackupEffects {
         failed = true;
         sim.reached(Rare.BACKUP_DISK_FAILED);
         backup.failed("an injected error");
-        sim.check("failed");
-        sim.backupFailed();
+        check("failed");
+        sim.backupFailed(this);
     }
 
     void failNextSync() {
@@ -1343,7 +1712,7 @@ final class BackupHost implements BackupEffects {
         long watermark = of.base().watermark();
         for (Pins.Pin pin : of.pins()) {
             long address = pin.moment().address();
-            byte[] expected = sim.truth().imageAt(pin.moment().position());
+            byte[] expected = truth.imageAt(pin.moment().position());
             byte[] found = new byte[expected.length];
             JournalIndex index =
                     address <= watermark
@@ -1371,7 +1740,8 @@ final class BackupHost implements BackupEffects {
     /// R22: what is younger than the least retention stays openable, however full the journal is.
     private void checkRetention(Backup.Roll roll) {
         Backup.Base to = roll.reached();
-        if (to.everCommitted()
+        if (!taken
+                && to.everCommitted()
                 && !to.mixture()
                 && to.receiptMillis() > backup.receivedMillis() - scenario.retentionMinMillis()) {
             throw new Violation(
@@ -1396,8 +1766,8 @@ final class BackupHost implements BackupEffects {
         sim.reached(Rare.ROLL_FAILED);
         failed = true;
         backup.rollFailed("an injected error");
-        sim.check("roll failed");
-        sim.backupFailed();
+        check("roll failed");
+        sim.backupFailed(this);
     }
 
     private void rollStep(Backup.Roll roll) {
@@ -1417,6 +1787,7 @@ final class BackupHost implements BackupEffects {
             writeToBase(run.offsetBytes(), (int) run.lengthBytes(), data);
             mark(fresh, run.offsetBytes(), run.lengthBytes());
         }
+        check("roll step");
         sim.check("roll step");
         if (random.nextInt(4) == 0) {
             checkPins("roll step");
@@ -1452,10 +1823,11 @@ final class BackupHost implements BackupEffects {
                                             sim.reached(Rare.ROLLED);
                                             backup.rolled(roll);
                                             damaged &= backup.isDamaged();
-                                            sim.baseHas(backup.base().watermark());
+                                            sim.baseHas(this, backup.base().watermark());
                                             checkAll("rolled");
                                             checkPins("rolled");
                                             sim.cloneAndCrash();
+                                            settleOwn();
                                         });
                             });
                 });
@@ -1468,7 +1840,26 @@ final class BackupHost implements BackupEffects {
     // ---- the checks
     // ----------------------------------------------------------------------------------------------
 
-    /// PFX and LOW on what may have changed since the last check.
+    /// Whether the copy comes from the first position to the second. What it gives up lies before
+    /// all that it is brought to.
+    private boolean isBefore(Position a, Position b) {
+        boolean isGivenUp = a.generation() == givesUp;
+        return givesUp != 0 && !a.isNone() && !b.isNone() && isGivenUp != (b.generation() == givesUp)
+                ? isGivenUp
+                : truth.isBefore(a, b);
+    }
+
+    /// What the copy was at the last check.
+    Truth.Seen seen() {
+        return ownSeen == null ? seen : ownSeen;
+    }
+
+    /// Whether all that it has by itself is given up, and it is not brought to anything else yet.
+    boolean isGivingUp() {
+        return up && givesUp != 0 && backup.committed().generation() == givesUp;
+    }
+
+    /// PFX, LOW and SPL on what may have changed since the last check.
     void check(String where) {
         if (backup == null || !backup.hasPoint()) {
             if (backup != null && backup.isMixture()) {
@@ -1486,7 +1877,7 @@ final class BackupHost implements BackupEffects {
             fresh.set(0, (base.size() + 4095) / 4096);
         }
         Position committed = backup.committed();
-        if (sim.truth().isBefore(committed, acknowledged)) {
+        if (isBefore(committed, acknowledged)) {
             throw new Violation(
                     "LOW",
                     where + ": " + acknowledged + " was acknowledged, would yield " + committed);
@@ -1496,10 +1887,16 @@ final class BackupHost implements BackupEffects {
             if (!backup.holdsStaged()) {
                 staged.clear();
             }
-            sim.truth().moveBackup(committed, fresh);
+            if (checkedAt.generation() != givesUp && truth.isForked(checkedAt, committed)) {
+                throw new Violation(
+                        "SPL",
+                        "%s: the copy was at %s, and is at %s of another history"
+                                .formatted(where, checkedAt, committed));
+            }
+            seen().move(committed, fresh);
             checkedAt = committed;
         }
-        byte[] expected = sim.truth().backupImage();
+        byte[] expected = seen().image();
         // What is behind the end of a smaller device means nothing.
         int blocks = (expected.length + 4095) / 4096;
         for (int block = fresh.nextSetBit(0); block >= 0 && block < blocks; ) {
@@ -1585,15 +1982,29 @@ final class BackupHost implements BackupEffects {
         checkCrashed(opened(each -> crashed(each, random, 0)));
     }
 
+    /// What the primary of this host would read after a power cut.
+    byte[] crashedImage(RandomGenerator own) {
+        makeRoom();
+        int fate = own.nextInt(4);
+        base.crashInto(crashedBase, own, fate);
+        journal.crashInto(crashedJournal, own, fate);
+        byte[] found = new byte[durableBytes];
+        readCommitted(crashedClone().committedIndex(), crashedBase, crashedJournal, 0, found);
+        return found;
+    }
+
+    private Backup crashedClone() {
+        return open(
+                durableBase,
+                false,
+                incarnation + 1,
+                new NoEffects(),
+                crashedJournal,
+                highest + 64 * 1024);
+    }
+
     private void checkCrashed(Map<Long, SimDelta> crashedDeltas) {
-        Backup clone =
-                open(
-                        durableBase,
-                        false,
-                        incarnation + 1,
-                        new NoEffects(),
-                        crashedJournal,
-                        highest + 64 * 1024);
+        Backup clone = crashedClone();
         if (damaged) {
             return; // What is left of it is known when it starts.
         }
@@ -1609,13 +2020,13 @@ final class BackupHost implements BackupEffects {
             }
             return;
         }
-        if (sim.truth().isBefore(clone.committed(), acknowledged)) {
+        if (isBefore(clone.committed(), acknowledged)) {
             throw new Violation(
                     "LOW",
                     "after a power cut %s is left, %s was acknowledged"
                             .formatted(clone.committed(), acknowledged));
         }
-        byte[] expected = sim.truth().imageAt(clone.committed());
+        byte[] expected = truth.imageAt(clone.committed());
         byte[] found = new byte[expected.length];
         readCommitted(clone.committedIndex(), crashedBase, crashedJournal, 0, found);
         sim.countCheckedBlocks((found.length + 4095) / 4096);
@@ -1679,7 +2090,7 @@ final class BackupHost implements BackupEffects {
 
     /// PIT: a view reads as the point it was opened at.
     void checkView(Backup.View view, JournalIndex index) {
-        byte[] expected = sim.truth().imageAt(view.position());
+        byte[] expected = truth.imageAt(view.position());
         byte[] found = new byte[expected.length];
         byte[] below =
                 view.pin() == 0 ? base.now() : below(view.pin(), durablePins, deltas, base.now());

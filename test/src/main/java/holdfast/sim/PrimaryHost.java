@@ -16,7 +16,9 @@ import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.PrimaryEffects;
 import holdfast.replicator.state.ReadRun;
 import holdfast.replicator.state.ReplicationState;
+import holdfast.replicator.state.Rest;
 import holdfast.replicator.state.Transaction;
+import holdfast.replicator.state.Verdict;
 import holdfast.replicator.state.Verification;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
@@ -33,14 +35,12 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
-import java.util.UUID;
 import java.util.random.RandomGenerator;
 
 /// The primary's machine: [Primary] with a disk and a superblock, doing what the daemon's shell
 /// does, one small step at a time, so that a crash may fall between any two.
 final class PrimaryHost implements PrimaryEffects {
     static final String DISCONNECTED = "disconnected by an operator";
-    private static final UUID NODE = new UUID(1, 1);
 
     /// Few, so that a slot is written again soon.
     private static final int RECORD_SLOTS = 3;
@@ -81,9 +81,16 @@ final class PrimaryHost implements PrimaryEffects {
     private final Simulation sim;
     private final Scenario scenario;
     private final RandomGenerator random;
-    private final SimDisk disk;
-    private final Budget budget;
+    private final Machine machine;
 
+    /// Null where it writes to [#own].
+    private SimDisk disk;
+
+    /// The copy that was promoted, until all of it is in its base.
+    private BackupHost own;
+
+    private final Budget budget;
+    private final Truth.Line line;
     private final SimDisk metadata;
     private MetadataLayout layout;
     private byte[] crashedDisk = {};
@@ -137,7 +144,18 @@ final class PrimaryHost implements PrimaryEffects {
     private Primary primary;
     private boolean up;
     private boolean stopping;
+
+    /// Nothing is written at present: the promotion is being made final.
+    private boolean held;
+
+    private final List<Request> heldWrites = new ArrayList<>();
     private SimLink link;
+    private SimLink.Pipe out;
+
+    /// What this side has said of itself first in this session, and how many writes there were.
+    private Frame.ResourceHello said;
+
+    private long saidWrites;
 
     /// The link that is there, also while this resource does not use it.
     private SimLink present;
@@ -193,22 +211,61 @@ final class PrimaryHost implements PrimaryEffects {
     /// Since then copy and device were compared.
     private boolean comparedSince;
 
-    PrimaryHost(Simulation sim, Scenario scenario, RandomGenerator random) {
-        this.sim = sim;
-        this.scenario = scenario;
-        this.random = random;
-        disk = new SimDisk(scenario.deviceBytes());
-        budget = Budget.of(scenario.budgetBytes());
+    PrimaryHost(Simulation sim, Scenario scenario, RandomGenerator random, Machine machine) {
+        this(
+                sim,
+                scenario,
+                random,
+                machine,
+                new SimDisk(scenario.deviceBytes()),
+                null,
+                sim.truth().line(),
+                Transaction.Blank.MISSING);
         if (scenario.startsFilled()) {
             int half = scenario.deviceBytes() / 2 / 512 * 512;
             disk.write(0, half, Tags.content(-2, 0, half));
             disk.syncNow();
         }
-        durableBytes = disk.size();
+    }
+
+    /// Of a copy that was promoted: nothing is known of the peer.
+    ///
+    /// @param line in which the generation of the ancestry has begun
+    PrimaryHost(
+            Simulation sim,
+            Scenario scenario,
+            RandomGenerator random,
+            Machine machine,
+            BackupHost own,
+            Ancestry ancestry,
+            Truth.Line line) {
+        this(sim, scenario, random, machine, null, own, line, Transaction.Blank.SUSPECT);
+        durableAncestry = ancestry;
+        durableEnd = new Position(ancestry.generation(), 0);
+        durableClean = true;
+    }
+
+    private PrimaryHost(
+            Simulation sim,
+            Scenario scenario,
+            RandomGenerator random,
+            Machine machine,
+            SimDisk disk,
+            BackupHost own,
+            Truth.Line line,
+            Transaction.Blank blank) {
+        this.sim = sim;
+        this.scenario = scenario;
+        this.random = random;
+        this.machine = machine;
+        this.disk = disk;
+        this.own = own;
+        this.line = line;
+        budget = Budget.of(scenario.budgetBytes());
+        durableBytes = own == null ? disk.size() : own.bytes();
         layout = layoutOf(durableBytes);
         metadata = new SimDisk(Math.toIntExact(layout.fileBytes()));
-        layout.beginning(MetadataLayout.first(Transaction.Blank.MISSING, 1, Position.NONE, 0))
-                .forEach(this::put);
+        layout.beginning(MetadataLayout.first(blank, 1, Position.NONE, 0)).forEach(this::put);
         metadata.syncNow();
     }
 
@@ -224,7 +281,11 @@ final class PrimaryHost implements PrimaryEffects {
     // ---- life
     // ----------------------------------------------------------------------------------------------------
 
+    /// A promoted copy starts first, and the generation begins in its journal too.
     void start() {
+        if (own != null && !own.isUp()) {
+            own.start();
+        }
         life++;
         startedNanos = sim.agenda().nowNanos();
         if (life >= 9) { // An end counts as well.
@@ -234,41 +295,76 @@ final class PrimaryHost implements PrimaryEffects {
         Ancestry.Reason crashedOrNot =
                 durableClean ? Ancestry.Reason.ATTACH : Ancestry.Reason.CRASH;
         Ancestry.Reason reason = first ? Ancestry.Reason.CREATE : crashedOrNot;
+        Position unwritten = new Position(durableAncestry.generation(), 0);
         Position parent =
                 switch (reason) {
                     case CREATE -> Position.NONE;
                     case ATTACH -> durableEnd;
-                    default -> new Position(durableAncestry.generation(), 0);
+                    default -> unwritten;
                 };
         metadata.syncNow();
         MetadataLayout.Recovered found = recovered(metadata.now(), marks());
         if (found.damage() != null) {
             sim.event("primary", "metadata-damaged", found.damage());
         }
-        if (durableClean
-                && !durableEvidence
-                        .differences(
-                                look(places(durableEvidence), (int) durableEvidence.sizeBytes()),
-                                AddressSpace.of(durableBytes))
-                        .isEmpty()) {
+        if (durableClean && own == null && isWrittenPast()) {
             durableCompare = true;
             sim.reached(Rare.WRITTEN_PAST_NOTICED);
         }
-        boolean goesOn = M14 && reason == Ancestry.Reason.CRASH;
+        boolean isPromoted = own != null && durableClean && durableEnd.equals(unwritten);
+        boolean goesOn = M14 && reason == Ancestry.Reason.CRASH || isPromoted;
         long generation = goesOn ? durableAncestry.generation() : random.nextLong() | 1;
         Ancestry ancestry =
                 goesOn
                         ? durableAncestry
                         : durableAncestry.plus(
                                 new Ancestry.Entry(
-                                        generation, parent, reason, NODE, sim.primaryMillis()));
+                                        generation,
+                                        parent,
+                                        reason,
+                                        machine.node(),
+                                        machine.clock().millis()));
         Kept kept = durableCompare ? found.kept().allSuspect(durableOrder) : found.kept();
         markGrown(kept);
         Primary.Attached attached = new Primary.Attached(ancestry, kept);
         if (!M13) {
             begun(ancestry);
         }
-        sim.truth().begin(generation, image());
+        if (own == null || isPromoted) {
+            start(attached, isPromoted);
+        } else {
+            int of = life;
+            own.begin(
+                    ancestry,
+                    null,
+                    () -> {
+                        if (of == life) {
+                            start(attached, false);
+                        }
+                    },
+                    () -> {
+                        throw new Violation("LIV", "a promoted copy has no room to start");
+                    });
+        }
+        if (M13) {
+            later(1_000_000_000L, () -> begun(ancestry));
+        }
+        sim.note("primary starts", generation, reason.ordinal());
+    }
+
+    private boolean isWrittenPast() {
+        return durableEvidence == null
+                || !durableEvidence
+                        .differences(
+                                look(places(durableEvidence), (int) durableEvidence.sizeBytes()),
+                                AddressSpace.of(durableBytes))
+                        .isEmpty();
+    }
+
+    private void start(Primary.Attached attached, boolean goesOn) {
+        if (!goesOn) {
+            line.begin(attached.ancestry().generation(), image());
+        }
         primary =
                 new Primary(
                         new Primary.Config(
@@ -288,15 +384,16 @@ final class PrimaryHost implements PrimaryEffects {
         reading = 0;
         keeping = false;
         keeperDue = false;
+        held = false;
         // Somebody may have woken them while nothing was up: the link outlives a growth.
         pumpDue = false;
         readDue = false;
-        primary.tick(sim.agenda().nowNanos(), sim.primaryMillis());
+        primary.tick(sim.agenda().nowNanos(), machine.clock().millis());
         tick(life);
-        if (M13) {
-            later(1_000_000_000L, () -> begun(ancestry));
+        if (own != null) {
+            machine.join();
+            sim.replied();
         }
-        sim.note("primary starts", generation, reason.ordinal());
     }
 
     private void begun(Ancestry ancestry) {
@@ -308,12 +405,16 @@ final class PrimaryHost implements PrimaryEffects {
     ///   what was written
     void crash(boolean power) {
         if (!up) {
+            if (own != null) {
+                life++; // It may have been starting.
+                crashDisk(power);
+            }
             return;
         }
         sim.reached(power ? Rare.PRIMARY_POWER_CUT : Rare.PRIMARY_KILLED);
         noteCrash();
         for (Request request : onTheirWay) {
-            if (random.nextBoolean()) {
+            if (disk != null && random.nextBoolean()) {
                 disk.writePart(
                         random,
                         request.op.offsetBytes(),
@@ -324,15 +425,24 @@ final class PrimaryHost implements PrimaryEffects {
         if (keeping) {
             sim.reached(Rare.CRASH_DURING_TRANSACTION);
         }
-        byte[] before = disk.now().clone();
-        if (power) {
-            disk.powerCut(random, Math.min(scenario.cutFate(), 2));
-            metadata.powerCut(random, Math.min(scenario.cutFate(), 2));
-        }
-        if (!Arrays.equals(before, disk.now())) {
-            sim.reached(Rare.PRIMARY_CRASH_LOST_WRITES);
-        }
         gone();
+        crashDisk(power);
+    }
+
+    private void crashDisk(boolean power) {
+        if (own != null) {
+            own.crash(power);
+        }
+        if (power) {
+            byte[] before = disk == null ? new byte[0] : disk.now().clone();
+            if (disk != null) {
+                disk.powerCut(random, Math.min(scenario.cutFate(), 2));
+            }
+            metadata.powerCut(random, Math.min(scenario.cutFate(), 2));
+            if (disk != null && !Arrays.equals(before, disk.now())) {
+                sim.reached(Rare.PRIMARY_CRASH_LOST_WRITES);
+            }
+        }
     }
 
     private void noteCrash() {
@@ -362,6 +472,8 @@ final class PrimaryHost implements PrimaryEffects {
         present = null;
         commitOpen = false;
         onTheirWay.clear();
+        heldWrites.clear();
+        held = false;
         pumpDue = false;
         readDue = false;
         sim.primaryGone(outstanding);
@@ -407,22 +519,19 @@ final class PrimaryHost implements PrimaryEffects {
                     if (primary.figures().dirtyBlocks() > 0) {
                         sim.reached(Rare.STOPPED_WITH_DIRTY_BLOCKS);
                     }
-                    if (!Arrays.equals(image(), sim.truth().image())) {
-                        throw new Violation(
-                                "LOC",
-                                "the disk is not the image of its writes in order: "
-                                        + SimDisk.describe(sim.truth().image(), image(), 8));
-                    }
+                    checkImage();
                     keepNext(
                             () -> {
                                 durableEnd = end;
                                 durableEvidence =
-                                        look(
-                                                Evidence.places(
-                                                        AddressSpace.of(durableBytes),
-                                                        recent,
-                                                        random),
-                                                durableBytes);
+                                        own != null
+                                                ? null
+                                                : look(
+                                                        Evidence.places(
+                                                                AddressSpace.of(durableBytes),
+                                                                recent,
+                                                                random),
+                                                        durableBytes);
                                 durableClean = true;
                                 // What is left of it is in the bitmap.
                                 durableCompare &= ordered;
@@ -433,6 +542,16 @@ final class PrimaryHost implements PrimaryEffects {
                             });
                     endOfStop = then;
                 });
+    }
+
+    /// LOC: the disk is the image of what was written to it.
+    void checkImage() {
+        if (!Arrays.equals(image(), line.image())) {
+            throw new Violation(
+                    "LOC",
+                    "the disk is not the image of its writes in order: "
+                            + SimDisk.describe(line.image(), image(), 8));
+        }
     }
 
     private Evidence look(List<Long> places, int bytes) {
@@ -474,7 +593,7 @@ final class PrimaryHost implements PrimaryEffects {
 
     /// Somebody takes a snapshot of the machine: of what a power cut would leave at this moment.
     void keepOlder(RandomGenerator own) {
-        if (!up || diskFailed) {
+        if (!up || diskFailed || disk == null) {
             return;
         }
         byte[] diskNow = new byte[disk.size()];
@@ -553,7 +672,104 @@ final class PrimaryHost implements PrimaryEffects {
     }
 
     byte[] image() {
-        return Arrays.copyOf(disk.now(), durableBytes);
+        return bytes(0, durableBytes);
+    }
+
+    /// What the device reads.
+    private byte[] bytes(int from, int end) {
+        return own != null ? own.read(from, end) : Arrays.copyOfRange(disk.now(), from, end);
+    }
+
+    Truth.Line line() {
+        return line;
+    }
+
+    /// The copy that it was, and that it writes to; null when it is a disk.
+    BackupHost own() {
+        return own;
+    }
+
+    WallClock clock() {
+        return machine.clock();
+    }
+
+    // ---- two histories
+    // ------------------------------------------------------------------------------------------
+
+    /// Everything that the copy was promoted with goes into its base, which is the disk from then
+    /// on; the clients stay. A crash at any step leaves the copy as it was promoted, or the disk.
+    ///
+    /// @param then called when it is done, and not where something prevents it
+    void makeFinal(Runnable then) {
+        if (own == null) {
+            then.run();
+            return;
+        }
+        if (!own.backup().pins().isEmpty() || own.backup().openViews() > 0) {
+            sim.reached(Rare.PROMOTION_KEPT_FROM_FINAL);
+            return;
+        }
+        held = true;
+        own.settleAll();
+        settle(then);
+    }
+
+    private void settle(Runnable then) {
+        if (own == null || !own.isUp() || own.hasFailed()) {
+            held = false;
+            return;
+        }
+        if (own.isWrittenTo() || !own.isBaseAlone()) {
+            own.settleAll();
+            later(20_000_000L, () -> settle(then));
+            return;
+        }
+        BackupHost was = own;
+        disk = was.base();
+        later(
+                diskTime(),
+                () -> {
+                    was.forget();
+                    own = null;
+                    machine.plays(this, null);
+                    sim.reached(Rare.PROMOTION_FINAL);
+                    held = false;
+                    List<Request> waiting = List.copyOf(heldWrites);
+                    heldWrites.clear();
+                    waiting.forEach(this::write);
+                    then.run();
+                });
+    }
+
+    /// What it is while it is detached; only then.
+    Rest rest() {
+        return Rest.of(
+                durableAncestry,
+                durableClean ? durableEnd : new Position(durableAncestry.generation(), 0),
+                durableClean,
+                random.nextLong() | 1,
+                machine.node(),
+                machine.clock().millis());
+    }
+
+    boolean isClean() {
+        return durableClean;
+    }
+
+    /// Whether it has met the other side, and has nothing to do with what that holds.
+    boolean isApart() {
+        return primary.state() == ReplicationState.OFF && TwoHistories.isSplit(primary.refusal());
+    }
+
+    private void checkSplit(Frame.ResourceHello theirs) {
+        if (Verdict.isPrimary(theirs) && said != null) {
+            sim.checkSplit(said, saidWrites, theirs);
+        }
+    }
+
+    private boolean isStreaming() {
+        return primary.state() != ReplicationState.HANDSHAKE
+                && primary.state() != ReplicationState.OFF;
     }
 
     /// How much of the disk is used.
@@ -718,8 +934,16 @@ final class PrimaryHost implements PrimaryEffects {
         return true;
     }
 
+    /// All that a promoted copy has answered is durable already.
+    private long syncDisk() {
+        return own != null ? 0 : disk.sync();
+    }
+
     /// @return whether it failed: then what it covered looks clean and may be lost (R11)
     private boolean synced(long mark) {
+        if (own != null) {
+            return true;
+        }
         if (!fails(Strike.Fault.LOCAL_SYNC_EIO)) {
             disk.synced(mark);
             return true;
@@ -741,7 +965,7 @@ final class PrimaryHost implements PrimaryEffects {
                         100_000_000L,
                         () -> {
                             if (of == life) {
-                                primary.tick(sim.agenda().nowNanos(), sim.primaryMillis());
+                                primary.tick(sim.agenda().nowNanos(), machine.clock().millis());
                                 sim.checkBudget(primary.figures().bufferBytes());
                                 lookAtVerified();
                                 endComparison();
@@ -840,7 +1064,7 @@ final class PrimaryHost implements PrimaryEffects {
             write.run();
             return;
         }
-        long mark = disk.sync();
+        long mark = syncDisk();
         later(
                 diskTime(),
                 () -> {
@@ -903,7 +1127,9 @@ final class PrimaryHost implements PrimaryEffects {
         keeping = false;
         if (endOfStop != null) {
             gone(); // No clean end. What looked clean is dropped.
-            disk.dropClean();
+            if (disk != null) {
+                disk.dropClean();
+            }
             metadata.dropClean();
             endOfStop.run();
             return;
@@ -921,7 +1147,11 @@ final class PrimaryHost implements PrimaryEffects {
             return;
         }
         makeRoom();
-        disk.crashInto(crashedDisk, cut, cut.nextInt(3));
+        if (own != null) {
+            crashedDisk = own.crashedImage(cut);
+        } else {
+            disk.crashInto(crashedDisk, cut, cut.nextInt(3));
+        }
         metadata.crashInto(crashedMetadata, cut, cut.nextInt(3));
         checkCovered(copy, at);
     }
@@ -943,8 +1173,9 @@ final class PrimaryHost implements PrimaryEffects {
     }
 
     private void makeRoom() {
-        if (crashedDisk.length != disk.size() || crashedMetadata.length != metadata.size()) {
-            crashedDisk = new byte[disk.size()];
+        int bytes = own != null ? own.bytes() : disk.size();
+        if (crashedDisk.length != bytes || crashedMetadata.length != metadata.size()) {
+            crashedDisk = new byte[bytes];
             crashedMetadata = new byte[metadata.size()];
         }
     }
@@ -1022,7 +1253,7 @@ final class PrimaryHost implements PrimaryEffects {
         sim.note("flush", id, 0);
         Owner owner = new Owner();
         owner.request = new Request(id, null, null, false);
-        long mark = disk.sync();
+        long mark = syncDisk();
         later(
                 diskTime(),
                 () -> {
@@ -1090,7 +1321,7 @@ final class PrimaryHost implements PrimaryEffects {
     /// Null when all of it is zero.
     private ByteBuffer read(BlockRun run) {
         int from = (int) run.offsetBytes();
-        byte[] bytes = Arrays.copyOfRange(disk.now(), from, from + run.lengthBytes(durableBytes));
+        byte[] bytes = bytes(from, from + run.lengthBytes(durableBytes));
         for (byte b : bytes) {
             if (b != 0) {
                 return ByteBuffer.wrap(bytes).asReadOnlyBuffer();
@@ -1100,6 +1331,25 @@ final class PrimaryHost implements PrimaryEffects {
     }
 
     private void write(Request request) {
+        if (held) {
+            heldWrites.add(request);
+            return;
+        }
+        if (own != null) {
+            Op op = request.op;
+            int of = life;
+            own.write(
+                    op.offsetBytes(),
+                    (int) op.lengthBytes(),
+                    request.data,
+                    op.punch(),
+                    () -> {
+                        if (of == life) {
+                            later(0, () -> written(request));
+                        }
+                    });
+            return;
+        }
         onTheirWay.add(request);
         boolean noSpace = fails(Strike.Fault.LOCAL_NO_SPACE);
         boolean fails = noSpace || fails(Strike.Fault.LOCAL_EIO);
@@ -1144,8 +1394,7 @@ final class PrimaryHost implements PrimaryEffects {
         Op op = request.op;
         numbersGivenOut();
         if (part > 0 && !fatal) {
-            sim.truth()
-                    .leftPart(
+            line.leftPart(
                             new Truth.Change(
                                     op.offsetBytes(), part, request.data, sim.agenda().nowNanos()));
         }
@@ -1155,7 +1404,7 @@ final class PrimaryHost implements PrimaryEffects {
 
     /// Before the primary gives out another: the last may be an epoch's.
     private void numbersGivenOut() {
-        if (sim.truth().givenOut(primary.position().number(), sim.agenda().nowNanos())) {
+        if (line.givenOut(primary.position().number(), sim.agenda().nowNanos())) {
             sim.reached(Rare.EPOCH_TOOK_A_NUMBER);
         }
     }
@@ -1164,9 +1413,8 @@ final class PrimaryHost implements PrimaryEffects {
         inFlight--;
         Op op = request.op;
         numbersGivenOut();
-        boolean now = primary.written(op, sim.primaryMillis());
-        sim.truth()
-                .numbered(
+        boolean now = primary.written(op, machine.clock().millis());
+        line.numbered(
                         op.number(),
                         new Truth.Change(
                                 op.offsetBytes(),
@@ -1182,7 +1430,7 @@ final class PrimaryHost implements PrimaryEffects {
             sim.reached(Rare.REPLY_HELD_FOR_PEER);
         }
         if (request.sync) {
-            long mark = disk.sync();
+            long mark = syncDisk();
             later(
                     diskTime(),
                     () -> {
@@ -1225,8 +1473,9 @@ final class PrimaryHost implements PrimaryEffects {
     // ---- the session
     // ---------------------------------------------------------------------------------------------
 
-    void sessionUp(SimLink link) {
+    void sessionUp(SimLink link, SimLink.Pipe to) {
         present = link;
+        out = to;
         stream = 0;
         if (!standalone) {
             join(link);
@@ -1244,6 +1493,7 @@ final class PrimaryHost implements PrimaryEffects {
             askForRoom(durableOrdered);
         }
         inSessionDown = true;
+        said = null;
         primary.sessionUp(link.session() + stream, stream);
         inSessionDown = false;
     }
@@ -1323,6 +1573,7 @@ final class PrimaryHost implements PrimaryEffects {
                 case Frame.OfResource control -> {
                     if (control instanceof Frame.ResourceHello hello
                             && hello.sizeBytes() < durableBytes
+                            && !Verdict.isPrimary(hello)
                             && durableOrdered == 0) {
                         sim.reached(Rare.COPY_SET_BACK_TO_SMALLER);
                         askForRoom(durableBytes);
@@ -1338,6 +1589,13 @@ final class PrimaryHost implements PrimaryEffects {
                         inHello = false;
                         continue;
                     }
+                    if (control instanceof Frame.ResourceHello hello) {
+                        if (Verdict.isPrimary(hello) && isStreaming()) {
+                            sim.reached(Rare.PROMOTED_UNDER_STREAM);
+                            join(link); // Its copy was promoted: there is nothing to stream to.
+                        }
+                        checkSplit(hello);
+                    }
                     Position known = primary.committed();
                     long filled = primary.filled();
                     primary.on(control);
@@ -1347,11 +1605,14 @@ final class PrimaryHost implements PrimaryEffects {
                         greeted();
                         // Whoever is let in has seen all there is to see.
                         setBack &= primary.state() == ReplicationState.OFF;
-                        sim.checkRestored(known, filled);
+                        if (!Verdict.isPrimary((Frame.ResourceHello) control)) {
+                            sim.checkRestored(known, filled);
+                        }
                     }
                     inHello = false;
                     sim.check("answer");
                 }
+                case Frame.Data _ when own != null -> {} // It was for the copy.
                 default -> throw new IllegalStateException("sent by nobody: " + frame);
             }
         }
@@ -1389,9 +1650,14 @@ final class PrimaryHost implements PrimaryEffects {
         if (frame instanceof Frame.Refused refused) {
             sim.refused("primary", refused.reason());
         }
+        if (frame instanceof Frame.ResourceHello hello && said == null) {
+            numbersGivenOut();
+            said = hello;
+            saidWrites = line.writes();
+        }
         sim.note("primary > " + frame.getClass().getSimpleName(), 0, 0);
         if (link != null) {
-            link.toBackup().send(0, List.of(frame));
+            out.send(0, List.of(frame));
         }
     }
 
@@ -1405,7 +1671,7 @@ final class PrimaryHost implements PrimaryEffects {
 
     private void pump() {
         pumpDue = false;
-        while (link != null && credit > 0 && link.toBackup().hasRoom()) {
+        while (link != null && credit > 0 && out.hasRoom()) {
             List<Frame> batch = new ArrayList<>();
             int most = 1 + random.nextInt(4);
             for (int i = 0; i < most && credit > 0; i++) {
@@ -1447,7 +1713,7 @@ final class PrimaryHost implements PrimaryEffects {
             if (batch.isEmpty()) {
                 return;
             }
-            link.toBackup().send(stream, batch);
+            out.send(stream, batch);
         }
     }
 
@@ -1524,7 +1790,7 @@ final class PrimaryHost implements PrimaryEffects {
                     }
                     int from = (int) (run.blocks().offsetBytes() + tree.doneBytes());
                     int end = from + (int) tree.leftBytes();
-                    byte[] rest = Arrays.copyOfRange(disk.now(), from, end);
+                    byte[] rest = bytes(from, end);
                     if (random.nextInt(4) > 0 || tree.zeroes(Tags.zeroes(rest)) == 0) {
                         int most = scenario.limits().runBlocks() * 4096;
                         tree.data(ByteBuffer.wrap(rest, 0, tree.wantedBytes(most)));
@@ -1538,10 +1804,9 @@ final class PrimaryHost implements PrimaryEffects {
         if (!run.isGuess() && random.nextInt(4) == 0) {
             return 0;
         }
-        byte[] now = disk.now();
         BlockRun blocks = run.blocks();
         long end = blocks.offsetBytes() + blocks.lengthBytes(durableBytes);
-        return end + Tags.zeroes(Arrays.copyOfRange(now, (int) end, durableBytes));
+        return end + Tags.zeroes(bytes((int) end, durableBytes));
     }
 
     /// @param hole where it ends, 0 when it is none
@@ -1550,7 +1815,7 @@ final class PrimaryHost implements PrimaryEffects {
         if (run.purpose() == ReadRun.Purpose.CONFIRM) {
             int from = (int) run.blocks().offsetBytes();
             int end = from + run.blocks().lengthBytes(durableBytes);
-            byte[] now = Arrays.copyOfRange(disk.now(), from, end);
+            byte[] now = bytes(from, end);
             primary.confirmed(run, ReadRun.blockDigests(ByteBuffer.wrap(now)));
             lookAtVerified();
             return;
@@ -1587,7 +1852,7 @@ final class PrimaryHost implements PrimaryEffects {
     /// @param wrong what the copy has wrong now
     /// @param possible what it may come to have wrong
     boolean verify(BitSet wrong, BitSet possible, int uncovered) {
-        if (!up || stopping || diskFailed || !primary.verify(sim.primaryMillis())) {
+        if (!up || stopping || diskFailed || !primary.verify(machine.clock().millis())) {
             return false;
         }
         verifying = new Verifying(wrong, possible, uncovered);

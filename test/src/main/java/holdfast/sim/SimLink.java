@@ -130,17 +130,18 @@ final class SimLink {
     private long bytesPerSecond;
     private boolean cut;
     private final long session;
-    private final Pipe toBackup;
-    private final Pipe toPrimary;
+    private final Pipe toSecond;
+    private final Pipe toFirst;
 
     SimLink(
             Agenda agenda,
             RandomGenerator random,
             Scenario scenario,
             long session,
-            BiConsumer<Integer, List<Frame>> backup,
-            BiConsumer<Integer, List<Frame>> primary,
-            Runnable primaryDrained,
+            BiConsumer<Integer, List<Frame>> second,
+            BiConsumer<Integer, List<Frame>> first,
+            Runnable firstDrained,
+            Runnable secondDrained,
             Runnable onCut) {
         this.agenda = agenda;
         this.random = random;
@@ -149,24 +150,25 @@ final class SimLink {
         this.bytesPerSecond = scenario.linkBytesPerSecond();
         this.session = session;
         this.onCut = onCut;
-        toBackup = new Pipe(backup, primaryDrained);
-        toPrimary = new Pipe(primary, () -> {});
+        toSecond = new Pipe(second, firstDrained);
+        toFirst = new Pipe(first, secondDrained);
     }
 
     Simulation.Session carried() {
-        return new Simulation.Session(toBackup.carried, toPrimary.carried);
+        return new Simulation.Session(toSecond.carried, toFirst.carried);
     }
 
     long session() {
         return session;
     }
 
-    Pipe toBackup() {
-        return toBackup;
+    /// To the machine that is the backup until there is a promotion.
+    Pipe toSecond() {
+        return toSecond;
     }
 
-    Pipe toPrimary() {
-        return toPrimary;
+    Pipe toFirst() {
+        return toFirst;
     }
 
     boolean isCut() {
@@ -177,9 +179,9 @@ final class SimLink {
     boolean cut() {
         cut = true;
         boolean inside =
-                !toBackup.assembler.isBetweenPackets() || !toPrimary.assembler.isBetweenPackets();
-        toBackup.bytes.clear();
-        toPrimary.bytes.clear();
+                !toSecond.assembler.isBetweenPackets() || !toFirst.assembler.isBetweenPackets();
+        toSecond.bytes.clear();
+        toFirst.bytes.clear();
         return inside;
     }
 

@@ -63,7 +63,7 @@ final class Simulation {
     /// What a connection carried.
     record Session(long bytesDown, long bytesUp) {}
 
-    private record OpenView(Backup.View view, JournalIndex index) {}
+    private record OpenView(BackupHost host, Backup.View view, JournalIndex index) {}
 
     private final Plan plan;
     private final Scenario scenario;
@@ -73,10 +73,15 @@ final class Simulation {
     private final Chance shell;
     private final Chance clones;
     private final Chance lateData;
-    private final WallClock primaryClock;
-    private final WallClock backupClock;
-    private final PrimaryHost primary;
-    private final BackupHost backup;
+    private final Machine first;
+    private final Machine second;
+
+    /// The primary and its peer's copy; while there are two histories the first one's primary and
+    /// the copy that was promoted.
+    private PrimaryHost primary;
+
+    private BackupHost backup;
+    private final TwoHistories two;
     private final Map<Rare, Long> rare = new EnumMap<>(Rare.class);
     private final List<OpenView> views = new ArrayList<>();
     private final ArrayDeque<Frame.OfResource> answers = new ArrayDeque<>();
@@ -114,9 +119,10 @@ final class Simulation {
         shell = chance("shell");
         clones = chance("clones");
         lateData = chance("late data");
-        primaryClock = new WallClock(agenda::nowNanos);
-        backupClock = new WallClock(agenda::nowNanos);
-        primary = new PrimaryHost(this, scenario, chance("primary"));
+        first = new Machine(new UUID(1, 1), agenda::nowNanos);
+        second = new Machine(new UUID(2, 2), agenda::nowNanos);
+        two = new TwoHistories(this, scenario);
+        primary = new PrimaryHost(this, scenario, chance("primary"), first);
         Ancestry copy =
                 Ancestry.EMPTY.plus(
                         new Ancestry.Entry(
@@ -126,7 +132,10 @@ final class Simulation {
                         this,
                         scenario,
                         chance("backup"),
+                        second,
                         new Backup.Base(0, Position.NONE, false, copy));
+        first.plays(primary, null);
+        second.plays(null, backup);
     }
 
     private void step() {
@@ -136,7 +145,7 @@ final class Simulation {
         }
     }
 
-    private Chance chance(String name) {
+    Chance chance(String name) {
         return new Chance(plan.seed(), name, agenda::nowNanos);
     }
 
@@ -194,6 +203,9 @@ final class Simulation {
         }
         heal();
         long patience = agenda.nowNanos() + PATIENCE_NANOS;
+        if (!two.end(patience)) {
+            return;
+        }
         int quiet = 0;
         int lackedRoom = 0;
         while (!isEqual() && !primary.isDiskFailed()) {
@@ -235,8 +247,9 @@ final class Simulation {
         }
         backup.checkAll("the end");
         backup.checkCrashedClone(clones);
-        sameImage("the copy", truth.image(), truth.backupImage());
-        sameImage("the primary's disk", truth.image(), primary.image());
+        byte[] image = primary.line().image();
+        sameImage("the copy", image, backup.seen().image());
+        sameImage("the primary's disk", image, primary.image());
         while (!backup.isSettled()) {
             backup.settle();
             if (agenda.nowNanos() > patience) {
@@ -244,10 +257,7 @@ final class Simulation {
             }
             step();
         }
-        sameImage(
-                "the settled base",
-                truth.image(),
-                Arrays.copyOf(backup.baseImage(), truth.image().length));
+        sameImage("the settled base", image, Arrays.copyOf(backup.baseImage(), image.length));
     }
 
     /// R11: what was buffered when the disk failed still reaches the copy, unless an epoch would be
@@ -281,7 +291,7 @@ final class Simulation {
     }
 
     private boolean isEqual() {
-        if (issued < plan.requests().size()
+        if (two.isSplit() || issued < plan.requests().size()
                 || !primary.isUp()
                 || !backup.isUp()
                 || primary.outstanding() > 0) {
@@ -359,15 +369,13 @@ final class Simulation {
         if (issued >= plan.requests().size()) {
             return;
         }
-        if (!primary.isUp()
-                || primary.isStopping()
-                || primary.outstanding() >= scenario.queueDepth()) {
+        PrimaryHost to = writesTo(plan.requests().get(issued).id());
+        if (to == null) {
             return; // Woken by a reply or by the next start.
         }
-        Request next =
-                plan.requests().get(issued++).within(scenario.deviceBytes(), primary.bytes());
+        Request next = plan.requests().get(issued++).within(scenario.deviceBytes(), to.bytes());
         if (next.kind() == Request.Kind.FLUSH) {
-            primary.flush(next.id());
+            to.flush(next.id());
         } else {
             boolean write = next.kind() == Request.Kind.WRITE;
             if (!write && next.lengthBytes() > 64 * 1024) {
@@ -375,7 +383,7 @@ final class Simulation {
             } else if (!next.isAligned()) {
                 reached(write ? Rare.UNALIGNED_WRITE : Rare.UNALIGNED_ZEROES);
             }
-            primary.submit(
+            to.submit(
                     next.id(),
                     next.offsetBytes(),
                     next.lengthBytes(),
@@ -384,6 +392,22 @@ final class Simulation {
                     next.sync());
         }
         issueLater();
+    }
+
+    /// Where there are two primaries each has every second request, and all while the other is
+    /// away.
+    private PrimaryHost writesTo(int request) {
+        PrimaryHost promoted = two.promoted();
+        PrimaryHost one = promoted != null && request % 2 == 0 ? promoted : primary;
+        if (takesRequests(one)) {
+            return one;
+        }
+        PrimaryHost other = one == primary ? promoted : primary;
+        return other != null && takesRequests(other) ? other : null;
+    }
+
+    private boolean takesRequests(PrimaryHost host) {
+        return host.isUp() && !host.isStopping() && host.outstanding() < scenario.queueDepth();
     }
 
     void replied() {
@@ -413,7 +437,7 @@ final class Simulation {
             connectLater(heldUntilNanos - agenda.nowNanos());
             return;
         }
-        if (!primary.isUp() || !backup.isUp() || primary.isStopping()) {
+        if (!first.isReady() || !second.isReady()) {
             connectLater(50_000_000L + shell.nextLong(200_000_000L));
             return;
         }
@@ -424,9 +448,10 @@ final class Simulation {
                         chance("link"),
                         scenario,
                         shell.nextLong() | 1,
-                        (stream, frames) -> backup.received(made[0], stream, frames),
-                        (stream, frames) -> primary.received(made[0], frames),
-                        primary::wakeSender,
+                        (stream, frames) -> second.received(made[0], stream, frames),
+                        (stream, frames) -> first.received(made[0], stream, frames),
+                        first::drained,
+                        second::drained,
                         () -> cut(made[0]));
         made[0] = next;
         link = next;
@@ -435,9 +460,9 @@ final class Simulation {
         agenda.in(
                 shell.nextLong(20_000_000L),
                 () -> {
-                    if (!next.isCut() && primary.isUp() && !primary.isStopping()) {
-                        primary.sessionUp(next);
-                        next.toPrimary().open();
+                    if (!next.isCut() && first.isReady()) {
+                        first.sessionUp(next, next.toSecond());
+                        next.toFirst().open();
                         deliverLate();
                     } else {
                         cut(next);
@@ -446,9 +471,9 @@ final class Simulation {
         agenda.in(
                 shell.nextLong(20_000_000L),
                 () -> {
-                    if (!next.isCut() && backup.isUp()) {
-                        backup.sessionUp(next);
-                        next.toBackup().open();
+                    if (!next.isCut() && second.isReady()) {
+                        second.sessionUp(next, next.toFirst());
+                        next.toSecond().open();
                     } else {
                         cut(next);
                     }
@@ -499,6 +524,14 @@ final class Simulation {
         }
     }
 
+    void cut() {
+        cut(link);
+    }
+
+    SimLink link() {
+        return link;
+    }
+
     private void cut(SimLink which) {
         if (which == null || which.isCut()) {
             return;
@@ -510,10 +543,10 @@ final class Simulation {
             reached(Rare.CUT_INSIDE_A_PACKET);
         }
         // The sides notice at different times; one may learn of it only by the next connection.
-        long first = noticeNanos();
-        long second = noticeNanos();
-        agenda.in(first, () -> primary.sessionDown(which));
-        agenda.in(second, () -> backup.sessionDown(which));
+        long sooner = noticeNanos();
+        long later = noticeNanos();
+        agenda.in(sooner, () -> first.sessionDown(which));
+        agenda.in(later, () -> second.sessionDown(which));
         long back =
                 shell.nextInt(3) == 0
                         ? shell.nextLong(5_000_000_000L)
@@ -521,7 +554,7 @@ final class Simulation {
         if (healed) {
             back = Math.min(back, 1_000_000_000L);
         }
-        if (back < Math.max(first, second)) {
+        if (back < Math.max(sooner, later)) {
             reached(Rare.HALF_OPEN);
         }
         connectLater(back);
@@ -535,7 +568,7 @@ final class Simulation {
     // --------------------------------------------------------------------------------------------------
 
     private void strike(Strike s) {
-        if (healed) {
+        if (healed || two.wasOrdered() && !s.fault().isForTwoHistories()) {
             return;
         }
         struck.put(s.id(), agenda.nowNanos() - BEGINNING_NANOS);
@@ -546,22 +579,22 @@ final class Simulation {
             case CUT -> cut(link);
             case CUT_AT_BYTE -> {
                 if (link != null) {
-                    (own.nextBoolean() ? link.toBackup() : link.toPrimary())
+                    (own.nextBoolean() ? link.toSecond() : link.toFirst())
                             .cutAfter(1 + own.nextInt(20000));
                 }
             }
             case CUT_DOWN_AT ->
-                    link.toBackup().cutAfter((long) (s.amount() * Strike.CUT_BYTES_MAX));
-            case CUT_UP_AT -> link.toPrimary().cutAfter((long) (s.amount() * Strike.CUT_BYTES_MAX));
+                    link.toSecond().cutAfter((long) (s.amount() * Strike.CUT_BYTES_MAX));
+            case CUT_UP_AT -> link.toFirst().cutAfter((long) (s.amount() * Strike.CUT_BYTES_MAX));
             case STALL_DOWN -> {
                 if (link != null) {
-                    link.toBackup().stallUntil(until);
+                    link.toSecond().stallUntil(until);
                     reached(Rare.ONE_WAY_STALL);
                 }
             }
             case STALL_UP -> {
                 if (link != null) {
-                    link.toPrimary().stallUntil(until);
+                    link.toFirst().stallUntil(until);
                     reached(Rare.ONE_WAY_STALL);
                 }
             }
@@ -571,12 +604,12 @@ final class Simulation {
                 }
             }
             case BACKUP_POWER_CUT, BACKUP_KILL -> {
-                if (backup.isUp()) {
+                if (isBackupUp()) {
                     noteState("BACKUP_CRASH");
                     if (!primary.isUp()) {
                         reached(Rare.BOTH_DOWN);
                     }
-                    backup.crash(s.fault() == Strike.Fault.BACKUP_POWER_CUT);
+                    crashBackup(s.fault() == Strike.Fault.BACKUP_POWER_CUT);
                     cut(link);
                     agenda.in(until - agenda.nowNanos(), this::startBackup);
                 }
@@ -621,6 +654,9 @@ final class Simulation {
                                 }
                                 agenda.in(own.nextLong(2_000_000_000L), this::restartPrimary);
                             });
+            case PROMOTE -> two.promote(s.amount(), own);
+            case PROMOTION_FINAL -> two.makeFinal();
+            case DISCARD -> two.discard(s.amount() < 0.5);
             case FREEZE_BACKUP_DISK -> backup.freezeUntil(until);
             case SLOW_LOCAL_DISK -> primary.slowUntil(until);
             case VIEW ->
@@ -646,11 +682,17 @@ final class Simulation {
                 agenda.in(until - agenda.nowNanos(), primary::connect);
             }
             case BACKUP_DISCONNECT -> {
-                backup.disconnect();
-                agenda.in(until - agenda.nowNanos(), backup::connect);
+                PrimaryHost promoted = two.promoted();
+                if (promoted != null) {
+                    promoted.disconnect();
+                    agenda.in(until - agenda.nowNanos(), promoted::connect);
+                } else {
+                    backup.disconnect();
+                    agenda.in(until - agenda.nowNanos(), backup::connect);
+                }
             }
             case BACKUP_RESTART ->
-                    backup.stop(
+                    stopBackup(
                             () -> {
                                 cut(link);
                                 agenda.in(own.nextLong(2_000_000_000L), this::startBackup);
@@ -689,8 +731,8 @@ final class Simulation {
                     damageCopy(own);
                 }
             }
-            case PRIMARY_CLOCK -> setClock(primaryClock, s.amount(), own);
-            case BACKUP_CLOCK -> setClock(backupClock, s.amount(), own);
+            case PRIMARY_CLOCK -> setClock(first.clock(), s.amount(), own);
+            case BACKUP_CLOCK -> setClock(second.clock(), s.amount(), own);
             case BACKUP_DAMAGE -> {
                 if (backup.isUp()) {
                     backup.crash(own.nextBoolean());
@@ -702,6 +744,34 @@ final class Simulation {
         }
         check("fault");
         cloneAndCrash();
+    }
+
+    private boolean isBackupUp() {
+        return two.promoted() != null ? two.promoted().isUp() : backup.isUp();
+    }
+
+    private void crashBackup(boolean power) {
+        if (two.promoted() != null) {
+            two.promoted().crash(power);
+        } else {
+            backup.crash(power);
+        }
+    }
+
+    private void stopBackup(Runnable then) {
+        PrimaryHost promoted = two.promoted();
+        if (promoted == null) {
+            backup.stop(then);
+        } else {
+            promoted.stop(
+                    () -> {
+                        if (promoted.own() == null) {
+                            then.run();
+                        } else {
+                            promoted.own().stop(then);
+                        }
+                    });
+        }
     }
 
     private void damageCopy(SplittableRandom own) {
@@ -749,7 +819,8 @@ final class Simulation {
     ///
     /// @return false if the journal has no room for that
     private boolean verifyToTheEnd(long patience) {
-        if (plan.strikes().stream().noneMatch(each -> each.fault().isOfVerify())) {
+        if (two.wasOrdered()
+                || plan.strikes().stream().noneMatch(each -> each.fault().isOfVerify())) {
             return true;
         }
         damageCopy(Seeds.stream(plan.seed(), "last damage"));
@@ -857,20 +928,33 @@ final class Simulation {
     }
 
     /// Somebody gives the backup a good disk with what could still be read, and starts it again.
-    void backupFailed() {
+    void backupFailed(BackupHost host) {
         agenda.in(
                 shell.nextLong(3_000_000_000L),
                 () -> {
-                    if (backup.hasFailed()) {
-                        backup.crash(shell.nextBoolean());
-                        cut(link);
-                        agenda.in(shell.nextLong(100_000_000L), this::startBackup);
+                    if (!host.hasFailed()) {
+                        return;
                     }
+                    boolean power = shell.nextBoolean();
+                    if (host == backup) {
+                        crashBackup(power);
+                        agenda.in(shell.nextLong(100_000_000L), this::startBackup);
+                    } else {
+                        primary.crash(power);
+                        agenda.in(shell.nextLong(100_000_000L), this::restartPrimary);
+                    }
+                    cut(link);
                 });
     }
 
     private void startBackup() {
-        if (!backup.isUp()) {
+        PrimaryHost promoted = two.promoted();
+        if (promoted != null) {
+            if (!promoted.isUp()) {
+                promoted.start();
+                issueLater();
+            }
+        } else if (!backup.isUp()) {
             backup.start();
         }
     }
@@ -883,7 +967,7 @@ final class Simulation {
 
     /// A process that was gone begins with a connection of its own, also where it was stopped
     /// meanwhile for another reason.
-    private void restartPrimary() {
+    void restartPrimary() {
         if (!primary.isUp()) {
             cut(link);
             startPrimary();
@@ -912,7 +996,10 @@ final class Simulation {
         if (backup.isRolling()) {
             reached(Rare.VIEW_OPENED_DURING_ROLL);
         }
-        OpenView open = new OpenView(view, backup.indexOf(view));
+        if (two.isBeforePromotion(view.position())) {
+            reached(Rare.MOMENT_BEFORE_PROMOTION_OPENED);
+        }
+        OpenView open = new OpenView(backup, view, backup.indexOf(view));
         views.add(open);
         if (views.size() > 1) {
             reached(Rare.TWO_VIEWS_OPEN);
@@ -950,37 +1037,54 @@ final class Simulation {
             reached(Rare.PIN_OPENED_BEHIND_BASE);
         }
         Backup.View view = backup.backup().openView(pin.name());
-        OpenView open = new OpenView(view, backup.indexOf(view));
+        OpenView open = new OpenView(backup, view, backup.indexOf(view));
         views.add(open);
         backup.checkView(view, open.index);
         agenda.in(until - agenda.nowNanos(), () -> closeView(open));
     }
 
     /// The base was rolled there: no view reads the journal in front of it any more.
-    void baseHas(long watermark) {
+    void baseHas(BackupHost host, long watermark) {
         for (OpenView open : views) {
-            reached(Rare.ROLLED_UNDER_VIEW);
-            open.index.dropBelow(watermark);
-            backup.backup().viewReads(open.view, watermark);
+            if (open.host == host) {
+                reached(Rare.ROLLED_UNDER_VIEW);
+                open.index.dropBelow(watermark);
+                host.backup().viewReads(open.view, watermark);
+            }
         }
     }
 
     private void closeView(OpenView open) {
         if (views.remove(open)) {
-            backup.checkView(open.view, open.index);
-            if (!open.view.position().equals(backup.backup().committed())) {
+            Backup of = open.host.backup();
+            open.host.checkView(open.view, open.index);
+            if (!open.view.position().equals(of.committed())) {
                 reached(Rare.VIEW_HELD_ACROSS_COMMIT);
             }
-            backup.backup().closeView(open.view.id());
+            of.closeView(open.view.id());
         }
     }
 
-    /// The backup is gone, and with it whatever was open there.
-    void closeViews() {
-        if (!views.isEmpty()) {
+    /// A view keeps room from what is written to a promoted copy.
+    void viewGivesWay(BackupHost host) {
+        for (OpenView open : List.copyOf(views)) {
+            if (open.host == host && open.view.pin() == 0) {
+                reached(Rare.VIEW_GAVE_WAY);
+                closeView(open);
+                return;
+            }
+        }
+    }
+
+    void closeViewsOf(BackupHost host) {
+        List.copyOf(views).stream().filter(each -> each.host == host).forEach(this::closeView);
+    }
+
+    /// This host is gone, and with it whatever was open there.
+    void closeViews(BackupHost host) {
+        if (views.removeIf(each -> each.host == host)) {
             reached(Rare.VIEW_LOST_BY_CRASH);
         }
-        views.clear();
     }
 
     private void heal() {
@@ -994,6 +1098,9 @@ final class Simulation {
         }
         primary.connect();
         backup.connect();
+        if (two.promoted() != null) {
+            two.promoted().connect();
+        }
         connectLater(10_000_000L);
         issueLater();
     }
@@ -1009,12 +1116,49 @@ final class Simulation {
         return truth;
     }
 
-    long primaryMillis() {
-        return primaryClock.millis();
+    PrimaryHost primary() {
+        return primary;
     }
 
-    long backupMillis() {
-        return backupClock.millis();
+    BackupHost backup() {
+        return backup;
+    }
+
+    Machine machineOf(PrimaryHost host) {
+        return first.has(host) ? first : second;
+    }
+
+    Machine otherThan(PrimaryHost host) {
+        return first.has(host) ? second : first;
+    }
+
+    /// There is one history again, or will be: whoever was given up is the copy of the other.
+    void pair(PrimaryHost survivor, BackupHost copy) {
+        primary = survivor;
+        backup = copy;
+        answers.clear();
+        data.clear();
+    }
+
+    boolean hasIssuedAll() {
+        return issued >= plan.requests().size();
+    }
+
+    /// Goes on until something is so.
+    ///
+    /// @return false if it never was
+    boolean stepUntil(long patience, BooleanSupplier done) {
+        while (!done.getAsBoolean()) {
+            if (agenda.nowNanos() > patience) {
+                return false;
+            }
+            step();
+        }
+        return true;
+    }
+
+    long seed() {
+        return plan.seed();
     }
 
     void note(String event, long first, long second) {
@@ -1055,6 +1199,9 @@ final class Simulation {
 
     void check(String where) {
         backup.check(where);
+        if (primary.own() != null) {
+            primary.own().check(where);
+        }
         if (++checks % 64 == 0) {
             checkLoss();
         }
@@ -1069,7 +1216,7 @@ final class Simulation {
                 || primary.isDiskFailed()) {
             return;
         }
-        long lost = SimDisk.differingBytes(truth.image(), truth.backupImage());
+        long lost = SimDisk.differingBytes(primary.line().image(), backup.seen().image());
         Primary.Figures figures = primary.primary().figures();
         long reported = figures.behindBytes();
         if (lost > reported) {
@@ -1079,7 +1226,7 @@ final class Simulation {
                             .formatted(lost, reported, describe()));
         }
         if (primary.primary().position().generation() == backup.backup().committed().generation()) {
-            checkAge(truth.oldestMissingNanos());
+            checkAge(backup.seen().oldestMissingNanos());
         }
     }
 
@@ -1091,6 +1238,7 @@ final class Simulation {
         if (oldestNanos == Long.MAX_VALUE) {
             return;
         }
+        WallClock primaryClock = primary.clock();
         if (!primaryClock.isNeverAhead() || !primaryClock.isRight()) {
             reached(Rare.AGE_TOLD_BY_A_WRONG_CLOCK);
         }
@@ -1104,7 +1252,7 @@ final class Simulation {
         }
         // The other side has nothing but clocks on walls, its own and what ours said.
         long until = backup.backup().completeMillis();
-        if (backupClock.isRight()
+        if (backup.clock().isRight()
                 && primaryClock.isNeverAhead()
                 && until > WallClock.rightMillis(oldestNanos)) {
             throw new Violation(
@@ -1142,7 +1290,10 @@ final class Simulation {
 
     /// Whether each side has looked at the other since one of them was harmed behind its back.
     private boolean isJudged() {
-        return backup.isJudged() && !primary.isSetBack();
+        return backup.isJudged()
+                && !primary.isSetBack()
+                && !two.isSplit()
+                && !backup.isGivingUp();
     }
 
     void checkBudget(long used) {
@@ -1153,7 +1304,7 @@ final class Simulation {
     }
 
     void checkProtected(Position number) {
-        if (!backup.isUp()) {
+        if (!backup.isUp() || two.isSplit()) {
             return; // What it had is checked when it starts.
         }
         Position committed = backup.backup().committed();
@@ -1173,6 +1324,9 @@ final class Simulation {
             lostOnlyPoint = true;
             return;
         }
+        if (two.isSplit() && TwoHistories.isSplit(why)) {
+            return;
+        }
         if (why.endsWith(PrimaryHost.DISCONNECTED)) {
             return;
         }
@@ -1187,6 +1341,11 @@ final class Simulation {
         if (!primary.isDiskFailed() && !why.equals(Verdict.DISK_FAILED)) {
             throw new Violation("REFUSED", side + ": " + why);
         }
+    }
+
+    /// SPL: each side says that there are two histories, the same as the other.
+    void checkSplit(Frame.ResourceHello mine, long writes, Frame.ResourceHello theirs) {
+        two.check(mine, writes, theirs);
     }
 
     /// A copy that has less than the primary knows it had is compared, whatever else fits (R3).
@@ -1220,6 +1379,9 @@ final class Simulation {
             clonesChecked++;
             reached(Rare.CRASHED_CLONE_CHECKED);
             backup.checkCrashedClone(clones);
+            if (primary.own() != null) {
+                primary.own().checkCrashedClone(clones);
+            }
         }
     }
 }

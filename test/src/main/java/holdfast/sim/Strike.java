@@ -54,7 +54,33 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         KEEP,
         KEPT_VIEW,
         VERIFY,
-        COPY_DAMAGED;
+        COPY_DAMAGED,
+        PROMOTE,
+        PROMOTION_FINAL,
+        DISCARD;
+
+        /// Whether it may strike where a promotion was ordered. The others change what a copy or a
+        /// disk is behind the back of both sides.
+        boolean isForTwoHistories() {
+            return switch (this) {
+                case LOCAL_EIO,
+                        LOCAL_READ_EIO,
+                        LOCAL_SYNC_EIO,
+                        LOCAL_NO_SPACE,
+                        BACKUP_DAMAGE,
+                        BACKUP_COPIED,
+                        BACKUP_RESTORED,
+                        PRIMARY_WRITTEN_PAST,
+                        PRIMARY_COPIED,
+                        PRIMARY_RESTORED,
+                        PRIMARY_GROWN,
+                        PRIMARY_GROWN_STOPPED,
+                        VERIFY,
+                        COPY_DAMAGED ->
+                        false;
+                default -> true;
+            };
+        }
 
         boolean isOfVerify() {
             return this == VERIFY || this == COPY_DAMAGED;
@@ -222,6 +248,7 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
                 strikes.add(one(seed, strikes.size() + 1, work, fault).at(verify.nextLong(work)));
             }
         }
+        strikes.addAll(ofTwoHistories(seed, strikes.size() + 1, work));
         SplittableRandom pins = Seeds.stream(seed, "pins");
         if (pins.nextInt(3) == 0) {
             int moments = 1 + pins.nextInt(6);
@@ -234,6 +261,55 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
             }
         }
         return List.copyOf(strikes);
+    }
+
+    /// In one history of five the copy is promoted, early enough for much to happen behind it, and
+    /// in most of these one side is given up later. In some that comes twice.
+    private static List<Strike> ofTwoHistories(long seed, int id, long work) {
+        SplittableRandom r = Seeds.stream(seed, "promotion");
+        List<Strike> strikes = new ArrayList<>();
+        if (r.nextInt(5) > 0) {
+            return strikes;
+        }
+        long at = work / 8 + r.nextLong(work / 3);
+        int times = r.nextInt(3) == 0 ? 2 : 1;
+        for (int i = 0; i < times && at < work; i++) {
+            strikes.add(one(seed, id + strikes.size(), work, Fault.PROMOTE).at(at));
+            for (int j = r.nextInt(3); j > 0; j--) {
+                Fault fault =
+                        switch (r.nextInt(4)) {
+                            case 0 -> Fault.PRIMARY_KILL;
+                            case 1 -> Fault.BACKUP_KILL;
+                            default -> Fault.BACKUP_POWER_CUT;
+                        };
+                long later = at + r.nextLong(r.nextBoolean() ? 300_000_000L : work / 4);
+                strikes.add(
+                        one(seed, id + strikes.size(), work, fault).at(later).withAmount(0.3));
+            }
+            if (r.nextInt(3) == 0) {
+                long later = at + r.nextLong(work / 4);
+                strikes.add(
+                        one(seed, id + strikes.size(), work, Fault.PROMOTION_FINAL).at(later));
+            }
+            at += work / 16 + r.nextLong(work / 3);
+            if (r.nextInt(4) > 0) {
+                strikes.add(one(seed, id + strikes.size(), work, Fault.DISCARD).at(at));
+                for (int j = r.nextInt(3); j > 0; j--) {
+                    Fault fault =
+                            switch (r.nextInt(5)) {
+                                case 0 -> Fault.PRIMARY_KILL;
+                                case 1 -> Fault.BACKUP_KILL;
+                                case 2 -> Fault.BACKUP_POWER_CUT;
+                                default -> Fault.CUT;
+                            };
+                    long later = at + r.nextLong(r.nextBoolean() ? 300_000_000L : work / 4);
+                    strikes.add(
+                            one(seed, id + strikes.size(), work, fault).at(later).withAmount(0.3));
+                }
+            }
+            at += work / 8 + r.nextLong(work / 3);
+        }
+        return strikes;
     }
 
     /// A sync fails just as something is made durable, and the power a moment later.

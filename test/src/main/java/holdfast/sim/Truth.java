@@ -9,9 +9,9 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/// What really happened, as the checks know it: for each generation the image it began with and its
-/// numbered changes, so that image(k) can be had for every k. The image of the backup's position is
-/// kept and moved on step by step.
+/// What really happened, as the checks know it: for each generation the image it began with, its
+/// numbered changes, so that image(k) can be had for every k, and which generation it went on from:
+/// after a promotion there are two branches.
 final class Truth {
     /// `data` null: zeroes.
     record Change(long offset, int length, byte[] data, long nanos) {}
@@ -21,75 +21,193 @@ final class Truth {
         private final byte[] start;
         private final List<Change> changes = new ArrayList<>();
 
-        private Generation(int order, byte[] start) {
-            this.order = order;
+        /// Null for the first.
+        private final Generation before;
+
+        private Generation(byte[] start, Generation before) {
+            this.order = before == null ? 0 : before.order + 1;
             this.start = start;
+            this.before = before;
+        }
+
+        private boolean isOf(Generation later) {
+            Generation each = later;
+            while (each != null && each.order > order) {
+                each = each.before;
+            }
+            return each == this;
         }
     }
 
     private final Map<Long, Generation> generations = new HashMap<>();
-    private Generation newest;
-    private byte[] image = {};
-    private boolean leftPart;
-    private byte[] backupImage = {};
-    private Position backupAt = Position.NONE;
 
-    /// A generation begins with this image, which is copied.
-    void begin(long generation, byte[] start) {
-        newest = new Generation(generations.size(), start.clone());
-        generations.put(generation, newest);
-        image = start.clone();
-        leftPart = false;
+    /// Null but for one that is [#beside] it.
+    private final Truth shared;
+
+    Truth() {
+        this(null);
     }
 
-    /// The next operation of the newest generation has its number.
-    void numbered(long number, Change change) {
-        put(image, change);
-        newest.changes.add(
-                leftPart ? new Change(0, image.length, image.clone(), change.nanos) : change);
-        leftPart = false;
-        if (number != newest.changes.size()) {
-            throw new Violation(
-                    "ORDER", "operation " + number + " after " + (newest.changes.size() - 1));
+    private Truth(Truth shared) {
+        this.shared = shared;
+    }
+
+    /// One that knows all of this and has generations of its own. The journal of a promoted copy
+    /// numbers writes in the order in which they came to it, its primary in that in which they
+    /// ended.
+    Truth beside() {
+        return new Truth(this);
+    }
+
+    /// The writes of one primary, in their order, over its crashes and starts.
+    final class Line {
+        private Generation newest;
+        private byte[] image = {};
+        private boolean leftPart;
+
+        /// Where it went on from another's.
+        private Position from = Position.NONE;
+
+        private Line() {}
+
+        /// A generation begins with this image, which is copied.
+        void begin(long generation, byte[] start) {
+            Generation before = newest == null && !from.isNone() ? find(from) : newest;
+            newest = new Generation(start.clone(), before);
+            generations.put(generation, newest);
+            image = start.clone();
+            leftPart = false;
+        }
+
+        /// The next operation of the newest generation has its number.
+        void numbered(long number, Change change) {
+            put(image, change);
+            newest.changes.add(
+                    leftPart ? new Change(0, image.length, image.clone(), change.nanos) : change);
+            leftPart = false;
+            if (number != newest.changes.size()) {
+                throw new Violation(
+                        "ORDER", "operation " + number + " after " + (newest.changes.size() - 1));
+            }
+        }
+
+        /// A failed operation, which has no number, left this. It counts to the next number.
+        void leftPart(Change part) {
+            put(image, part);
+            leftPart = true;
+        }
+
+        boolean hasLeftPart() {
+            return leftPart;
+        }
+
+        /// Numbers up to this one are given out. One that no operation has is an epoch's: with it
+        /// changes what failed operations left, or nothing.
+        ///
+        /// @return whether there was one
+        boolean givenOut(long number, long nanos) {
+            boolean ofAnEpoch = number > newest.changes.size();
+            if (ofAnEpoch) {
+                numbered(number, new Change(0, 0, null, nanos));
+            }
+            return ofAnEpoch;
+        }
+
+        /// The newest image: all operations that have a number, and what failed ones left.
+        byte[] image() {
+            return image;
+        }
+
+        /// Numbers given out in the newest generation.
+        long writes() {
+            return newest.changes.size();
         }
     }
 
-    /// A failed operation, which has no number, left this. It counts to the next number.
-    void leftPart(Change part) {
-        put(image, part);
-        leftPart = true;
+    Line line() {
+        return new Line();
     }
 
-    /// Numbers up to this one are given out. One that no operation has is an epoch's: with it
-    /// changes what failed operations left, or nothing.
-    ///
-    /// @return whether there was one
-    boolean givenOut(long number, long nanos) {
-        boolean ofAnEpoch = number > newest.changes.size();
-        if (ofAnEpoch) {
-            numbered(number, new Change(0, 0, null, nanos));
+    /// Of whoever goes on from there by itself.
+    Line lineFrom(Position from) {
+        Line line = new Line();
+        line.from = from;
+        return line;
+    }
+
+    /// What one copy is to be, moved on step by step.
+    final class Seen {
+        private byte[] image = {};
+        private Position at = Position.NONE;
+
+        private Seen() {}
+
+        /// Moves it on and adds the blocks that changed to `touched`.
+        void move(Position to, BitSet touched) {
+            if (to.equals(at)) {
+                return;
+            }
+            Generation found = find(to);
+            if (to.generation() == at.generation() && to.number() > at.number()) {
+                for (Change change : found.changes.subList((int) at.number(), (int) to.number())) {
+                    put(image, change);
+                    touched.set(
+                            (int) (change.offset / 4096),
+                            (int) ((change.offset + change.length + 4095) / 4096));
+                }
+            } else {
+                image = imageAt(to);
+                touched.set(0, (image.length + 4095) / 4096);
+            }
+            at = to;
         }
-        return ofAnEpoch;
+
+        byte[] image() {
+            return image;
+        }
+
+        /// When the oldest operation happened that the copy lacks of its generation;
+        /// [Long#MAX_VALUE] when it lacks none.
+        long oldestMissingNanos() {
+            List<Change> all = find(at).changes;
+            for (Change change : all.subList((int) at.number(), all.size())) {
+                if (change.length > 0) {
+                    return change.nanos;
+                }
+            }
+            return Long.MAX_VALUE;
+        }
     }
 
-    /// The newest image: all operations that have a number, and what failed ones left.
-    byte[] image() {
-        return image;
+    Seen seen() {
+        return new Seen();
     }
 
-    /// Which of two positions is the later one in the order of things.
+    /// Whether the first lies in the past of the second. Of two branches neither does.
     boolean isBefore(Position a, Position b) {
-        int orderOfA = orderOf(a);
-        int orderOfB = orderOf(b);
-        return orderOfA != orderOfB ? orderOfA < orderOfB : a.number() < b.number();
+        if (a.isNone() || b.isNone()) {
+            return a.isNone() && !b.isNone();
+        }
+        Generation ofA = find(a);
+        Generation ofB = find(b);
+        return ofA == ofB ? a.number() < b.number() : ofA.isOf(ofB);
     }
 
-    private int orderOf(Position p) {
-        return p.isNone() ? -1 : find(p).order;
+    /// Whether they are of two branches, so that nothing leads from the one to the other.
+    boolean isForked(Position a, Position b) {
+        if (a.isNone() || b.isNone()) {
+            return false;
+        }
+        Generation ofA = find(a);
+        Generation ofB = find(b);
+        return !ofA.isOf(ofB) && !ofB.isOf(ofA);
     }
 
     private Generation find(Position p) {
         Generation found = generations.get(p.generation());
+        if (found == null && shared != null) {
+            return shared.find(p);
+        }
         if (found == null || p.number() > found.changes.size()) {
             throw new Violation("PFX", "the copy stands at " + p + ", which never was");
         }
@@ -104,43 +222,6 @@ final class Truth {
             put(at, change);
         }
         return at;
-    }
-
-    /// Moves the image of the backup on and adds the blocks that changed to `touched`.
-    void moveBackup(Position to, BitSet touched) {
-        if (to.equals(backupAt)) {
-            return;
-        }
-        Generation found = find(to);
-        if (to.generation() == backupAt.generation() && to.number() > backupAt.number()) {
-            for (Change change :
-                    found.changes.subList((int) backupAt.number(), (int) to.number())) {
-                put(backupImage, change);
-                touched.set(
-                        (int) (change.offset / 4096),
-                        (int) ((change.offset + change.length + 4095) / 4096));
-            }
-        } else {
-            backupImage = imageAt(to);
-            touched.set(0, (backupImage.length + 4095) / 4096);
-        }
-        backupAt = to;
-    }
-
-    /// When the oldest operation happened that the backup lacks of its generation; [Long#MAX_VALUE]
-    /// when it lacks none.
-    long oldestMissingNanos() {
-        List<Change> all = find(backupAt).changes;
-        for (Change change : all.subList((int) backupAt.number(), all.size())) {
-            if (change.length > 0) {
-                return change.nanos;
-            }
-        }
-        return Long.MAX_VALUE;
-    }
-
-    byte[] backupImage() {
-        return backupImage;
     }
 
     private static void put(byte[] into, Change change) {

@@ -331,9 +331,13 @@ final class BackupResource {
         return seen.join();
     }
 
-    /// See [Backup#discard].
-    void discard(long generation) {
-        mailbox.post(() -> backup.discard(generation));
+    /// As [Backup#discard].
+    String discard(long generation, String keptAs, long forMillis) {
+        return look(
+                backup -> {
+                    backup.tick(receiptMillis());
+                    return backup.discard(generation, keptAs, forMillis);
+                });
     }
 
     /// How long records stay in the journal from now on.

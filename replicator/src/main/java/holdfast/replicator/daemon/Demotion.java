@@ -1,8 +1,8 @@
 package holdfast.replicator.daemon;
 
 import holdfast.replicator.metadata.Superblock;
+import holdfast.replicator.state.Rest;
 import holdfast.replicator.state.Role;
-import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
@@ -73,22 +73,17 @@ final class Demotion {
         return journal.toAbsolutePath();
     }
 
-    /// The disk as it is: after a crash the beginning of another generation (R4).
+    /// The disk as it is.
     private Superblock superblock(Superblock was) {
         long now = System.currentTimeMillis();
-        Ancestry ancestry = was.ancestry();
-        Position position = was.position();
-        if (!was.clean()) {
-            ancestry =
-                    ancestry.plus(
-                            new Ancestry.Entry(
-                                    RANDOM.nextLong() | 1,
-                                    position,
-                                    Ancestry.Reason.CRASH,
-                                    shared.nodeId(),
-                                    now));
-            position = new Position(ancestry.generation(), 0);
-        }
+        Rest rest =
+                Rest.of(
+                        was.ancestry(),
+                        was.position(),
+                        was.clean(),
+                        RANDOM.nextLong() | 1,
+                        shared.nodeId(),
+                        now);
         return new Superblock(
                 was.resource(),
                 Role.SECONDARY,
@@ -98,7 +93,7 @@ final class Demotion {
                 false,
                 false,
                 false,
-                position,
+                rest.position(),
                 Position.NONE,
                 0,
                 0,
@@ -108,6 +103,6 @@ final class Demotion {
                 0,
                 now,
                 now,
-                ancestry);
+                rest.ancestry());
     }
 }

@@ -1,5 +1,6 @@
 package holdfast.replicator.daemon;
 
+import holdfast.replicator.state.Since;
 import holdfast.replicator.state.Verdict;
 import holdfast.replicator.status.Words;
 import holdfast.tunnel.wire.Ancestry;
@@ -20,7 +21,7 @@ record Histories(String node, UUID nodeId, String peer, ZoneId zone) {
     /// @param mine what this side says of itself, with the position it is at
     /// @param theirs what the peer said of itself
     List<String> since(Frame.ResourceHello mine, Frame.ResourceHello theirs) {
-        Position common = common(Verdict.of(mine, theirs));
+        Position common = Since.common(Verdict.of(mine, theirs));
         List<String> lines = new ArrayList<>();
         lines.add(
                 common.isNone()
@@ -31,37 +32,18 @@ record Histories(String node, UUID nodeId, String peer, ZoneId zone) {
         return lines;
     }
 
-    private static Position common(Verdict verdict) {
-        return switch (verdict) {
-            case Verdict.Equal(Position at) -> at;
-            case Verdict.Ahead(Position at, _, _) -> at;
-            case Verdict.Behind(Position at, _, _) -> at;
-            case Verdict.Forked(Position at, _) -> at;
-            case Verdict.Unrelated _, Verdict.SetBack _, Verdict.Unfit _ -> Position.NONE;
-        };
-    }
-
     private String side(String host, Frame.ResourceHello side, Position common) {
         String role = Verdict.isPrimary(side) ? "primary" : "secondary";
         return "%s: %s, at %s%s".formatted(host, role, side.committed(), done(side, common));
     }
 
-    /// The writes of a generation are counted; how many were made in one that has ended in a crash
-    /// nobody knows.
     private String done(Frame.ResourceHello side, Position common) {
-        List<Ancestry.Entry> entries = side.ancestry().entries();
-        int from = side.ancestry().indexOf(common.generation());
+        Since since = Since.of(side, common);
         List<String> events = new ArrayList<>();
-        if (from >= 0) {
-            long end =
-                    from + 1 < entries.size()
-                            ? entries.get(from + 1).parent().number()
-                            : side.committed().number();
-            if (end > common.number()) {
-                events.add("%d writes more".formatted(end - common.number()));
-            }
+        if (since.writes() > 0) {
+            events.add("%d writes more".formatted(since.writes()));
         }
-        for (Ancestry.Entry each : entries.subList(from + 1, entries.size())) {
+        for (Ancestry.Entry each : since.begun()) {
             events.add(
                     "%s by %s at %s"
                             .formatted(
@@ -72,8 +54,8 @@ record Histories(String node, UUID nodeId, String peer, ZoneId zone) {
                                             Instant.now(),
                                             zone)));
         }
-        if (from + 1 < entries.size() && side.committed().number() > 0) {
-            events.add("%d writes since then".formatted(side.committed().number()));
+        if (since.writesSince() > 0) {
+            events.add("%d writes since then".formatted(since.writesSince()));
         }
         return events.isEmpty() ? ", nothing since" : "; since then " + String.join(", ", events);
     }

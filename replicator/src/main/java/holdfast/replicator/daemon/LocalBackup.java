@@ -217,21 +217,13 @@ final class LocalBackup implements LocalResource {
         }
     }
 
-    /// What this side has by itself is kept under a name before anybody is told that it is given
-    /// up: also when the first try to was cut off.
     private void giveUp(long generation) throws IOException {
-        String as = discardedName(generation);
-        boolean isNew =
-                resource.look(
-                        each -> each.ancestry().generation() == generation && each.pin(as) == null);
-        if (isNew) {
-            String refusal = keep(as, new AskedPoint.Newest(), DISCARDED_KEPT).refusal();
-            if (!refusal.isEmpty()) {
-                throw new IOException(
-                        "%s: what it has by itself cannot be kept: %s".formatted(name(), refusal));
-            }
+        String trouble =
+                resource.discard(generation, discardedName(generation), DISCARDED_KEPT.toMillis());
+        if (!trouble.isEmpty()) {
+            throw new IOException(
+                    "%s: what it has by itself cannot be kept: %s".formatted(name(), trouble));
         }
-        resource.discard(generation);
     }
 
     /// The name of what was given up in this generation.

@@ -404,9 +404,19 @@ public final class Backup {
     }
 
     /// This copy was a primary, and an operator gives up what it has by itself, which is of this
-    /// generation. When the copy has moved on from there, nothing is given up any more.
-    public void discard(long generation) {
+    /// generation. Before anybody is told, that is kept under a name, durably, also when the first
+    /// try to was cut off. When the copy has moved on from there, nothing is given up any more.
+    ///
+    /// @return empty, or why it cannot be kept: nothing is given up then
+    public String discard(long generation, String keptAs, long forMillis) {
+        if (ancestry.generation() == generation && pins.named(keptAs) == null) {
+            String trouble = keep(keptAs, history.newest(), sizeBytes, forMillis);
+            if (!trouble.isEmpty()) {
+                return trouble;
+            }
+        }
         discards = generation;
+        return "";
     }
 
     /// How long records stay in the journal from now on.
