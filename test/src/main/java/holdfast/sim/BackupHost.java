@@ -194,8 +194,10 @@ final class BackupHost implements BackupEffects {
         private final boolean punch;
         private final Runnable done;
 
-        /// Journal offset behind its record, once it has one.
+        /// Journal offset behind its record, once it has one, and its place in the order there.
         private long end;
+
+        private Position number;
 
         /// @param data null for zeroes
         private OwnWrite(long offset, int length, byte[] data, boolean punch, Runnable done) {
@@ -544,6 +546,12 @@ final class BackupHost implements BackupEffects {
         if (rolling) {
             sim.reached(Rare.BACKUP_CRASH_MID_ROLL);
         }
+        if (isWrittenTo()) {
+            sim.reached(Rare.PROMOTED_CRASHED_WITH_WRITES);
+        }
+        if (isGivingUp() && backup.holdsStaged()) {
+            sim.reached(Rare.COPY_CRASHED_WHILE_GIVING_UP);
+        }
         if (power) {
             int fate = Math.min(scenario.cutFate(), 2);
             if (journal.hasPending() || base.hasPending()) {
@@ -590,8 +598,8 @@ final class BackupHost implements BackupEffects {
 
     /// Stops once nothing is on its way to the disks, which are synced.
     void stop(Runnable then) {
-        if (!up) {
-            return;
+        if (!up || machine.isWrittenTo()) {
+            return; // It was promoted meanwhile.
         }
         sessionDown(link);
         if (failed) {
@@ -643,11 +651,7 @@ final class BackupHost implements BackupEffects {
                 bytes,
                 () -> {
                     if (present == of) {
-                        out.send(
-                                        0,
-                                        List.of(
-                                                new Frame.ResizeReply(
-                                                        Simulation.RESOURCE, bytes, "")));
+                        out.send(0, List.of(new Frame.ResizeReply(Simulation.RESOURCE, bytes, "")));
                     }
                 });
     }
@@ -737,11 +741,7 @@ final class BackupHost implements BackupEffects {
     private void greeted(Frame.ResourceHello hello) {
         if (standalone) {
             sim.reached(Rare.GREETED_WHILE_DISCONNECTED);
-            out.send(
-                            0,
-                            List.of(
-                                    new Frame.Refused(
-                                            Simulation.RESOURCE, PrimaryHost.DISCONNECTED)));
+            out.send(0, List.of(new Frame.Refused(Simulation.RESOURCE, PrimaryHost.DISCONNECTED)));
         } else if (link == null || hello.diskState() != DiskState.FAILED.ordinal()) {
             link = present;
             stream = 0;
@@ -998,15 +998,20 @@ final class BackupHost implements BackupEffects {
                 break;
             }
             next.end = backup.end();
+            next.number = at;
             ownLine.numbered(
                     at.number(),
-                    new Truth.Change(
-                            next.offset, next.length, next.data, sim.agenda().nowNanos()));
+                    new Truth.Change(next.offset, next.length, next.data, sim.agenda().nowNanos()));
             ownSent.add(ownWaiting.poll());
         }
         int of = life;
-        while (of == life && !ownSent.isEmpty() && ownSent.peek().end <= backup.appliedEnd()) {
-            acknowledged = backup.committed(); // No more than that is answered.
+        while (of == life
+                && !ownSent.isEmpty()
+                && (ownSent.peek().end <= backup.appliedEnd() || Faults.M70)) {
+            Position answered = ownSent.peek().number;
+            if (isBefore(acknowledged, answered)) {
+                acknowledged = answered;
+            }
             sim.reached(Rare.PROMOTED_WRITE_ANSWERED);
             ownSent.poll().done.run();
         }
@@ -1152,7 +1157,9 @@ final class BackupHost implements BackupEffects {
                 && (!hello.committed().equals(backup.committed())
                         || hello.ancestry().generation() != backup.ancestry().generation())) {
             throw new Violation(
-                    "SPL", "says that it is at %s, is at %s".formatted(hello.committed(), backup.committed()));
+                    "SPL",
+                    "says that it is at %s, is at %s"
+                            .formatted(hello.committed(), backup.committed()));
         }
         if (frame instanceof Frame.Refused refused) {
             sim.refused("backup", refused.reason());
@@ -1844,7 +1851,10 @@ final class BackupHost implements BackupEffects {
     /// all that it is brought to.
     private boolean isBefore(Position a, Position b) {
         boolean isGivenUp = a.generation() == givesUp;
-        return givesUp != 0 && !a.isNone() && !b.isNone() && isGivenUp != (b.generation() == givesUp)
+        return givesUp != 0
+                        && !a.isNone()
+                        && !b.isNone()
+                        && isGivenUp != (b.generation() == givesUp)
                 ? isGivenUp
                 : truth.isBefore(a, b);
     }
@@ -1852,6 +1862,10 @@ final class BackupHost implements BackupEffects {
     /// What the copy was at the last check.
     Truth.Seen seen() {
         return ownSeen == null ? seen : ownSeen;
+    }
+
+    boolean isOfWhatIsGivenUp(Position at) {
+        return givesUp != 0 && at.generation() == givesUp;
     }
 
     /// Whether all that it has by itself is given up, and it is not brought to anything else yet.
@@ -1892,6 +1906,9 @@ final class BackupHost implements BackupEffects {
                         "SPL",
                         "%s: the copy was at %s, and is at %s of another history"
                                 .formatted(where, checkedAt, committed));
+            }
+            if (checkedAt.generation() == givesUp && committed.generation() != givesUp) {
+                sim.reached(Rare.GIVEN_UP_AND_ADOPTED);
             }
             seen().move(committed, fresh);
             checkedAt = committed;

@@ -49,8 +49,9 @@ final class Machine {
         return primary == null ? copy.isUp() : primary.isUp() && !primary.isStopping();
     }
 
-    boolean isUp() {
-        return primary == null ? copy.isUp() : primary.isUp();
+    /// Whether a primary is up here.
+    boolean isWrittenTo() {
+        return primary != null && primary.isUp();
     }
 
     void sessionUp(SimLink with, SimLink.Pipe to) {

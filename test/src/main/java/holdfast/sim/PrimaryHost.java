@@ -1395,8 +1395,8 @@ final class PrimaryHost implements PrimaryEffects {
         numbersGivenOut();
         if (part > 0 && !fatal) {
             line.leftPart(
-                            new Truth.Change(
-                                    op.offsetBytes(), part, request.data, sim.agenda().nowNanos()));
+                    new Truth.Change(
+                            op.offsetBytes(), part, request.data, sim.agenda().nowNanos()));
         }
         primary.failed(op, "an injected error", fatal);
         sim.replied();
@@ -1415,12 +1415,12 @@ final class PrimaryHost implements PrimaryEffects {
         numbersGivenOut();
         boolean now = primary.written(op, machine.clock().millis());
         line.numbered(
-                        op.number(),
-                        new Truth.Change(
-                                op.offsetBytes(),
-                                (int) op.lengthBytes(),
-                                request.data,
-                                sim.agenda().nowNanos()));
+                op.number(),
+                new Truth.Change(
+                        op.offsetBytes(),
+                        (int) op.lengthBytes(),
+                        request.data,
+                        sim.agenda().nowNanos()));
         sim.note("written", request.id, op.number());
         if (op.number() % 4 == 0) {
             sim.checkCoverage();

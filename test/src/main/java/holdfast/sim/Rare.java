@@ -195,7 +195,8 @@ enum Rare {
     DISCARD_CUT_OFF(0),
     COPY_CRASHED_WHILE_GIVING_UP(0),
     GIVEN_UP_AND_ADOPTED(0),
-    PROMOTED_AGAIN(0);
+    PROMOTED_AGAIN(0),
+    PROMOTED_WHAT_WAS_GIVEN_UP(0);
 
     private final int floor;
 

@@ -291,7 +291,8 @@ final class Simulation {
     }
 
     private boolean isEqual() {
-        if (two.isSplit() || issued < plan.requests().size()
+        if (two.isSplit()
+                || issued < plan.requests().size()
                 || !primary.isUp()
                 || !backup.isUp()
                 || primary.outstanding() > 0) {
@@ -1290,10 +1291,7 @@ final class Simulation {
 
     /// Whether each side has looked at the other since one of them was harmed behind its back.
     private boolean isJudged() {
-        return backup.isJudged()
-                && !primary.isSetBack()
-                && !two.isSplit()
-                && !backup.isGivingUp();
+        return backup.isJudged() && !primary.isSetBack() && !two.isSplit() && !backup.isGivingUp();
     }
 
     void checkBudget(long used) {

@@ -263,12 +263,12 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         return List.copyOf(strikes);
     }
 
-    /// In one history of five the copy is promoted, early enough for much to happen behind it, and
+    /// In one history of four the copy is promoted, early enough for much to happen behind it, and
     /// in most of these one side is given up later. In some that comes twice.
     private static List<Strike> ofTwoHistories(long seed, int id, long work) {
         SplittableRandom r = Seeds.stream(seed, "promotion");
         List<Strike> strikes = new ArrayList<>();
-        if (r.nextInt(5) > 0) {
+        if (r.nextInt(4) > 0) {
             return strikes;
         }
         long at = work / 8 + r.nextLong(work / 3);
@@ -283,13 +283,11 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
                             default -> Fault.BACKUP_POWER_CUT;
                         };
                 long later = at + r.nextLong(r.nextBoolean() ? 300_000_000L : work / 4);
-                strikes.add(
-                        one(seed, id + strikes.size(), work, fault).at(later).withAmount(0.3));
+                strikes.add(one(seed, id + strikes.size(), work, fault).at(later).withAmount(0.3));
             }
             if (r.nextInt(3) == 0) {
                 long later = at + r.nextLong(work / 4);
-                strikes.add(
-                        one(seed, id + strikes.size(), work, Fault.PROMOTION_FINAL).at(later));
+                strikes.add(one(seed, id + strikes.size(), work, Fault.PROMOTION_FINAL).at(later));
             }
             at += work / 16 + r.nextLong(work / 3);
             if (r.nextInt(4) > 0) {

@@ -47,6 +47,9 @@ final class TwoHistories {
     private PrimaryHost promoted;
     private boolean giveUpFirst;
 
+    /// A start of what was to be given up is one too many.
+    private boolean stopped;
+
     TwoHistories(Simulation sim, Scenario scenario) {
         this.sim = sim;
         this.scenario = scenario;
@@ -69,7 +72,9 @@ final class TwoHistories {
 
     /// Whether this is of the time when both were the same.
     boolean isBeforePromotion(Position at) {
-        return promoted != null && !sim.truth().isBefore(fork, at) && at.generation() != 0
+        return promoted != null
+                && !sim.truth().isBefore(fork, at)
+                && at.generation() != 0
                 && promotedTo.indexOf(at.generation()) < promotedTo.entries().size() - 1;
     }
 
@@ -101,6 +106,7 @@ final class TwoHistories {
         }
         state = State.PROMOTING;
         line = null;
+        promotedTo = Ancestry.EMPTY;
         goOn();
     }
 
@@ -143,7 +149,7 @@ final class TwoHistories {
             sim.agenda().in(1_000_000L, () -> begin(copy));
             return;
         }
-        boolean goneOn = copy.backup().ancestry().equals(promotedTo);
+        boolean goneOn = line != null && copy.backup().ancestry().equals(promotedTo);
         if (goneOn) {
             part = 1;
             sim.reached(Rare.PROMOTION_CUT_OFF);
@@ -166,9 +172,14 @@ final class TwoHistories {
                         copy.clock().millis());
         Ancestry ancestry = view.moment().ancestry().plus(entry);
         if (!goneOn) {
-            fork = view.position();
-            line = sim.truth().lineFrom(fork);
+            if (copy.isOfWhatIsGivenUp(view.position())) {
+                sim.reached(Rare.PROMOTED_WHAT_WAS_GIVEN_UP); // They forked where they did then.
+            } else {
+                fork = view.position();
+            }
+            line = sim.truth().lineFrom(view.position());
         }
+        Reach before = Reach.of(copy);
         boolean older = view.moment() != copy.backup().history().newest();
         byte[] image = older ? copy.imageOf(view) : copy.image();
         copy.begin(
@@ -176,6 +187,7 @@ final class TwoHistories {
                 older ? view : null,
                 () -> {
                     copy.backup().closeView(view.id());
+                    before.require(Reach.of(copy));
                     promotedTo = ancestry;
                     line.begin(ancestry.generation(), image);
                     if (older) {
@@ -188,6 +200,26 @@ final class TwoHistories {
                     part = 1;
                     copy.giveBack();
                 });
+    }
+
+    /// From which moment on the copy can be opened.
+    private record Reach(long watermark, long oldest, boolean rolling) {
+        private static Reach of(BackupHost copy) {
+            return new Reach(
+                    copy.backup().base().watermark(),
+                    copy.backup().history().oldest().address(),
+                    copy.isRolling());
+        }
+
+        /// PIT: a promotion takes none of its moments away.
+        private void require(Reach now) {
+            if (now.watermark == watermark && !rolling && !now.rolling && now.oldest != oldest) {
+                throw new Violation(
+                        "PIT",
+                        "moments from %d on could be opened, now from %d on"
+                                .formatted(oldest, now.oldest));
+            }
+        }
     }
 
     /// The directory of the new role is whole.
@@ -227,6 +259,7 @@ final class TwoHistories {
     void discard(boolean former) {
         if (state == State.TWO) {
             giveUpFirst = former;
+            stopped = false;
             state = State.DISCARDING;
             tryToDiscard();
         }
@@ -258,6 +291,10 @@ final class TwoHistories {
                 return;
             }
             dropWhatIsKept(loser.own());
+            if (stopped) {
+                sim.reached(Rare.DISCARD_CUT_OFF);
+            }
+            stopped = true;
             loser.stop(() -> loser.makeFinal(() -> demote(loser)));
         }
         sim.agenda().in(AGAIN_NANOS, this::tryToDiscard);
@@ -342,7 +379,8 @@ final class TwoHistories {
         boolean isStillIn = since.begun().isEmpty();
         long counted = isStillIn ? since.writes() : since.writesSince();
         if (counted != writes - (isStillIn ? fork.number() : 0)) {
-            throw new Violation("SPL", "%d were written since %s: %s".formatted(writes, fork, since));
+            throw new Violation(
+                    "SPL", "%d were written since %s: %s".formatted(writes, fork, since));
         }
         sim.reached(Rare.TWO_HISTORIES_MET);
     }

@@ -222,12 +222,14 @@ final class JournaledDevice implements BlockDevice {
         }
     }
 
-    /// Runs `settle` while nothing is written. When it succeeds, the base alone is the device from
-    /// then on; nothing is written to it before.
+    /// Runs `settle` and `forget` while nothing is written. When the first succeeds, the base alone
+    /// is the device from then on. Nothing is written to it before it is durable that it is nothing
+    /// else: a start would take it for the moment at which it was settled.
     ///
-    /// @param settle brings all of the journal into the base, and makes it durable that nothing of
-    ///   the journal counts any more; returns what prevents it, empty when it is done
-    String goDirect(Supplier<String> settle) {
+    /// @param settle brings all of the journal into the base; returns what prevents it, empty when
+    ///   it is done
+    /// @param forget makes it durable that nothing of the journal counts any more
+    String goDirect(Supplier<String> settle, Runnable forget) {
         lock.lock();
         try {
             held = true;
@@ -242,11 +244,12 @@ final class JournaledDevice implements BlockDevice {
             obstacle = settle.get();
             if (obstacle.isEmpty()) {
                 publishAndWait(new JournalIndex(), Long.MAX_VALUE);
+                forget.run();
             }
         } finally {
             lock.lock();
             try {
-                direct |= obstacle.isEmpty();
+                direct |= obstacle.isEmpty(); // Also where it could not be forgotten.
                 held = false;
                 changed.signalAll();
             } finally {

@@ -531,7 +531,8 @@ final class LocalBackup implements LocalResource {
     }
 
     /// Ends what keeps moments of before the promotion: all of it goes into the base, which the
-    /// primary then writes to. Its clients stay.
+    /// primary then writes to. Its clients stay. That it was a copy is forgotten, durably, before
+    /// they write again.
     ///
     /// @return what prevents it; empty when it is done
     String settlePromoted() throws IOException {
@@ -544,7 +545,9 @@ final class LocalBackup implements LocalResource {
         synchronized (this) {
             String obstacle = historyWords();
             if (obstacle.isEmpty()) {
-                obstacle = resource.own(dir.superblock().sizeBytes()).goDirect(resource::settle);
+                obstacle =
+                        resource.own(dir.superblock().sizeBytes())
+                                .goDirect(resource::settle, dir::remove);
             }
             over = obstacle.isEmpty();
             if (!over) {
@@ -561,6 +564,9 @@ final class LocalBackup implements LocalResource {
             obstacle = resource.settle();
         }
         over = obstacle.isEmpty();
+        if (over) {
+            dir.remove();
+        }
         return obstacle;
     }
 

@@ -226,7 +226,6 @@ final class LocalPrimary implements LocalResource {
         if (!obstacle.isEmpty()) {
             return obstacle;
         }
-        was.dir().remove();
         was.deleteHistory();
         if (attached == null) {
             was.close();

@@ -409,7 +409,8 @@ public final class Backup {
     ///
     /// @return empty, or why it cannot be kept: nothing is given up then
     public String discard(long generation, String keptAs, long forMillis) {
-        if (ancestry.generation() == generation && pins.named(keptAs) == null) {
+        boolean isDue = ancestry.generation() == generation && pins.named(keptAs) == null;
+        if (isDue && !Faults.M72) {
             String trouble = keep(keptAs, history.newest(), sizeBytes, forMillis);
             if (!trouble.isEmpty()) {
                 return trouble;
@@ -600,9 +601,12 @@ public final class Backup {
     }
 
     private Frame.Known known() {
-        return discards != 0 && discards == ancestry.generation()
-                ? Frame.Known.GIVES_UP
-                : Frame.Known.NOTHING;
+        return isGivingUp() ? Frame.Known.GIVES_UP : Frame.Known.NOTHING;
+    }
+
+    /// Until a commit has brought it to what its peer has.
+    private boolean isGivingUp() {
+        return discards != 0 && discards == ancestry.generation();
     }
 
     /// The epoch under way will not be committed, but what it has staged is kept: the next one may
@@ -1318,7 +1322,7 @@ public final class Backup {
     public List<JournalIndex.Run> since(Moment moment) {
         List<JournalIndex.Run> runs = new ArrayList<>();
         for (JournalIndex.Run run : index.all()) {
-            if (run.recordAddress() >= moment.address()) {
+            if (run.recordAddress() >= moment.address() && !(Faults.M71 && run.isZero())) {
                 runs.add(run);
             }
         }
@@ -1509,6 +1513,10 @@ public final class Backup {
         }
         staged = new JournalIndex();
         gapMillis = Math.max(completeMillis, untilMillis);
+        if (Faults.M12 && primary != null && isGivingUp()) {
+            committed = primary.committed();
+            ancestry = primary.ancestry();
+        }
     }
 
     /// The same for all records of a part of a segment.

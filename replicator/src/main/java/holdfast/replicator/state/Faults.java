@@ -35,6 +35,13 @@ public final class Faults {
     /// Takes the stream up by position although blocks are marked.
     public static final boolean M10 = Mutants.on("M10");
 
+    /// Brings a copy that gives up its own on by what is marked here, which knows nothing of what
+    /// the other side wrote.
+    public static final boolean M11 = Mutants.on("M11");
+
+    /// Takes a discard for done when the epoch that brings the copy on has begun.
+    public static final boolean M12 = Mutants.on("M12");
+
     /// Takes a peer that has less than it acknowledged for one that is only behind.
     public static final boolean M15 = Mutants.on("M15");
 
@@ -126,6 +133,18 @@ public final class Faults {
 
     /// Asks an exact question at any place in the stream.
     public static final boolean M62 = Mutants.on("M62");
+
+    /// Answers a write to a promoted copy before its journal is synced.
+    public static final boolean M70 = Mutants.on("M70");
+
+    /// Leaves what was zeroed since as it is when an older moment is promoted.
+    public static final boolean M71 = Mutants.on("M71");
+
+    /// Gives up what a copy has by itself without keeping it.
+    public static final boolean M72 = Mutants.on("M72");
+
+    /// Brings a copy back that has gone on by itself, unasked.
+    public static final boolean M73 = Mutants.on("M73");
 
     private Faults() {}
 }

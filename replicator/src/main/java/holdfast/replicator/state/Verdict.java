@@ -168,10 +168,10 @@ public sealed interface Verdict {
                             ? setBack(primary, copy, common)
                             : inThePast(primary, copy, lineage);
             case BEHIND, FORKED -> {
-                if (copy.known().ordered() && !isSetBack(primary, copy)) {
+                if ((copy.known().ordered() || Faults.M73) && !isSetBack(primary, copy)) {
                     yield new Ahead(
                             common,
-                            How.COMPARISON,
+                            Faults.M11 ? How.BITMAP : How.COMPARISON,
                             "the copy gives up what it has by itself since %s, as an operator of its host ordered"
                                     .formatted(common));
                 }
