@@ -1864,6 +1864,11 @@ final class BackupHost implements BackupEffects {
         return ownSeen == null ? seen : ownSeen;
     }
 
+    /// Whether it was made of a primary, and what that said may still be on its way.
+    boolean isNew() {
+        return givesUp != 0 && (!up || backup.committed().generation() == givesUp);
+    }
+
     boolean isOfWhatIsGivenUp(Position at) {
         return givesUp != 0 && at.generation() == givesUp;
     }

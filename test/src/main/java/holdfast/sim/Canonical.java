@@ -116,7 +116,23 @@ record Canonical(String name, Plan plan) {
                                     new Strike(
                                             4, 800_000_000L, Optional.empty(), 0, Fault.ROLL, 0)),
                             40,
-                            8192));
+                            8192),
+                    // The copy is promoted beside its primary, which then is given up.
+                    twoHistories("promote", 0),
+                    // The same, and what was promoted is given up.
+                    twoHistories("take back", 0.9));
+
+    /// @param givenUp the amount of its strike
+    private static Canonical twoHistories(String name, double givenUp) {
+        return of(
+                name,
+                List.of(),
+                List.of(
+                        new Strike(1, 400_000_000L, Optional.empty(), 0, Fault.PROMOTE, 0.9),
+                        new Strike(2, 800_000_000L, Optional.empty(), 0, Fault.DISCARD, givenUp)),
+                30,
+                8192);
+    }
 
     private static Canonical of(
             String name, List<Setting> settings, List<Strike> strikes, int requests, int bytesMax) {

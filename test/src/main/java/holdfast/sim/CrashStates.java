@@ -37,7 +37,7 @@ final class CrashStates {
 
     void look(Simulation sim, PrimaryHost primary, BackupHost backup) {
         SplittableRandom random = Seeds.stream(++steps, "crash states");
-        if (sim.canCheckCoverage()) {
+        if (sim.canCheckCoverage() && primary.disk() != null) {
             lookAtPrimary(sim, primary, random);
         }
         if (backup.isUp()) {

@@ -41,6 +41,14 @@ final class Machine {
         this.copy = copy;
     }
 
+    PrimaryHost primary() {
+        return primary;
+    }
+
+    BackupHost copy() {
+        return copy;
+    }
+
     boolean has(PrimaryHost host) {
         return primary == host;
     }

@@ -839,7 +839,7 @@ final class PrimaryHost implements PrimaryEffects {
                 bytes,
                 0,
                 () -> {
-                    sim.startPrimary();
+                    sim.start(this);
                     sim.reached(Rare.GROWN_UNDER_CLIENTS);
                     later(
                             diskTime(),

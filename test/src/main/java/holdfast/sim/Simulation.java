@@ -246,6 +246,7 @@ final class Simulation {
             return;
         }
         backup.checkAll("the end");
+        backup.checkPins("the end");
         backup.checkCrashedClone(clones);
         byte[] image = primary.line().image();
         sameImage("the copy", image, backup.seen().image());
@@ -612,7 +613,7 @@ final class Simulation {
                     }
                     crashBackup(s.fault() == Strike.Fault.BACKUP_POWER_CUT);
                     cut(link);
-                    agenda.in(until - agenda.nowNanos(), this::startBackup);
+                    agenda.in(until - agenda.nowNanos(), restartOf(backupMachine()));
                 }
             }
             case PRIMARY_POWER_CUT, PRIMARY_KILL -> {
@@ -623,21 +624,21 @@ final class Simulation {
                     }
                     primary.crash(s.fault() == Strike.Fault.PRIMARY_POWER_CUT);
                     cut(link);
-                    agenda.in(until - agenda.nowNanos(), this::restartPrimary);
+                    agenda.in(until - agenda.nowNanos(), restartOf(primaryMachine()));
                 }
             }
             case PRIMARY_RESTART ->
                     primary.stop(
                             () -> {
                                 cut(link);
-                                agenda.in(own.nextLong(2_000_000_000L), this::restartPrimary);
+                                agenda.in(own.nextLong(2_000_000_000L), restartOf(primaryMachine()));
                             });
             case PRIMARY_WRITTEN_PAST ->
                     primary.stop(
                             () -> {
                                 cut(link);
                                 primary.writePast(own);
-                                agenda.in(own.nextLong(2_000_000_000L), this::restartPrimary);
+                                agenda.in(own.nextLong(2_000_000_000L), restartOf(primaryMachine()));
                             });
             case PRIMARY_GROWN -> {
                 if (primary.isUp() && !primary.isDiskFailed()) {
@@ -653,7 +654,7 @@ final class Simulation {
                                 if (backup.isUp()) {
                                     backup.grow(to, () -> primary.copyHasRoomMeanwhile(to));
                                 }
-                                agenda.in(own.nextLong(2_000_000_000L), this::restartPrimary);
+                                agenda.in(own.nextLong(2_000_000_000L), restartOf(primaryMachine()));
                             });
             case PROMOTE -> two.promote(s.amount(), own);
             case PROMOTION_FINAL -> two.makeFinal();
@@ -696,7 +697,7 @@ final class Simulation {
                     stopBackup(
                             () -> {
                                 cut(link);
-                                agenda.in(own.nextLong(2_000_000_000L), this::startBackup);
+                                agenda.in(own.nextLong(2_000_000_000L), restartOf(backupMachine()));
                             });
             case BACKUP_COPIED -> {
                 if (backup.isUp()) {
@@ -708,7 +709,7 @@ final class Simulation {
                     backup.crash(false);
                     backup.restoreOlder();
                     cut(link);
-                    agenda.in(until - agenda.nowNanos(), this::startBackup);
+                    agenda.in(until - agenda.nowNanos(), restartOf(backupMachine()));
                 }
             }
             case PRIMARY_COPIED -> primary.keepOlder(own);
@@ -717,7 +718,7 @@ final class Simulation {
                     primary.crash(false);
                     primary.restoreOlder();
                     cut(link);
-                    agenda.in(until - agenda.nowNanos(), this::restartPrimary);
+                    agenda.in(until - agenda.nowNanos(), restartOf(primaryMachine()));
                 }
             }
             case VERIFY -> {
@@ -739,7 +740,7 @@ final class Simulation {
                     backup.crash(own.nextBoolean());
                     backup.damageJournal(own);
                     cut(link);
-                    agenda.in(until - agenda.nowNanos(), this::startBackup);
+                    agenda.in(until - agenda.nowNanos(), restartOf(backupMachine()));
                 }
             }
         }
@@ -748,7 +749,7 @@ final class Simulation {
     }
 
     private boolean isBackupUp() {
-        return two.promoted() != null ? two.promoted().isUp() : backup.isUp();
+        return two.promoted() != null && two.promoted().isUp() || backup.isUp();
     }
 
     private void crashBackup(boolean power) {
@@ -919,7 +920,7 @@ final class Simulation {
                                 () -> {
                                     primary.order();
                                     cut(link);
-                                    startPrimary();
+                                    start(primary);
                                 });
                     } else {
                         primary.order();
@@ -939,45 +940,52 @@ final class Simulation {
                     boolean power = shell.nextBoolean();
                     if (host == backup) {
                         crashBackup(power);
-                        agenda.in(shell.nextLong(100_000_000L), this::startBackup);
+                        agenda.in(shell.nextLong(100_000_000L), restartOf(backupMachine()));
                     } else {
                         primary.crash(power);
-                        agenda.in(shell.nextLong(100_000_000L), this::restartPrimary);
+                        agenda.in(shell.nextLong(100_000_000L), restartOf(primaryMachine()));
                     }
                     cut(link);
                 });
     }
 
-    private void startBackup() {
-        PrimaryHost promoted = two.promoted();
-        if (promoted != null) {
-            if (!promoted.isUp()) {
-                promoted.start();
-                issueLater();
+    private Machine primaryMachine() {
+        return machineOf(primary);
+    }
+
+    private Machine backupMachine() {
+        return otherThan(primary);
+    }
+
+    /// Whatever it plays then.
+    Runnable restartOf(Machine machine) {
+        return () -> {
+            if (machine.primary() != null) {
+                restart(machine.primary());
+            } else if (!machine.copy().isUp()) {
+                machine.copy().start();
             }
-        } else if (!backup.isUp()) {
-            backup.start();
-        }
+        };
     }
 
     /// It is gone, in the middle of something.
     void primaryCrashed() {
         cut(link);
-        agenda.in(shell.nextLong(1_000_000_000L), this::restartPrimary);
+        agenda.in(shell.nextLong(1_000_000_000L), restartOf(primaryMachine()));
     }
 
     /// A process that was gone begins with a connection of its own, also where it was stopped
     /// meanwhile for another reason.
-    void restartPrimary() {
-        if (!primary.isUp()) {
+    private void restart(PrimaryHost host) {
+        if (!host.isUp()) {
             cut(link);
-            startPrimary();
+            start(host);
         }
     }
 
-    void startPrimary() {
-        if (!primary.isUp()) {
-            primary.start();
+    void start(PrimaryHost host) {
+        if (!host.isUp()) {
+            host.start();
             issueLater();
         }
     }
@@ -1322,7 +1330,7 @@ final class Simulation {
             lostOnlyPoint = true;
             return;
         }
-        if (two.isSplit() && TwoHistories.isSplit(why)) {
+        if (TwoHistories.isSplit(why) && (two.isSplit() || backup.isNew())) {
             return;
         }
         if (why.endsWith(PrimaryHost.DISCONNECTED)) {

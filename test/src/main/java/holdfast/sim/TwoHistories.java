@@ -102,7 +102,8 @@ final class TwoHistories {
             former.crash(own.nextBoolean());
             sim.cut();
             sim.reached(Rare.PROMOTED_AFTER_PRIMARY_WAS_GONE);
-            sim.agenda().in(own.nextLong(15_000_000_000L), sim::restartPrimary);
+            sim.agenda()
+                    .in(own.nextLong(15_000_000_000L), sim.restartOf(sim.machineOf(former)));
         }
         state = State.PROMOTING;
         line = null;
@@ -182,14 +183,14 @@ final class TwoHistories {
         Reach before = Reach.of(copy);
         boolean older = view.moment() != copy.backup().history().newest();
         byte[] image = older ? copy.imageOf(view) : copy.image();
+        promotedTo = ancestry;
+        line.begin(ancestry.generation(), image);
         copy.begin(
                 ancestry,
                 older ? view : null,
                 () -> {
                     copy.backup().closeView(view.id());
                     before.require(Reach.of(copy));
-                    promotedTo = ancestry;
-                    line.begin(ancestry.generation(), image);
                     if (older) {
                         sim.reached(Rare.PROMOTED_OLDER);
                     }
@@ -279,25 +280,37 @@ final class TwoHistories {
             state = State.TWO;
             return;
         }
-        boolean isDown = !loser.isUp() && loser.own() == null && random.nextInt(8) == 0;
-        if (isDown) {
+        // It has come up again, and waits for its peer before it is exported (R30).
+        boolean waits = !loser.isUp() && !loser.isClean() && loser.own() == null;
+        if (waits && random.nextInt(8) == 0) {
             sim.reached(Rare.GIVEN_UP_AFTER_CRASH);
             demote(loser);
             return;
         }
         if (loser.isUp() && !loser.isStopping() && sim.link() != null && !sim.link().isCut()) {
-            if (loser.line().hasLeftPart()) {
-                state = State.TWO;
-                return;
-            }
             dropWhatIsKept(loser.own());
             if (stopped) {
                 sim.reached(Rare.DISCARD_CUT_OFF);
             }
             stopped = true;
-            loser.stop(() -> loser.makeFinal(() -> demote(loser)));
+            loser.stop(() -> loser.makeFinal(() -> stopped(loser)));
         }
         sim.agenda().in(AGAIN_NANOS, this::tryToDiscard);
+    }
+
+    /// It is detached, and its disk alone is what it has. A crash here leaves it a primary, and what
+    /// a failed write has left has no number before the next start.
+    private void stopped(PrimaryHost loser) {
+        sim.agenda()
+                .in(
+                        1 + random.nextLong(20_000_000L),
+                        () -> {
+                            if (loser.line().hasLeftPart() || random.nextInt(6) == 0) {
+                                sim.restartOf(sim.machineOf(loser)).run();
+                            } else {
+                                demote(loser);
+                            }
+                        });
     }
 
     private void dropWhatIsKept(BackupHost copy) {
@@ -310,7 +323,7 @@ final class TwoHistories {
     /// The directory of the new role is whole: its disk is the base of a copy that says that it
     /// gives up its own.
     private void demote(PrimaryHost loser) {
-        if (state != State.DISCARDING || loser != loser()) {
+        if (state != State.DISCARDING || loser != loser() || loser.isUp()) {
             return;
         }
         Machine machine = sim.machineOf(loser);
