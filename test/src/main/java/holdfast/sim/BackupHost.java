@@ -70,6 +70,9 @@ final class BackupHost implements BackupEffects {
     /// The opening of the journal is numbered by the wall clock.
     private static final boolean M30 = Mutants.on("M30");
 
+    /// A promotion is told before its commit is durable.
+    private static final boolean M74 = Mutants.on("M74");
+
     private final Simulation sim;
     private final Scenario scenario;
     private final RandomGenerator random;
@@ -860,10 +863,6 @@ final class BackupHost implements BackupEffects {
         return taken;
     }
 
-    boolean isPromoted() {
-        return promoted;
-    }
-
     /// The directory of the new role is whole.
     void promoted() {
         promoted = true;
@@ -906,11 +905,18 @@ final class BackupHost implements BackupEffects {
         Runnable commit =
                 () -> {
                     ownLine.begin(ancestry.generation(), image);
-                    backup.commitOwn(
-                            new Position(ancestry.generation(), 0),
-                            machine.clock().millis(),
-                            ancestry);
-                    waiters.add(new Waiter(backup.end(), done));
+                    Position at = new Position(ancestry.generation(), 0);
+                    backup.commitOwn(at, machine.clock().millis(), ancestry);
+                    Runnable told =
+                            () -> {
+                                acknowledged = at;
+                                done.run();
+                            };
+                    if (M74) {
+                        later(0, told);
+                    } else {
+                        waiters.add(new Waiter(backup.end(), told));
+                    }
                 };
         begin(begin, sim.agenda().nowNanos() + ROOM_LIMIT_NANOS, parts.iterator(), commit, refused);
     }

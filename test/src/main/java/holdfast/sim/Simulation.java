@@ -631,14 +631,16 @@ final class Simulation {
                     primary.stop(
                             () -> {
                                 cut(link);
-                                agenda.in(own.nextLong(2_000_000_000L), restartOf(primaryMachine()));
+                                agenda.in(
+                                        own.nextLong(2_000_000_000L), restartOf(primaryMachine()));
                             });
             case PRIMARY_WRITTEN_PAST ->
                     primary.stop(
                             () -> {
                                 cut(link);
                                 primary.writePast(own);
-                                agenda.in(own.nextLong(2_000_000_000L), restartOf(primaryMachine()));
+                                agenda.in(
+                                        own.nextLong(2_000_000_000L), restartOf(primaryMachine()));
                             });
             case PRIMARY_GROWN -> {
                 if (primary.isUp() && !primary.isDiskFailed()) {
@@ -654,7 +656,8 @@ final class Simulation {
                                 if (backup.isUp()) {
                                     backup.grow(to, () -> primary.copyHasRoomMeanwhile(to));
                                 }
-                                agenda.in(own.nextLong(2_000_000_000L), restartOf(primaryMachine()));
+                                agenda.in(
+                                        own.nextLong(2_000_000_000L), restartOf(primaryMachine()));
                             });
             case PROMOTE -> two.promote(s.amount(), own);
             case PROMOTION_FINAL -> two.makeFinal();

@@ -8,7 +8,9 @@ import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
 
@@ -43,6 +45,10 @@ final class TwoHistories {
     private Position fork = Position.NONE;
 
     private Ancestry promotedTo = Ancestry.EMPTY;
+
+    /// Generations of this promotion; one that was cut off has begun in the copy, or not.
+    private final Set<Long> begun = new HashSet<>();
+
     private Truth.Line line;
     private PrimaryHost promoted;
     private boolean giveUpFirst;
@@ -73,9 +79,9 @@ final class TwoHistories {
     /// Whether this is of the time when both were the same.
     boolean isBeforePromotion(Position at) {
         return promoted != null
-                && !sim.truth().isBefore(fork, at)
-                && at.generation() != 0
-                && promotedTo.indexOf(at.generation()) < promotedTo.entries().size() - 1;
+                && !begun.contains(at.generation())
+                && promotedTo.indexOf(at.generation()) >= 0
+                && !sim.truth().isBefore(fork, at);
     }
 
     /// How the product says that it keeps the two apart.
@@ -102,12 +108,10 @@ final class TwoHistories {
             former.crash(own.nextBoolean());
             sim.cut();
             sim.reached(Rare.PROMOTED_AFTER_PRIMARY_WAS_GONE);
-            sim.agenda()
-                    .in(own.nextLong(15_000_000_000L), sim.restartOf(sim.machineOf(former)));
+            sim.agenda().in(own.nextLong(15_000_000_000L), sim.restartOf(sim.machineOf(former)));
         }
         state = State.PROMOTING;
-        line = null;
-        promotedTo = Ancestry.EMPTY;
+        begun.clear();
         goOn();
     }
 
@@ -150,7 +154,7 @@ final class TwoHistories {
             sim.agenda().in(1_000_000L, () -> begin(copy));
             return;
         }
-        boolean goneOn = line != null && copy.backup().ancestry().equals(promotedTo);
+        boolean goneOn = begun.contains(copy.backup().ancestry().generation());
         if (goneOn) {
             part = 1;
             sim.reached(Rare.PROMOTION_CUT_OFF);
@@ -184,6 +188,7 @@ final class TwoHistories {
         boolean older = view.moment() != copy.backup().history().newest();
         byte[] image = older ? copy.imageOf(view) : copy.image();
         promotedTo = ancestry;
+        begun.add(ancestry.generation());
         line.begin(ancestry.generation(), image);
         copy.begin(
                 ancestry,
@@ -298,8 +303,8 @@ final class TwoHistories {
         sim.agenda().in(AGAIN_NANOS, this::tryToDiscard);
     }
 
-    /// It is detached, and its disk alone is what it has. A crash here leaves it a primary, and what
-    /// a failed write has left has no number before the next start.
+    /// It is detached, and its disk alone is what it has. A crash here leaves it a primary, and
+    /// what a failed write has left has no number before the next start.
     private void stopped(PrimaryHost loser) {
         sim.agenda()
                 .in(
