@@ -1918,7 +1918,7 @@ final class BackupHost implements BackupEffects {
                         "%s: the copy was at %s, and is at %s of another history"
                                 .formatted(where, checkedAt, committed));
             }
-            if (checkedAt.generation() == givesUp && committed.generation() != givesUp) {
+            if (isOfWhatIsGivenUp(checkedAt) && !isOfWhatIsGivenUp(committed)) {
                 sim.reached(Rare.GIVEN_UP_AND_ADOPTED);
             }
             seen().move(committed, fresh);
