@@ -282,8 +282,12 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
                             case 1 -> Fault.BACKUP_KILL;
                             default -> Fault.BACKUP_POWER_CUT;
                         };
-                long later = at + r.nextLong(r.nextBoolean() ? 300_000_000L : work / 4);
+                long later = at + r.nextLong(r.nextBoolean() ? 60_000_000L : work / 4);
                 strikes.add(one(seed, id + strikes.size(), work, fault).at(later).withAmount(0.3));
+            }
+            for (int j = r.nextInt(3); j > 0; j--) {
+                long later = at + r.nextLong(work / 6);
+                strikes.add(one(seed, id + strikes.size(), work, Fault.VIEW).at(later));
             }
             if (r.nextInt(3) == 0) {
                 long later = at + r.nextLong(work / 4);
