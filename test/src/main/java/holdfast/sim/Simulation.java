@@ -940,15 +940,15 @@ final class Simulation {
                     if (!host.hasFailed()) {
                         return;
                     }
-                    boolean power = shell.nextBoolean();
-                    if (host == backup) {
-                        crashBackup(power);
-                        agenda.in(shell.nextLong(100_000_000L), restartOf(backupMachine()));
+                    boolean isCopy = host == backup;
+                    Machine machine = isCopy ? backupMachine() : primaryMachine();
+                    if (isCopy) {
+                        crashBackup(shell.nextBoolean());
                     } else {
-                        primary.crash(power);
-                        agenda.in(shell.nextLong(100_000_000L), restartOf(primaryMachine()));
+                        primary.crash(shell.nextBoolean());
                     }
                     cut(link);
+                    agenda.in(shell.nextLong(100_000_000L), restartOf(machine));
                 });
     }
 
