@@ -143,7 +143,7 @@ final class TwoHistories {
             state = State.ONE; // There is nothing to go on from.
             return;
         }
-        sim.agenda().in(AGAIN_NANOS, this::goOn);
+        sim.agenda().in(1 + random.nextLong(2_000_000_000L), this::goOn);
     }
 
     private void begin(BackupHost copy) {
