@@ -226,8 +226,16 @@ final class LocalPrimary implements LocalResource {
         if (!obstacle.isEmpty()) {
             return obstacle;
         }
-        was.dir().remove();
-        was.deleteHistory();
+        was.dir()
+                .end()
+                .ifPresent(
+                        left ->
+                                shared.events()
+                                        .of(name())
+                                        .accept(
+                                                "metadata-error",
+                                                "what is left of the copy's journal is deleted at the next start: "
+                                                        + left));
         if (attached == null) {
             was.close();
             copy = null;
