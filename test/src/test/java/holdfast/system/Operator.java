@@ -58,6 +58,9 @@ final class Operator {
     /// What status asks for is typed when it has asked for a while: a daemon that starts says for a
     /// moment that nothing is attached.
     private void typeWhenItLasts(NodeProcess at, String sentence) {
+        if (sentence.contains("is being attached")) {
+            return; // Nothing to be typed yet.
+        }
         long lasts = sentence.contains("is not attached") ? 3_000_000_000L : 100_000_000L;
         if (!sentence.equals(asked)) {
             asked = sentence;
@@ -99,7 +102,7 @@ final class Operator {
 
     /// The beginning of what it says.
     static String words(Exception e) {
-        String text = String.valueOf(e.getMessage());
-        return text.substring(0, Math.min(100, text.length()));
+        String text = String.valueOf(e.getMessage()).replace('\n', ' ');
+        return text.substring(0, Math.min(160, text.length()));
     }
 }
