@@ -101,12 +101,7 @@ record Blow(
                             1,
                             Moment.STARTING_WITH_KEPT),
                     new Target(
-                            false,
-                            "kept list",
-                            "home.pins",
-                            SYNC,
-                            1,
-                            Moment.STARTING_WITH_KEPT));
+                            false, "kept list", "home.pins", SYNC, 1, Moment.STARTING_WITH_KEPT));
 
     private static final List<Kind> OF_WRITES =
             List.of(

@@ -23,9 +23,8 @@ import java.util.concurrent.Future;
 /// holds the moment that was chosen, and what was written and answered since.
 ///
 /// `-Dholdfast.seed=N` repeats, as far as processes and kernel do the same again;
-/// `-Dholdfast.fault.runs=M` and `-Dholdfast.fault.only=T` try longer, or one of the targets.
+/// `-Dholdfast.fault.runs=M` and `-Dholdfast.fault.only=T,U` try longer, or some of the targets.
 class PromoteFaultsTest {
-    private static final int ONLY = Integer.getInteger("holdfast.fault.only", -1);
     private static final int RUNS = Integer.getInteger("holdfast.fault.runs", 40);
     private static final int LANES = Math.min(3, RUNS);
     private static final Duration LIMIT =
@@ -154,7 +153,7 @@ class PromoteFaultsTest {
     private int missed;
 
     private static Fault draw(int number, Random random) {
-        Target target = TARGETS.get((ONLY < 0 ? number : ONLY) % TARGETS.size());
+        Target target = TARGETS.get(InjectedFaultsTest.targetOf(number) % TARGETS.size());
         List<Kind> kinds = target.calls == WRITE ? OF_WRITES : OF_SYNCS;
         Kind kind = kinds.get(random.nextInt(kinds.size()));
         End end = End.NONE;
@@ -217,8 +216,7 @@ class PromoteFaultsTest {
                     failed = true;
                     throw new AssertionError(
                             "run %d-%d, %s: %s%n%s"
-                                    .formatted(
-                                            lane, number, fault, e.getMessage(), run.account()),
+                                    .formatted(lane, number, fault, e.getMessage(), run.account()),
                             e);
                 }
             }

@@ -49,8 +49,7 @@ final class PromotedRun implements AutoCloseable {
     /// Whether the command to make it final was given: its device may be a plain disk.
     private boolean finalAsked;
 
-    PromotedRun(
-            SavedCopy saved, Path dir, Path library, Fault fault, Consumer<String> notes)
+    PromotedRun(SavedCopy saved, Path dir, Path library, Fault fault, Consumer<String> notes)
             throws Exception {
         Random random = new Random(fault.seed());
         this.saved = saved;
@@ -271,8 +270,7 @@ final class PromotedRun implements AutoCloseable {
     }
 
     private static boolean isSteady(StatusReport.Resource of) {
-        return !Operator.isOut(of)
-                && (of.role().equals("SECONDARY") || of.export().isPresent());
+        return !Operator.isOut(of) && (of.role().equals("SECONDARY") || of.export().isPresent());
     }
 
     private void requireMoments() throws Exception {
@@ -291,8 +289,7 @@ final class PromotedRun implements AutoCloseable {
             client.flush(); // What is there now counts as durable from now on.
             assertEquals(
                     chosen.digest(),
-                    KeptMoments.digest(
-                            client, SavedCopy.CONTENT_FROM, SavedCopy.DEVICE_BYTES),
+                    KeptMoments.digest(client, SavedCopy.CONTENT_FROM, SavedCopy.DEVICE_BYTES),
                     "it does not go on from the moment that was chosen");
             range.requireKept(client, unflushedMayBeLost);
         }

@@ -67,7 +67,8 @@ final class SavedCopy {
     private void fill(Path dir, NodeProcess server, NodeProcess backup, Random random)
             throws Exception {
         backup.api.storage(
-                new ControlApi.StorageRequest(tree.resolve("storage").toString(), Optional.empty()));
+                new ControlApi.StorageRequest(
+                        tree.resolve("storage").toString(), Optional.empty()));
         String token =
                 backup.api
                         .invite(
@@ -92,8 +93,7 @@ final class SavedCopy {
             LockSupport.parkNanos(5_000_000);
             moments.add(
                     new Moment(
-                            now,
-                            KeptMoments.digest(backup, Optional.of("latest"), CONTENT_FROM)));
+                            now, KeptMoments.digest(backup, Optional.of("latest"), CONTENT_FROM)));
         }
     }
 
