@@ -4,6 +4,7 @@ import holdfast.system.FaultyDisk.Kind;
 
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 
 /// What is done to which call of which daemon, and when.
@@ -39,7 +40,12 @@ record Blow(
         /// While the daemon recovers.
         STARTING,
         /// While an operator detaches and attaches.
-        ATTACHING
+        ATTACHING,
+        /// While an operator keeps moments under names, drops them, and the base is rolled past
+        /// them.
+        KEEPING,
+        /// While the daemon recovers, and the base has been rolled past a kept moment.
+        STARTING_WITH_KEPT
     }
 
     /// Something that the pair does.
@@ -81,7 +87,21 @@ record Blow(
                     new Target(true, "device", "home.disk", SYNC, 1, Moment.STARTING),
                     new Target(false, "state", "resources/home/", WRITE | SYNC, 1, Moment.STARTING),
                     new Target(false, "journal", "home.journal/", READ, 1, Moment.STARTING),
-                    new Target(false, "journal", "home.journal/", SYNC, 3, Moment.STARTING));
+                    new Target(false, "journal", "home.journal/", SYNC, 3, Moment.STARTING),
+                    new Target(false, "kept blocks", "pins/delta-", WRITE, 6, Moment.KEEPING),
+                    new Target(false, "kept blocks", "pins/delta-", SYNC, 4, Moment.KEEPING),
+                    new Target(false, "kept list", "home.pins/pins", WRITE, 4, Moment.KEEPING),
+                    new Target(false, "kept list", "home.pins", SYNC, 8, Moment.KEEPING),
+                    new Target(false, "base", "storage/home.img", WRITE, 12, Moment.KEEPING),
+                    new Target(
+                            false,
+                            "kept blocks",
+                            "pins/delta-",
+                            READ,
+                            1,
+                            Moment.STARTING_WITH_KEPT),
+                    new Target(
+                            false, "kept list", "home.pins", SYNC, 1, Moment.STARTING_WITH_KEPT));
 
     private static final List<Kind> OF_WRITES =
             List.of(
@@ -146,8 +166,21 @@ record Blow(
         return mayLoseWrites() || atServer && kind == Kind.TORN_KILL;
     }
 
+    private boolean isOfKept() {
+        return what.startsWith("kept");
+    }
+
+    /// Whether what was saved for kept moments may be said to be damaged.
+    boolean mayDamageKept() {
+        return isOfKept() && calls == READ;
+    }
+
+    boolean isKeeping() {
+        return moment == Moment.KEEPING || moment == Moment.STARTING_WITH_KEPT;
+    }
+
     boolean isAtStart() {
-        return moment == Moment.STARTING;
+        return moment == Moment.STARTING || moment == Moment.STARTING_WITH_KEPT;
     }
 
     Duration patience() {
@@ -173,6 +206,18 @@ record Blow(
                         pair.pause(200);
                         pair.endLoad(); // Nobody detaches what is in use.
                     };
+            case KEEPING ->
+                    pair -> {
+                        pair.kept().rollAtOnce(true);
+                        pair.kept().keep(Optional.empty());
+                    };
+            case STARTING_WITH_KEPT ->
+                    pair -> {
+                        pair.kept().rollAtOnce(true);
+                        pair.kept().keep(Optional.empty());
+                        pair.kept().awaitRolledPast();
+                        pair.kill(atServer, seed);
+                    };
         };
     }
 
@@ -181,7 +226,8 @@ record Blow(
         return switch (moment) {
             case WRITING -> _ -> {};
             case CATCHING_UP -> pair -> pair.order(true, "connect");
-            case STARTING -> pair -> pair.start(atServer);
+            case STARTING, STARTING_WITH_KEPT -> pair -> pair.start(atServer);
+            case KEEPING -> pair -> pair.kept().keepSome();
             case ATTACHING ->
                     pair -> {
                         pair.order(true, "detach");
@@ -194,8 +240,8 @@ record Blow(
     boolean mayNeedHands() {
         return switch (kind) {
             case IO_ERROR, LOST_SYNC -> true;
-            // Space for all but the device and the base was taken beforehand.
-            case NO_SPACE -> !what.equals("device") && !what.equals("base");
+            // Space for all but the device, the base and what is kept was taken beforehand.
+            case NO_SPACE -> !what.equals("device") && !what.equals("base") && !isOfKept();
             default -> moment == Moment.ATTACHING;
         };
     }

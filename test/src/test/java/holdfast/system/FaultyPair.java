@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayDeque;
+import java.util.List;
 import java.util.Optional;
 import java.util.Random;
 import java.util.TreeMap;
@@ -63,14 +64,13 @@ final class FaultyPair implements AutoCloseable {
     private final FioRange fio;
     private final TreeMap<String, Integer> seen = new TreeMap<>();
     private final ExecutorService threads = Executors.newCachedThreadPool();
+    private final Operator operator;
+    private final KeptMoments kept;
     private Load load;
     private boolean fioIsTorn;
-    private String asked = "";
-    private long askedNanos;
     private int otherWrites;
     private int looks;
     private int fioLooks;
-    private int manualSteps;
 
     /// @param protocol of `home`, A or C
     FaultyPair(Path dir, Path library, String protocol, Random random) throws Exception {
@@ -88,6 +88,8 @@ final class FaultyPair implements AutoCloseable {
                 "[node]\nname = \"backup\"\n[link]\nlisten = \"127.0.0.1:" + port + "\"\n");
         server = new Node(serverPaths, new FaultyDisk(library, dir.resolve("server.faults"), dir));
         backup = new Node(backupPaths, new FaultyDisk(library, dir.resolve("backup.faults"), dir));
+        operator = new Operator(List.of(server.process, backup.process), this::count);
+        kept = new KeptMoments(backup.process, new Random(random.nextLong()), this::count);
         makeSparse(device, DEVICE_BYTES);
         makeSparse(otherDevice, OTHER_BYTES);
         try {
@@ -156,7 +158,7 @@ final class FaultyPair implements AutoCloseable {
     /// @return false when the call did not come within the time
     boolean run(Blow blow) throws Exception {
         Node struck = blow.atServer() ? server : backup;
-        int stepsBefore = manualSteps;
+        int stepsBefore = operator.steps();
         boolean came;
         try (Load now = new Load()) {
             load = now;
@@ -180,8 +182,13 @@ final class FaultyPair implements AutoCloseable {
             end(blow, struck);
         }
         heal(blow, came);
+        kept.requireAll(came && blow.mayDamageKept());
+        kept.dropAll();
+        if (blow.isKeeping()) {
+            kept.rollAtOnce(false);
+        }
         judge(came && blow.mayLoseWrites());
-        if (came && manualSteps > stepsBefore && !blow.mayNeedHands()) {
+        if (came && operator.steps() > stepsBefore && !blow.mayNeedHands()) {
             throw new AssertionError("somebody had to do something");
         }
         return came;
@@ -316,7 +323,7 @@ final class FaultyPair implements AutoCloseable {
             if (!blow.mayNeedHands() || blow.atServer()) {
                 throw new AssertionError("the copy cannot be opened", e);
             }
-            count("no view: " + words(e));
+            count("no view: " + Operator.words(e));
             return;
         }
         try (BlockClient image = new BlockClient(Path.of(opened.view().socket()), "home@latest")) {
@@ -337,11 +344,6 @@ final class FaultyPair implements AutoCloseable {
         try (BlockClient now = new BlockClient(socket("home"), "home")) {
             range.requireMomentOr(image, now);
         }
-    }
-
-    private static String words(Exception e) {
-        String text = String.valueOf(e.getMessage());
-        return text.substring(0, Math.min(100, text.length()));
     }
 
     /// A failure is not always the end of it.
@@ -385,27 +387,17 @@ final class FaultyPair implements AutoCloseable {
         backup.process.awaitAnswer();
         TwoNodes.until("the backup is open", () -> backup.resource("home").isPresent());
         look(blow);
-        count("copy opened without the server");
-    }
-
-    /// What status asks for is typed when it has asked for a while: a daemon that starts says for a
-    /// moment that nothing is attached.
-    private void typeWhenItLasts(Node at, String sentence) throws Exception {
-        long lasts = sentence.contains("is not attached") ? 3_000_000_000L : 100_000_000L;
-        if (!sentence.equals(asked)) {
-            asked = sentence;
-            askedNanos = System.nanoTime();
-        } else if (System.nanoTime() - askedNanos > lasts) {
-            asked = "";
-            type(at, sentence);
+        if (!Operator.isOut(backup.resource("home").orElseThrow())) {
+            kept.requireAll(blow.mayDamageKept());
         }
+        count("copy opened without the server");
     }
 
     private void awaitInSync() {
         TwoNodes.until(
                 "in sync",
                 () -> {
-                    doWhatIsAskedFor();
+                    operator.doWhatIsAskedFor();
                     return isInSync("home") && isInSync("other");
                 });
     }
@@ -421,59 +413,8 @@ final class FaultyPair implements AutoCloseable {
                 && of.behind().bytes() == 0;
     }
 
-    /// Types what status says, word by word; nothing else.
-    private void doWhatIsAskedFor() throws Exception {
-        for (Node each : new Node[] {server, backup}) {
-            StatusReport said;
-            try {
-                said = each.process.api.status();
-            } catch (ProblemException e) {
-                return; // It still opens its resources.
-            }
-            for (StatusReport.Unopened unopened : said.unopened()) {
-                typeWhenItLasts(each, unopened.next());
-                return;
-            }
-            Optional<StatusReport.Resource> home = said.resource("home");
-            if (home.filter(FaultyPair::isOut).isPresent()) {
-                typeWhenItLasts(each, home.get().trouble().orElse(""));
-                return;
-            }
-        }
-        asked = "";
-    }
-
     private static boolean isExported(StatusReport.Resource of) {
         return of.export().isPresent();
-    }
-
-    private static boolean isOut(StatusReport.Resource of) {
-        return of.disk().equals("FAILED") || of.disk().equals("DISKLESS");
-    }
-
-    private void type(Node at, String sentence) throws Exception {
-        boolean any = false;
-        for (String verb : new String[] {"detach", "connect", "attach"}) {
-            if (sentence.matches("(?s).*\\b" + verb + " home\\b.*")) {
-                any = true;
-                manualSteps++;
-                count("typed " + verb);
-                try {
-                    switch (verb) {
-                        case "detach" -> at.process.api.detach(new ControlApi.NameRequest("home"));
-                        case "attach" -> at.process.api.attach(new ControlApi.NameRequest("home"));
-                        default ->
-                                at.process.api.connect(
-                                        new ControlApi.LinkRequest(Optional.of("home")));
-                    }
-                } catch (ProblemException e) {
-                    count(verb + ": " + words(e));
-                }
-            }
-        }
-        if (!any) {
-            throw new AssertionError("status does not say what to type: " + sentence);
-        }
     }
 
     private void judge(boolean mayHaveLostWrites) throws Exception {
@@ -515,18 +456,13 @@ final class FaultyPair implements AutoCloseable {
         (theServer ? server : backup).process.start();
     }
 
-    void order(boolean theServer, String verb) throws Exception {
-        ControlApi api = (theServer ? server : backup).process.api;
-        try {
-            switch (verb) {
-                case "detach" -> api.detach(new ControlApi.NameRequest("home"));
-                case "attach" -> api.attach(new ControlApi.NameRequest("home"));
-                case "connect" -> api.connect(new ControlApi.LinkRequest(Optional.of("home")));
-                default -> api.disconnect(new ControlApi.LinkRequest(Optional.of("home")));
-            }
-        } catch (ProblemException e) {
-            count(verb + ": " + words(e));
-        }
+    void order(boolean theServer, String verb) {
+        Operator.order((theServer ? server : backup).process, verb, this::count);
+    }
+
+    /// The moments that are kept while the load goes on, see [KeptMoments].
+    KeptMoments kept() {
+        return kept;
     }
 
     void endLoad() throws Exception {
@@ -548,7 +484,7 @@ final class FaultyPair implements AutoCloseable {
 
     String summary() {
         return "%d writes, copy opened %d times and read by fio %d times, %d orders typed, seen %s"
-                .formatted(range.writes(), looks, fioLooks, manualSteps, seen);
+                .formatted(range.writes(), looks, fioLooks, operator.steps(), seen);
     }
 
     String account() {

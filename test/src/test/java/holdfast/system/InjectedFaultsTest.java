@@ -23,9 +23,8 @@ import java.util.concurrent.Future;
 /// notice.
 ///
 /// `-Dholdfast.seed=N` repeats, as far as processes and kernel do the same again;
-/// `-Dholdfast.fault.runs=M` and `-Dholdfast.fault.only=T` try longer, or one target of [Blow].
+/// `-Dholdfast.fault.runs=M` and `-Dholdfast.fault.only=T,U` try longer, or some targets of [Blow].
 class InjectedFaultsTest {
-    private static final int ONLY = Integer.getInteger("holdfast.fault.only", -1);
     private static final int RUNS = Integer.getInteger("holdfast.fault.runs", 100);
 
     /// Pairs at a time: while one waits for its peer to be dialled again, another one works.
@@ -73,7 +72,7 @@ class InjectedFaultsTest {
             for (int number = lane * 9;
                     done < Math.ceilDiv(RUNS, LANES) && System.nanoTime() < end && !failed;
                     number++) {
-                Blow blow = Blow.draw(ONLY < 0 ? number : ONLY, random);
+                Blow blow = Blow.draw(targetOf(number), random);
                 long began = System.nanoTime();
                 boolean came;
                 try {
@@ -99,6 +98,13 @@ class InjectedFaultsTest {
             System.out.println(name + ": " + pair.summary());
         }
         return null;
+    }
+
+    /// Of all targets that of a run, or of those that were asked for.
+    static int targetOf(int run) {
+        String only = System.getProperty("holdfast.fault.only", "");
+        String[] asked = only.split(",");
+        return only.isEmpty() ? run : Integer.parseInt(asked[run % asked.length]);
     }
 
     private synchronized void note(Blow blow, boolean came) {

@@ -9,7 +9,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
-import java.util.Optional;
 
 /// Makes a detached primary the copy of its peer, which gives up what it has by itself (R31): its
 /// disk becomes the base of a copy whose only moment is what it is now, and the peer's primary
@@ -54,7 +53,7 @@ final class Demotion {
                         facts,
                         superblock,
                         primary.settings(),
-                        Optional.of(superblock.ancestry().generation()));
+                        ResourceDir.discarding(superblock.ancestry().generation()));
         primary.close();
         primary.dir().remove();
         try {

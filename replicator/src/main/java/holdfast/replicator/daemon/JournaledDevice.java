@@ -4,6 +4,8 @@ import holdfast.replicator.device.BlockDevice;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.journal.JournalIndex;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.concurrent.CompletableFuture;
@@ -222,14 +224,22 @@ final class JournaledDevice implements BlockDevice {
         }
     }
 
-    /// Runs `settle` and `forget` while nothing is written. When the first succeeds, the base alone
-    /// is the device from then on. Nothing is written to it before it is durable that it is nothing
-    /// else: a start would take it for the moment at which it was settled.
+    /// Makes it durable that nothing of the journal counts any more.
+    interface Forgetting {
+        /// @throws IOException if nothing has changed
+        /// @throws UncheckedIOException if nobody knows whether it is durable
+        void run() throws IOException;
+    }
+
+    /// Runs `settle` and `forget` while nothing is written. When both succeed, the base alone is the
+    /// device from then on. Nothing is written to it before it is durable that it is nothing else: a
+    /// start would take it for the moment at which it was settled. Where that may or may not be
+    /// durable, the device has failed: what would be written to either place could be lost.
     ///
     /// @param settle brings all of the journal into the base; returns what prevents it, empty when
     ///   it is done
-    /// @param forget makes it durable that nothing of the journal counts any more
-    String goDirect(Supplier<String> settle, Runnable forget) {
+    /// @return what prevents it; empty when it is done
+    String goDirect(Supplier<String> settle, Forgetting forget) {
         lock.lock();
         try {
             held = true;
@@ -239,24 +249,30 @@ final class JournaledDevice implements BlockDevice {
         } finally {
             lock.unlock();
         }
-        String obstacle = "it did not end";
+        boolean done = false;
         try {
-            obstacle = settle.get();
+            String obstacle = settle.get();
             if (obstacle.isEmpty()) {
                 publishAndWait(new JournalIndex(), Long.MAX_VALUE);
                 forget.run();
+                done = true;
             }
+            return obstacle;
+        } catch (IOException e) {
+            return "that it was a copy cannot be forgotten: " + e.getMessage();
+        } catch (UncheckedIOException e) {
+            failed(String.valueOf(e.getMessage()));
+            throw e;
         } finally {
             lock.lock();
             try {
-                direct |= obstacle.isEmpty(); // Also where it could not be forgotten.
+                direct |= done;
                 held = false;
                 changed.signalAll();
             } finally {
                 lock.unlock();
             }
         }
-        return obstacle;
     }
 
     // ---- reading -----------------------------------------------------------------------------

@@ -478,16 +478,20 @@ final class LocalBackup implements LocalResource {
 
     // ---- promotion ---------------------------------------------------------------------------
 
-    /// From now on no peer writes to the copy but a primary of this host, to these disks.
-    void promote() throws IOException {
-        promoted = true;
-        retain(dir.settings());
+    /// From now on no peer writes to the copy. Its history is kept as before until the promotion has
+    /// come about: one that is refused for want of room has shortened nothing.
+    void promote() {
         resource.take();
     }
 
-    /// What that primary writes to, until [#fence].
+    /// What the primary of this host writes to, until [#fence].
     Disks ownDisks() throws IOException {
+        synchronized (this) {
+            requireNotOver();
+        }
         promote();
+        promoted = true;
+        retain(dir.settings());
         return base.under(resource.own(dir.superblock().sizeBytes()));
     }
 
@@ -545,11 +549,9 @@ final class LocalBackup implements LocalResource {
         synchronized (this) {
             String obstacle = historyWords();
             if (obstacle.isEmpty()) {
-                obstacle =
-                        resource.own(dir.superblock().sizeBytes())
-                                .goDirect(resource::settle, dir::remove);
+                JournaledDevice own = resource.own(dir.superblock().sizeBytes());
+                obstacle = endRole(() -> own.goDirect(resource::settle, dir::end));
             }
-            over = obstacle.isEmpty();
             if (!over) {
                 retain(dir.settings());
             }
@@ -558,16 +560,38 @@ final class LocalBackup implements LocalResource {
     }
 
     /// The same while no primary is attached.
-    synchronized String settleDetached() {
+    synchronized String settleDetached() throws IOException {
         String obstacle = historyWords();
-        if (obstacle.isEmpty()) {
-            obstacle = resource.settle();
+        if (!obstacle.isEmpty()) {
+            return obstacle;
         }
-        over = obstacle.isEmpty();
-        if (over) {
-            dir.remove();
+        obstacle = resource.settle();
+        return obstacle.isEmpty()
+                ? endRole(
+                        () -> {
+                            dir.end();
+                            return "";
+                        })
+                : obstacle;
+    }
+
+    private interface EndOfRole {
+        String run() throws IOException;
+    }
+
+    /// Nothing uses the copy any more once it may be over: also where nobody knows.
+    private String endRole(EndOfRole end) throws IOException {
+        try {
+            String obstacle = end.run();
+            over = obstacle.isEmpty();
+            return obstacle;
+        } catch (UncheckedIOException e) {
+            over = true;
+            throw new IOException(
+                    "whether it was a copy is not known for sure until the daemon is started again: "
+                            + e.getMessage(),
+                    e);
         }
-        return obstacle;
     }
 
     /// What somebody looks at, or wants to look at later.

@@ -226,12 +226,20 @@ final class LocalPrimary implements LocalResource {
         if (!obstacle.isEmpty()) {
             return obstacle;
         }
-        was.deleteHistory();
+        forgotten = true; // Nothing that fails from here on makes it a copy again.
+        was.dir()
+                .clean()
+                .ifPresent(
+                        left ->
+                                shared.events()
+                                        .of(name())
+                                        .accept(
+                                                "metadata-error",
+                                                "what is left of the copy's journal is deleted at the next start: "
+                                                        + left));
         if (attached == null) {
-            was.close();
+            was.close(); // Else its base stays open until the detach.
             copy = null;
-        } else {
-            forgotten = true; // Its base stays open until the detach.
         }
         return "";
     }

@@ -1,7 +1,6 @@
 package holdfast.replicator.daemon;
 
 import holdfast.replicator.config.ResourceSettings;
-import holdfast.replicator.device.AtomicFile;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.History.Moment;
 import holdfast.replicator.state.Role;
@@ -105,10 +104,7 @@ final class Promotion {
                         facts,
                         superblock(backup, ancestry),
                         settings,
-                        Optional.empty());
-        if (Files.exists(backup.dir().standaloneMark())) {
-            AtomicFile.write(dir.standaloneMark(), new byte[0]);
-        }
+                        ResourceDir.standalone(Files.exists(backup.dir().standaloneMark())));
         return new LocalPrimary(shared, dir, tcp, settings, Optional.of(backup));
     }
 

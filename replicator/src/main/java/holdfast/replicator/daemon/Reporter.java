@@ -134,7 +134,11 @@ final class Reporter {
                 Optional.of(resource.dir().facts().peer()),
                 Optional.ofNullable(peer).map(_ -> Role.SECONDARY.name()),
                 connection,
-                seen.map(each -> each.failed() ? DiskState.FAILED : DiskState.UP_TO_DATE)
+                seen.map(
+                                each ->
+                                        each.failed() || hasFailedCopy(resource)
+                                                ? DiskState.FAILED
+                                                : DiskState.UP_TO_DATE)
                         .orElse(DiskState.DISKLESS)
                         .name(),
                 Optional.ofNullable(peer).map(each -> peerDisk(each, state)),
@@ -353,6 +357,15 @@ final class Reporter {
                                     cause,
                                     shared.command("attach " + resource.name())));
         }
+        if (hasFailedCopy(resource)) {
+            // Its peer has the history of before the promotion: it is no way out.
+            return Optional.of(
+                    "the journal or the base of the promoted copy has failed: writes have stopped, and what was answered is in what is left. Next, once its disk is mended: %s, then %s, then %s"
+                            .formatted(
+                                    shared.command("detach " + resource.name()),
+                                    shared.command("connect " + resource.name()),
+                                    shared.command("attach " + resource.name())));
+        }
         Seen now = seen.orElseThrow();
         if (now.failed()) {
             return Optional.of(
@@ -403,6 +416,10 @@ final class Reporter {
         }
         Optional<String> resize = resource.resizeWords();
         return resize.isPresent() ? resize : tcpTrouble.get();
+    }
+
+    private static boolean hasFailedCopy(LocalPrimary resource) {
+        return resource.copy().filter(each -> each.resource().snapshot().isFailed()).isPresent();
     }
 
     private String gated(LocalPrimary resource, BootGate.Outcome gate) {

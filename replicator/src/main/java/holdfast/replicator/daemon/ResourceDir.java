@@ -35,10 +35,12 @@ import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.stream.Stream;
@@ -107,12 +109,18 @@ final class ResourceDir implements AutoCloseable {
 
     static final String SUPERBLOCK = "superblock";
     static final String METADATA = "metadata";
+    private static final String FACTS = "resource.json";
+
+    /// What [#FACTS] becomes when the role is over and its history has still to be deleted.
+    private static final String OVER = "over.json";
+
     private static final String DISCARDS = "discards";
+    private static final String STANDALONE = "standalone";
 
     /// Files whose presence says something.
     static final List<String> MARKS =
             List.of(
-                    "standalone",
+                    STANDALONE,
                     "sync-paused",
                     "compare-all",
                     "written-past",
@@ -190,7 +198,7 @@ final class ResourceDir implements AutoCloseable {
     private static List<Path> roles(Path resources, String name) throws IOException {
         try (Stream<Path> dirs = Files.list(resources)) {
             return dirs.filter(each -> nameOf(each).equals(name))
-                    .filter(each -> Files.exists(each.resolve("resource.json")))
+                    .filter(each -> Files.exists(each.resolve(FACTS)))
                     .sorted(Comparator.comparingInt(ResourceDir::roleOf).reversed())
                     .toList();
         }
@@ -213,25 +221,95 @@ final class ResourceDir implements AutoCloseable {
     }
 
     private static void forget(Path role) throws IOException {
-        Files.deleteIfExists(role.resolve("resource.json"));
+        Files.deleteIfExists(role.resolve(FACTS));
         DurableDirectory.sync(role); // Nothing that it needs goes before.
         delete(role);
     }
 
-    /// The resource in its next role; durable when this returns, and not at all before.
+    /// Ends the role of a copy whose base has become the disk of the next role; [#clean] deletes
+    /// what is left of it.
     ///
-    /// @param discards see [#discards]
+    /// | step                        | a crash behind it leaves                                   |
+    /// |-----------------------------|------------------------------------------------------------|
+    /// | `resource.json` renamed     | the same, or what the next step leaves                     |
+    /// | the directory synced        | a role that is over: the next start deletes its history    |
+    /// | history deleted, then the directory | nothing, or what the next start deletes            |
+    ///
+    /// @throws IOException if nothing has changed
+    /// @throws UncheckedIOException if it could not be made durable: nobody knows which role a start
+    ///   finds
+    void end() throws IOException {
+        Files.move(dir.resolve(FACTS), dir.resolve(OVER), StandardCopyOption.ATOMIC_MOVE);
+        try {
+            DurableDirectory.sync(dir); // Until then it may count again, and needs its history.
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        close();
+    }
+
+    /// Deletes the history of a role that is over, and the role.
+    ///
+    /// @return what of it is left to the next start, and why; empty for nothing
+    Optional<String> clean() {
+        try {
+            deleteOver(dir);
+            return Optional.empty();
+        } catch (IOException | UncheckedIOException e) {
+            return Optional.of(String.valueOf(e.getMessage()));
+        }
+    }
+
+    private static void deleteOver(Path role) throws IOException {
+        Path file = role.resolve(OVER);
+        if (Files.exists(file)) {
+            Path journal = Path.of(factsIn(file).journal()).toAbsolutePath();
+            if (!isUsed(role.getParent(), journal)) {
+                PinStore.delete(journal);
+                delete(journal);
+            }
+        }
+        delete(role);
+    }
+
+    /// Whether some role that counts has this journal: its name may have been given again.
+    private static boolean isUsed(Path resources, Path journal) throws IOException {
+        try (Stream<Path> dirs = Files.list(resources)) {
+            for (Path each : dirs.filter(at -> Files.exists(at.resolve(FACTS))).toList()) {
+                String other = facts(each).journal();
+                if (!other.isEmpty() && Path.of(other).toAbsolutePath().equals(journal)) {
+                    return true;
+                }
+            }
+        }
+        return false;
+    }
+
+    /// The resource in its next role; durable when this returns. When it fails, the role before
+    /// goes on.
+    ///
+    /// @param marks files that it has from the first, see [#discarding] and [#standalone]
     static ResourceDir next(
             Path resources,
             String name,
             Facts facts,
             Superblock first,
             ResourceSettings settings,
-            Optional<Long> discards)
+            Map<String, byte[]> marks)
             throws IOException {
         int role = roleOf(current(resources, name)) + 1;
         return make(
-                resources, resources.resolve(name + ROLE + role), facts, first, settings, discards);
+                resources, resources.resolve(name + ROLE + role), facts, first, settings, marks);
+    }
+
+    /// The mark of [#discards].
+    static Map<String, byte[]> discarding(long generation) {
+        return Map.of(DISCARDS, Long.toString(generation).getBytes(UTF_8));
+    }
+
+    /// The mark that keeps it off the link, if that is wanted.
+    static Map<String, byte[]> standalone(boolean wanted) {
+        return wanted ? Map.of(STANDALONE, new byte[0]) : Map.of();
     }
 
     /// At a backup that was a primary: the generation in which it was that, and which it gives up
@@ -242,10 +320,14 @@ final class ResourceDir implements AutoCloseable {
     }
 
     private static boolean isWhole(Path dir) {
-        if (Files.exists(dir.resolve("resource.json"))) {
+        if (Files.exists(dir.resolve(FACTS))) {
             return true;
         }
-        delete(dir);
+        try {
+            deleteOver(dir);
+        } catch (IOException | UncheckedIOException e) {
+            LOG.warn("{} is over, and could not be deleted: {}", dir, e.getMessage());
+        }
         return false;
     }
 
@@ -253,13 +335,16 @@ final class ResourceDir implements AutoCloseable {
             Path resources, String name, Facts facts, Superblock first, ResourceSettings settings)
             throws IOException {
         Path dir = resources.resolve(name);
-        if (Files.exists(dir.resolve("resource.json"))) {
+        if (Files.exists(dir.resolve(FACTS))) {
             throw new IOException(
                     "%s is there already, though %s could not be opened: see the events of the start"
                             .formatted(dir, name));
         }
-        return make(resources, dir, facts, first, settings, Optional.empty());
+        return make(resources, dir, facts, first, settings, Map.of());
     }
+
+    /// Makes the directory, whole by its last file. What fails is undone, also when that file is
+    /// there and only could not be synced: its owner takes a failure for "there is none".
 
     private static ResourceDir make(
             Path resources,
@@ -267,37 +352,49 @@ final class ResourceDir implements AutoCloseable {
             Facts facts,
             Superblock first,
             ResourceSettings settings,
-            Optional<Long> discards)
+            Map<String, byte[]> marks)
             throws IOException {
         delete(dir);
         DurableDirectory.make(dir);
-        TwoSlotFile<Superblock> slots =
-                TwoSlotFile.create(
-                        dir.resolve(SUPERBLOCK), facts.uuid(), Superblock.MAX_BYTES, CODEC, first);
-        MetadataFile metadata =
-                facts.isPrimary()
-                        ? MetadataFile.create(
-                                dir.resolve(METADATA),
-                                layout(first),
-                                MetadataLayout.first(
-                                        first.ancestry().entries().isEmpty()
-                                                ? Transaction.Blank.MISSING
-                                                : Transaction.Blank.SUSPECT,
-                                        1,
-                                        first.acknowledged(),
-                                        first.peerMark()))
-                        : null;
-        ResourceDir created = new ResourceDir(dir, facts, slots, metadata);
-        created.accept(settings);
-        if (!facts.isPrimary() || facts.paths().size() > 1) {
-            AtomicFile.write(created.baseIdentityFile(), identity(facts).getBytes(UTF_8));
+        TwoSlotFile<Superblock> slots = null;
+        ResourceDir created = null;
+        try {
+            slots =
+                    TwoSlotFile.create(
+                            dir.resolve(SUPERBLOCK),
+                            facts.uuid(),
+                            Superblock.MAX_BYTES,
+                            CODEC,
+                            first);
+            MetadataFile metadata = facts.isPrimary() ? firstMetadata(dir, first, 1) : null;
+            created = new ResourceDir(dir, facts, slots, metadata);
+            created.accept(settings);
+            if (!facts.isPrimary() || facts.paths().size() > 1) {
+                AtomicFile.write(created.baseIdentityFile(), identity(facts).getBytes(UTF_8));
+            }
+            for (Map.Entry<String, byte[]> mark : marks.entrySet()) {
+                AtomicFile.write(dir.resolve(mark.getKey()), mark.getValue());
+            }
+            AtomicFile.write(dir.resolve(FACTS), Json.writePretty(facts).getBytes(UTF_8));
+            DurableDirectory.sync(resources);
+            return created;
+        } catch (IOException | RuntimeException e) {
+            if (created != null) {
+                created.close();
+            } else if (slots != null) {
+                slots.close();
+            }
+            undo(dir, e);
+            throw e;
         }
-        if (discards.isPresent()) {
-            AtomicFile.write(dir.resolve(DISCARDS), discards.get().toString().getBytes(UTF_8));
+    }
+
+    private static void undo(Path dir, Exception why) {
+        try {
+            forget(dir);
+        } catch (IOException | RuntimeException e) {
+            why.addSuppressed(e); // A power cut may bring it back; it is whole then.
         }
-        AtomicFile.write(dir.resolve("resource.json"), Json.writePretty(facts).getBytes(UTF_8));
-        DurableDirectory.sync(resources);
-        return created;
     }
 
     static ResourceDir open(Path resources, String name) throws IOException {
@@ -340,16 +437,22 @@ final class ResourceDir implements AutoCloseable {
             return MetadataFile.open(file, layout(was));
         }
         LOG.warn("{} is missing: every block is compared", file);
+        return firstMetadata(dir, was, beyondAll(was));
+    }
+
+    /// @param transaction number of the first one
+    private static MetadataFile firstMetadata(Path dir, Superblock of, long transaction)
+            throws DeviceException {
         return MetadataFile.create(
-                file,
-                layout(was),
+                dir.resolve(METADATA),
+                layout(of),
                 MetadataLayout.first(
-                        was.ancestry().entries().isEmpty()
+                        of.ancestry().entries().isEmpty()
                                 ? Transaction.Blank.MISSING
                                 : Transaction.Blank.SUSPECT,
-                        beyondAll(was),
-                        was.acknowledged(),
-                        was.peerMark()));
+                        transaction,
+                        of.acknowledged(),
+                        of.peerMark()));
     }
 
     /// A number that no transaction has had, where nobody knows how far they got.
@@ -371,7 +474,10 @@ final class ResourceDir implements AutoCloseable {
     }
 
     private static Facts facts(Path dir) throws IOException {
-        Path file = dir.resolve("resource.json");
+        return factsIn(dir.resolve(FACTS));
+    }
+
+    private static Facts factsIn(Path file) throws IOException {
         try {
             return Json.read(Files.readString(file), Facts.class);
         } catch (JsonException e) {
@@ -393,7 +499,7 @@ final class ResourceDir implements AutoCloseable {
 
     /// Its presence means that the operator keeps this resource off the link.
     Path standaloneMark() {
-        return dir.resolve("standalone");
+        return dir.resolve(STANDALONE);
     }
 
     /// The boot of the host under which the primary was exported last.
