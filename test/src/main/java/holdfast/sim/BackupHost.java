@@ -337,7 +337,8 @@ final class BackupHost implements BackupEffects {
     private void retain() {
         Retention retention = scenario.retention();
         backup.retain(
-                taken ? new Retention(retention.millis(), 0) : retention, scenario.indexRuns());
+                promoted ? new Retention(retention.millis(), 0) : retention,
+                scenario.indexRuns());
     }
 
     /// What the copy was is kept before anybody is told that it is given up.
@@ -866,6 +867,7 @@ final class BackupHost implements BackupEffects {
     /// The directory of the new role is whole.
     void promoted() {
         promoted = true;
+        retain();
     }
 
     /// The base alone is the device of that primary: all else is forgotten.
@@ -1753,7 +1755,7 @@ final class BackupHost implements BackupEffects {
     /// R22: what is younger than the least retention stays openable, however full the journal is.
     private void checkRetention(Backup.Roll roll) {
         Backup.Base to = roll.reached();
-        if (!taken
+        if (!promoted
                 && to.everCommitted()
                 && !to.mixture()
                 && to.receiptMillis() > backup.receivedMillis() - scenario.retentionMinMillis()) {

@@ -323,7 +323,10 @@ class PromoteTest {
             if (!isFinal) {
                 assertTrue(commit(node));
             }
-            Thread.sleep(500);
+            List<Long> so = writers.stream().map(BlockWriter::writes).toList();
+            TwoNodes.until(
+                    "both write again",
+                    () -> writers.get(0).writes() > so.get(0) && writers.get(1).writes() > so.get(1));
             over.set(true);
             writers.forEach(BlockWriter::stop);
             for (Future<?> each : running) {

@@ -26,6 +26,7 @@ import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -233,7 +234,7 @@ final class LocalBackup implements LocalResource {
 
     private void requireNotOver() throws IOException {
         if (over) {
-            throw new IOException("the promotion was made final: no moment of before is left");
+            throw new IOException("the promotion was made final, or may have been: no moment of before is left");
         }
     }
 
