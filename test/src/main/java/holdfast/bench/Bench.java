@@ -140,6 +140,14 @@ public final class Bench implements Callable<Integer> {
             description = "Of the line on which it catches up, each way (${DEFAULT-VALUE}).")
     private long delayMillis;
 
+    @Option(
+            names = "--failover",
+            paramLabel = "GIB",
+            split = ",",
+            description =
+                    "Measure nothing but moments and a promotion, with so much journal: 1,4,10.")
+    private List<Double> failover = List.of();
+
     @Option(names = "--no-bars", description = "Judge nothing.")
     private boolean noBars;
 
@@ -171,7 +179,7 @@ public final class Bench implements Callable<Integer> {
                 new ArrayList<>(
                         catchUp ? Programs.missing("rsync") : Programs.missing("nbdkit", "fio"));
         Optional<Path> postgres = postgres();
-        if (!noWire && !catchUp) {
+        if (!noWire && !catchUp && failover.isEmpty()) {
             missing.addAll(
                     Programs.missing("nbdfuse", "losetup", "mke2fs", "mount", "tar", "runuser"));
             if (postgres.isEmpty()) {
@@ -198,6 +206,8 @@ public final class Bench implements Callable<Integer> {
         try {
             if (catchUp) {
                 measureCatchingUp();
+            } else if (!failover.isEmpty()) {
+                measureFailover();
             } else {
                 measureSpeed();
                 if (!noWire) {
@@ -219,7 +229,10 @@ public final class Bench implements Callable<Integer> {
         if (missed.isEmpty()) {
             out.printf(
                     "all bars reached that were measured: %d of %d%n",
-                    judged, catchUp ? CatchUp.BARS : SPEED_BARS);
+                    judged,
+                    catchUp
+                            ? CatchUp.BARS
+                            : failover.isEmpty() ? SPEED_BARS : failover.size() * Failover.BARS);
         }
         return missed.isEmpty() ? 0 : 1;
     }
@@ -481,6 +494,14 @@ public final class Bench implements Callable<Integer> {
         var measuring = new CatchUp(out, work, delayMillis, cases);
         missed.addAll(measuring.run());
         judged += measuring.judged();
+    }
+
+    private void measureFailover() throws Exception {
+        for (double gib : failover) {
+            var measuring = new Failover(out, work, seconds);
+            missed.addAll(measuring.run(gib));
+            judged += measuring.judged();
+        }
     }
 
     /// The middle one.

@@ -123,6 +123,10 @@ final class Pair implements AutoCloseable {
         return server.api();
     }
 
+    ControlApi backupApi() {
+        return backup.api();
+    }
+
     /// The server's daemon crashes and is started again; it attaches what was attached.
     void crashServer() throws IOException, InterruptedException {
         server.crash();

@@ -61,6 +61,20 @@ class BenchTest {
     }
 
     @Test
+    void measuresAPromotionAndLeavesNothing() throws Exception {
+        var out = new StringWriter();
+        String[] arguments = {"--failover=0.05", "--seconds=1", "--no-bars", "--dir=" + directory};
+        int code = new CommandLine(new Bench(new PrintWriter(out, true))).execute(arguments);
+        String printed = out.toString();
+        assertEquals(0, code, printed);
+        assertTrue(printed.contains("promoted and its first block read in"), printed);
+        assertTrue(printed.contains("made final in"), printed);
+        try (Stream<Path> left = Files.list(directory)) {
+            assertEquals(0, left.count());
+        }
+    }
+
+    @Test
     void theMedianIsTheMiddleOne() {
         assertEquals(2, Bench.median(new double[] {3, 1, 2}));
         assertEquals(2.5, Bench.median(new double[] {4, 1, 2, 3}));

@@ -44,13 +44,13 @@ final class Command {
             throws IOException {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        command.add("--enable-native-access=ALL-UNNAMED");
+        command.addAll(NodeProcess.FLAGS);
+        command.addAll(AheadOfTime.flags(NodeProcess.FLAGS));
         command.addAll(
                 List.of(
-                        "--enable-native-access=ALL-UNNAMED",
-                        "-XX:TieredStopAtLevel=1",
-                        "-XX:+UseSerialGC",
                         "-cp",
-                        NodeProcess.classPath(),
+                        AheadOfTime.classPath(),
                         "holdfast.recovery.Holdfast",
                         "--root",
                         paths.root().orElseThrow().toString(),

@@ -94,7 +94,7 @@ class DumpMdTest {
                         "--enable-native-access=ALL-UNNAMED",
                         "-XX:TieredStopAtLevel=1",
                         "-cp",
-                        NodeProcess.classPath(),
+                        AheadOfTime.classPath(),
                         "holdfast.recovery.Holdfast",
                         "--root",
                         root.toString(),

@@ -17,6 +17,9 @@ import java.util.concurrent.TimeUnit;
 
 /// A daemon in a process of its own, which can be killed at any moment.
 final class NodeProcess implements AutoCloseable {
+    static final List<String> FLAGS =
+            List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx192m");
+
     final NodePaths paths;
     final ControlClient api;
     private final Map<String, String> environment;
@@ -25,7 +28,7 @@ final class NodeProcess implements AutoCloseable {
     private Process process;
 
     NodeProcess(NodePaths paths) {
-        this(paths, List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx192m"), Map.of());
+        this(paths, FLAGS, Map.of());
     }
 
     NodeProcess(NodePaths paths, List<String> jvmFlags) {
@@ -34,10 +37,7 @@ final class NodeProcess implements AutoCloseable {
 
     /// @param environment more than this process has
     NodeProcess(NodePaths paths, Map<String, String> environment) {
-        this(
-                paths,
-                List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx192m"),
-                environment);
+        this(paths, FLAGS, environment);
     }
 
     private NodeProcess(NodePaths paths, List<String> jvmFlags, Map<String, String> environment) {
@@ -54,7 +54,11 @@ final class NodeProcess implements AutoCloseable {
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.add("--enable-native-access=ALL-UNNAMED");
         command.addAll(jvmFlags);
-        command.addAll(List.of("-cp", classPath(), "holdfast.recovery.Holdfast", "daemon"));
+        if (jvmFlags.equals(FLAGS)) {
+            command.addAll(AheadOfTime.flags(FLAGS));
+        }
+        command.addAll(
+                List.of("-cp", AheadOfTime.classPath(), "holdfast.recovery.Holdfast", "daemon"));
         command.addAll(List.of("--root", paths.root().orElseThrow().toString()));
         ProcessBuilder builder =
                 new ProcessBuilder(command)
@@ -62,11 +66,6 @@ final class NodeProcess implements AutoCloseable {
                         .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()));
         builder.environment().putAll(environment);
         process = builder.start();
-    }
-
-    static String classPath() {
-        return System.getProperty(
-                "surefire.test.class.path", System.getProperty("java.class.path"));
     }
 
     void awaitAnswer() {

@@ -29,10 +29,10 @@ import java.util.concurrent.Future;
 import java.util.concurrent.locks.LockSupport;
 
 /// A database commits numbered rows, one after the other, while the stream is interrupted again and
-/// again, so that it goes on by epochs. Moments of it, drawn from all that was until then, are opened
-/// and promoted: the filesystem of each is whole once its journal is replayed, and the database
-/// recovers to the first so many rows, none of those that had been committed before the moment
-/// missing, and none in it that was begun later.
+/// again, so that it goes on by epochs. Moments of it, drawn from all that was until then, are
+/// opened and promoted: the filesystem of each is whole once its journal is replayed, and the
+/// database recovers to the first so many rows, none of those that had been committed before the
+/// moment missing, and none in it that was begun later.
 ///
 /// `-Dholdfast.moments=N` opens more of them.
 class PostgresTest {
@@ -46,8 +46,7 @@ class PostgresTest {
     /// When each row was sent to the database, and when that had said that it is committed.
     private final ConcurrentSkipListMap<Instant, Integer> begun = new ConcurrentSkipListMap<>();
 
-    private final ConcurrentSkipListMap<Instant, Integer> committed =
-            new ConcurrentSkipListMap<>();
+    private final ConcurrentSkipListMap<Instant, Integer> committed = new ConcurrentSkipListMap<>();
     private volatile boolean over;
 
     @Test
