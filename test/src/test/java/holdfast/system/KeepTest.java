@@ -182,6 +182,10 @@ class KeepTest {
         with(
                 () -> {
                     write(60);
+                    server.api.disconnect(new ControlApi.LinkRequest(Optional.of("home")));
+                    Run.ok(writes(10));
+                    server.api.connect(new ControlApi.LinkRequest(Optional.of("home")));
+                    // What is kept is the commit of a catch-up: nothing was before it for a while.
                     Path one = keep("one", Optional.empty());
                     StatusReport.View open = open("one");
                     write(110);

@@ -361,6 +361,7 @@ class PromoteTest {
             node.api.promote(new ControlApi.PromoteRequest("home", Optional.empty(), false, true));
             return true;
         } catch (ProblemException e) {
+            System.out.println("PromoteTest: --commit: " + e.getMessage());
             return e.getMessage().contains("no promotion");
         }
     }

@@ -324,10 +324,18 @@ final class BackupResource {
         return startMillis + (System.nanoTime() - startNanos) / 1_000_000;
     }
 
-    /// Looks at what the mailbox owns.
+    /// Looks at what the mailbox owns. What breaks an invariant there ends the wait as well.
     <T> T look(Function<Backup, T> at) {
         CompletableFuture<T> seen = new CompletableFuture<>();
-        mailbox.post(() -> seen.complete(at.apply(backup)));
+        mailbox.post(
+                () -> {
+                    try {
+                        seen.complete(at.apply(backup));
+                    } catch (RuntimeException e) {
+                        seen.completeExceptionally(e);
+                        throw e;
+                    }
+                });
         return seen.join();
     }
 

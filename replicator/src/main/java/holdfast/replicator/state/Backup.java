@@ -2085,7 +2085,7 @@ public final class Backup {
         }
         long now = receivedMillis();
         List<Pins.Pin> before = pins.all();
-        pins.add(name, moment, sizeBytes, now, now + forMillis);
+        pins.add(name, moment.alone(), sizeBytes, now, now + forMillis);
         String trouble = storePins(before);
         if (trouble.isEmpty()) {
             history.insert(moment);

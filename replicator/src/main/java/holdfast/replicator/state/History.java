@@ -34,6 +34,19 @@ public final class History {
             long tracked,
             long incarnation,
             long gapMillis) {
+        /// This one by itself, without what was not before it.
+        Moment alone() {
+            return new Moment(
+                    address,
+                    position,
+                    ancestry,
+                    labelMillis,
+                    receiptMillis,
+                    tracked,
+                    incarnation,
+                    0);
+        }
+
         /// This one, which follows another.
         private Moment after(Moment before, boolean commit) {
             return new Moment(
