@@ -70,6 +70,9 @@ final class Points implements Callable<Integer> {
                         .formatted(
                                 holdfast.paths()
                                         .command("open %s --at -15m".formatted(reply.name()))));
+        text.append(
+                "NBD clients find them by themselves, instead of \"latest\" also by time or name: %s%n"
+                        .formatted(reply.uri()));
         return text.toString();
     }
 

@@ -356,7 +356,8 @@ class CommandsTest {
         assertTrue(text.contains("  but for "), text);
         assertTrue(text.contains("It holds 10 GiB of 40 GiB."), text);
         assertTrue(text.contains("At the rate so far 24 h need 31 GiB."), text);
-        assertTrue(text.endsWith("open home --at -15m\n"), text);
+        assertTrue(text.contains("open home --at -15m\n"), text);
+        assertTrue(text.endsWith("/home@latest?socket=/run/holdfast/home.nbd\n"), text);
     }
 
     @Test

@@ -297,7 +297,8 @@ final class ScriptedDaemon implements ControlApi {
                 Optional.of(31L << 30),
                 kept,
                 3L << 20,
-                4L << 30);
+                4L << 30,
+                "nbd+unix:///home@latest?socket=/run/holdfast/home.nbd");
     }
 
     /// What `points` says is kept.

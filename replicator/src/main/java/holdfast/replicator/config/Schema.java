@@ -88,8 +88,9 @@ final class Schema {
                     "nbd.listen",
                     Type.ADDRESS,
                     "",
-                    "NBD over TCP beside the Unix sockets, for all attached resources; a client chooses by"
-                            + " export name, the resource's. Whoever can connect can read and write.");
+                    "NBD over TCP beside the Unix sockets, for all attached resources and the moments of"
+                            + " copies; a client chooses by export name, like home or home@latest. Whoever"
+                            + " can connect can read and write.");
     static final Key<Address> METRICS_LISTEN =
             Key.of(
                     "metrics.listen",

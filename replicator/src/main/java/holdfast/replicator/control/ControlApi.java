@@ -337,6 +337,7 @@ public interface ControlApi {
     /// @param kept under names, oldest moment first
     /// @param keptBytes what their deltas take together
     /// @param keepMaxBytes what they may take
+    /// @param uri of the newest moment for NBD clients; what follows the `@` may be any other one
     record PointsReply(
             String name,
             Optional<Point> oldest,
@@ -350,7 +351,8 @@ public interface ControlApi {
             Optional<Long> neededBytes,
             List<Kept> kept,
             long keptBytes,
-            long keepMaxBytes) {}
+            long keepMaxBytes,
+            String uri) {}
 
     /// A moment that is kept under a name.
     ///

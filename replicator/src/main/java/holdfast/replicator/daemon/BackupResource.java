@@ -809,6 +809,7 @@ final class BackupResource {
         mailbox.post(
                 () -> {
                     points.remove(point);
+                    point.close();
                     backup.closeView(point.view().id());
                 });
     }

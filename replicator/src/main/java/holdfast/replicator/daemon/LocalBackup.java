@@ -1,5 +1,7 @@
 package holdfast.replicator.daemon;
 
+import static java.util.stream.Collectors.joining;
+
 import holdfast.replicator.config.ResourceSettings;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.VerifyReport;
@@ -8,9 +10,12 @@ import holdfast.replicator.device.Disks;
 import holdfast.replicator.device.JournalFiles;
 import holdfast.replicator.metadata.CorruptFormatException;
 import holdfast.replicator.metadata.Superblock;
+import holdfast.replicator.nbd.Errno;
 import holdfast.replicator.nbd.Export;
+import holdfast.replicator.nbd.ExportException;
 import holdfast.replicator.nbd.Exports;
 import holdfast.replicator.nbd.NbdServer;
+import holdfast.replicator.nbd.UnknownExportException;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.DiskState;
@@ -31,6 +36,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.ZoneId;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
@@ -41,6 +47,7 @@ import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
+import java.util.regex.Pattern;
 
 /// A resource whose copy is kept here: its base and its journal, open for as long as the daemon
 /// runs, and the views that somebody has opened.
@@ -71,7 +78,20 @@ final class LocalBackup implements LocalResource {
 
     private final Shared shared;
     private final ResourceDir dir;
+    private final TcpExports tcp;
     private final VerifyFile verifications;
+
+    /// What clients find without anybody's opening it first, on the socket of the resource.
+    private final MomentExports moments = new MomentExports(this);
+
+    private final NbdServer server;
+
+    /// Whether it should listen, and does: the socket is the primary's while one of this host is
+    /// attached. Guarded by this.
+    private boolean listenWanted;
+
+    private boolean listening;
+    private String listenTrouble = "";
 
     /// What is to be stored of it; the newest takes the place of one that waits.
     private final AtomicReference<Frame.Verified> told = new AtomicReference<>();
@@ -95,6 +115,8 @@ final class LocalBackup implements LocalResource {
     /// A view that is served.
     ///
     /// @param exports one for each volume
+    /// @param own server of one that was opened by order; one that a client has asked for by its
+    ///   name has none, and ends with its last client
     /// @param overlay of a writable one
     /// @param lease of one that ends with its use
     record OpenView(
@@ -102,14 +124,35 @@ final class LocalBackup implements LocalResource {
             OpenPoint point,
             ViewExport export,
             List<Export> exports,
-            NbdServer server,
+            Optional<NbdServer> own,
             Path socket,
             Optional<OverlaySpace> overlay,
-            Optional<ViewLease> lease) {}
+            Optional<ViewLease> lease) {
+        boolean isAsked() {
+            return own.isEmpty();
+        }
+
+        /// What follows the resource's name in the id.
+        String number() {
+            return id.substring(id.indexOf('@') + 1);
+        }
+
+        private boolean shows(Export export) {
+            return exports.contains(export)
+                    || export instanceof MomentExport moment && moment.isOf(exports);
+        }
+    }
+
+    /// Views that clients have asked for by themselves, at once: each keeps an index in memory and
+    /// the base from being rolled past it.
+    private static final int MOST_ASKED = 16;
+
+    private static final Pattern NUMBER = Pattern.compile("\\d+");
 
     private LocalBackup(
             Shared shared,
             ResourceDir dir,
+            TcpExports tcp,
             Disks base,
             JournalFiles journal,
             BackupResource resource,
@@ -117,6 +160,8 @@ final class LocalBackup implements LocalResource {
             long journalBytes) {
         this.shared = shared;
         this.dir = dir;
+        this.tcp = tcp;
+        this.server = shared.nbdServer(moments);
         this.verifications = new VerifyFile(dir);
         this.base = base;
         this.journal = journal;
@@ -152,7 +197,7 @@ final class LocalBackup implements LocalResource {
     ///
     /// @throws IOException if either is not there, is not the one it was or cannot be opened;
     ///   nothing was changed then
-    static LocalBackup open(Shared shared, ResourceDir dir) throws IOException {
+    static LocalBackup open(Shared shared, ResourceDir dir, TcpExports tcp) throws IOException {
         long journalBytes = dir.facts().journalBytes();
         requireSameBase(dir);
         Superblock known = dir.superblock();
@@ -199,11 +244,12 @@ final class LocalBackup implements LocalResource {
                             told(shared, dir.name(), states),
                             states::is);
             LocalBackup opened =
-                    new LocalBackup(shared, dir, base, journal, resource, states, whole);
+                    new LocalBackup(shared, dir, tcp, base, journal, resource, states, whole);
             opened.retain(dir.settings());
             if (dir.discards().isPresent()) {
                 opened.giveUp(dir.discards().get());
             }
+            opened.listen(true);
             return opened;
         } catch (IOException | RuntimeException e) {
             if (pins != null) {
@@ -489,6 +535,7 @@ final class LocalBackup implements LocalResource {
     /// From now on no peer writes to the copy but a primary of this host, to these disks.
     void promote() throws IOException {
         promoted = true;
+        listen(false);
         retain(dir.settings());
         resource.take();
     }
@@ -502,12 +549,14 @@ final class LocalBackup implements LocalResource {
     /// It is detached.
     void fence() {
         resource.fence();
+        listen(true);
     }
 
     /// It was not promoted: a peer may write to it again.
     void demote() throws IOException {
         resource.giveBack();
         promoted = false;
+        listen(true);
         retain(dir.settings());
         PeerSession peer = session;
         if (peer != null) {
@@ -614,34 +663,25 @@ final class LocalBackup implements LocalResource {
         if (point == null) {
             return null;
         }
-        String id = name() + "@" + point.view().id();
-        AddressSpace space = spaceOf(asked, point.moment());
-        ViewExport export = new ViewExport(name() + asked.suffix(), point, space.sizeBytes());
-        List<Export> exports =
-                space.hasSeveral()
-                        ? VolumeExport.all(
-                                name(),
-                                asked.suffix(),
-                                export,
-                                () -> space,
-                                (_, reply) -> export.flush(reply))
-                        : List.of(export);
+        String id = idOf(point);
+        ViewExport export = export(asked, point, Optional.empty());
+        List<Export> exports = volumes(asked, point, export);
         Path socket =
                 request.socket()
                         .map(Path::of)
                         .orElseGet(() -> shared.paths().run().resolve(id + ".nbd"));
         Optional<OverlaySpace> overlay = Optional.empty();
-        NbdServer server = null;
+        NbdServer own = null;
         try {
             if (request.writable()) {
                 overlay = Optional.of(overlaySpace(id, exports, request.overlayBytes()));
                 exports = overlays(id, exports, overlay.get());
             }
-            server = shared.nbdServer(Exports.of(exports));
-            server.listenUnix(socket);
+            own = shared.nbdServer(Exports.of(exports));
+            own.listenUnix(socket);
         } catch (IOException | RuntimeException e) {
-            if (server != null) {
-                server.close();
+            if (own != null) {
+                own.close();
             }
             closeOverlays(exports);
             resource.closePoint(point);
@@ -651,9 +691,196 @@ final class LocalBackup implements LocalResource {
                 request.whileUsed()
                         ? Optional.of(new ViewLease(System.nanoTime()))
                         : Optional.empty();
-        OpenView opened = new OpenView(id, point, export, exports, server, socket, overlay, lease);
+        OpenView opened =
+                new OpenView(id, point, export, exports, Optional.of(own), socket, overlay, lease);
         views.put(id, opened);
         return opened;
+    }
+
+    private String idOf(OpenPoint point) {
+        return name() + "@" + point.view().id();
+    }
+
+    private ViewExport export(AskedPoint asked, OpenPoint point, Optional<Runnable> left)
+            throws IOException {
+        long bytes = spaceOf(asked, point.moment()).sizeBytes();
+        return new ViewExport(name() + asked.suffix(), point, bytes, left);
+    }
+
+    private List<Export> volumes(AskedPoint asked, OpenPoint point, ViewExport export)
+            throws IOException {
+        AddressSpace space = spaceOf(asked, point.moment());
+        return space.hasSeveral()
+                ? VolumeExport.all(
+                        name(),
+                        asked.suffix(),
+                        export,
+                        () -> space,
+                        (_, reply) -> export.flush(reply))
+                : List.of(export);
+    }
+
+    // ---- what clients ask for by name --------------------------------------------------------
+
+    MomentExports moments() {
+        return moments;
+    }
+
+    /// Where they are.
+    Path socket() {
+        return shared.paths().run().resolve(name() + ".nbd");
+    }
+
+    private synchronized void listen(boolean wanted) {
+        listenWanted = wanted;
+        if (!wanted) {
+            server.stopListening();
+            listening = false;
+        } else if (!listening) {
+            try {
+                server.listenUnix(socket());
+                listening = true;
+                listenTrouble = "";
+            } catch (IOException e) {
+                // Tried again every second; the copy is none the worse.
+                String trouble = "%s: %s".formatted(socket(), e.getMessage());
+                if (!trouble.equals(listenTrouble)) {
+                    shared.events().of(name()).accept("nbd-listen-failed", trouble);
+                }
+                listenTrouble = trouble;
+            }
+        }
+    }
+
+    /// An export of a moment, opened for one client: that of the view that shows it already, or of
+    /// a new one, read-only, which ends with its last client.
+    ///
+    /// @param name as the client wrote it
+    /// @param moment what follows the `@` of that: as for `open --at`, or the number of a view
+    /// @throws UnknownExportException if there is no such moment, or too many are open
+    synchronized Export openFor(String name, String moment, int volume) throws ExportException {
+        if (NUMBER.matcher(moment).matches()) {
+            OpenView numbered = views.get(name() + "@" + moment);
+            if (numbered == null) {
+                throw new UnknownExportException(
+                        "%s: no such view is open; next: %s"
+                                .formatted(name, shared.command("status " + name())));
+            }
+            return opened(numbered, volume);
+        }
+        AskedPoint asked;
+        try {
+            asked = AskedPoint.parse(moment, ZoneId.systemDefault(), Instant.now());
+        } catch (IllegalArgumentException e) {
+            throw new UnknownExportException(
+                    "%s: %s; next: %s"
+                            .formatted(name, e.getMessage(), shared.command("points " + name())));
+        }
+        for (OpenView each : views.values()) {
+            if (each.isAsked() && each.export().name().equals(name() + asked.suffix())) {
+                try {
+                    return opened(each, volume);
+                } catch (ExportException e) {
+                    closeView(each.id()); // Its last client has just gone.
+                }
+            }
+        }
+        return opened(openAsked(name, asked), volume);
+    }
+
+    private static Export opened(OpenView view, int volume) throws ExportException {
+        Export export = view.exports().get(volume);
+        export.opened();
+        return export;
+    }
+
+    private OpenView openAsked(String name, AskedPoint asked) throws ExportException {
+        views.values().stream()
+                .filter(each -> each.isAsked() && each.export().clients() == 0)
+                .map(OpenView::id)
+                .toList()
+                .forEach(this::closeView);
+        if (views.values().stream().filter(OpenView::isAsked).count() >= MOST_ASKED) {
+            throw new UnknownExportException(
+                    "%s: %d moments of %s are open over NBD already; next: %s tells which, %s ends one"
+                            .formatted(
+                                    name,
+                                    MOST_ASKED,
+                                    name(),
+                                    shared.command("status " + name()),
+                                    shared.command("close " + views.keySet().iterator().next())));
+        }
+        OpenPoint point = null;
+        try {
+            requireNotOver();
+            point = openPoint(asked);
+            if (point == null) {
+                NoPoint why = whyNot(asked);
+                throw new UnknownExportException(
+                        "%s: %s; next: %s"
+                                .formatted(name, why.words(), shared.command(why.next())));
+            }
+            String id = idOf(point);
+            Runnable left = () -> shared.pool().execute(() -> closeView(id));
+            ViewExport export = export(asked, point, Optional.of(left));
+            OpenView opened =
+                    new OpenView(
+                            id,
+                            point,
+                            export,
+                            volumes(asked, point, export),
+                            Optional.empty(),
+                            socket(),
+                            Optional.empty(),
+                            Optional.empty());
+            views.put(id, opened);
+            return opened;
+        } catch (IOException e) {
+            if (point != null) {
+                resource.closePoint(point);
+            }
+            throw new ExportException(Errno.EIO, "%s: %s".formatted(name, e.getMessage()), e);
+        }
+    }
+
+    /// Why a moment cannot be opened.
+    ///
+    /// @param next what to type, without the program's name
+    record NoPoint(String cause, List<String> evidence, String next) {
+        String words() {
+            return cause + evidence.stream().map(each -> ": " + each).collect(joining());
+        }
+    }
+
+    /// Of one that was not found.
+    NoPoint whyNot(AskedPoint asked) {
+        BackupResource.Snapshot now = resource.snapshot();
+        if (asked instanceof AskedPoint.Named(String as)) {
+            return new NoPoint(
+                    "nothing of %s is kept under the name %s, or it is damaged; and as a point it is none of: %s"
+                            .formatted(name(), as, AskedPoint.WORDS),
+                    List.of(),
+                    "points " + name());
+        }
+        if (now.hasPoint()) {
+            return new NoPoint(
+                    "%s cannot be opened as it was then".formatted(name()),
+                    List.of(
+                            "the oldest moment is %s, the newest %s"
+                                    .formatted(
+                                            Instant.ofEpochMilli(now.oldestMillis()),
+                                            Instant.ofEpochMilli(now.completeMillis()))),
+                    "points " + name());
+        }
+        return new NoPoint(
+                now.mixture()
+                        ? "the copy of "
+                                + name()
+                                + " is the image of no moment: its journal was damaged, and the"
+                                + " primary has not mended it yet"
+                        : name() + " has no copy yet: the first sync has not ended",
+                List.of(),
+                "status " + name());
     }
 
     private AddressSpace spaceOf(AskedPoint asked, Moment moment) throws IOException {
@@ -751,7 +978,10 @@ final class LocalBackup implements LocalResource {
                                     : Optional.empty(),
                             backup.pins().stream().map(this::kept).toList(),
                             resource.pinStore().usedBytes(),
-                            settings.keepMax().bytes());
+                            settings.keepMax().bytes(),
+                            Reporter.uri(
+                                    name() + new AskedPoint.Newest().suffix(),
+                                    socket().toString()));
                 });
     }
 
@@ -836,7 +1066,10 @@ final class LocalBackup implements LocalResource {
         if (view == null) {
             return false;
         }
-        view.server().close(CLIENTS_LIMIT);
+        view.export().end();
+        view.own().ifPresent(each -> each.close(CLIENTS_LIMIT));
+        server.disconnect(view::shows, CLIENTS_LIMIT);
+        tcp.end(view::shows, CLIENTS_LIMIT);
         closeOverlays(view.exports());
         resource.closePoint(view.point());
         return true;
@@ -845,6 +1078,9 @@ final class LocalBackup implements LocalResource {
     /// Closes the views that were to end with their use and have, and one that keeps room from the
     /// primary of a promoted copy.
     void closeLeftViews(long nowNanos) {
+        synchronized (this) {
+            listen(listenWanted);
+        }
         Optional<String> inTheWay =
                 resource.hasWaited(VIEW_GIVES_WAY_NANOS) && resource.snapshot().noSpace().isEmpty()
                         ? views.values().stream()
@@ -900,6 +1136,8 @@ final class LocalBackup implements LocalResource {
         for (String id : List.copyOf(views.keySet())) {
             closeView(id);
         }
+        listenWanted = false;
+        server.close(CLIENTS_LIMIT);
         resource.stop();
         journal.close();
         try {

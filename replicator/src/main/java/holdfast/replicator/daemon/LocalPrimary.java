@@ -401,6 +401,9 @@ final class LocalPrimary implements LocalResource {
             attached = open(disks);
         } catch (IOException | RuntimeException e) {
             disks.close();
+            if (copy != null) {
+                copy.fence();
+            }
             throw e;
         }
     }
@@ -468,11 +471,11 @@ final class LocalPrimary implements LocalResource {
                 : List.of(resource);
     }
 
-    /// A client that comes while the attach is under way waits for its end.
-    private static Exports exportsOf(CompletableFuture<List<Export>> made) {
+    /// A client that comes while the attach is under way waits for its end. The moments of a
+    /// promoted copy are there as well.
+    private Exports exportsOf(CompletableFuture<List<Export>> made) {
         return new Exports() {
-            @Override
-            public List<Export> list() {
+            private List<Export> device() {
                 try {
                     return made.join();
                 } catch (CompletionException e) {
@@ -481,8 +484,18 @@ final class LocalPrimary implements LocalResource {
             }
 
             @Override
+            public List<Export> list() {
+                List<Export> listed = new ArrayList<>(device());
+                copy().ifPresent(each -> listed.addAll(each.moments().list()));
+                return listed;
+            }
+
+            @Override
             public Optional<Export> find(String name) {
-                return Exports.of(list()).find(name);
+                Optional<Export> found = Exports.of(device()).find(name);
+                return name.isEmpty()
+                        ? found
+                        : found.or(() -> copy().flatMap(each -> each.moments().find(name)));
             }
         };
     }
@@ -664,7 +677,7 @@ final class LocalPrimary implements LocalResource {
     private void endClients(Attached now) {
         now.resource().stopClients();
         now.server().close(CLIENTS_LIMIT);
-        tcp.end(now.exports(), CLIENTS_LIMIT);
+        tcp.end(now.exports()::contains, CLIENTS_LIMIT);
     }
 
     /// Waits a bounded time until the peer has everything, when it is there at all.

@@ -111,10 +111,10 @@ final class ResourceManager implements Link.Resources {
         this.peers = peers;
         this.directory = shared.paths().state().resolve("resources");
         this.kernel = new KernelDevice(shared.paths().run());
-        this.tcp = new TcpExports(shared, this::attached);
+        this.tcp = new TcpExports(shared, this::attached, this::copies);
         this.promotion = new Promotion(shared, directory, tcp);
-        this.demotion = new Demotion(shared, directory);
-        this.offers = new Offers(shared, node, directory, permits, adding);
+        this.demotion = new Demotion(shared, directory, tcp);
+        this.offers = new Offers(shared, node, directory, permits, adding, tcp);
     }
 
     void use(Link link) {
@@ -228,13 +228,13 @@ final class ResourceManager implements Link.Resources {
         Optional<LocalBackup> copy = Optional.empty();
         try {
             if (before.isPresent()) {
-                copy = Optional.of(LocalBackup.open(shared, before.get()));
+                copy = Optional.of(LocalBackup.open(shared, before.get(), tcp));
             }
             ResourceDir dir = ResourceDir.open(directory, name);
             try {
                 return dir.facts().isPrimary()
                         ? new LocalPrimary(shared, dir, tcp, dir.settings(), copy)
-                        : LocalBackup.open(shared, dir);
+                        : LocalBackup.open(shared, dir, tcp);
             } catch (IOException | RuntimeException e) {
                 dir.close();
                 throw e;
@@ -1173,15 +1173,8 @@ final class ResourceManager implements Link.Resources {
         requireUsable(request);
         try {
             LocalBackup.OpenView view = backup.openView(asked, request);
-            if (view == null && asked instanceof AskedPoint.Named(String as)) {
-                throw refused(
-                        Role.SECONDARY,
-                        "nothing of %s is kept under the name %s, or it is damaged; and as a point it is none of: %s"
-                                .formatted(request.name(), as, AskedPoint.WORDS),
-                        "points " + request.name());
-            }
             if (view == null) {
-                throw backup.resource().snapshot().hasPoint() ? notThen(backup) : noPoint(backup);
+                throw notOpened(backup, asked);
             }
             shared.events()
                     .of(request.name())
@@ -1198,29 +1191,10 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
-    private ProblemException notThen(LocalBackup backup) {
-        BackupResource.Snapshot now = backup.resource().snapshot();
+    private ProblemException notOpened(LocalBackup backup, AskedPoint asked) {
+        LocalBackup.NoPoint why = backup.whyNot(asked);
         return refused(
-                Role.SECONDARY,
-                "%s cannot be opened as it was then".formatted(backup.name()),
-                "points " + backup.name(),
-                "the oldest moment is %s, the newest %s"
-                        .formatted(
-                                Instant.ofEpochMilli(now.oldestMillis()),
-                                Instant.ofEpochMilli(now.completeMillis())));
-    }
-
-    private ProblemException noPoint(LocalBackup backup) {
-        String name = backup.name();
-        return refused(
-                Role.SECONDARY,
-                backup.resource().snapshot().mixture()
-                        ? "the copy of "
-                                + name
-                                + " is the image of no moment: its journal was damaged, and the"
-                                + " primary has not mended it yet"
-                        : name + " has no copy yet: the first sync has not ended",
-                "status " + name);
+                Role.SECONDARY, why.cause(), why.next(), why.evidence().toArray(String[]::new));
     }
 
     private AskedPoint asked(String text) throws ProblemException {
@@ -1403,7 +1377,7 @@ final class ResourceManager implements Link.Resources {
                     Role.SECONDARY, name + " was not promoted", "promote " + name, e.getMessage());
         }
         if (promoted == null) {
-            throw notThen(backup);
+            throw notOpened(backup, at.orElse(new AskedPoint.Newest()));
         }
         LocalPrimary primary = promoted.primary();
         byName.put(name, primary);
@@ -1459,7 +1433,7 @@ final class ResourceManager implements Link.Resources {
                             Role.SECONDARY,
                             "the disk of the copy of " + name + " has failed, nothing changed",
                             "connect " + name)
-                    : noPoint(backup);
+                    : notOpened(backup, new AskedPoint.Newest());
         }
         String peer = backup.dir().facts().peer();
         if (!request.force() && staysAlive(backup)) {

@@ -146,7 +146,7 @@ final class Connection implements Runnable {
         this.outbox = new Outbox(channel, pool);
     }
 
-    /// The export the client has chosen; null in the handshake.
+    /// The export the client has asked for last; null if for none yet.
     Export export() {
         return export;
     }
@@ -865,13 +865,13 @@ final class Connection implements Runnable {
             batch = null;
         }
         inputMemory.release();
+        try {
+            negotiation.end();
+        } catch (RuntimeException e) {
+            LOG.error("{}: closing its export", client, e);
+        }
         Export opened = export;
         if (opened != null) {
-            try {
-                opened.closed();
-            } catch (RuntimeException e) {
-                LOG.error("{}: closing {}", client, opened.name(), e);
-            }
             LOG.info("{}: closed {}", client, opened.name());
         }
         server.ended(this);

@@ -54,7 +54,8 @@ public interface Export {
         return false;
     }
 
-    /// Called when a client has chosen this export, before its first request.
+    /// Called when a client has asked for this export, before anything but its name and description
+    /// is asked of it.
     ///
     /// @throws ExportException if it cannot be served now; the client is told the message
     default void opened() throws ExportException {}

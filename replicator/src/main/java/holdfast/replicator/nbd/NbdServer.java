@@ -50,7 +50,7 @@ public final class NbdServer implements AutoCloseable {
     /// What status shows of a connection.
     ///
     /// @param client where it came from, and a number
-    /// @param export empty in the handshake
+    /// @param export empty while it has asked for none
     public record Client(String client, String export, int inFlightRequests) {}
 
     private interface Closing {
@@ -149,13 +149,21 @@ public final class NbdServer implements AutoCloseable {
     /// @param limit after this their sockets are closed under them
     /// @return whether all are closed; false if requests are still in flight even then
     public boolean close(Duration limit) {
-        List<Listener> listening;
         List<Connection> open;
         synchronized (this) {
             stopped = true;
+            open = List.copyOf(connections);
+        }
+        stopListening();
+        return end(open, limit);
+    }
+
+    /// Takes no new connections, until it is told to listen again; those that are there go on.
+    public void stopListening() {
+        List<Listener> listening;
+        synchronized (this) {
             listening = List.copyOf(listeners);
             listeners.clear();
-            open = List.copyOf(connections);
         }
         for (Listener listener : listening) {
             try {
@@ -164,7 +172,6 @@ public final class NbdServer implements AutoCloseable {
                 LOG.warn("closing the {} listener: {}", listener.name(), e.toString());
             }
         }
-        return end(open, limit);
     }
 
     NbdLimits limits() {

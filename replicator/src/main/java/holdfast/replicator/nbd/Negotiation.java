@@ -9,7 +9,6 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 
 /// Decides the handshake of one connection: takes each option with its data, says what to send and
 /// what comes next. No I/O and no clock; the connection reads, sends and keeps the deadline.
@@ -39,7 +38,11 @@ final class Negotiation {
     /// for none.
     private String contextOf;
 
-    private Export export;
+    /// What the client asked for last, open until it asks for another one or is gone: so what it
+    /// was told of it stays true. Null for nothing; its name as the client wrote it.
+    private Export held;
+
+    private String heldName;
     private boolean blockStatus;
 
     /// @param listAllowed whether this client may learn the names of the exports
@@ -124,9 +127,41 @@ final class Negotiation {
         return replies;
     }
 
-    /// The chosen and opened export, after [Next#TRANSMISSION]; else null.
+    /// The export that the client asked for last, open; the chosen one after [Next#TRANSMISSION].
+    /// Null for none.
     Export export() {
-        return export;
+        return held;
+    }
+
+    /// The client is gone: what it had open is closed.
+    void end() {
+        Export ended = held;
+        held = null;
+        if (ended != null) {
+            ended.closed();
+        }
+    }
+
+    /// @throws ExportException if there is none of this name, or it cannot be served now
+    private Export hold(String name) throws ExportException {
+        if (held != null && name.equals(heldName)) {
+            return held;
+        }
+        end();
+        Export found =
+                exports.find(name).orElseThrow(() -> new UnknownExportException("no such export"));
+        found.opened();
+        held = found;
+        heldName = name;
+        return found;
+    }
+
+    private Next refuse(int option, ExportException e) {
+        int type =
+                e instanceof UnknownExportException
+                        ? Protocol.REP_ERR_UNKNOWN
+                        : Protocol.REP_ERR_POLICY;
+        return refuse(option, type, e.getMessage());
     }
 
     ReplyStyle style() {
@@ -135,10 +170,10 @@ final class Negotiation {
 
     RequestRules rules() {
         return new RequestRules(
-                export.sizeBytes(),
-                export.minBlockBytes(),
-                export.maxBlockBytes(),
-                transmissionFlags(export),
+                held.sizeBytes(),
+                held.minBlockBytes(),
+                held.maxBlockBytes(),
+                transmissionFlags(held),
                 style == ReplyStyle.EXTENDED,
                 blockStatus);
     }
@@ -149,19 +184,14 @@ final class Negotiation {
             return Next.CLOSE;
         }
         try {
-            String name = string(data, data.remaining());
-            Optional<Export> found = exports.find(name);
-            if (found.isEmpty()) {
-                return Next.CLOSE;
-            }
-            open(found.get(), name);
+            choose(string(data, data.remaining()));
         } catch (InvalidOptionException | ExportException e) {
             return Next.CLOSE;
         }
         send(
                 () -> {
-                    out.writeLong(export.sizeBytes());
-                    out.writeShort(transmissionFlags(export));
+                    out.writeLong(held.sizeBytes());
+                    out.writeShort(transmissionFlags(held));
                     out.write(new byte[noZeroes ? 0 : 124]);
                 });
         return Next.TRANSMISSION;
@@ -201,17 +231,11 @@ final class Negotiation {
             wantsName |= info == Protocol.INFO_NAME;
             wantsDescription |= info == Protocol.INFO_DESCRIPTION;
         }
-        Optional<Export> found = exports.find(name);
-        if (found.isEmpty()) {
-            return refuse(option, Protocol.REP_ERR_UNKNOWN, "no such export");
-        }
-        Export chosen = found.get();
-        if (option == Protocol.OPT_GO) {
-            try {
-                open(chosen, name);
-            } catch (ExportException e) {
-                return refuse(option, Protocol.REP_ERR_POLICY, e.getMessage());
-            }
+        Export chosen;
+        try {
+            chosen = option == Protocol.OPT_GO ? choose(name) : hold(name);
+        } catch (ExportException e) {
+            return refuse(option, e);
         }
         reply(
                 option,
@@ -271,8 +295,10 @@ final class Negotiation {
             queries.add(string(data, length(data)));
         }
         require(!data.hasRemaining(), "bytes follow the last query");
-        if (exports.find(name).isEmpty()) {
-            return refuse(option, Protocol.REP_ERR_UNKNOWN, "no such export");
+        try {
+            hold(name);
+        } catch (ExportException e) {
+            return refuse(option, e);
         }
         boolean matches =
                 queries.contains(Protocol.BASE_ALLOCATION)
@@ -294,10 +320,10 @@ final class Negotiation {
         return acknowledge(option);
     }
 
-    private void open(Export chosen, String name) throws ExportException {
-        chosen.opened();
-        export = chosen;
+    private Export choose(String name) throws ExportException {
+        Export found = hold(name);
         blockStatus = name.equals(contextOf);
+        return found;
     }
 
     private int transmissionFlags(Export of) {
