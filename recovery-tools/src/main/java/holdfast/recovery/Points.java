@@ -62,6 +62,12 @@ final class Points implements Callable<Integer> {
                                                 .formatted(
                                                         duration(reply.retentionSeconds()),
                                                         Words.bytes(bytes))));
+        if (!reply.marked().isEmpty()) {
+            text.append("Marked by the server, as long as the history has them:\n");
+            for (ControlApi.Marked each : reply.marked()) {
+                text.append("  %-20s %s%n".formatted(each.as(), moment(each.time())));
+            }
+        }
         if (!reply.kept().isEmpty()) {
             text.append(Keep.list(reply));
         }

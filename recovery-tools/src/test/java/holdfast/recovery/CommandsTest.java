@@ -361,6 +361,17 @@ class CommandsTest {
     }
 
     @Test
+    void markSaysWhereTheMomentIsFound() {
+        assertEquals(0, run("mark", "home", "nightly"));
+        String text = out.toString();
+        assertTrue(text.contains("is nightly in the copy at backup."), text);
+        assertTrue(text.contains("at backup: holdfast open home --at nightly\n"), text);
+        assertEquals(2, run("mark", "home"));
+        assertEquals(0, run("points", "home"));
+        assertTrue(out.toString().contains("  nightly "), out::toString);
+    }
+
+    @Test
     void promoteSaysFromWhenItGoesOnAndWhatIsToBeKnown() {
         assertEquals(0, run("promote", "home@-15m"));
         String text = out.toString();

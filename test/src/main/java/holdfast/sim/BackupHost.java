@@ -692,7 +692,8 @@ final class BackupHost implements BackupEffects {
                     Frame.SyncZero _,
                     Frame.Compare _,
                     Frame.CompareSectors _,
-                    Frame.Verify _ -> {}
+                    Frame.Verify _,
+                    Frame.Mark _ -> {}
         }
     }
 

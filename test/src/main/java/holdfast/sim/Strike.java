@@ -54,7 +54,9 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         KEEP,
         KEPT_VIEW,
         VERIFY,
-        COPY_DAMAGED;
+        COPY_DAMAGED,
+        MARK,
+        MARKED_VIEW;
 
         boolean isOfVerify() {
             return this == VERIFY || this == COPY_DAMAGED;
@@ -231,6 +233,17 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
             for (int i = pins.nextInt(3); i > 0; i--) {
                 strikes.add(one(seed, strikes.size() + 1, work, Fault.KEPT_VIEW));
                 strikes.add(one(seed, strikes.size() + 1, work, Fault.ROLL));
+            }
+        }
+        SplittableRandom marks = Seeds.stream(seed, "marks");
+        if (marks.nextInt(3) == 0) {
+            for (int i = marks.nextInt(6); i >= 0; i--) {
+                strikes.add(one(seed, strikes.size() + 1, work, Fault.MARK));
+            }
+            for (int i = marks.nextInt(3); i >= 0; i--) {
+                strikes.add(
+                        one(seed, strikes.size() + 1, work, Fault.MARKED_VIEW)
+                                .at(marks.nextLong(work)));
             }
         }
         return List.copyOf(strikes);

@@ -64,6 +64,10 @@ public interface ControlApi {
     /// Which moments of a copy here can be opened.
     PointsReply points(NameRequest request) throws ProblemException;
 
+    /// Gives the present moment of a resource that is primary here a name in the journal of its
+    /// copy; when it returns that is durable there.
+    MarkReply mark(MarkRequest request) throws ProblemException;
+
     /// Keeps a moment of a copy here under a name, also when the retention has passed it by.
     KeepReply keep(KeepRequest request) throws ProblemException;
 
@@ -337,6 +341,7 @@ public interface ControlApi {
     /// @param kept under names, oldest moment first
     /// @param keptBytes what their deltas take together
     /// @param keepMaxBytes what they may take
+    /// @param marked by the primary, oldest moment first: they go with the history
     /// @param uri of the newest moment for NBD clients; what follows the `@` may be any other one
     record PointsReply(
             String name,
@@ -352,7 +357,19 @@ public interface ControlApi {
             List<Kept> kept,
             long keptBytes,
             long keepMaxBytes,
-            String uri) {}
+            String uri,
+            List<Marked> marked) {}
+
+    /// A moment that the primary has given a name, which is a point to be opened.
+    record Marked(String as, Instant time, String position) {}
+
+    /// @param as the name, which no time and no other point has
+    record MarkRequest(String name, String as) {}
+
+    /// @param host where the copy is that has it
+    /// @param time by the clock here
+    /// @param position of the last write that is in it
+    record MarkReply(String name, String as, String host, Instant time, String position) {}
 
     /// A moment that is kept under a name.
     ///

@@ -639,7 +639,7 @@ final class BackupResource {
         return look(backup -> backup.drop(as));
     }
 
-    /// Opens what is kept under this name; null when there is nothing.
+    /// Opens what is kept or marked under this name; null when there is nothing.
     OpenPoint openPin(String as) throws IOException {
         record Began(Backup.View view, long movedBy) {}
         Began began = look(backup -> new Began(backup.openView(as), backup.base().movedBy()));

@@ -714,6 +714,11 @@ public final class Daemon implements ControlApi, AutoCloseable {
     }
 
     @Override
+    public MarkReply mark(MarkRequest request) throws ProblemException {
+        return resources.mark(request);
+    }
+
+    @Override
     public KeepReply keep(KeepRequest request) throws ProblemException {
         return resources.keep(request);
     }

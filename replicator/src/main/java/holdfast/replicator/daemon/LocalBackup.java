@@ -21,6 +21,7 @@ import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.History;
 import holdfast.replicator.state.History.Moment;
+import holdfast.replicator.state.Marks;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Retention;
 import holdfast.replicator.state.Role;
@@ -857,7 +858,7 @@ final class LocalBackup implements LocalResource {
         BackupResource.Snapshot now = resource.snapshot();
         if (asked instanceof AskedPoint.Named(String as)) {
             return new NoPoint(
-                    "nothing of %s is kept under the name %s, or it is damaged; and as a point it is none of: %s"
+                    "nothing of %s is kept or marked under the name %s, or it is damaged; and as a point it is none of: %s"
                             .formatted(name(), as, AskedPoint.WORDS),
                     List.of(),
                     "points " + name());
@@ -885,11 +886,12 @@ final class LocalBackup implements LocalResource {
 
     private AddressSpace spaceOf(AskedPoint asked, Moment moment) throws IOException {
         AddressSpace now = dir.superblock().space();
-        long bytes =
+        Optional<Pins.Pin> pin =
                 asked instanceof AskedPoint.Named(String as)
-                        ? resource.look(backup -> backup.pin(as).sizeBytes())
-                        : dir.pointBytes(moment.ancestry());
-        return now.upTo(bytes);
+                        ? Optional.ofNullable(resource.look(backup -> backup.pin(as)))
+                        : Optional.empty();
+        return now.upTo(
+                pin.isPresent() ? pin.get().sizeBytes() : dir.pointBytes(moment.ancestry()));
     }
 
     /// @param refusal why nothing is kept, or empty
@@ -913,6 +915,11 @@ final class LocalBackup implements LocalResource {
         } finally {
             resource.closePoint(point);
         }
+    }
+
+    /// What the primary has marked, oldest moment first.
+    List<Marks.Mark> marked() {
+        return resource.look(Backup::marks);
     }
 
     /// What is kept, oldest moment first.
@@ -980,8 +987,16 @@ final class LocalBackup implements LocalResource {
                             resource.pinStore().usedBytes(),
                             settings.keepMax().bytes(),
                             Reporter.uri(
-                                    name() + new AskedPoint.Newest().suffix(),
-                                    socket().toString()));
+                                    name() + new AskedPoint.Newest().suffix(), socket().toString()),
+                            backup.marks().stream()
+                                    .map(
+                                            each ->
+                                                    new ControlApi.Marked(
+                                                            each.name(),
+                                                            Instant.ofEpochMilli(
+                                                                    each.moment().labelMillis()),
+                                                            each.moment().position().toString()))
+                                    .toList());
                 });
     }
 

@@ -3,8 +3,10 @@ package holdfast.replicator.daemon;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.nbd.Exports;
+import holdfast.replicator.state.Marks;
 import holdfast.tunnel.wire.AddressSpace;
 
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -33,6 +35,16 @@ final class MomentExports implements Exports {
                         listed,
                         each.as(),
                         "as it was at %s, kept until %s".formatted(each.time(), each.expires()));
+            }
+        }
+        for (Marks.Mark each : copy.marked()) {
+            if (listed.stream()
+                    .noneMatch(other -> other.name().equals(exportName(0, each.name())))) {
+                add(
+                        listed,
+                        each.name(),
+                        "as it was at %s, marked by the primary"
+                                .formatted(Instant.ofEpochMilli(each.moment().labelMillis())));
             }
         }
         for (LocalBackup.OpenView each : copy.views()) {

@@ -1233,6 +1233,104 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
+    // ---- mark --------------------------------------------------------------------------------
+
+    /// Gives the present moment a name in the copy's journal.
+    ControlApi.MarkReply mark(ControlApi.MarkRequest request) throws ProblemException {
+        String name = request.name();
+        LocalPrimary primary =
+                getPrimaryFor(
+                        name,
+                        "the present moment is its primary's; a moment of the copy is kept by "
+                                + shared.command("keep " + name + " NAME --at POINT"),
+                        "mark",
+                        " " + request.as());
+        if (!Pins.isName(request.as())) {
+            throw shared.problem(
+                    ExitCode.USAGE,
+                    "\"%s\" is no name for a moment: it should be %s"
+                            .formatted(request.as(), Pins.NAME_RULE),
+                    "mark --help");
+        }
+        CompletableFuture<Primary.Marked> order =
+                primary.resource().map(each -> each.mark(request.as())).orElse(null);
+        if (order == null) {
+            throw notMarked(primary, request.as());
+        }
+        String peer = primary.dir().facts().peer();
+        try {
+            Primary.Marked marked = order.get(ANSWER.toSeconds(), TimeUnit.SECONDS);
+            if (marked.unsure()) {
+                throw shared.problem(
+                        ExitCode.PEER_AWAY,
+                        "%s did not answer, and may have marked it or not: %s"
+                                .formatted(peer, marked.refusal()),
+                        "status " + name,
+                        "at %s: holdfast points %s".formatted(peer, name));
+            }
+            if (!marked.refusal().isEmpty()) {
+                throw refused(
+                        Role.PRIMARY,
+                        "nothing was marked: " + marked.refusal(),
+                        "mark " + name + " ANOTHER-NAME",
+                        "at %s: holdfast points %s".formatted(peer, name));
+            }
+            Instant time = Instant.ofEpochMilli(marked.wallMillis());
+            shared.events()
+                    .of(name)
+                    .accept(
+                            "marked",
+                            "%s is what it was at %s, in the copy at %s"
+                                    .formatted(request.as(), time, peer));
+            return new ControlApi.MarkReply(name, request.as(), peer, time, marked.at().toString());
+        } catch (TimeoutException | ExecutionException e) {
+            throw shared.problem(
+                    ExitCode.TIMED_OUT,
+                    "the mark is on its way to %s, behind what was written before it"
+                            .formatted(peer),
+                    "status " + name,
+                    "at %s: holdfast points %s".formatted(peer, name));
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw shared.problem(ExitCode.FAILED, "interrupted", "status");
+        }
+    }
+
+    /// The present moment is none of the copy's.
+    private ProblemException notMarked(LocalPrimary primary, String as) {
+        String name = primary.name();
+        String peer = primary.dir().facts().peer();
+        if (!primary.isAttached()) {
+            return refused(
+                    Role.PRIMARY,
+                    "nothing was marked: %s is not attached".formatted(name),
+                    "attach " + name);
+        }
+        if (link.session(peer).isEmpty()) {
+            return shared.problem(
+                    ExitCode.PEER_AWAY,
+                    "nothing was marked: %s cannot be reached, and a mark is a record of its journal"
+                            .formatted(peer),
+                    "wait " + name);
+        }
+        if (isStandalone(primary)) {
+            return refused(
+                    Role.PRIMARY,
+                    "nothing was marked: %s is disconnected by an operator".formatted(name),
+                    "connect " + name);
+        }
+        return refused(
+                Role.PRIMARY,
+                "nothing was marked: every write goes to %s in its order only while the replication is Established, and it is %s: the copy does not pass through the present moment"
+                        .formatted(
+                                peer,
+                                Words.state(
+                                        primary.resource()
+                                                .map(each -> each.look(Primary::state).name())
+                                                .orElse("OFF"))),
+                "wait %s && %s".formatted(name, shared.command("mark %s %s".formatted(name, as))));
+    }
+
     /// What was opened for somebody's use, and is used no longer.
     void closeLeftViews() {
         copies().forEach(each -> each.closeLeftViews(System.nanoTime()));
@@ -1841,6 +1939,12 @@ final class ResourceManager implements Link.Resources {
     /// its way.
     private LocalPrimary getPrimaryFor(String name, String why, String verb)
             throws ProblemException {
+        return getPrimaryFor(name, why, verb, "");
+    }
+
+    /// @param rest what follows the name in the command
+    private LocalPrimary getPrimaryFor(String name, String why, String verb, String rest)
+            throws ProblemException {
         if (get(name) instanceof LocalPrimary primary) {
             return primary;
         }
@@ -1851,11 +1955,12 @@ final class ResourceManager implements Link.Resources {
                                 "%s is secondary here: %s".formatted(name, why))
                         .withRole(Role.SECONDARY.name())
                         .withNext(
-                                "at %s: holdfast %s %s"
+                                "at %s: holdfast %s %s%s"
                                         .formatted(
                                                 byName.get(name).dir().facts().peer(),
                                                 verb,
-                                                name)));
+                                                name,
+                                                rest)));
     }
 
     /// Has everything compared with the peer's copy, ordered at the primary.

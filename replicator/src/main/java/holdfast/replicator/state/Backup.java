@@ -222,10 +222,11 @@ public final class Backup {
             JournalRecord record,
             ByteBuffer data,
             Frame.Heartbeat heartbeat,
-            Exact exact) {
+            Exact exact,
+            Frame.MarkReply marked) {
         private Pending(
                 long endAddress, JournalRecord record, ByteBuffer data, Frame.Heartbeat heartbeat) {
-            this(endAddress, record, data, heartbeat, null);
+            this(endAddress, record, data, heartbeat, null, null);
         }
     }
 
@@ -373,6 +374,8 @@ public final class Backup {
 
     private final Pins pins = new Pins();
 
+    private final Marks marks = new Marks();
+
     /// Time of receipt when the primary was heard of last; pins expire by it, so that none does
     /// while nothing comes (R22).
     private long heardMillis;
@@ -454,7 +457,7 @@ public final class Backup {
                             switch (part.kind()) {
                                 case BEGIN -> foundBegin(false, part.beginAddress());
                                 case CONTINUES -> foundBegin(true, part.beginAddress());
-                                case LIVE, STAGED, COMMIT -> {}
+                                case LIVE, STAGED, COMMIT, MARK -> {}
                             }
                             apply(part);
                             tracked = Math.max(tracked, part.tracked());
@@ -490,6 +493,7 @@ public final class Backup {
         mixture |= end < base.rollingTo();
         if (mixture) {
             history.clear();
+            marks.clear();
         }
         return mixture
                 ? damage
@@ -645,7 +649,8 @@ public final class Backup {
                     Frame.Invalidate _,
                     Frame.InvalidateReply _,
                     Frame.Resize _,
-                    Frame.ResizeReply _ -> {}
+                    Frame.ResizeReply _,
+                    Frame.MarkReply _ -> {}
             case Frame.Trouble trouble -> peerTrouble = trouble.text();
             case Frame.Verified over when over.run() == verifyRun -> verifies(0);
             case Frame.Verified _ -> {}
@@ -756,6 +761,7 @@ public final class Backup {
                 settle();
                 yield true;
             }
+            case Frame.Mark m -> takeMark(m);
             case Frame.Tracked t -> {
                 tracked = Math.max(tracked, t.transaction());
                 yield true;
@@ -867,7 +873,7 @@ public final class Backup {
                 refuse("more than %d exact questions wait".formatted(EXACT_MAX));
                 return;
             }
-            pending.add(new Pending(end, null, null, null, exact));
+            pending.add(new Pending(end, null, null, null, exact, null));
             settle();
         } else {
             verifies(v.run());
@@ -999,6 +1005,36 @@ public final class Backup {
         if (Faults.M1) {
             fx.send(new Frame.Ack(config.resource, session, at, at, synced, filled));
         }
+        return true;
+    }
+
+    /// It counts, and is answered, when it is durable. An honest primary sends none while an epoch
+    /// is on its way.
+    private boolean takeMark(Frame.Mark m) {
+        if (!hasPoint() && openCommit() == null || openEpoch != 0) {
+            refuse("a mark while the copy is at no moment of the stream");
+            return true;
+        }
+        if (!m.position().equals(appended)) {
+            refuse("a mark of %s, this copy stands at %s".formatted(m.position(), appended));
+            return true;
+        }
+        String refused =
+                pins.named(m.name()) != null
+                        ? "there is a kept moment %s already".formatted(m.name())
+                        : marks.refusal(m.name());
+        if (!refused.isEmpty()) {
+            fx.send(new Frame.MarkReply(config.resource, session, m.number(), refused));
+            return true;
+        }
+        ByteBuffer name = Marks.encode(m.name());
+        if (!hasRoom(JournalRecord.totalBytes(name.remaining()), reservedBytes)) {
+            return false;
+        }
+        append(Kind.MARK, false, m.position(), 0, 0, 0, m.wallMillis(), name);
+        marks.appended(m.name());
+        var reply = new Frame.MarkReply(config.resource, session, m.number(), "");
+        pending.add(new Pending(end, null, null, null, null, reply));
         return true;
     }
 
@@ -1392,7 +1428,10 @@ public final class Backup {
         end += record.totalBytes();
         pending.add(
                 new Pending(
-                        end, record, kind == Kind.EPOCH_COMMIT ? data.duplicate() : null, null));
+                        end,
+                        record,
+                        kind == Kind.EPOCH_COMMIT || kind == Kind.MARK ? data.duplicate() : null,
+                        null));
         return record.address();
     }
 
@@ -1443,6 +1482,10 @@ public final class Backup {
             Pending p = pending.poll();
             if (p.exact() != null) {
                 answer(p.exact());
+            } else if (p.marked() != null) {
+                if (session != 0 && p.marked().session() == session) {
+                    fx.send(p.marked());
+                }
             } else if (p.heartbeat() != null) {
                 if (p.heartbeat().position().equals(committed)) {
                     completeMillis = p.heartbeat().wallMillis();
@@ -1487,6 +1530,10 @@ public final class Backup {
                 committed(data);
                 moved(r, behind, true);
             }
+            case MARK -> {
+                moved(r, behind, false);
+                marked(data);
+            }
             case PAD -> {}
         }
     }
@@ -1516,6 +1563,18 @@ public final class Backup {
                 committed(p.data());
                 moved(p, true);
             }
+            case MARK -> {
+                moved(p, false);
+                marked(p.data());
+            }
+        }
+    }
+
+    /// The newest moment has this name.
+    private void marked(ByteBuffer name) {
+        String found = Marks.decode(name);
+        if (found != null && hasPoint()) {
+            marks.add(found, history.newest());
         }
     }
 
@@ -1904,6 +1963,7 @@ public final class Backup {
         if (hasPoint() && base.everCommitted() && !base.mixture()) {
             history.rolled(base.moment());
         }
+        marks.rolled(base.watermark());
         if (damaged && base.watermark() >= journalEnd) {
             damaged = false;
             end = base.watermark();
@@ -1970,13 +2030,18 @@ public final class Backup {
         return view;
     }
 
-    /// Opens what is kept under this name. From the journal it reads what lies between the base and
-    /// the pin, and nothing when the base is behind it.
+    /// Opens what is kept under this name, else what the primary has marked with it. From the
+    /// journal it reads what lies between the base and that moment, and nothing when the base is
+    /// behind it.
     ///
-    /// @return null when there is none, or it is damaged
+    /// @return null when there is none, or it is damaged, or can be opened no more
     public View openView(String name) {
         Pins.Pin pin = pins.named(name);
-        if (pin == null || pin.damaged()) {
+        if (pin == null) {
+            Marks.Mark mark = marks.named(name);
+            return mark == null ? null : openView(mark.moment());
+        }
+        if (pin.damaged()) {
             return null;
         }
         Moment moment = pin.moment();
@@ -2039,6 +2104,15 @@ public final class Backup {
     /// All that is kept, oldest moment first.
     public List<Pins.Pin> pins() {
         return pins.all().stream().filter(Pins.Pin::isNamed).toList();
+    }
+
+    /// What the primary has marked and can be opened, oldest moment first.
+    public List<Marks.Mark> marks() {
+        return hasPoint()
+                ? marks.all().stream()
+                        .filter(each -> each.moment().address() >= history.oldest().address())
+                        .toList()
+                : List.of();
     }
 
     /// What is kept under this name; null for nothing.

@@ -127,5 +127,8 @@ public final class Faults {
     /// Asks an exact question at any place in the stream.
     public static final boolean M62 = Mutants.on("M62");
 
+    /// Sends a mark anywhere in the stream.
+    public static final boolean M63 = Mutants.on("M63");
+
     private Faults() {}
 }

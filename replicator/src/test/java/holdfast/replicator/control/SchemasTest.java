@@ -154,7 +154,9 @@ class SchemasTest {
                         List.of(KEPT),
                         1,
                         1,
-                        "nbd+unix:///home@latest?socket=/run/holdfast/home.nbd"),
+                        "nbd+unix:///home@latest?socket=/run/holdfast/home.nbd",
+                        List.of(new ControlApi.Marked("nightly", Samples.NOW, "a/2"))),
+                new ControlApi.MarkReply("home", "nightly", "backup", Samples.NOW, "a/2"),
                 new ControlApi.KeepReply("home", KEPT, Optional.of("in a gap")),
                 new ControlApi.DropReply(
                         true, "home", "before", "backup", List.of("gone"), "backup/home@before"),
