@@ -118,6 +118,7 @@ final class Handlers implements AutoCloseable {
             case "sync-started" -> List.of("before-resync-" + side(event));
             case "sync-done" -> List.of("after-resync-" + side(event));
             case "sync-interrupted" -> List.of("resync-interrupted");
+            case "verify-differs" -> List.of("out-of-sync");
             case "split-brain" -> List.of("initial-split-brain", "split-brain");
             default -> List.of();
         };
@@ -293,7 +294,18 @@ final class Handlers implements AutoCloseable {
                 Map.entry("HOLDFAST_TIME", event.time().toString()),
                 Map.entry("HOLDFAST_FROM", change.map(ControlApi.StateChange::from).orElse("")),
                 Map.entry("HOLDFAST_TO", change.map(ControlApi.StateChange::to).orElse("")),
+                Map.entry("HOLDFAST_BLOCKS", blocks(call, resource)),
                 Map.entry("HOLDFAST_TEXT", harmless(event.text())));
+    }
+
+    /// How many blocks differ, by the report that is stored before it is told of.
+    private static String blocks(Call call, Optional<LocalResource> resource) {
+        if (!call.name().equals("out-of-sync")) {
+            return "";
+        }
+        return resource.flatMap(LocalResource::lastVerify)
+                .map(each -> Long.toString(each.differingBlocks()))
+                .orElse("");
     }
 
     /// One line without control characters, of bounded length.

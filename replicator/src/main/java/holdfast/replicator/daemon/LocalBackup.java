@@ -488,7 +488,8 @@ final class LocalBackup implements LocalResource {
         VerifyWords.tell(shared.events().of(name()), report);
     }
 
-    Optional<VerifyReport> lastVerify() {
+    @Override
+    public Optional<VerifyReport> lastVerify() {
         return verifications.last();
     }
 

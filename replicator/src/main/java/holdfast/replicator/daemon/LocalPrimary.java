@@ -1101,7 +1101,8 @@ final class LocalPrimary implements LocalResource {
         return verifying;
     }
 
-    Optional<VerifyReport> lastVerify() {
+    @Override
+    public Optional<VerifyReport> lastVerify() {
         return verifications.last();
     }
 
