@@ -380,6 +380,18 @@ class CommandsTest {
         assertTrue(text.endsWith("  there is no second copy now\n"), text);
         assertEquals(2, run("promote", "home", "--commit", "--at", "-15m"));
         assertEquals(2, run("promote", "home", "--commit", "--read-only"));
+        daemon.asked.clear();
+        assertEquals(0, run("promote", "home@-15m", "--read-only"));
+        assertEquals(
+                new ControlApi.OpenRequest(
+                        "home",
+                        Optional.of("-15m"),
+                        false,
+                        Optional.empty(),
+                        Optional.empty(),
+                        false,
+                        true),
+                daemon.asked.getFirst());
     }
 
     @Test

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.bench.BlockClient;
 import holdfast.replicator.control.ControlApi;
+import holdfast.replicator.control.Problem;
+import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.status.StatusReport;
 
 import org.junit.jupiter.api.Test;
@@ -188,11 +190,14 @@ class NamedExportsTest {
         with(
                 "",
                 () -> {
-                    refused("home@befor-upgrade", "nothing of home is kept under the name");
+                    refused(
+                            "home@befor-upgrade",
+                            "nothing of home is kept or marked under the name");
                     refused("home@2001-01-01T00:00", "the oldest moment is");
                     refused("home@yesterday noon", "should be latest; -15m");
                     refused("home@", "should be latest; -15m");
-                    for (String other : List.of("other@latest", "home", "home/1@latest")) {
+                    refused("home", "promote home --read-only", "home@latest");
+                    for (String other : List.of("other@latest", "home/1@latest", "home/1")) {
                         String said = Run.anyway("qemu-img", "info", uri(other));
                         assertTrue(said.contains("no such export"), said);
                     }
@@ -201,8 +206,60 @@ class NamedExportsTest {
     }
 
     private void refused(String export, String cause) throws Exception {
+        refused(export, cause, "points home");
+    }
+
+    private void refused(String export, String cause, String next) throws Exception {
         String said = Run.anyway("qemu-img", "info", uri(export.replace(" ", "%20")));
-        assertTrue(said.contains(cause) && said.contains("points home"), said);
+        assertTrue(said.contains(cause) && said.contains(next), said);
+    }
+
+    /// As `promote --read-only` has it (R29): the link stays, and nothing is to be undone.
+    @Test
+    void readOnlyUnderItsOwnNameUntilItIsClosed() throws Exception {
+        with(
+                "",
+                () -> {
+                    StatusReport.View view = openUnderName();
+                    assertEquals(uri("home"), view.uri());
+                    write(2);
+                    shows(1, uri("home"));
+                    shows(1, uri("")); // The default is what the socket is called by.
+                    shows(1, uri(view.id()));
+                    shows(2, uri("home@latest"));
+                    assertTrue(list().contains("export=\"home\""), list());
+                    String said =
+                            Run.anyway(
+                                    "qemu-io", "-f", "raw", "-c", "write -P 9 0 1M", uri("home"));
+                    assertTrue(said.contains("Permission denied"), said);
+                    Problem twice =
+                            assertThrows(ProblemException.class, this::openUnderName).problem();
+                    assertTrue(twice.toString().contains("close " + view.id()), twice::toString);
+                    assertEquals(3, twice.exitCode());
+                    nodes.backup.closeView(new ControlApi.CloseRequest(view.id()));
+                    refused("home", "promote home --read-only", "home@latest");
+                    openUnderName();
+                    shows(2, uri("home"));
+                    nodes.server.detach(HOME);
+                    nodes.backup.promote(
+                            new ControlApi.PromoteRequest("home", Optional.empty(), false, false));
+                    Run.ok("qemu-io", "-f", "raw", "-c", "write -P 7 0 1M", uri("home"));
+                    assertThrows(ProblemException.class, this::openUnderName);
+                });
+    }
+
+    private StatusReport.View openUnderName() throws Exception {
+        return nodes.backup
+                .open(
+                        new ControlApi.OpenRequest(
+                                "home",
+                                Optional.empty(),
+                                false,
+                                Optional.empty(),
+                                Optional.empty(),
+                                false,
+                                true))
+                .view();
     }
 
     @Test

@@ -283,13 +283,27 @@ public interface ControlApi {
     /// @param socket where to serve it, an absolute path; absent: in the run directory
     /// @param whileUsed it is closed when its last client has gone for some seconds, or none comes
     ///   within a minute
+    /// @param underName its export has the name of the resource, on the resource's socket, as if it
+    ///   were primary here; read-only
     record OpenRequest(
             String name,
             Optional<String> at,
             boolean writable,
             Optional<Long> overlayBytes,
             Optional<String> socket,
-            boolean whileUsed) {
+            boolean whileUsed,
+            boolean underName) {
+        /// On a socket of its own.
+        public OpenRequest(
+                String name,
+                Optional<String> at,
+                boolean writable,
+                Optional<Long> overlayBytes,
+                Optional<String> socket,
+                boolean whileUsed) {
+            this(name, at, writable, overlayBytes, socket, whileUsed, false);
+        }
+
         /// Read-only, until it is closed.
         public OpenRequest(String name, Optional<String> at) {
             this(name, at, false, Optional.empty(), Optional.empty(), false);

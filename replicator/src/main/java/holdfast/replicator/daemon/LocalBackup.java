@@ -116,8 +116,8 @@ final class LocalBackup implements LocalResource {
     /// A view that is served.
     ///
     /// @param exports one for each volume
-    /// @param own server of one that was opened by order; one that a client has asked for by its
-    ///   name has none, and ends with its last client
+    /// @param asked by a client, by its name: it ends with its last client
+    /// @param own server of one that was opened by order; else it is served with the moments
     /// @param overlay of a writable one
     /// @param lease of one that ends with its use
     record OpenView(
@@ -125,12 +125,14 @@ final class LocalBackup implements LocalResource {
             OpenPoint point,
             ViewExport export,
             List<Export> exports,
+            boolean asked,
             Optional<NbdServer> own,
             Path socket,
             Optional<OverlaySpace> overlay,
             Optional<ViewLease> lease) {
-        boolean isAsked() {
-            return own.isEmpty();
+        /// Whether its export has the name of the resource.
+        boolean isUnderName() {
+            return !asked && own.isEmpty();
         }
 
         /// What follows the resource's name in the id.
@@ -661,13 +663,37 @@ final class LocalBackup implements LocalResource {
     synchronized OpenView openView(AskedPoint asked, ControlApi.OpenRequest request)
             throws IOException {
         requireNotOver();
+        NoPoint taken = request.underName() ? nameTaken() : null;
+        if (taken != null) {
+            throw new IOException(taken.cause());
+        }
         OpenPoint point = openPoint(asked);
         if (point == null) {
             return null;
         }
         String id = idOf(point);
-        ViewExport export = export(asked, point, Optional.empty());
-        List<Export> exports = volumes(asked, point, export);
+        String suffix = request.underName() ? "" : asked.suffix();
+        ViewExport export = export(asked, suffix, point, Optional.empty());
+        List<Export> exports = volumes(asked, suffix, point, export);
+        Optional<ViewLease> lease =
+                request.whileUsed()
+                        ? Optional.of(new ViewLease(System.nanoTime()))
+                        : Optional.empty();
+        if (request.underName()) {
+            OpenView opened =
+                    new OpenView(
+                            id,
+                            point,
+                            export,
+                            exports,
+                            false,
+                            Optional.empty(),
+                            socket(),
+                            Optional.empty(),
+                            lease);
+            views.put(id, opened);
+            return opened;
+        }
         Path socket =
                 request.socket()
                         .map(Path::of)
@@ -689,12 +715,17 @@ final class LocalBackup implements LocalResource {
             resource.closePoint(point);
             throw e;
         }
-        Optional<ViewLease> lease =
-                request.whileUsed()
-                        ? Optional.of(new ViewLease(System.nanoTime()))
-                        : Optional.empty();
         OpenView opened =
-                new OpenView(id, point, export, exports, Optional.of(own), socket, overlay, lease);
+                new OpenView(
+                        id,
+                        point,
+                        export,
+                        exports,
+                        false,
+                        Optional.of(own),
+                        socket,
+                        overlay,
+                        lease);
         views.put(id, opened);
         return opened;
     }
@@ -703,22 +734,48 @@ final class LocalBackup implements LocalResource {
         return name() + "@" + point.view().id();
     }
 
-    private ViewExport export(AskedPoint asked, OpenPoint point, Optional<Runnable> left)
-            throws IOException {
-        long bytes = spaceOf(asked, point.moment()).sizeBytes();
-        return new ViewExport(name() + asked.suffix(), point, bytes, left);
+    /// Why no view can have the name of the resource; null for nothing.
+    NoPoint nameTaken() {
+        if (promoted) {
+            return new NoPoint(
+                    "%s was promoted, and its device has this name".formatted(name()),
+                    List.of(),
+                    "open " + name());
+        }
+        OpenView there = underName();
+        return there == null
+                ? null
+                : new NoPoint(
+                        "%s is open under its name already, as it was at %s"
+                                .formatted(
+                                        name(), Instant.ofEpochMilli(there.point().shownMillis())),
+                        List.of(),
+                        "close " + there.id());
     }
 
-    private List<Export> volumes(AskedPoint asked, OpenPoint point, ViewExport export)
+    boolean isOpenUnderName() {
+        return underName() != null;
+    }
+
+    /// The view whose export has the name of the resource; null for none.
+    private OpenView underName() {
+        return views.values().stream().filter(OpenView::isUnderName).findFirst().orElse(null);
+    }
+
+    private ViewExport export(
+            AskedPoint asked, String suffix, OpenPoint point, Optional<Runnable> left)
+            throws IOException {
+        long bytes = spaceOf(asked, point.moment()).sizeBytes();
+        return new ViewExport(name() + suffix, point, bytes, left);
+    }
+
+    private List<Export> volumes(
+            AskedPoint asked, String suffix, OpenPoint point, ViewExport export)
             throws IOException {
         AddressSpace space = spaceOf(asked, point.moment());
         return space.hasSeveral()
                 ? VolumeExport.all(
-                        name(),
-                        asked.suffix(),
-                        export,
-                        () -> space,
-                        (_, reply) -> export.flush(reply))
+                        name(), suffix, export, () -> space, (_, reply) -> export.flush(reply))
                 : List.of(export);
     }
 
@@ -758,9 +815,22 @@ final class LocalBackup implements LocalResource {
     /// a new one, read-only, which ends with its last client.
     ///
     /// @param name as the client wrote it
-    /// @param moment what follows the `@` of that: as for `open --at`, or the number of a view
+    /// @param moment what follows the `@` of that: as for `open --at`, or the number of a view;
+    ///   empty for the view under the resource's name
     /// @throws UnknownExportException if there is no such moment, or too many are open
     synchronized Export openFor(String name, String moment, int volume) throws ExportException {
+        if (moment.isEmpty() && !name.endsWith("@")) {
+            OpenView there = underName();
+            if (there == null) {
+                throw new UnknownExportException(
+                        "%s: it is a copy here, whose newest moment is %s; next: %s"
+                                .formatted(
+                                        name,
+                                        VolumeExport.name(name(), volume) + "@latest",
+                                        shared.command("promote " + name() + " --read-only")));
+            }
+            return opened(there, volume);
+        }
         if (NUMBER.matcher(moment).matches()) {
             OpenView numbered = views.get(name() + "@" + moment);
             if (numbered == null) {
@@ -779,7 +849,7 @@ final class LocalBackup implements LocalResource {
                             .formatted(name, e.getMessage(), shared.command("points " + name())));
         }
         for (OpenView each : views.values()) {
-            if (each.isAsked() && each.export().name().equals(name() + asked.suffix())) {
+            if (each.asked() && each.export().name().equals(name() + asked.suffix())) {
                 try {
                     return opened(each, volume);
                 } catch (ExportException e) {
@@ -798,11 +868,11 @@ final class LocalBackup implements LocalResource {
 
     private OpenView openAsked(String name, AskedPoint asked) throws ExportException {
         views.values().stream()
-                .filter(each -> each.isAsked() && each.export().clients() == 0)
+                .filter(each -> each.asked() && each.export().clients() == 0)
                 .map(OpenView::id)
                 .toList()
                 .forEach(this::closeView);
-        if (views.values().stream().filter(OpenView::isAsked).count() >= MOST_ASKED) {
+        if (views.values().stream().filter(OpenView::asked).count() >= MOST_ASKED) {
             throw new UnknownExportException(
                     "%s: %d moments of %s are open over NBD already; next: %s tells which, %s ends one"
                             .formatted(
@@ -824,13 +894,14 @@ final class LocalBackup implements LocalResource {
             }
             String id = idOf(point);
             Runnable left = () -> shared.pool().execute(() -> closeView(id));
-            ViewExport export = export(asked, point, Optional.of(left));
+            ViewExport export = export(asked, asked.suffix(), point, Optional.of(left));
             OpenView opened =
                     new OpenView(
                             id,
                             point,
                             export,
-                            volumes(asked, point, export),
+                            volumes(asked, asked.suffix(), point, export),
+                            true,
                             Optional.empty(),
                             socket(),
                             Optional.empty(),

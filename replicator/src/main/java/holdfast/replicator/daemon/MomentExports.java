@@ -12,8 +12,9 @@ import java.util.List;
 import java.util.Optional;
 
 /// The moments of one copy as clients find them by themselves: `home@latest`, `home@-15m`, a time,
-/// a kept moment by its name, and each view that an operator has opened by its id, like `home@3`.
-/// Listed are the first, the kept ones and the open ones; any other is there when it is asked for.
+/// a kept moment by its name, and each view that an operator has opened by its id, like `home@3`,
+/// or without any when it is open under the resource's name. Listed are the first, the kept ones
+/// and the open ones; any other is there when it is asked for.
 final class MomentExports implements Exports {
     private static final String LATEST = "latest";
 
@@ -48,7 +49,13 @@ final class MomentExports implements Exports {
             }
         }
         for (LocalBackup.OpenView each : copy.views()) {
-            if (!each.isAsked()) {
+            if (each.isUnderName()) {
+                for (int i = 0; i < space().volumes(); i++) {
+                    String name = VolumeExport.name(copy.name(), i);
+                    String description = each.exports().get(i).description();
+                    listed.add(new MomentExport(copy, name, "", i, description));
+                }
+            } else if (!each.asked()) {
                 add(listed, each.number(), each.exports().getFirst().description());
             }
         }
@@ -74,9 +81,13 @@ final class MomentExports implements Exports {
     @Override
     public Optional<Export> find(String name) {
         if (name.isEmpty()) {
-            return space().hasSeveral() ? Optional.empty() : find(exportName(0, LATEST));
+            String only = copy.isOpenUnderName() ? copy.name() : exportName(0, LATEST);
+            return space().hasSeveral() ? Optional.empty() : find(only);
         }
         for (int i = 0; i < space().volumes(); i++) {
+            if (name.equals(VolumeExport.name(copy.name(), i))) {
+                return Optional.of(new MomentExport(copy, name, "", i, ""));
+            }
             String prefix = exportName(i, "");
             if (name.startsWith(prefix)) {
                 String moment = name.substring(prefix.length());

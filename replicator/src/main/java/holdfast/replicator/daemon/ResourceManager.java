@@ -1171,6 +1171,10 @@ final class ResourceManager implements Link.Resources {
         LocalBackup backup = getBackup(request.name());
         AskedPoint asked = asked(request.at().orElse("latest"));
         requireUsable(request);
+        LocalBackup.NoPoint taken = request.underName() ? backup.nameTaken() : null;
+        if (taken != null) {
+            throw refused(Role.SECONDARY, taken.cause(), taken.next());
+        }
         try {
             LocalBackup.OpenView view = backup.openView(asked, request);
             if (view == null) {
@@ -1225,6 +1229,8 @@ final class ResourceManager implements Link.Resources {
             wrong = "a view that is read-only has no overlay, whose size could be limited";
         } else if (request.overlayBytes().filter(each -> each < OVERLAY_MIN_BYTES).isPresent()) {
             wrong = "an overlay is limited to %d bytes or more".formatted(OVERLAY_MIN_BYTES);
+        } else if (request.underName() && (request.writable() || request.socket().isPresent())) {
+            wrong = "under the resource's name a view is read-only, and on the resource's socket";
         } else if (request.socket().filter(each -> !Path.of(each).isAbsolute()).isPresent()) {
             wrong = request.socket().get() + " is no absolute path";
         }
