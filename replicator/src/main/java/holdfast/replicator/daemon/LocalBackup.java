@@ -113,6 +113,9 @@ final class LocalBackup implements LocalResource {
     /// Its base has become the disk of that primary: nothing is opened any more. Guarded by this.
     private boolean over;
 
+    /// Likewise, for good in this process.
+    private boolean closed;
+
     /// A view that is served.
     ///
     /// @param exports one for each volume
@@ -819,6 +822,9 @@ final class LocalBackup implements LocalResource {
     ///   empty for the view under the resource's name
     /// @throws UnknownExportException if there is no such moment, or too many are open
     synchronized Export openFor(String name, String moment, int volume) throws ExportException {
+        if (closed) {
+            throw new UnknownExportException(name + ": its copy is being closed");
+        }
         if (moment.isEmpty() && !name.endsWith("@")) {
             OpenView there = underName();
             if (there == null) {
@@ -1219,12 +1225,19 @@ final class LocalBackup implements LocalResource {
     }
 
     @Override
-    public synchronized void close() {
-        for (String id : List.copyOf(views.keySet())) {
-            closeView(id);
+    public void close() {
+        synchronized (this) {
+            closed = true;
+            listenWanted = false;
+            for (String id : List.copyOf(views.keySet())) {
+                closeView(id);
+            }
         }
-        listenWanted = false;
-        server.close(CLIENTS_LIMIT);
+        server.close(CLIENTS_LIMIT); // Who waits for this object is refused now.
+        stop();
+    }
+
+    private synchronized void stop() {
         resource.stop();
         journal.close();
         try {

@@ -18,6 +18,7 @@ import holdfast.replicator.nbd.Export;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Primary;
+import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Verdict;
 import holdfast.replicator.status.StatusReport;
@@ -1325,15 +1326,20 @@ final class ResourceManager implements Link.Resources {
                     "nothing was marked: %s is disconnected by an operator".formatted(name),
                     "connect " + name);
         }
+        ReplicationState state =
+                primary.resource()
+                        .map(each -> each.look(Primary::state))
+                        .orElse(ReplicationState.OFF);
+        if (state == ReplicationState.ESTABLISHED) {
+            return refused(
+                    Role.PRIMARY,
+                    "nothing was marked: the copy has just fallen behind, or too many orders to mark wait for their answers",
+                    "wait " + name);
+        }
         return refused(
                 Role.PRIMARY,
                 "nothing was marked: every write goes to %s in its order only while the replication is Established, and it is %s: the copy does not pass through the present moment"
-                        .formatted(
-                                peer,
-                                Words.state(
-                                        primary.resource()
-                                                .map(each -> each.look(Primary::state).name())
-                                                .orElse("OFF"))),
+                        .formatted(peer, Words.state(state.name())),
                 "wait %s && %s".formatted(name, shared.command("mark %s %s".formatted(name, as))));
     }
 
