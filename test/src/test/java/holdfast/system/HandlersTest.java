@@ -129,7 +129,7 @@ class HandlersTest {
         awaitHandler("handler-failed", "FAILED");
         String sentence = nodes.server.status().sentences().getFirst();
         assertTrue(
-                sentence.contains(nodes.serverPaths.command("attach home") + ", which compares"),
+                sentence.contains(nodes.serverPaths.command("attach home") + ", which brings"),
                 sentence);
     }
 
