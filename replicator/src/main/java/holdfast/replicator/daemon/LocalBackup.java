@@ -116,6 +116,14 @@ final class LocalBackup implements LocalResource {
     /// Likewise, for good in this process.
     private boolean closed;
 
+    /// All of its history is on the way into the base: what was opened or kept meanwhile would stop
+    /// that in the middle, when the older moments are gone already. Guarded by this.
+    private boolean settling;
+
+    /// Views are closed one at a time, and a stop waits for the last. Taken before the monitor of
+    /// this object, never under it.
+    private final Object closing = new Object();
+
     /// A view that is served.
     ///
     /// @param exports one for each volume
@@ -291,9 +299,17 @@ final class LocalBackup implements LocalResource {
         return "discarded-%06x".formatted(generation >>> 40);
     }
 
-    private void requireNotOver() throws IOException {
+    private void requireOpenable() throws IOException {
         if (over) {
             throw new IOException("the promotion was made final: no moment of before is left");
+        }
+        if (closed) {
+            throw new IOException("the copy is being closed");
+        }
+        if (settling) {
+            throw new IOException(
+                    "its moments are being given up; next: "
+                            + shared.command("status " + name()));
         }
     }
 
@@ -599,38 +615,54 @@ final class LocalBackup implements LocalResource {
     ///
     /// @return what prevents it; empty when it is done
     String settlePromoted() throws IOException {
-        String before = historyWords();
-        if (!before.isEmpty()) {
-            return before;
+        String obstacle = beginToSettle(true);
+        if (!obstacle.isEmpty()) {
+            return obstacle;
         }
-        resource.retain(Retention.NONE, indexRuns);
-        rollMost();
-        synchronized (this) {
-            String obstacle = historyWords();
-            if (obstacle.isEmpty()) {
-                obstacle = resource.own(dir.superblock().sizeBytes()).goDirect(resource::settle);
-            }
-            over = obstacle.isEmpty();
-            if (!over) {
+        boolean settled = false;
+        try {
+            resource.retain(Retention.NONE, indexRuns);
+            rollMost();
+            obstacle = resource.own(dir.superblock().sizeBytes()).goDirect(resource::settle);
+            settled = obstacle.isEmpty();
+            return obstacle;
+        } finally {
+            endSettling(settled);
+            if (!settled) {
                 retain(dir.settings());
             }
-            return obstacle;
         }
     }
 
     /// The same while no primary is attached.
-    synchronized String settleDetached() {
-        String obstacle = historyWords();
+    String settleDetached() {
+        String obstacle = beginToSettle(true);
         if (obstacle.isEmpty()) {
             obstacle = resource.settle();
+            endSettling(obstacle.isEmpty());
         }
-        over = obstacle.isEmpty();
         return obstacle;
     }
 
+    /// From now on nothing is opened or kept.
+    ///
+    /// @param forKept what is kept prevents it, else it goes as well
+    /// @return what prevents it, and nothing has changed; else empty
+    synchronized String beginToSettle(boolean forKept) {
+        closeUnused();
+        String obstacle = historyWords(forKept);
+        settling = obstacle.isEmpty();
+        return obstacle;
+    }
+
+    private synchronized void endSettling(boolean settled) {
+        over = settled;
+        settling = false;
+    }
+
     /// What somebody looks at, or wants to look at later.
-    private String historyWords() {
-        List<ControlApi.Kept> kept = kept();
+    private String historyWords(boolean forKept) {
+        List<ControlApi.Kept> kept = forKept ? kept() : List.of();
         if (!kept.isEmpty()) {
             return "a moment is kept; next: "
                     + shared.command("keep %s %s --drop".formatted(name(), kept.getFirst().as()));
@@ -665,7 +697,7 @@ final class LocalBackup implements LocalResource {
     /// @return null when there is none yet, or all that there are are later
     synchronized OpenView openView(AskedPoint asked, ControlApi.OpenRequest request)
             throws IOException {
-        requireNotOver();
+        requireOpenable();
         NoPoint taken = request.underName() ? nameTaken() : null;
         if (taken != null) {
             throw new IOException(taken.cause());
@@ -859,7 +891,7 @@ final class LocalBackup implements LocalResource {
                 try {
                     return opened(each, volume);
                 } catch (ExportException e) {
-                    closeView(each.id()); // Its last client has just gone.
+                    closeUnused(); // Its last client has just gone.
                 }
             }
         }
@@ -872,12 +904,20 @@ final class LocalBackup implements LocalResource {
         return export;
     }
 
+    /// Views whose last client has gone. One comes to them only through this object, so there is
+    /// nobody to wait for.
+    private synchronized void closeUnused() {
+        for (OpenView each : List.copyOf(views.values())) {
+            if (each.asked() && each.export().clients() == 0) {
+                views.remove(each.id());
+                each.export().end();
+                resource.closePoint(each.point());
+            }
+        }
+    }
+
     private OpenView openAsked(String name, AskedPoint asked) throws ExportException {
-        views.values().stream()
-                .filter(each -> each.asked() && each.export().clients() == 0)
-                .map(OpenView::id)
-                .toList()
-                .forEach(this::closeView);
+        closeUnused();
         if (views.values().stream().filter(OpenView::asked).count() >= MOST_ASKED) {
             throw new UnknownExportException(
                     "%s: %d moments of %s are open over NBD already; next: %s tells which, %s ends one"
@@ -890,7 +930,7 @@ final class LocalBackup implements LocalResource {
         }
         OpenPoint point = null;
         try {
-            requireNotOver();
+            requireOpenable();
             point = openPoint(asked);
             if (point == null) {
                 NoPoint why = whyNot(asked);
@@ -978,7 +1018,7 @@ final class LocalBackup implements LocalResource {
 
     /// Keeps a moment under a name; when it returns that is durable.
     synchronized Keeping keep(String as, AskedPoint asked, Duration span) throws IOException {
-        requireNotOver();
+        requireOpenable();
         OpenPoint point = openPoint(asked);
         if (point == null) {
             return new Keeping(
@@ -1153,19 +1193,27 @@ final class LocalBackup implements LocalResource {
         }
     }
 
+    /// Returns when its clients are gone. They are waited for outside of the monitor: one of them
+    /// may be asking for another moment.
+    ///
     /// @return false if there is no such view
-    synchronized boolean closeView(String id) {
-        OpenView view = views.remove(id);
-        if (view == null) {
-            return false;
+    boolean closeView(String id) {
+        synchronized (closing) {
+            OpenView view;
+            synchronized (this) {
+                view = views.remove(id);
+                if (view == null) {
+                    return false;
+                }
+                view.export().end();
+            }
+            view.own().ifPresent(each -> each.close(CLIENTS_LIMIT));
+            server.disconnect(view::shows, CLIENTS_LIMIT);
+            tcp.end(view::shows, CLIENTS_LIMIT);
+            closeOverlays(view.exports());
+            resource.closePoint(view.point());
+            return true;
         }
-        view.export().end();
-        view.own().ifPresent(each -> each.close(CLIENTS_LIMIT));
-        server.disconnect(view::shows, CLIENTS_LIMIT);
-        tcp.end(view::shows, CLIENTS_LIMIT);
-        closeOverlays(view.exports());
-        resource.closePoint(view.point());
-        return true;
     }
 
     /// Closes the views that were to end with their use and have, and one that keeps room from the
@@ -1217,18 +1265,25 @@ final class LocalBackup implements LocalResource {
 
     // ---- the end -----------------------------------------------------------------------------
 
-    /// Rolls everything into the base, so that the base alone is the newest point.
+    /// After [#beginToSettle]: rolls everything into the base, so that the base alone is the newest
+    /// point.
     ///
     /// @return what prevents it; empty when it is done
     String settle() {
-        return resource.settle();
+        String obstacle = resource.settle();
+        if (!obstacle.isEmpty()) {
+            endSettling(false);
+        }
+        return obstacle;
     }
 
     @Override
     public void close() {
         synchronized (this) {
-            closed = true;
+            closed = true; // From now on no view is added.
             listenWanted = false;
+        }
+        synchronized (closing) {
             for (String id : List.copyOf(views.keySet())) {
                 closeView(id);
             }

@@ -1596,7 +1596,7 @@ final class ResourceManager implements Link.Resources {
             if (!obstacle.isEmpty()) {
                 throw refused(
                         Role.PRIMARY,
-                        "the promotion of %s is not final yet, nothing is lost".formatted(name),
+                        "the promotion of %s is not final yet, the device goes on".formatted(name),
                         "status " + name,
                         obstacle);
             }
@@ -1900,10 +1900,9 @@ final class ResourceManager implements Link.Resources {
     }
 
     private void settle(LocalBackup backup) throws IOException {
-        if (!backup.views().isEmpty()) {
-            throw new IOException(
-                    "a view is open; next: "
-                            + shared.command("close " + backup.views().iterator().next().id()));
+        String obstacle = backup.beginToSettle(false);
+        if (!obstacle.isEmpty()) {
+            throw new IOException(obstacle);
         }
         Optional<PeerSession> session = link.session(backup.dir().facts().peer());
         session.ifPresent(
@@ -1912,7 +1911,7 @@ final class ResourceManager implements Link.Resources {
                                 new Frame.Refused(
                                         backup.id(),
                                         "the copy is being removed at " + shared.node())));
-        String obstacle = backup.settle();
+        obstacle = backup.settle();
         if (!obstacle.isEmpty()) {
             session.ifPresent(backup::call);
             throw new IOException("the journal could not be rolled into the copy: " + obstacle);
