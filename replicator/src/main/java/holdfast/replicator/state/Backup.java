@@ -17,6 +17,7 @@ import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -1027,6 +1028,9 @@ public final class Backup {
             fx.send(new Frame.MarkReply(config.resource, session, m.number(), refused));
             return true;
         }
+        if (keepsStaged()) {
+            dropStaged(); // As by a write: it lies above what was committed then.
+        }
         ByteBuffer name = Marks.encode(m.name());
         if (!hasRoom(JournalRecord.totalBytes(name.remaining()), reservedBytes)) {
             return false;
@@ -1531,6 +1535,7 @@ public final class Backup {
                 moved(r, behind, true);
             }
             case MARK -> {
+                dropStagedBelow(r.address());
                 moved(r, behind, false);
                 marked(data);
             }
@@ -1564,6 +1569,7 @@ public final class Backup {
                 moved(p, true);
             }
             case MARK -> {
+                dropStagedBelow(p.beginAddress());
                 moved(p, false);
                 marked(p.data());
             }
@@ -1578,7 +1584,7 @@ public final class Backup {
         }
     }
 
-    /// A live record lies above what was committed when they were staged. When it was taken in they
+    /// A live record or a mark lies above what was committed when they were staged. When it was taken in they
     /// were given up; this is for recovery.
     private void dropStagedBelow(long address) {
         if (stagedFrom < address) {
@@ -2133,6 +2139,10 @@ public final class Backup {
         if (pins.named(name) != null) {
             return "there is a kept moment " + name + " already";
         }
+        String marked = marked(name, moment);
+        if (!marked.isEmpty()) {
+            return marked;
+        }
         if (pins.all().size() >= Pins.MAX) {
             return "%d moments are kept, which is the most".formatted(Pins.MAX);
         }
@@ -2147,6 +2157,27 @@ public final class Backup {
             history.insert(moment);
         }
         return trouble;
+    }
+
+    /// Why another moment cannot have this name: one name is never two moments.
+    private String marked(String name, Moment moment) {
+        if (marks.isComing(name)) {
+            return "%s is just being marked by the primary".formatted(name);
+        }
+        return marks().stream()
+                .filter(
+                        each ->
+                                each.name().equals(name)
+                                        && each.moment().address() != moment.address())
+                .map(
+                        each ->
+                                "%s is marked as of %s; to keep that, add --at %s"
+                                        .formatted(
+                                                name,
+                                                Instant.ofEpochMilli(each.moment().labelMillis()),
+                                                name))
+                .findFirst()
+                .orElse("");
     }
 
     /// Keeps it no longer; when it returns that is durable.

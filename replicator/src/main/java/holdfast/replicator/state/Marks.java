@@ -51,6 +51,11 @@ public final class Marks {
                 : "";
     }
 
+    /// Appended, and not durable yet.
+    boolean isComing(String name) {
+        return coming.contains(name);
+    }
+
     void appended(String name) {
         coming.add(name);
     }

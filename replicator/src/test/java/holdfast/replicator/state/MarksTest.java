@@ -3,6 +3,7 @@ package holdfast.replicator.state;
 import static holdfast.replicator.state.CopyOnFiles.at;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -15,6 +16,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -116,6 +118,40 @@ class MarksTest {
         copy.write(2, 0, 2);
         assertTrue(mark(at(2), "mine").contains("kept"));
         shows("mine", 0, 1);
+    }
+
+    @Test
+    void aNameThatIsMarkedKeepsItsMomentAndNoOther() throws Exception {
+        assertEquals("", mark(at(1), "before"));
+        copy.write(2, 0, 2);
+        Backup.View newest = copy.backup.openView();
+        String refused = copy.backup.keep("before", newest.moment(), 1 << 20, 1000);
+        assertTrue(refused.contains("add --at before"), refused);
+        shows("before", 0, 1);
+        Backup.View marked = copy.backup.openView("before");
+        assertEquals("", copy.backup.keep("before", marked.moment(), 1 << 20, 1000));
+        shows("before", 0, 1);
+        copy.syncsLater = true;
+        copy.on(new Frame.Mark(9, at(2), 5, "coming"));
+        String early = copy.backup.keep("coming", newest.moment(), 1 << 20, 1000);
+        assertTrue(early.contains("being marked"), early);
+    }
+
+    @Test
+    void whatIsKeptOfAnEpochIsVoidAboveAMark() throws Exception {
+        copy.on(new Frame.EpochBegin(5, 1, 0));
+        copy.on(new Frame.EpochBlocks(0, 5, 0, ByteBuffer.allocate(4096)));
+        copy.settle();
+        copy.backup.sessionDown();
+        copy.open();
+        assertTrue(copy.backup.holdsStaged());
+        copy.connect(at(1));
+        assertEquals("", mark(at(1), "above"));
+        for (int i = 0; i < 2; i++) {
+            assertFalse(copy.backup.holdsStaged());
+            shows("above", 0, 1);
+            copy.open();
+        }
     }
 
     @Test
