@@ -143,6 +143,7 @@ final class BackupResource {
             long completeMillis,
             long oldestMillis,
             long journalUsedBytes,
+            long watermark,
             boolean holding,
             boolean wantsRoom,
             boolean hasPins,
@@ -805,13 +806,23 @@ final class BackupResource {
         }
     }
 
+    /// Whoever reads of it may hang in a dead disk: then its part of the journal stays until it
+    /// does not, and nobody else waits for that.
     void closePoint(OpenPoint point) {
         mailbox.post(
                 () -> {
                     points.remove(point);
-                    point.close();
-                    backup.closeView(point.view().id());
+                    if (point.closesNow()) {
+                        backup.closeView(point.view().id());
+                    } else {
+                        pool.execute(() -> closeWhenRead(point));
+                    }
                 });
+    }
+
+    private void closeWhenRead(OpenPoint point) {
+        point.close();
+        mailbox.post(() -> backup.closeView(point.view().id()));
     }
 
     /// Fills `into` from the image that base and index make together.
@@ -929,6 +940,7 @@ final class BackupResource {
                         backup.completeMillis(),
                         oldestMillis(),
                         backup.journalUsedBytes(),
+                        backup.base().watermark(),
                         backup.isHolding(),
                         backup.wantsRoom(),
                         !backup.pins().isEmpty(),

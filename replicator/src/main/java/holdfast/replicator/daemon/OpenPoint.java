@@ -78,12 +78,27 @@ final class OpenPoint {
         }
     }
 
-    /// Nobody reads it any more when this returns: the journal may be freed. Called by the owner of
-    /// [#baseHas].
+    /// Nobody reads it any more when this returns: the journal may be freed. Waits for whoever
+    /// reads; [#baseHas] is called no more.
     void close() {
         lock.writeLock().lock();
         try {
             index = null;
+        } finally {
+            lock.writeLock().unlock();
+        }
+    }
+
+    /// The same without waiting.
+    ///
+    /// @return false when somebody reads, and nothing was closed
+    boolean closesNow() {
+        if (!lock.writeLock().tryLock()) {
+            return false;
+        }
+        try {
+            index = null;
+            return true;
         } finally {
             lock.writeLock().unlock();
         }
