@@ -50,8 +50,10 @@ sealed interface AskedPoint {
             return new Named(text);
         }
         try {
-            return new At(time(text.strip().replace(' ', 'T'), zone, now));
-        } catch (DateTimeException e) {
+            Instant time = time(text.strip().replace(' ', 'T'), zone, now);
+            long _ = time.toEpochMilli(); // As it is looked for; a far year has none.
+            return new At(time);
+        } catch (DateTimeException | ArithmeticException e) {
             throw new IllegalArgumentException(
                     "the point is \"%s\", should be %s".formatted(text, WORDS), e);
         }

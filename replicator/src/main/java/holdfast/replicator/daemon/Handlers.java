@@ -67,7 +67,13 @@ final class Handlers implements AutoCloseable {
     private int workers;
     private boolean closed;
 
-    private record Call(String name, String command, Duration timeout, ControlApi.Event event) {
+    /// @param blocks how many differ, of what is out of sync; else empty
+    private record Call(
+            String name,
+            String command,
+            Duration timeout,
+            ControlApi.Event event,
+            String blocks) {
         String resource() {
             return event.resource().orElseThrow();
         }
@@ -96,7 +102,7 @@ final class Handlers implements AutoCloseable {
         for (String name : namesOf(event)) {
             String command = now.commands().get(name);
             if (command != null) {
-                add(new Call(name, command, now.timeout(), event));
+                add(new Call(name, command, now.timeout(), event, blocks(name, event)));
             }
         }
     }
@@ -294,16 +300,19 @@ final class Handlers implements AutoCloseable {
                 Map.entry("HOLDFAST_TIME", event.time().toString()),
                 Map.entry("HOLDFAST_FROM", change.map(ControlApi.StateChange::from).orElse("")),
                 Map.entry("HOLDFAST_TO", change.map(ControlApi.StateChange::to).orElse("")),
-                Map.entry("HOLDFAST_BLOCKS", blocks(call, resource)),
+                Map.entry("HOLDFAST_BLOCKS", call.blocks()),
                 Map.entry("HOLDFAST_TEXT", harmless(event.text())));
     }
 
-    /// How many blocks differ, by the report that is stored before it is told of.
-    private static String blocks(Call call, Optional<LocalResource> resource) {
-        if (!call.name().equals("out-of-sync")) {
+    /// How many blocks differ, by the report that is stored before it is told of. Another one may
+    /// be there when the command is run.
+    private String blocks(String name, ControlApi.Event event) {
+        if (!name.equals("out-of-sync")) {
             return "";
         }
-        return resource.flatMap(LocalResource::lastVerify)
+        return resources
+                .apply(event.resource().orElseThrow())
+                .flatMap(LocalResource::lastVerify)
                 .map(each -> Long.toString(each.differingBlocks()))
                 .orElse("");
     }
