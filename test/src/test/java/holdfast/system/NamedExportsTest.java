@@ -196,6 +196,7 @@ class NamedExportsTest {
                     refused("home@2001-01-01T00:00", "the oldest moment is");
                     refused("home@yesterday noon", "should be latest; -15m");
                     refused("home@", "should be latest; -15m");
+                    refused("home@+999999999-01-01T00:00:00Z", "should be latest; -15m");
                     refused("home", "promote home --read-only", "home@latest");
                     for (String other : List.of("other@latest", "home/1@latest", "home/1")) {
                         String said = Run.anyway("qemu-img", "info", uri(other));
@@ -360,10 +361,50 @@ class NamedExportsTest {
                     }
                     nodes.backup.detach(HOME);
                     shows(1, uri("home@before"));
+                    refused("home", "is not attached", "attach home");
+                    refused("", "is not attached", "attach home");
+                    Problem notNow =
+                            assertThrows(ProblemException.class, this::openUnderName).problem();
+                    assertTrue(notNow.cause().contains("was promoted"), notNow::toString);
                     nodes.backup.attach(HOME);
                     shows(7, uri("home"));
                     untilNoView();
                 });
+    }
+
+    @Test
+    void aMomentOnTheDevicesSocketIsClosedByOrderAndHoldsUpAFinalPromotionBeforeItBegins()
+            throws Exception {
+        with(
+                "",
+                () -> {
+                    Instant before = nodes.atServer("home").copyTime().orElseThrow();
+                    nodes.server.detach(HOME);
+                    nodes.backup.promote(
+                            new ControlApi.PromoteRequest("home", Optional.empty(), false, false));
+                    Run.ok("qemu-io", "-f", "raw", "-c", "write -P 7 0 1M", uri("home"));
+                    try (BlockClient reader = new BlockClient(socket(), "home@" + before)) {
+                        assertEquals(1, reader.read(0, 1).get(0));
+                        Problem open =
+                                assertThrows(ProblemException.class, this::commit).problem();
+                        String id = views().getFirst().id();
+                        assertTrue(open.toString().contains("close " + id), open::toString);
+                        assertEquals(1, reader.read(0, 1).get(0));
+                        nodes.backup.closeView(new ControlApi.CloseRequest(id));
+                        assertThrows(IOException.class, () -> reader.read(0, 1));
+                        assertEquals(List.of(), views());
+                    }
+                    shows(1, uri("home@" + before)); // The refusal has cost no moment.
+                    untilNoView();
+                    commit();
+                    String said = Run.anyway("qemu-img", "info", uri("home@" + before));
+                    assertTrue(said.contains("no such export"), said);
+                    shows(7, uri("home"));
+                });
+    }
+
+    private void commit() throws Exception {
+        nodes.backup.promote(new ControlApi.PromoteRequest("home", Optional.empty(), false, true));
     }
 
     @Test

@@ -48,6 +48,7 @@ import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
+import java.util.function.Consumer;
 import java.util.regex.Pattern;
 
 /// A resource whose copy is kept here: its base and its journal, open for as long as the daemon
@@ -87,6 +88,10 @@ final class LocalBackup implements LocalResource {
 
     private final NbdServer server;
 
+    /// That of the device of a promoted copy, while it is attached: it serves the moments as well.
+    /// Null for none.
+    private volatile NbdServer deviceServer;
+
     /// Whether it should listen, and does: the socket is the primary's while one of this host is
     /// attached. Guarded by this.
     private boolean listenWanted;
@@ -107,7 +112,7 @@ final class LocalBackup implements LocalResource {
     private volatile PeerSession session;
     private volatile int indexRuns = INDEX_RUNS;
 
-    /// A primary of this host writes to it.
+    /// A primary of this host writes to it, or does when it is attached.
     private volatile boolean promoted;
 
     /// Its base has become the disk of that primary: nothing is opened any more. Guarded by this.
@@ -212,6 +217,13 @@ final class LocalBackup implements LocalResource {
     /// @throws IOException if either is not there, is not the one it was or cannot be opened;
     ///   nothing was changed then
     static LocalBackup open(Shared shared, ResourceDir dir, TcpExports tcp) throws IOException {
+        return open(shared, dir, tcp, false);
+    }
+
+    /// @param promoted it is the device of a primary of this host, which is not attached yet
+    /// @throws IOException as above
+    static LocalBackup open(Shared shared, ResourceDir dir, TcpExports tcp, boolean promoted)
+            throws IOException {
         long journalBytes = dir.facts().journalBytes();
         requireSameBase(dir);
         Superblock known = dir.superblock();
@@ -259,6 +271,7 @@ final class LocalBackup implements LocalResource {
                             states::is);
             LocalBackup opened =
                     new LocalBackup(shared, dir, tcp, base, journal, resource, states, whole);
+            opened.promoted = promoted;
             opened.retain(dir.settings());
             if (dir.discards().isPresent()) {
                 opened.giveUp(dir.discards().get());
@@ -559,6 +572,12 @@ final class LocalBackup implements LocalResource {
     void promote() throws IOException {
         promoted = true;
         listen(false);
+        OpenView underName = underName(); // From now on this is the name of the device.
+        if (underName != null && closeView(underName.id())) {
+            shared.events()
+                    .of(name())
+                    .accept("view-closed", underName.id() + ": " + name() + " is promoted");
+        }
         retain(dir.settings());
         resource.take();
     }
@@ -788,8 +807,10 @@ final class LocalBackup implements LocalResource {
                         "close " + there.id());
     }
 
-    boolean isOpenUnderName() {
-        return underName() != null;
+    /// Whether the socket's export without a name is the resource's own: its device, which can be
+    /// attached, or a view under its name.
+    boolean isDefault() {
+        return promoted || underName() != null;
     }
 
     /// The view whose export has the name of the resource; null for none.
@@ -825,6 +846,11 @@ final class LocalBackup implements LocalResource {
         return shared.paths().run().resolve(name() + ".nbd");
     }
 
+    /// @param device serves the moments as well from now on; null for no other
+    void alsoServedBy(NbdServer device) {
+        deviceServer = device;
+    }
+
     private synchronized void listen(boolean wanted) {
         listenWanted = wanted;
         if (!wanted) {
@@ -852,12 +878,23 @@ final class LocalBackup implements LocalResource {
     /// @param name as the client wrote it
     /// @param moment what follows the `@` of that: as for `open --at`, or the number of a view;
     ///   empty for the view under the resource's name
+    /// @param shown takes the export, before anybody can close its view
     /// @throws UnknownExportException if there is no such moment, or too many are open
-    synchronized Export openFor(String name, String moment, int volume) throws ExportException {
+    synchronized void openFor(String name, String moment, int volume, Consumer<Export> shown)
+            throws ExportException {
+        shown.accept(openFor(name, moment, volume));
+    }
+
+    private Export openFor(String name, String moment, int volume) throws ExportException {
         if (closed) {
             throw new UnknownExportException(name + ": its copy is being closed");
         }
         if (moment.isEmpty() && !name.endsWith("@")) {
+            if (promoted) {
+                throw new UnknownExportException(
+                        "%s: it was promoted here and is not attached; next: %s"
+                                .formatted(name, shared.command("attach " + name())));
+            }
             OpenView there = underName();
             if (there == null) {
                 throw new UnknownExportException(
@@ -918,7 +955,8 @@ final class LocalBackup implements LocalResource {
 
     private OpenView openAsked(String name, AskedPoint asked) throws ExportException {
         closeUnused();
-        if (views.values().stream().filter(OpenView::asked).count() >= MOST_ASKED) {
+        List<OpenView> open = views.values().stream().filter(OpenView::asked).toList();
+        if (open.size() >= MOST_ASKED) {
             throw new UnknownExportException(
                     "%s: %d moments of %s are open over NBD already; next: %s tells which, %s ends one"
                             .formatted(
@@ -926,7 +964,7 @@ final class LocalBackup implements LocalResource {
                                     MOST_ASKED,
                                     name(),
                                     shared.command("status " + name()),
-                                    shared.command("close " + views.keySet().iterator().next())));
+                                    shared.command("close " + open.getFirst().id())));
         }
         OpenPoint point = null;
         try {
@@ -1209,6 +1247,10 @@ final class LocalBackup implements LocalResource {
             }
             view.own().ifPresent(each -> each.close(CLIENTS_LIMIT));
             server.disconnect(view::shows, CLIENTS_LIMIT);
+            NbdServer device = deviceServer;
+            if (device != null) {
+                device.disconnect(view::shows, CLIENTS_LIMIT);
+            }
             tcp.end(view::shows, CLIENTS_LIMIT);
             closeOverlays(view.exports());
             resource.closePoint(view.point());
@@ -1217,18 +1259,13 @@ final class LocalBackup implements LocalResource {
     }
 
     /// Closes the views that were to end with their use and have, and one that keeps room from the
-    /// primary of a promoted copy.
+    /// primary of a promoted copy, or from the copy when nobody has ordered it.
     void closeLeftViews(long nowNanos) {
         synchronized (this) {
             listen(listenWanted);
         }
         Optional<String> inTheWay =
-                resource.hasWaited(VIEW_GIVES_WAY_NANOS) && resource.snapshot().noSpace().isEmpty()
-                        ? views.values().stream()
-                                .filter(each -> each.point().view().pin() == 0)
-                                .map(OpenView::id)
-                                .findFirst()
-                        : Optional.empty();
+                views.values().stream().filter(this::isInTheWay).map(OpenView::id).findFirst();
         if (inTheWay.isPresent()) {
             String id = inTheWay.get();
             if (closeView(id)) {
@@ -1238,7 +1275,7 @@ final class LocalBackup implements LocalResource {
                                 "view-closed",
                                 id
                                         + ": it kept the journal from being rolled forward, and what is"
-                                        + " written here lacked room");
+                                        + " written lacked room");
             }
         }
         for (OpenView view : views.values()) {
@@ -1257,6 +1294,19 @@ final class LocalBackup implements LocalResource {
                         .accept("view-closed", view.id() + ": nobody uses it any more");
             }
         }
+    }
+
+    /// Nobody has ordered that a view be there which a client has asked for, so that one does not
+    /// keep the copy from following; one that was ordered only gives way to what is written here.
+    private boolean isInTheWay(OpenView view) {
+        Backup.View shown = view.point().view();
+        BackupResource.Snapshot now = resource.snapshot();
+        if (shown.pin() != 0 || !now.noSpace().isEmpty()) {
+            return false;
+        }
+        boolean stopsRolling = shown.moment().address() <= now.watermark();
+        return resource.hasWaited(VIEW_GIVES_WAY_NANOS)
+                || view.asked() && now.wantsRoom() && stopsRolling;
     }
 
     Collection<OpenView> views() {

@@ -390,17 +390,21 @@ final class LocalPrimary implements LocalResource {
     }
 
     private void open() throws IOException {
-        requireAnswers();
-        requireWhole();
-        Disks disks =
-                copy != null
-                        ? copy.ownDisks()
-                        : Disks.open(shared.lockDirectory(), name(), dir.facts().paths(), space());
+        Disks disks = null;
         try {
+            requireAnswers();
+            requireWhole();
+            disks =
+                    copy != null
+                            ? copy.ownDisks()
+                            : Disks.open(
+                                    shared.lockDirectory(), name(), dir.facts().paths(), space());
             requireOrder();
             attached = open(disks);
         } catch (IOException | RuntimeException e) {
-            disks.close();
+            if (disks != null) {
+                disks.close();
+            }
             if (copy != null) {
                 copy.fence();
             }
@@ -417,6 +421,7 @@ final class LocalPrimary implements LocalResource {
         CompletableFuture<List<Export>> made = new CompletableFuture<>();
         NbdServer server = shared.nbdServer(exportsOf(made));
         try {
+            alsoServes(server);
             server.listenUnix(socket());
             PrimaryResource resource = start(disks, marks);
             List<Export> exports = exportsOf(resource);
@@ -425,8 +430,16 @@ final class LocalPrimary implements LocalResource {
         } catch (IOException | RuntimeException e) {
             made.completeExceptionally(e);
             server.close();
+            alsoServes(null);
             marks.close();
             throw e;
+        }
+    }
+
+    /// The moments of a promoted copy.
+    private void alsoServes(NbdServer device) {
+        if (copy != null) {
+            copy.alsoServedBy(device);
         }
     }
 
@@ -677,6 +690,7 @@ final class LocalPrimary implements LocalResource {
     private void endClients(Attached now) {
         now.resource().stopClients();
         now.server().close(CLIENTS_LIMIT);
+        alsoServes(null);
         tcp.end(now.exports()::contains, CLIENTS_LIMIT);
     }
 

@@ -49,9 +49,15 @@ final class MomentExport implements Export {
         return now == null ? words : now.description();
     }
 
+    /// Its size is that of its moment.
+    @Override
+    public boolean isOpenedByAsking() {
+        return true;
+    }
+
     @Override
     public void opened() throws ExportException {
-        shown = copy.openFor(name, moment, volume);
+        copy.openFor(name, moment, volume, each -> shown = each);
     }
 
     @Override

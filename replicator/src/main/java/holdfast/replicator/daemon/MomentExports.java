@@ -77,11 +77,11 @@ final class MomentExports implements Exports {
     }
 
     /// Whether there is such a moment is found out when it is opened. Without a name it is the
-    /// newest one, if there is a single volume.
+    /// newest one, if there is a single volume; while the name is a device's, that is asked for.
     @Override
     public Optional<Export> find(String name) {
         if (name.isEmpty()) {
-            String only = copy.isOpenUnderName() ? copy.name() : exportName(0, LATEST);
+            String only = copy.isDefault() ? copy.name() : exportName(0, LATEST);
             return space().hasSeveral() ? Optional.empty() : find(only);
         }
         for (int i = 0; i < space().volumes(); i++) {

@@ -229,7 +229,7 @@ final class ResourceManager implements Link.Resources {
         Optional<LocalBackup> copy = Optional.empty();
         try {
             if (before.isPresent()) {
-                copy = Optional.of(LocalBackup.open(shared, before.get(), tcp));
+                copy = Optional.of(LocalBackup.open(shared, before.get(), tcp, true));
             }
             ResourceDir dir = ResourceDir.open(directory, name);
             try {
@@ -1267,20 +1267,8 @@ final class ResourceManager implements Link.Resources {
         String peer = primary.dir().facts().peer();
         try {
             Primary.Marked marked = order.get(ANSWER.toSeconds(), TimeUnit.SECONDS);
-            if (marked.unsure()) {
-                throw shared.problem(
-                        ExitCode.PEER_AWAY,
-                        "%s did not answer, and may have marked it or not: %s"
-                                .formatted(peer, marked.refusal()),
-                        "status " + name,
-                        "at %s: holdfast points %s".formatted(peer, name));
-            }
-            if (!marked.refusal().isEmpty()) {
-                throw refused(
-                        Role.PRIMARY,
-                        "nothing was marked: " + marked.refusal(),
-                        "mark " + name + " ANOTHER-NAME",
-                        "at %s: holdfast points %s".formatted(peer, name));
+            if (marked.end() != Primary.MarkEnd.DURABLE) {
+                throw notMarked(name, request.as(), peer, marked);
             }
             Instant time = Instant.ofEpochMilli(marked.wallMillis());
             shared.events()
@@ -1301,6 +1289,26 @@ final class ResourceManager implements Link.Resources {
             Thread.currentThread().interrupt();
             throw shared.problem(ExitCode.FAILED, "interrupted", "status");
         }
+    }
+
+    private ProblemException notMarked(
+            String name, String as, String peer, Primary.Marked marked) {
+        String cause = "nothing was marked: " + marked.refusal();
+        String points = "at %s: holdfast points %s".formatted(peer, name);
+        String later = "wait %s && %s".formatted(name, shared.command("mark " + name + " " + as));
+        return switch (marked.end()) {
+            case UNSURE ->
+                    shared.problem(
+                            ExitCode.PEER_AWAY,
+                            "%s did not answer, and may have marked it or not: %s"
+                                    .formatted(peer, marked.refusal()),
+                            "status " + name,
+                            points);
+            case LOST -> shared.problem(ExitCode.PEER_AWAY, cause, later);
+            case BEHIND -> refused(Role.PRIMARY, cause, later);
+            case TAKEN, DURABLE ->
+                    refused(Role.PRIMARY, cause, "mark " + name + " ANOTHER-NAME", points);
+        };
     }
 
     /// The present moment is none of the copy's.

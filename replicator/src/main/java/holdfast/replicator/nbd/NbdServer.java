@@ -1,5 +1,7 @@
 package holdfast.replicator.nbd;
 
+import jdk.net.ExtendedSocketOptions;
+
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -50,7 +52,7 @@ public final class NbdServer implements AutoCloseable {
     /// What status shows of a connection.
     ///
     /// @param client where it came from, and a number
-    /// @param export empty while it has asked for none
+    /// @param export empty while it has none open
     public record Client(String client, String export, int inFlightRequests) {}
 
     private interface Closing {
@@ -270,11 +272,21 @@ public final class NbdServer implements AutoCloseable {
         }
     }
 
+    /// A host that lost its power says no good-bye, and its connection would hold the export open
+    /// for ever: one that answers nothing for two minutes ends.
+    private static void endWhenGone(SocketChannel channel) throws IOException {
+        channel.setOption(StandardSocketOptions.SO_KEEPALIVE, true);
+        channel.setOption(ExtendedSocketOptions.TCP_KEEPIDLE, 60);
+        channel.setOption(ExtendedSocketOptions.TCP_KEEPINTERVAL, 10);
+        channel.setOption(ExtendedSocketOptions.TCP_KEEPCOUNT, 6);
+    }
+
     /// @return null if there is no room
     private Connection admit(SocketChannel channel, Listener listener) throws IOException {
         String client = listener.name() + "-" + accepted.incrementAndGet();
         if (channel.getRemoteAddress() instanceof InetSocketAddress remote) {
             channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
+            endWhenGone(channel);
             client += " " + remote.getAddress().getHostAddress();
         }
         synchronized (this) {

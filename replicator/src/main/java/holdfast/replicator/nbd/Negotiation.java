@@ -38,9 +38,10 @@ final class Negotiation {
     /// for none.
     private String contextOf;
 
-    /// What the client asked for last, open until it asks for another one or is gone: so what it
-    /// was told of it stays true. Null for nothing; its name as the client wrote it.
-    private Export held;
+    /// What the client has open, or is being opened for it: what it has chosen or, if that
+    /// [Export#isOpenedByAsking], asked for last. Null for nothing; its name as the client wrote
+    /// it. Read by whoever ends the clients of an export.
+    private volatile Export held;
 
     private String heldName;
     private boolean blockStatus;
@@ -127,8 +128,8 @@ final class Negotiation {
         return replies;
     }
 
-    /// The export that the client asked for last, open; the chosen one after [Next#TRANSMISSION].
-    /// Null for none.
+    /// What the client has open or is being opened for it; the chosen one after
+    /// [Next#TRANSMISSION]. Null for none. Any thread.
     Export export() {
         return held;
     }
@@ -142,18 +143,34 @@ final class Negotiation {
         }
     }
 
+    /// @param chosen it is to be served
     /// @throws ExportException if there is none of this name, or it cannot be served now
-    private Export hold(String name) throws ExportException {
+    private Export find(String name, boolean chosen) throws ExportException {
         if (held != null && name.equals(heldName)) {
             return held;
         }
         end();
         Export found =
                 exports.find(name).orElseThrow(() -> new UnknownExportException("no such export"));
-        found.opened();
-        held = found;
-        heldName = name;
+        if (chosen || found.isOpenedByAsking()) {
+            hold(found, name);
+        }
         return found;
+    }
+
+    /// It is held before it is open: whoever closes it right behind that finds this client.
+    private void hold(Export found, String name) throws ExportException {
+        boolean open = false;
+        held = found;
+        try {
+            found.opened();
+            open = true;
+        } finally {
+            if (!open) {
+                held = null;
+            }
+        }
+        heldName = name;
     }
 
     private Next refuse(int option, ExportException e) {
@@ -233,7 +250,7 @@ final class Negotiation {
         }
         Export chosen;
         try {
-            chosen = option == Protocol.OPT_GO ? choose(name) : hold(name);
+            chosen = option == Protocol.OPT_GO ? choose(name) : find(name, false);
         } catch (ExportException e) {
             return refuse(option, e);
         }
@@ -296,7 +313,7 @@ final class Negotiation {
         }
         require(!data.hasRemaining(), "bytes follow the last query");
         try {
-            hold(name);
+            find(name, false);
         } catch (ExportException e) {
             return refuse(option, e);
         }
@@ -321,7 +338,7 @@ final class Negotiation {
     }
 
     private Export choose(String name) throws ExportException {
-        Export found = hold(name);
+        Export found = find(name, true);
         blockStatus = name.equals(contextOf);
         return found;
     }

@@ -14,8 +14,8 @@ final class MarkOrders {
     static final int MAX = 16;
 
     private record Order(long number, String name, Position at, long wallMillis) {
-        private Primary.Marked outcome(String refusal, boolean unsure) {
-            return new Primary.Marked(number, at, wallMillis, refusal, unsure);
+        private Primary.Marked outcome(Primary.MarkEnd end, String refusal) {
+            return new Primary.Marked(number, at, wallMillis, end, refusal);
         }
     }
 
@@ -48,24 +48,33 @@ final class MarkOrders {
         for (Order each : List.copyOf(sent)) {
             if (each.number == reply.number()) {
                 sent.remove(each);
-                done.add(each.outcome(reply.refusal(), false));
+                done.add(
+                        each.outcome(
+                                reply.refusal().isEmpty()
+                                        ? Primary.MarkEnd.DURABLE
+                                        : Primary.MarkEnd.TAKEN,
+                                reply.refusal()));
             }
         }
     }
 
     /// The writes in front of them do not go to the peer one by one any more.
-    void unsentEnd(String why) {
+    void fallsBehind(String why) {
+        unsentEnd(Primary.MarkEnd.BEHIND, why);
+    }
+
+    private void unsentEnd(Primary.MarkEnd end, String why) {
         for (Order each : unsent) {
-            done.add(each.outcome(why, false));
+            done.add(each.outcome(end, why));
         }
         unsent.clear();
     }
 
     /// The peer does not answer any more.
     void end(String why) {
-        unsentEnd(why);
+        unsentEnd(Primary.MarkEnd.LOST, why);
         for (Order each : sent) {
-            done.add(each.outcome(why, true));
+            done.add(each.outcome(Primary.MarkEnd.UNSURE, why));
         }
         sent.clear();
     }

@@ -1058,7 +1058,7 @@ public final class Primary {
         }
         buffer.clear();
         unsentOps.clear();
-        marks.unsentEnd("the copy is behind now, and is brought on by a catch-up");
+        marks.fallsBehind("the copy is behind now, and is brought on by a catch-up");
         if (!closed) {
             closed = true;
             // Nothing was full, so there is nothing to dwell on.
@@ -1876,12 +1876,25 @@ public final class Primary {
     // ---- marks
     // --------------------------------------------------------------------------------------------
 
+    /// How a [#mark] ends.
+    public enum MarkEnd {
+        /// Its name is durable at the peer.
+        DURABLE,
+        /// The peer has refused it, for instance for its name.
+        TAKEN,
+        /// It was not sent: the copy does not pass through the moment.
+        BEHIND,
+        /// It was not sent: the session is over.
+        LOST,
+        /// The peer did not answer, and may have marked it or not.
+        UNSURE
+    }
+
     /// What came of [#mark].
     ///
-    /// @param refusal why there is no such moment, empty when its name is durable at the peer
-    /// @param unsure it may be there all the same: the peer did not answer
+    /// @param refusal why there is no such moment, empty when it is durable
     public record Marked(
-            long number, Position at, long wallMillis, String refusal, boolean unsure) {}
+            long number, Position at, long wallMillis, MarkEnd end, String refusal) {}
 
     /// Gives the present moment a name in the peer's journal: that of all writes that were answered
     /// until now. Only while every write goes to the peer in its order is that a moment of the

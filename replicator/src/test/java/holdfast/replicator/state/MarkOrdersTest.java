@@ -24,8 +24,9 @@ class MarkOrdersTest {
         return new Frame.MarkReply(new UUID(1, 2), 3, number, refusal);
     }
 
-    private static Primary.Marked outcome(long number, long at, String refusal, boolean unsure) {
-        return new Primary.Marked(number, at(at), 10, refusal, unsure);
+    private static Primary.Marked outcome(
+            long number, long at, Primary.MarkEnd end, String refusal) {
+        return new Primary.Marked(number, at(at), 10, end, refusal);
     }
 
     @Test
@@ -46,9 +47,9 @@ class MarkOrdersTest {
         orders.answered(reply(2, "there is one"));
         orders.answered(reply(2, ""));
         orders.answered(reply(9, ""));
-        assertEquals(List.of(outcome(2, 5, "there is one", false)), orders.takeDone());
+        assertEquals(List.of(outcome(2, 5, Primary.MarkEnd.TAKEN, "there is one")), orders.takeDone());
         orders.answered(reply(1, ""));
-        assertEquals(List.of(outcome(1, 5, "", false)), orders.takeDone());
+        assertEquals(List.of(outcome(1, 5, Primary.MarkEnd.DURABLE, "")), orders.takeDone());
     }
 
     @Test
@@ -56,14 +57,14 @@ class MarkOrdersTest {
         orders.add("sent", at(5), 10);
         assertNotNull(orders.next(6));
         orders.add("unsent", at(6), 10);
-        orders.unsentEnd("behind");
+        orders.fallsBehind("behind");
         orders.add("unsent", at(7), 10);
         orders.end("lost");
         assertEquals(
                 List.of(
-                        outcome(2, 6, "behind", false),
-                        outcome(3, 7, "lost", false),
-                        outcome(1, 5, "lost", true)),
+                        outcome(2, 6, Primary.MarkEnd.BEHIND, "behind"),
+                        outcome(3, 7, Primary.MarkEnd.LOST, "lost"),
+                        outcome(1, 5, Primary.MarkEnd.UNSURE, "lost")),
                 orders.takeDone());
         assertNull(orders.next(Long.MAX_VALUE));
     }
