@@ -42,7 +42,7 @@ final class Open implements Callable<Integer> {
                 "latest, the newest whole moment (the default);",
                 "-15m, -4h or -2d: so long before the newest one;",
                 "12:03, \"2026-11-20 12:03:07\" or 2026-11-20T11:03:07Z: the newest that is not after this, by the primary's clock;",
-                "the name of a moment that `keep` holds."
+                "the name of a moment that `keep` holds or `mark` has named."
             })
     private String point;
 

@@ -62,6 +62,12 @@ final class Points implements Callable<Integer> {
                                                 .formatted(
                                                         duration(reply.retentionSeconds()),
                                                         Words.bytes(bytes))));
+        if (!reply.marked().isEmpty()) {
+            text.append("Marked by the server, as long as the history has them:\n");
+            for (ControlApi.Marked each : reply.marked()) {
+                text.append("  %-20s %s%n".formatted(each.as(), moment(each.time())));
+            }
+        }
         if (!reply.kept().isEmpty()) {
             text.append(Keep.list(reply));
         }
@@ -70,6 +76,9 @@ final class Points implements Callable<Integer> {
                         .formatted(
                                 holdfast.paths()
                                         .command("open %s --at -15m".formatted(reply.name()))));
+        text.append(
+                "NBD clients find them by themselves, instead of \"latest\" also by time or name: %s%n"
+                        .formatted(reply.uri()));
         return text.toString();
     }
 

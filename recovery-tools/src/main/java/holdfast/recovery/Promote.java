@@ -45,7 +45,8 @@ final class Promote implements Callable<Integer> {
 
     @Option(
             names = "--read-only",
-            description = "Opens the copy read-only, and changes nothing: the same as open.")
+            description =
+                    "Opens the copy read-only under the resource's own name, until it is closed, and changes nothing: replication goes on.")
     private boolean readOnly;
 
     @Option(
@@ -68,7 +69,16 @@ final class Promote implements Callable<Integer> {
         if (readOnly) {
             return Open.answer(
                     holdfast,
-                    holdfast.api().open(new ControlApi.OpenRequest(named.resource(), at)));
+                    holdfast.api()
+                            .open(
+                                    new ControlApi.OpenRequest(
+                                            named.resource(),
+                                            at,
+                                            false,
+                                            Optional.empty(),
+                                            Optional.empty(),
+                                            false,
+                                            true)));
         }
         ControlApi.PromoteReply reply =
                 holdfast.api()

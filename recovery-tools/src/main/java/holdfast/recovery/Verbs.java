@@ -24,6 +24,7 @@ final class Verbs {
         ALL.put("status", Status::new);
         ALL.put("wait", Wait::new);
         ALL.put("verify", Verify::new);
+        ALL.put("mark", Mark::new);
         ALL.put("points", Points::new);
         ALL.put("keep", Keep::new);
         ALL.put("open", Open::new);

@@ -356,7 +356,19 @@ class CommandsTest {
         assertTrue(text.contains("  but for "), text);
         assertTrue(text.contains("It holds 10 GiB of 40 GiB."), text);
         assertTrue(text.contains("At the rate so far 24 h need 31 GiB."), text);
-        assertTrue(text.endsWith("open home --at -15m\n"), text);
+        assertTrue(text.contains("open home --at -15m\n"), text);
+        assertTrue(text.endsWith("/home@latest?socket=/run/holdfast/home.nbd\n"), text);
+    }
+
+    @Test
+    void markSaysWhereTheMomentIsFound() {
+        assertEquals(0, run("mark", "home", "nightly"));
+        String text = out.toString();
+        assertTrue(text.contains("is nightly in the copy at backup."), text);
+        assertTrue(text.contains("at backup: holdfast open home --at nightly\n"), text);
+        assertEquals(2, run("mark", "home"));
+        assertEquals(0, run("points", "home"));
+        assertTrue(out.toString().contains("  nightly "), out::toString);
     }
 
     @Test
@@ -368,6 +380,18 @@ class CommandsTest {
         assertTrue(text.endsWith("  there is no second copy now\n"), text);
         assertEquals(2, run("promote", "home", "--commit", "--at", "-15m"));
         assertEquals(2, run("promote", "home", "--commit", "--read-only"));
+        daemon.asked.clear();
+        assertEquals(0, run("promote", "home@-15m", "--read-only"));
+        assertEquals(
+                new ControlApi.OpenRequest(
+                        "home",
+                        Optional.of("-15m"),
+                        false,
+                        Optional.empty(),
+                        Optional.empty(),
+                        false,
+                        true),
+                daemon.asked.getFirst());
     }
 
     @Test

@@ -297,7 +297,9 @@ final class ScriptedDaemon implements ControlApi {
                 Optional.of(31L << 30),
                 kept,
                 3L << 20,
-                4L << 30);
+                4L << 30,
+                "nbd+unix:///home@latest?socket=/run/holdfast/home.nbd",
+                List.of(new Marked("nightly", NOW.minusSeconds(3_600), "3fa901/1200")));
     }
 
     /// What `points` says is kept.
@@ -312,6 +314,12 @@ final class ScriptedDaemon implements ControlApi {
                 NOW.plusSeconds(30 * 86_400L),
                 3L << 20,
                 false);
+    }
+
+    @Override
+    public MarkReply mark(MarkRequest request) {
+        asked.add(request);
+        return new MarkReply(request.name(), request.as(), "backup", NOW, "3fa901/1234");
     }
 
     @Override

@@ -337,8 +337,7 @@ final class BackupHost implements BackupEffects {
     private void retain() {
         Retention retention = scenario.retention();
         backup.retain(
-                promoted ? new Retention(retention.millis(), 0) : retention,
-                scenario.indexRuns());
+                promoted ? new Retention(retention.millis(), 0) : retention, scenario.indexRuns());
     }
 
     /// What the copy was is kept before anybody is told that it is given up.
@@ -823,7 +822,8 @@ final class BackupHost implements BackupEffects {
                     Frame.SyncZero _,
                     Frame.Compare _,
                     Frame.CompareSectors _,
-                    Frame.Verify _ -> {}
+                    Frame.Verify _,
+                    Frame.Mark _ -> {}
         }
     }
 

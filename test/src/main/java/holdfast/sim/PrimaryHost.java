@@ -1859,6 +1859,14 @@ final class PrimaryHost implements PrimaryEffects {
         return true;
     }
 
+    void mark(String name) {
+        if (up && !stopping && !diskFailed && primary.mark(name) != 0) {
+            sim.marks(name, primary.position());
+            sim.note("mark", primary.position().number(), 0);
+            sim.reached(Rare.MARKED);
+        }
+    }
+
     void stopVerify() {
         if (up && primary.stopVerify("an operator stopped it")) {
             sim.reached(Rare.VERIFY_STOPPED);

@@ -5,6 +5,8 @@ package holdfast.sim;
 /// what was measured.
 enum Rare {
     LINK_CUT(3400),
+    MARKED(390),
+    MARK_OPENED(110),
     COPY_DAMAGED(1000),
     VERIFY_SCANNED(1000),
     VERIFY_ASKED_EXACTLY(650),

@@ -3,6 +3,7 @@ package holdfast.sim;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BlockRun;
+import holdfast.replicator.state.Marks;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.ReplicationState;
@@ -84,6 +85,10 @@ final class Simulation {
     private final TwoHistories two;
     private final Map<Rare, Long> rare = new EnumMap<>(Rare.class);
     private final List<OpenView> views = new ArrayList<>();
+
+    /// Which moments the primary has given a name.
+    private final Map<String, Position> marks = new HashMap<>();
+
     private final ArrayDeque<Frame.OfResource> answers = new ArrayDeque<>();
 
     /// What the primary has sent last on data streams, oldest first.
@@ -670,6 +675,8 @@ final class Simulation {
                             own.nextInt(3) == 0 ? 1 : own.nextDouble());
             case KEEP -> keepOrDrop(s, own);
             case KEPT_VIEW -> openPin(agenda.nowNanos() + (long) (s.amount() * 15e9), own);
+            case MARK -> primary.mark("m" + s.id());
+            case MARKED_VIEW -> openMark(agenda.nowNanos() + (long) (s.amount() * 15e9), own);
             case ROLL -> backup.settle();
             case BACKUP_EIO -> backup.failNextSync();
             case LOCAL_EIO, LOCAL_READ_EIO, LOCAL_SYNC_EIO, LOCAL_NO_SPACE ->
@@ -1049,6 +1056,31 @@ final class Simulation {
             reached(Rare.PIN_OPENED_BEHIND_BASE);
         }
         Backup.View view = backup.backup().openView(pin.name());
+        OpenView open = new OpenView(backup, view, backup.indexOf(view));
+        views.add(open);
+        backup.checkView(view, open.index);
+        agenda.in(until - agenda.nowNanos(), () -> closeView(open));
+    }
+
+    /// The primary marks its present moment.
+    void marks(String name, Position at) {
+        marks.put(name, at);
+    }
+
+    private void openMark(long until, SplittableRandom own) {
+        List<Marks.Mark> found = backup.isUp() ? backup.backup().marks() : List.of();
+        if (found.isEmpty()) {
+            return;
+        }
+        Marks.Mark mark = found.get(own.nextInt(found.size()));
+        Backup.View view = backup.backup().openView(mark.name());
+        if (!view.position().equals(marks.get(mark.name()))) {
+            throw new Violation(
+                    "PIT",
+                    "%s is %s, and was marked at %s"
+                            .formatted(mark.name(), view.position(), marks.get(mark.name())));
+        }
+        reached(Rare.MARK_OPENED);
         OpenView open = new OpenView(backup, view, backup.indexOf(view));
         views.add(open);
         backup.checkView(view, open.index);

@@ -57,7 +57,9 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         COPY_DAMAGED,
         PROMOTE,
         PROMOTION_FINAL,
-        DISCARD;
+        DISCARD,
+        MARK,
+        MARKED_VIEW;
 
         /// Whether it may strike where a promotion was ordered. The others change what a copy or a
         /// disk is behind the back of both sides.
@@ -258,6 +260,17 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
             for (int i = pins.nextInt(3); i > 0; i--) {
                 strikes.add(one(seed, strikes.size() + 1, work, Fault.KEPT_VIEW));
                 strikes.add(one(seed, strikes.size() + 1, work, Fault.ROLL));
+            }
+        }
+        SplittableRandom marks = Seeds.stream(seed, "marks");
+        if (marks.nextInt(3) == 0) {
+            for (int i = marks.nextInt(6); i >= 0; i--) {
+                strikes.add(one(seed, strikes.size() + 1, work, Fault.MARK));
+            }
+            for (int i = marks.nextInt(3); i >= 0; i--) {
+                strikes.add(
+                        one(seed, strikes.size() + 1, work, Fault.MARKED_VIEW)
+                                .at(marks.nextLong(work)));
             }
         }
         return List.copyOf(strikes);

@@ -85,7 +85,9 @@ final class WireTargets {
                     new Frame.SectorsReply(RESOURCE, 99, 4, new byte[256]),
                     new Frame.Verify(0, 7, 3, 1 << 22, 1 << 17, 0, true),
                     new Frame.VerifyReply(RESOURCE, 99, 7, 3, true, new byte[64]),
-                    new Frame.Verified(RESOURCE, 7, 7, 8, 1L << 40, 2, "stopped"));
+                    new Frame.Verified(RESOURCE, 7, 7, 8, 1L << 40, 2, "stopped"),
+                    new Frame.Mark(8, POSITION, 9, "before-upgrade"),
+                    new Frame.MarkReply(RESOURCE, 99, 8, "there is one"));
 
     private WireTargets() {}
 

@@ -12,14 +12,19 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Instant;
+import java.time.ZoneOffset;
+import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 
 /// Commands of `[handlers]`, as real scripts: what they are told, that nothing waits for them, and
@@ -124,7 +129,7 @@ class HandlersTest {
         awaitHandler("handler-failed", "FAILED");
         String sentence = nodes.server.status().sentences().getFirst();
         assertTrue(
-                sentence.contains(nodes.serverPaths.command("attach home") + ", which compares"),
+                sentence.contains(nodes.serverPaths.command("attach home") + ", which brings"),
                 sentence);
     }
 
@@ -157,6 +162,58 @@ class HandlersTest {
         assertTrue(text.length() < 1200, "%d characters".formatted(text.length()));
         long child = Long.parseLong(Files.readString(out.resolve("child")).strip());
         assertTrue(ProcessHandle.of(child).orElseThrow().destroyForcibly());
+    }
+
+    /// A calendar begins the verification; what it finds is told at both hosts.
+    @Test
+    void aVerificationByTheCalendarThatFindsADifferenceCallsOutOfSync() throws Exception {
+        Path script = script("n=$HOLDFAST_NODE; env > $1/$n.new; mv $1/$n.new $1/$n");
+        handlers(nodes.backupPaths.nodeFile(), nodes.backup, "out-of-sync", script + " " + out);
+        handlers("out-of-sync", script + " " + out);
+        try (RandomAccessFile image =
+                new RandomAccessFile(dir.resolve("storage/home.img").toFile(), "rws")) {
+            for (int block : List.of(3, 700)) {
+                image.seek(block * 4096L + 7);
+                image.write(1);
+            }
+        }
+        // A clock that shows a whole minute in ten seconds.
+        Instant now = Instant.now();
+        ZoneOffset clock = ZoneOffset.ofTotalSeconds(Math.floorMod(50 - now.getEpochSecond(), 60));
+        String minute =
+                DateTimeFormatter.ofPattern("HH:mm", Locale.ROOT)
+                        .withZone(clock)
+                        .format(now.plusSeconds(12));
+        Files.writeString(
+                nodes.serverPaths.nodeFile(),
+                Files.readString(nodes.serverPaths.nodeFile())
+                        + "[verify]\ncalendar = [\"%s home\", \"%s none\"]\n"
+                                .formatted(minute, minute)
+                        + "time-zone = \"%s\"\n".formatted(clock));
+        assertEquals(
+                List.of(), nodes.server.adjust(new ControlApi.AdjustRequest(false)).problems());
+        for (String host : List.of("server", "backup")) {
+            TwoNodes.until("told at " + host, () -> Files.exists(out.resolve(host)));
+            List<String> told = Files.readAllLines(out.resolve(host));
+            for (String each :
+                    List.of(
+                            "HOLDFAST_EVENT=out-of-sync",
+                            "HOLDFAST_RESOURCE=home",
+                            "HOLDFAST_NODE=" + host,
+                            "HOLDFAST_KIND=verify-differs",
+                            "HOLDFAST_BLOCKS=2")) {
+                assertTrue(told.contains(each), each + " in " + told);
+            }
+        }
+        assertEquals(2, nodes.atServer("home").verify().orElseThrow().differingBlocks());
+        TwoNodes.until(
+                "the other is left out",
+                () ->
+                        events().stream()
+                                .anyMatch(
+                                        e ->
+                                                e.kind().equals("verify-left-out")
+                                                        && e.text().contains("no resource")));
     }
 
     @Test

@@ -326,7 +326,9 @@ class PromoteTest {
             List<Long> so = writers.stream().map(BlockWriter::writes).toList();
             TwoNodes.until(
                     "both write again",
-                    () -> writers.get(0).writes() > so.get(0) && writers.get(1).writes() > so.get(1));
+                    () ->
+                            writers.get(0).writes() > so.get(0)
+                                    && writers.get(1).writes() > so.get(1));
             over.set(true);
             writers.forEach(BlockWriter::stop);
             for (Future<?> each : running) {

@@ -108,6 +108,19 @@ class VolumesTest {
         }
     }
 
+    /// By the names that clients find by themselves.
+    private void assertNamedExportsAreTheDisks(TwoNodes nodes) throws Exception {
+        Path socket = nodes.backupPaths.run().resolve("db.nbd");
+        String list = Run.ok("nbdinfo", "--list", "nbd+unix://?socket=" + socket);
+        for (int i = 0; i < disks.size(); i++) {
+            String name = (i == 0 ? "db" : "db/" + i) + "@latest";
+            assertTrue(list.contains("export=\"" + name + "\":"), list);
+            Path read = dir.resolve("read.img");
+            Run.ok("nbdcopy", "nbd+unix:///" + name + "?socket=" + socket, read.toString());
+            assertEquals(-1, Files.mismatch(disks.get(i), read));
+        }
+    }
+
     // ---- the main job ------------------------------------------------------------------------
 
     @Test
@@ -125,6 +138,7 @@ class VolumesTest {
             write(nodes, 1, "write -P 0x22 2M 3M", "write -f -P 0x23 0 512", "flush");
             nodes.untilInSync("db");
             assertCopyIsSame(nodes);
+            assertNamedExportsAreTheDisks(nodes);
 
             // An outage, and a restart of either side.
             nodes.backup.close();

@@ -24,6 +24,7 @@ import java.util.Optional;
 /// @param calendarLines checked, see [RateCalendar]
 /// @param sendBuffer one budget for all resources (R9)
 /// @param drills those that are run by themselves
+/// @param verifications those that are begun by themselves
 /// @param handlers commands for what happens
 public record NodeSettings(
         String name,
@@ -42,6 +43,7 @@ public record NodeSettings(
         Optional<Address> metricsListen,
         Size sendBuffer,
         DrillSettings drills,
+        VerifySettings verifications,
         HandlerSettings handlers) {
     /// Reads a whole `node.toml`.
     ///
@@ -82,6 +84,13 @@ public record NodeSettings(
                     "drill.calendar has %d entries, should have at most %d"
                             .formatted(drills.size(), DrillSettings.MAX_ENTRIES));
         }
+        List<VerifySettings.Entry> verifications = toml.getList(Schema.VERIFY_CALENDAR);
+        if (verifications.size() > VerifySettings.MAX_ENTRIES) {
+            toml.report(
+                    Schema.VERIFY_CALENDAR.path(),
+                    "verify.calendar has %d entries, should have at most %d"
+                            .formatted(verifications.size(), VerifySettings.MAX_ENTRIES));
+        }
         return new NodeSettings(
                 toml.get(Schema.NODE_NAME).or(() -> hostName(toml)).orElse("invalid"),
                 toml.get(Schema.STATE_DIR).orElseThrow(),
@@ -102,6 +111,7 @@ public record NodeSettings(
                         drills,
                         toml.get(Schema.DRILL_TIME_ZONE).orElseThrow(),
                         toml.get(Schema.DRILL_TIMEOUT).orElseThrow()),
+                new VerifySettings(verifications, toml.get(Schema.VERIFY_TIME_ZONE).orElseThrow()),
                 handlers(toml));
     }
 

@@ -88,8 +88,9 @@ final class Schema {
                     "nbd.listen",
                     Type.ADDRESS,
                     "",
-                    "NBD over TCP beside the Unix sockets, for all attached resources; a client chooses by"
-                            + " export name, the resource's. Whoever can connect can read and write.");
+                    "NBD over TCP beside the Unix sockets, for all attached resources and the moments of"
+                            + " copies; a client chooses by export name, like home or home@latest. Whoever"
+                            + " can connect can read and write.");
     static final Key<Address> METRICS_LISTEN =
             Key.of(
                     "metrics.listen",
@@ -121,6 +122,19 @@ final class Schema {
                     Type.duration("1s", "1d"),
                     "\"10min\"",
                     "How long a check may run; then it is killed, and the drill has failed.");
+
+    static final Key<VerifySettings.Entry> VERIFY_CALENDAR =
+            Key.of(
+                    "verify.calendar",
+                    Type.VERIFICATIONS,
+                    "[]",
+                    "When `holdfast verify` is begun by itself, of which resource that is primary here.");
+    static final Key<ZoneId> VERIFY_TIME_ZONE =
+            Key.of(
+                    "verify.time-zone",
+                    Type.ZONE,
+                    "\"system\"",
+                    "The clock that this calendar means.");
 
     static final Key<Duration> HANDLER_TIMEOUT =
             Key.of(
@@ -180,6 +194,12 @@ final class Schema {
                     Type.COMMAND,
                     "",
                     "The same: nothing is ever merged by itself.");
+    static final Key<String> ON_OUT_OF_SYNC =
+            Key.of(
+                    "handlers.out-of-sync",
+                    Type.COMMAND,
+                    "",
+                    "A verification has found that blocks of the copy are not what they should be; at both hosts.");
 
     /// What `[handlers]` has a command for.
     static final List<Key<String>> HANDLERS =
@@ -193,7 +213,8 @@ final class Schema {
                     ON_RESYNC_INTERRUPTED,
                     ON_LOCAL_IO_ERROR,
                     ON_INITIAL_SPLIT_BRAIN,
-                    ON_SPLIT_BRAIN);
+                    ON_SPLIT_BRAIN,
+                    ON_OUT_OF_SYNC);
 
     static final List<Key<?>> NODE =
             List.of(
@@ -215,6 +236,8 @@ final class Schema {
                     DRILL_CALENDAR,
                     DRILL_TIME_ZONE,
                     DRILL_TIMEOUT,
+                    VERIFY_CALENDAR,
+                    VERIFY_TIME_ZONE,
                     HANDLER_TIMEOUT,
                     ON_CONNECT,
                     ON_DISCONNECT,
@@ -225,7 +248,8 @@ final class Schema {
                     ON_RESYNC_INTERRUPTED,
                     ON_LOCAL_IO_ERROR,
                     ON_INITIAL_SPLIT_BRAIN,
-                    ON_SPLIT_BRAIN);
+                    ON_SPLIT_BRAIN,
+                    ON_OUT_OF_SYNC);
 
     static final Key<ResourceSettings.Protocol> PROTOCOL =
             Key.of(

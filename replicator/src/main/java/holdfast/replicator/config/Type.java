@@ -78,6 +78,13 @@ record Type<T>(String name, String example, Form form, Function<String, T> parse
                         return line;
                     });
 
+    static final Type<VerifySettings.Entry> VERIFICATIONS =
+            new Type<>(
+                    "list of \"[days] HH:MM NAME\"",
+                    "[\"Sun 02:00 home\"]",
+                    Form.LIST,
+                    VerifySettings.Entry::parse);
+
     static final Type<DrillSettings.Entry> DRILLS =
             new Type<>(
                     "list of \"[days] HH:MM NAME [CHECK]\"",

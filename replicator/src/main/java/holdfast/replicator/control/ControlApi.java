@@ -64,6 +64,10 @@ public interface ControlApi {
     /// Which moments of a copy here can be opened.
     PointsReply points(NameRequest request) throws ProblemException;
 
+    /// Gives the present moment of a resource that is primary here a name in the journal of its
+    /// copy; when it returns that is durable there.
+    MarkReply mark(MarkRequest request) throws ProblemException;
+
     /// Keeps a moment of a copy here under a name, also when the retention has passed it by.
     KeepReply keep(KeepRequest request) throws ProblemException;
 
@@ -279,13 +283,27 @@ public interface ControlApi {
     /// @param socket where to serve it, an absolute path; absent: in the run directory
     /// @param whileUsed it is closed when its last client has gone for some seconds, or none comes
     ///   within a minute
+    /// @param underName its export has the name of the resource, on the resource's socket, as if it
+    ///   were primary here; read-only
     record OpenRequest(
             String name,
             Optional<String> at,
             boolean writable,
             Optional<Long> overlayBytes,
             Optional<String> socket,
-            boolean whileUsed) {
+            boolean whileUsed,
+            boolean underName) {
+        /// On a socket of its own.
+        public OpenRequest(
+                String name,
+                Optional<String> at,
+                boolean writable,
+                Optional<Long> overlayBytes,
+                Optional<String> socket,
+                boolean whileUsed) {
+            this(name, at, writable, overlayBytes, socket, whileUsed, false);
+        }
+
         /// Read-only, until it is closed.
         public OpenRequest(String name, Optional<String> at) {
             this(name, at, false, Optional.empty(), Optional.empty(), false);
@@ -337,6 +355,8 @@ public interface ControlApi {
     /// @param kept under names, oldest moment first
     /// @param keptBytes what their deltas take together
     /// @param keepMaxBytes what they may take
+    /// @param marked by the primary, oldest moment first: they go with the history
+    /// @param uri of the newest moment for NBD clients; what follows the `@` may be any other one
     record PointsReply(
             String name,
             Optional<Point> oldest,
@@ -350,7 +370,20 @@ public interface ControlApi {
             Optional<Long> neededBytes,
             List<Kept> kept,
             long keptBytes,
-            long keepMaxBytes) {}
+            long keepMaxBytes,
+            String uri,
+            List<Marked> marked) {}
+
+    /// A moment that the primary has given a name, which is a point to be opened.
+    record Marked(String as, Instant time, String position) {}
+
+    /// @param as the name, which no time and no other point has
+    record MarkRequest(String name, String as) {}
+
+    /// @param host where the copy is that has it
+    /// @param time by the clock here
+    /// @param position of the last write that is in it
+    record MarkReply(String name, String as, String host, Instant time, String position) {}
 
     /// A moment that is kept under a name.
     ///

@@ -115,6 +115,11 @@ public final class ControlClient implements ControlApi {
     }
 
     @Override
+    public MarkReply mark(MarkRequest request) throws ProblemException {
+        return post("mark", request, MarkReply.class);
+    }
+
+    @Override
     public KeepReply keep(KeepRequest request) throws ProblemException {
         return post("keep", request, KeepReply.class);
     }

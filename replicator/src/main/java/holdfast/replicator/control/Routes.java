@@ -81,6 +81,7 @@ final class Routes {
                 ControlApi.ReconnectRequest::name);
         posts.put(
                 "points", new Post<>(ControlApi.NameRequest.class, api::points, Optional.empty()));
+        change("mark", ControlApi.MarkRequest.class, api::mark, ControlApi.MarkRequest::name);
         change("keep", ControlApi.KeepRequest.class, api::keep, ControlApi.KeepRequest::name);
         change("drop", ControlApi.DropRequest.class, api::drop, ControlApi.DropRequest::name);
         change(

@@ -25,11 +25,11 @@ sealed interface AskedPoint {
     /// The same, counted back from the newest one.
     record Before(Duration duration) implements AskedPoint {}
 
-    /// One that is kept under a name.
+    /// One that is kept under a name, or was marked with it.
     record Named(String name) implements AskedPoint {}
 
     String WORDS =
-            "latest; -15m, -4h or -2d before the newest; or a time, like 12:03, \"2026-11-20 12:03:07\" or 2026-11-20T11:03:07Z; or the name of a kept moment";
+            "latest; -15m, -4h or -2d before the newest; or a time, like 12:03, \"2026-11-20 12:03:07\" or 2026-11-20T11:03:07Z; or the name of a kept or marked moment";
 
     Duration KEPT_AT_MOST = Duration.ofDays(3650);
 
@@ -50,8 +50,10 @@ sealed interface AskedPoint {
             return new Named(text);
         }
         try {
-            return new At(time(text.strip().replace(' ', 'T'), zone, now));
-        } catch (DateTimeException e) {
+            Instant time = time(text.strip().replace(' ', 'T'), zone, now);
+            long _ = time.toEpochMilli(); // As it is looked for; a far year has none.
+            return new At(time);
+        } catch (DateTimeException | ArithmeticException e) {
             throw new IllegalArgumentException(
                     "the point is \"%s\", should be %s".formatted(text, WORDS), e);
         }

@@ -143,6 +143,7 @@ final class BackupResource {
             long completeMillis,
             long oldestMillis,
             long journalUsedBytes,
+            long watermark,
             boolean holding,
             boolean wantsRoom,
             boolean hasPins,
@@ -651,7 +652,7 @@ final class BackupResource {
         return look(backup -> backup.drop(as));
     }
 
-    /// Opens what is kept under this name; null when there is nothing.
+    /// Opens what is kept or marked under this name; null when there is nothing.
     OpenPoint openPin(String as) throws IOException {
         record Began(Backup.View view, long movedBy) {}
         Began began = look(backup -> new Began(backup.openView(as), backup.base().movedBy()));
@@ -817,12 +818,23 @@ final class BackupResource {
         }
     }
 
+    /// Whoever reads of it may hang in a dead disk: then its part of the journal stays until it
+    /// does not, and nobody else waits for that.
     void closePoint(OpenPoint point) {
         mailbox.post(
                 () -> {
                     points.remove(point);
-                    backup.closeView(point.view().id());
+                    if (point.closesNow()) {
+                        backup.closeView(point.view().id());
+                    } else {
+                        pool.execute(() -> closeWhenRead(point));
+                    }
                 });
+    }
+
+    private void closeWhenRead(OpenPoint point) {
+        point.close();
+        mailbox.post(() -> backup.closeView(point.view().id()));
     }
 
     /// Fills `into` from the image that base and index make together.
@@ -940,6 +952,7 @@ final class BackupResource {
                         backup.completeMillis(),
                         oldestMillis(),
                         backup.journalUsedBytes(),
+                        backup.base().watermark(),
                         backup.isHolding(),
                         backup.wantsRoom(),
                         !backup.pins().isEmpty(),

@@ -96,6 +96,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
     private final Link link;
     private final Handlers handlers;
     private final Drills drills;
+    private final CalendarLook verifyLook;
     private final LinkEndpoint endpoint;
     private final Reporter reporter;
     private final Instant started = Instant.now();
@@ -151,6 +152,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                         pool);
         events.listener(handlers::happened);
         this.drills = new Drills(() -> this.settings.drills(), paths, events, pool, started);
+        this.verifyLook = new CalendarLook(started);
         this.reporter =
                 new Reporter(
                         shared,
@@ -359,6 +361,11 @@ public final class Daemon implements ControlApi, AutoCloseable {
         guarded(shared.payloads()::trim);
         guarded(shared.readBuffers()::tick);
         guarded(() -> drills.look(Instant.now()));
+        guarded(
+                () ->
+                        verifyLook
+                                .due(Instant.now(), this.settings.verifications()::due)
+                                .forEach(each -> pool.execute(() -> verifyByCalendar(each))));
         guarded(() -> GivingWay.everySecond(resources.isPeerAwaited()));
         guarded(
                 () -> {
@@ -714,6 +721,11 @@ public final class Daemon implements ControlApi, AutoCloseable {
     }
 
     @Override
+    public MarkReply mark(MarkRequest request) throws ProblemException {
+        return resources.mark(request);
+    }
+
+    @Override
     public KeepReply keep(KeepRequest request) throws ProblemException {
         return resources.keep(request);
     }
@@ -756,6 +768,10 @@ public final class Daemon implements ControlApi, AutoCloseable {
     @Override
     public MendReply mend(MendRequest request) throws ProblemException {
         return verifyOrders().mend(resources.get(request.name()), request);
+    }
+
+    private void verifyByCalendar(String name) {
+        guarded(() -> verifyOrders().byCalendar(name, resources.byName(name)));
     }
 
     private VerifyOrders verifyOrders() {

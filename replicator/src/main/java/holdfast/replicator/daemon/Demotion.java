@@ -25,10 +25,12 @@ final class Demotion {
 
     private final Shared shared;
     private final Path resources;
+    private final TcpExports tcp;
 
-    Demotion(Shared shared, Path resources) {
+    Demotion(Shared shared, Path resources, TcpExports tcp) {
         this.shared = shared;
         this.resources = resources;
+        this.tcp = tcp;
     }
 
     /// @param primary detached, and a plain disk; it is closed and forgotten
@@ -57,7 +59,7 @@ final class Demotion {
         primary.close();
         primary.dir().remove();
         try {
-            return LocalBackup.open(shared, dir);
+            return LocalBackup.open(shared, dir, tcp);
         } catch (IOException | RuntimeException e) {
             dir.close();
             throw e;

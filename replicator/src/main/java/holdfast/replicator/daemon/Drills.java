@@ -52,7 +52,7 @@ final class Drills implements AutoCloseable {
 
     // All below is guarded by this object, which is held for moments.
     private final ArrayDeque<DrillSettings.Entry> waiting = new ArrayDeque<>();
-    private Instant looked;
+    private final CalendarLook look;
     private boolean working;
     private boolean closed;
     private Process running;
@@ -68,7 +68,7 @@ final class Drills implements AutoCloseable {
         this.events = events;
         this.pool = pool;
         this.reports = new DrillReports(paths);
-        this.looked = now;
+        this.look = new CalendarLook(now);
     }
 
     /// The last drill of a resource, whoever ran it.
@@ -76,22 +76,20 @@ final class Drills implements AutoCloseable {
         return reports.last(resource);
     }
 
-    /// Begins those whose time has come since the last look. A clock that was set back brings none
-    /// again; one that was set forward brings each once.
+    /// Begins those whose time has come since the last look.
     void look(Instant now) {
         List<DrillSettings.Entry> dropped = new ArrayList<>();
         synchronized (this) {
-            if (closed || !now.isAfter(looked)) {
+            if (closed) {
                 return;
             }
-            for (DrillSettings.Entry each : settings.get().due(looked, now)) {
+            for (DrillSettings.Entry each : look.due(now, settings.get()::due)) {
                 if (waiting.size() < MAX_WAITING) {
                     waiting.add(each);
                 } else {
                     dropped.add(each);
                 }
             }
-            looked = now;
             if (!waiting.isEmpty() && !working) {
                 working = true;
                 pool.execute(this::work);

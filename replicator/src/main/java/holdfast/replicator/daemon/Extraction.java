@@ -15,6 +15,7 @@ import holdfast.replicator.metadata.CorruptFormatException;
 import holdfast.replicator.metadata.PinList;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.Backup;
+import holdfast.replicator.state.Marks;
 import holdfast.replicator.state.Pins;
 import holdfast.tunnel.wire.Position;
 
@@ -27,7 +28,9 @@ import java.nio.file.StandardOpenOption;
 import java.time.Instant;
 import java.time.ZoneId;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.UUID;
@@ -55,7 +58,7 @@ final class Extraction {
     Extract.Reply run() throws IOException {
         try (Segments segments = Segments.of(request.journal());
                 FileBlockDevice base = FileBlockDevice.openReadOnly(request.base())) {
-            if (request.at().filter(Pins::isName).isPresent()) {
+            if (request.at().filter(Pins::isName).isPresent() && isKept(request.at().get())) {
                 return runKept(segments, base, request.at().get());
             }
             Optional<JournalRecord> first = segments.firstRecord();
@@ -80,22 +83,29 @@ final class Extraction {
         }
     }
 
+    /// What is kept goes before what was marked; without the pins only that can be found.
+    private boolean isKept(String name) throws IOException {
+        return request.pins().isPresent()
+                && PinStore.list(request.pins().get()).entries().stream()
+                        .anyMatch(each -> each.pin().name().equals(name));
+    }
+
     /// One that is kept under a name: the journal's up to it where the base is in front of it; else
     /// what was saved since lies over the base.
     private Extract.Reply runKept(Segments segments, FileBlockDevice base, String name)
             throws IOException {
-        if (request.pins().isEmpty() || request.superblock().isEmpty()) {
+        if (request.superblock().isEmpty()) {
             throw new IOException(
-                    "a kept moment wants its directory, NAME.pins beside the journal, and the superblock, STATE/resources/NAME/superblock");
+                    "a kept moment wants the superblock too, STATE/resources/NAME/superblock");
         }
         PinList list = PinStore.list(request.pins().get());
         Superblock superblock = superblock(list.resource());
         int at = 0;
-        while (at < list.entries().size() && !list.entries().get(at).pin().name().equals(name)) {
+        while (!list.entries().get(at).pin().name().equals(name)) {
             at++;
         }
-        if (at == list.entries().size() || list.entries().get(at).pin().damaged()) {
-            throw new IOException("nothing is kept under the name " + name + ", or it is damaged");
+        if (list.entries().get(at).pin().damaged()) {
+            throw new IOException("what is kept under the name " + name + " is damaged");
         }
         Pins.Pin pin = list.entries().get(at).pin();
         long address = pin.moment().address();
@@ -227,7 +237,7 @@ final class Extraction {
                     "an older moment can be told from what the base holds by the superblock alone: name it,"
                             + " it is STATE/resources/NAME/superblock");
         }
-        Finder asked = new Finder(labelOf(request.at().get(), all.label), Long.MAX_VALUE);
+        Finder asked = asked(request.at().get(), all);
         scan.run(segments.begin(), 0, asked);
         if (asked.end < rollingTo || asked.position.isNone()) {
             throw new IOException(
@@ -235,6 +245,19 @@ final class Extraction {
                             .formatted(Instant.ofEpochMilli(superblock.get().labelMillis())));
         }
         return asked.moment("");
+    }
+
+    private static Finder asked(String at, Finder all) throws IOException {
+        if (!Pins.isName(at)) {
+            return new Finder(labelOf(at, all.label), Long.MAX_VALUE);
+        }
+        Long markEnd = all.marks.get(at);
+        if (markEnd == null) {
+            throw new IOException(
+                    "the journal has no mark of the name %s; a kept moment wants its directory as well, NAME.pins beside the journal"
+                            .formatted(at));
+        }
+        return new Finder(Long.MAX_VALUE, markEnd);
     }
 
     private static long labelOf(String at, long newest) {
@@ -257,6 +280,9 @@ final class Extraction {
         private long end;
         private boolean over;
 
+        /// Behind the record of each, by its name; of two the later one.
+        private final Map<String, Long> marks = new HashMap<>();
+
         private Finder(long until, long untilAddress) {
             this.until = until;
             this.untilAddress = untilAddress;
@@ -272,6 +298,9 @@ final class Extraction {
                 return;
             }
             builder.record(record, data);
+            if (record.kind() == JournalRecord.Kind.MARK) {
+                marks.put(Marks.decode(data), record.address() + record.totalBytes());
+            }
             if (moves) {
                 label = now;
                 position = record.position();

@@ -67,7 +67,9 @@ final class Handlers implements AutoCloseable {
     private int workers;
     private boolean closed;
 
-    private record Call(String name, String command, Duration timeout, ControlApi.Event event) {
+    /// @param blocks how many differ, of what is out of sync; else empty
+    private record Call(
+            String name, String command, Duration timeout, ControlApi.Event event, String blocks) {
         String resource() {
             return event.resource().orElseThrow();
         }
@@ -96,7 +98,7 @@ final class Handlers implements AutoCloseable {
         for (String name : namesOf(event)) {
             String command = now.commands().get(name);
             if (command != null) {
-                add(new Call(name, command, now.timeout(), event));
+                add(new Call(name, command, now.timeout(), event, blocks(name, event)));
             }
         }
     }
@@ -118,6 +120,7 @@ final class Handlers implements AutoCloseable {
             case "sync-started" -> List.of("before-resync-" + side(event));
             case "sync-done" -> List.of("after-resync-" + side(event));
             case "sync-interrupted" -> List.of("resync-interrupted");
+            case "verify-differs" -> List.of("out-of-sync");
             case "split-brain" -> List.of("initial-split-brain", "split-brain");
             default -> List.of();
         };
@@ -293,7 +296,21 @@ final class Handlers implements AutoCloseable {
                 Map.entry("HOLDFAST_TIME", event.time().toString()),
                 Map.entry("HOLDFAST_FROM", change.map(ControlApi.StateChange::from).orElse("")),
                 Map.entry("HOLDFAST_TO", change.map(ControlApi.StateChange::to).orElse("")),
+                Map.entry("HOLDFAST_BLOCKS", call.blocks()),
                 Map.entry("HOLDFAST_TEXT", harmless(event.text())));
+    }
+
+    /// How many blocks differ, by the report that is stored before it is told of. Another one may
+    /// be there when the command is run.
+    private String blocks(String name, ControlApi.Event event) {
+        if (!name.equals("out-of-sync")) {
+            return "";
+        }
+        return resources
+                .apply(event.resource().orElseThrow())
+                .flatMap(LocalResource::lastVerify)
+                .map(each -> Long.toString(each.differingBlocks()))
+                .orElse("");
     }
 
     /// One line without control characters, of bounded length.

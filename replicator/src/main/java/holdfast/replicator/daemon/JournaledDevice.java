@@ -231,10 +231,10 @@ final class JournaledDevice implements BlockDevice {
         void run() throws IOException;
     }
 
-    /// Runs `settle` and `forget` while nothing is written. When both succeed, the base alone is the
-    /// device from then on. Nothing is written to it before it is durable that it is nothing else: a
-    /// start would take it for the moment at which it was settled. Where that may or may not be
-    /// durable, the device has failed: what would be written to either place could be lost.
+    /// Runs `settle` and `forget` while nothing is written. When both succeed, the base alone is
+    /// the device from then on. Nothing is written to it before it is durable that it is nothing
+    /// else: a start would take it for the moment at which it was settled. Where that may or may
+    /// not be durable, the device has failed: what would be written to either place could be lost.
     ///
     /// @param settle brings all of the journal into the base; returns what prevents it, empty when
     ///   it is done

@@ -1,5 +1,7 @@
 package holdfast.replicator.daemon;
 
+import static java.util.stream.Collectors.joining;
+
 import holdfast.replicator.config.ResourceSettings;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.VerifyReport;
@@ -8,14 +10,18 @@ import holdfast.replicator.device.Disks;
 import holdfast.replicator.device.JournalFiles;
 import holdfast.replicator.metadata.CorruptFormatException;
 import holdfast.replicator.metadata.Superblock;
+import holdfast.replicator.nbd.Errno;
 import holdfast.replicator.nbd.Export;
+import holdfast.replicator.nbd.ExportException;
 import holdfast.replicator.nbd.Exports;
 import holdfast.replicator.nbd.NbdServer;
+import holdfast.replicator.nbd.UnknownExportException;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.History;
 import holdfast.replicator.state.History.Moment;
+import holdfast.replicator.state.Marks;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Retention;
 import holdfast.replicator.state.Role;
@@ -32,6 +38,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.ZoneId;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
@@ -42,6 +49,8 @@ import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
+import java.util.function.Consumer;
+import java.util.regex.Pattern;
 
 /// A resource whose copy is kept here: its base and its journal, open for as long as the daemon
 /// runs, and the views that somebody has opened.
@@ -72,7 +81,24 @@ final class LocalBackup implements LocalResource {
 
     private final Shared shared;
     private final ResourceDir dir;
+    private final TcpExports tcp;
     private final VerifyFile verifications;
+
+    /// What clients find without anybody's opening it first, on the socket of the resource.
+    private final MomentExports moments = new MomentExports(this);
+
+    private final NbdServer server;
+
+    /// That of the device of a promoted copy, while it is attached: it serves the moments as well.
+    /// Null for none.
+    private volatile NbdServer deviceServer;
+
+    /// Whether it should listen, and does: the socket is the primary's while one of this host is
+    /// attached. Guarded by this.
+    private boolean listenWanted;
+
+    private boolean listening;
+    private String listenTrouble = "";
 
     /// What is to be stored of it; the newest takes the place of one that waits.
     private final AtomicReference<Frame.Verified> told = new AtomicReference<>();
@@ -87,15 +113,28 @@ final class LocalBackup implements LocalResource {
     private volatile PeerSession session;
     private volatile int indexRuns = INDEX_RUNS;
 
-    /// A primary of this host writes to it.
+    /// A primary of this host writes to it, or does when it is attached.
     private volatile boolean promoted;
 
     /// Its base has become the disk of that primary: nothing is opened any more. Guarded by this.
-    private boolean over;
+    private volatile boolean over;
+
+    /// Likewise, for good in this process.
+    private boolean closed;
+
+    /// All of its history is on the way into the base: what was opened or kept meanwhile would stop
+    /// that in the middle, when the older moments are gone already. Guarded by this.
+    private boolean settling;
+
+    /// Views are closed one at a time, and a stop waits for the last. Taken before the monitor of
+    /// this object, never under it.
+    private final Object closing = new Object();
 
     /// A view that is served.
     ///
     /// @param exports one for each volume
+    /// @param asked by a client, by its name: it ends with its last client
+    /// @param own server of one that was opened by order; else it is served with the moments
     /// @param overlay of a writable one
     /// @param lease of one that ends with its use
     record OpenView(
@@ -103,14 +142,37 @@ final class LocalBackup implements LocalResource {
             OpenPoint point,
             ViewExport export,
             List<Export> exports,
-            NbdServer server,
+            boolean asked,
+            Optional<NbdServer> own,
             Path socket,
             Optional<OverlaySpace> overlay,
-            Optional<ViewLease> lease) {}
+            Optional<ViewLease> lease) {
+        /// Whether its export has the name of the resource.
+        boolean isUnderName() {
+            return !asked && own.isEmpty();
+        }
+
+        /// What follows the resource's name in the id.
+        String number() {
+            return id.substring(id.indexOf('@') + 1);
+        }
+
+        private boolean shows(Export export) {
+            return exports.contains(export)
+                    || export instanceof MomentExport moment && moment.isOf(exports);
+        }
+    }
+
+    /// Views that clients have asked for by themselves, at once: each keeps an index in memory and
+    /// the base from being rolled past it.
+    private static final int MOST_ASKED = 16;
+
+    private static final Pattern NUMBER = Pattern.compile("\\d+");
 
     private LocalBackup(
             Shared shared,
             ResourceDir dir,
+            TcpExports tcp,
             Disks base,
             JournalFiles journal,
             BackupResource resource,
@@ -118,6 +180,8 @@ final class LocalBackup implements LocalResource {
             long journalBytes) {
         this.shared = shared;
         this.dir = dir;
+        this.tcp = tcp;
+        this.server = shared.nbdServer(moments);
         this.verifications = new VerifyFile(dir);
         this.base = base;
         this.journal = journal;
@@ -153,7 +217,14 @@ final class LocalBackup implements LocalResource {
     ///
     /// @throws IOException if either is not there, is not the one it was or cannot be opened;
     ///   nothing was changed then
-    static LocalBackup open(Shared shared, ResourceDir dir) throws IOException {
+    static LocalBackup open(Shared shared, ResourceDir dir, TcpExports tcp) throws IOException {
+        return open(shared, dir, tcp, false);
+    }
+
+    /// @param promoted it is the device of a primary of this host, which is not attached yet
+    /// @throws IOException as above
+    static LocalBackup open(Shared shared, ResourceDir dir, TcpExports tcp, boolean promoted)
+            throws IOException {
         long journalBytes = dir.facts().journalBytes();
         requireSameBase(dir);
         Superblock known = dir.superblock();
@@ -200,11 +271,13 @@ final class LocalBackup implements LocalResource {
                             told(shared, dir.name(), states),
                             states::is);
             LocalBackup opened =
-                    new LocalBackup(shared, dir, base, journal, resource, states, whole);
+                    new LocalBackup(shared, dir, tcp, base, journal, resource, states, whole);
+            opened.promoted = promoted;
             opened.retain(dir.settings());
             if (dir.discards().isPresent()) {
                 opened.giveUp(dir.discards().get());
             }
+            opened.listen(true);
             return opened;
         } catch (IOException | RuntimeException e) {
             if (pins != null) {
@@ -234,7 +307,19 @@ final class LocalBackup implements LocalResource {
 
     private void requireNotOver() throws IOException {
         if (over) {
-            throw new IOException("the promotion was made final, or may have been: no moment of before is left");
+            throw new IOException(
+                    "the promotion was made final, or may have been: no moment of before is left");
+        }
+    }
+
+    private void requireOpenable() throws IOException {
+        requireNotOver();
+        if (closed) {
+            throw new IOException("the copy is being closed");
+        }
+        if (settling) {
+            throw new IOException(
+                    "its moments are being given up; next: " + shared.command("status " + name()));
         }
     }
 
@@ -434,7 +519,8 @@ final class LocalBackup implements LocalResource {
         VerifyWords.tell(shared.events().of(name()), report);
     }
 
-    Optional<VerifyReport> lastVerify() {
+    @Override
+    public Optional<VerifyReport> lastVerify() {
         return verifications.last();
     }
 
@@ -479,17 +565,22 @@ final class LocalBackup implements LocalResource {
 
     // ---- promotion ---------------------------------------------------------------------------
 
-    /// From now on no peer writes to the copy. Its history is kept as before until the promotion has
-    /// come about: one that is refused for want of room has shortened nothing.
-    void promote() {
+    /// From now on no peer writes to the copy. Its history is kept as before until the promotion
+    /// has come about: one that is refused for want of room has shortened nothing.
+    void promote() throws IOException {
+        listen(false);
+        OpenView underName = underName(); // From now on this is the name of the device.
+        if (underName != null && closeView(underName.id())) {
+            shared.events()
+                    .of(name())
+                    .accept("view-closed", underName.id() + ": " + name() + " is promoted");
+        }
         resource.take();
     }
 
     /// What the primary of this host writes to, until [#fence].
     Disks ownDisks() throws IOException {
-        synchronized (this) {
-            requireNotOver();
-        }
+        requireNotOver();
         promote();
         promoted = true;
         retain(dir.settings());
@@ -499,12 +590,14 @@ final class LocalBackup implements LocalResource {
     /// It is detached.
     void fence() {
         resource.fence();
+        listen(true);
     }
 
     /// It was not promoted: a peer may write to it again.
     void demote() throws IOException {
         resource.giveBack();
         promoted = false;
+        listen(true);
         retain(dir.settings());
         PeerSession peer = session;
         if (peer != null) {
@@ -541,39 +634,41 @@ final class LocalBackup implements LocalResource {
     ///
     /// @return what prevents it; empty when it is done
     String settlePromoted() throws IOException {
-        String before = historyWords();
-        if (!before.isEmpty()) {
-            return before;
+        String obstacle = beginToSettle(true);
+        if (!obstacle.isEmpty()) {
+            return obstacle;
         }
-        resource.retain(Retention.NONE, indexRuns);
-        rollMost();
-        synchronized (this) {
-            String obstacle = historyWords();
-            if (obstacle.isEmpty()) {
-                JournaledDevice own = resource.own(dir.superblock().sizeBytes());
-                obstacle = endRole(() -> own.goDirect(resource::settle, dir::end));
-            }
+        try {
+            resource.retain(Retention.NONE, indexRuns);
+            rollMost();
+            JournaledDevice own = resource.own(dir.superblock().sizeBytes());
+            return endRole(() -> own.goDirect(resource::settle, dir::end));
+        } finally {
+            endSettling();
             if (!over) {
                 retain(dir.settings());
             }
-            return obstacle;
         }
     }
 
     /// The same while no primary is attached.
-    synchronized String settleDetached() throws IOException {
-        String obstacle = historyWords();
+    String settleDetached() throws IOException {
+        String obstacle = beginToSettle(true);
         if (!obstacle.isEmpty()) {
             return obstacle;
         }
-        obstacle = resource.settle();
-        return obstacle.isEmpty()
-                ? endRole(
-                        () -> {
-                            dir.end();
-                            return "";
-                        })
-                : obstacle;
+        try {
+            obstacle = resource.settle();
+            return obstacle.isEmpty()
+                    ? endRole(
+                            () -> {
+                                dir.end();
+                                return "";
+                            })
+                    : obstacle;
+        } finally {
+            endSettling();
+        }
     }
 
     private interface EndOfRole {
@@ -595,9 +690,24 @@ final class LocalBackup implements LocalResource {
         }
     }
 
+    /// From now on nothing is opened or kept.
+    ///
+    /// @param forKept what is kept prevents it, else it goes as well
+    /// @return what prevents it, and nothing has changed; else empty
+    synchronized String beginToSettle(boolean forKept) {
+        closeUnused();
+        String obstacle = historyWords(forKept);
+        settling = obstacle.isEmpty();
+        return obstacle;
+    }
+
+    private synchronized void endSettling() {
+        settling = false;
+    }
+
     /// What somebody looks at, or wants to look at later.
-    private String historyWords() {
-        List<ControlApi.Kept> kept = kept();
+    private String historyWords(boolean forKept) {
+        List<ControlApi.Kept> kept = forKept ? kept() : List.of();
         if (!kept.isEmpty()) {
             return "a moment is kept; next: "
                     + shared.command("keep %s %s --drop".formatted(name(), kept.getFirst().as()));
@@ -632,60 +742,338 @@ final class LocalBackup implements LocalResource {
     /// @return null when there is none yet, or all that there are are later
     synchronized OpenView openView(AskedPoint asked, ControlApi.OpenRequest request)
             throws IOException {
-        requireNotOver();
+        requireOpenable();
+        NoPoint taken = request.underName() ? nameTaken() : null;
+        if (taken != null) {
+            throw new IOException(taken.cause());
+        }
         OpenPoint point = openPoint(asked);
         if (point == null) {
             return null;
         }
-        String id = name() + "@" + point.view().id();
-        AddressSpace space = spaceOf(asked, point.moment());
-        ViewExport export = new ViewExport(name() + asked.suffix(), point, space.sizeBytes());
-        List<Export> exports =
-                space.hasSeveral()
-                        ? VolumeExport.all(
-                                name(),
-                                asked.suffix(),
-                                export,
-                                () -> space,
-                                (_, reply) -> export.flush(reply))
-                        : List.of(export);
+        String id = idOf(point);
+        String suffix = request.underName() ? "" : asked.suffix();
+        ViewExport export = export(asked, suffix, point, Optional.empty());
+        List<Export> exports = volumes(asked, suffix, point, export);
+        Optional<ViewLease> lease =
+                request.whileUsed()
+                        ? Optional.of(new ViewLease(System.nanoTime()))
+                        : Optional.empty();
+        if (request.underName()) {
+            OpenView opened =
+                    new OpenView(
+                            id,
+                            point,
+                            export,
+                            exports,
+                            false,
+                            Optional.empty(),
+                            socket(),
+                            Optional.empty(),
+                            lease);
+            views.put(id, opened);
+            return opened;
+        }
         Path socket =
                 request.socket()
                         .map(Path::of)
                         .orElseGet(() -> shared.paths().run().resolve(id + ".nbd"));
         Optional<OverlaySpace> overlay = Optional.empty();
-        NbdServer server = null;
+        NbdServer own = null;
         try {
             if (request.writable()) {
                 overlay = Optional.of(overlaySpace(id, exports, request.overlayBytes()));
                 exports = overlays(id, exports, overlay.get());
             }
-            server = shared.nbdServer(Exports.of(exports));
-            server.listenUnix(socket);
+            own = shared.nbdServer(Exports.of(exports));
+            own.listenUnix(socket);
         } catch (IOException | RuntimeException e) {
-            if (server != null) {
-                server.close();
+            if (own != null) {
+                own.close();
             }
             closeOverlays(exports);
             resource.closePoint(point);
             throw e;
         }
-        Optional<ViewLease> lease =
-                request.whileUsed()
-                        ? Optional.of(new ViewLease(System.nanoTime()))
-                        : Optional.empty();
-        OpenView opened = new OpenView(id, point, export, exports, server, socket, overlay, lease);
+        OpenView opened =
+                new OpenView(
+                        id,
+                        point,
+                        export,
+                        exports,
+                        false,
+                        Optional.of(own),
+                        socket,
+                        overlay,
+                        lease);
         views.put(id, opened);
         return opened;
     }
 
+    private String idOf(OpenPoint point) {
+        return name() + "@" + point.view().id();
+    }
+
+    /// Why no view can have the name of the resource; null for nothing.
+    NoPoint nameTaken() {
+        if (promoted) {
+            return new NoPoint(
+                    "%s was promoted, and its device has this name".formatted(name()),
+                    List.of(),
+                    "open " + name());
+        }
+        OpenView there = underName();
+        return there == null
+                ? null
+                : new NoPoint(
+                        "%s is open under its name already, as it was at %s"
+                                .formatted(
+                                        name(), Instant.ofEpochMilli(there.point().shownMillis())),
+                        List.of(),
+                        "close " + there.id());
+    }
+
+    /// Whether the socket's export without a name is the resource's own: its device, which can be
+    /// attached, or a view under its name.
+    boolean isDefault() {
+        return promoted || underName() != null;
+    }
+
+    /// The view whose export has the name of the resource; null for none.
+    private OpenView underName() {
+        return views.values().stream().filter(OpenView::isUnderName).findFirst().orElse(null);
+    }
+
+    private ViewExport export(
+            AskedPoint asked, String suffix, OpenPoint point, Optional<Runnable> left)
+            throws IOException {
+        long bytes = spaceOf(asked, point.moment()).sizeBytes();
+        return new ViewExport(name() + suffix, point, bytes, left);
+    }
+
+    private List<Export> volumes(
+            AskedPoint asked, String suffix, OpenPoint point, ViewExport export)
+            throws IOException {
+        AddressSpace space = spaceOf(asked, point.moment());
+        return space.hasSeveral()
+                ? VolumeExport.all(
+                        name(), suffix, export, () -> space, (_, reply) -> export.flush(reply))
+                : List.of(export);
+    }
+
+    // ---- what clients ask for by name --------------------------------------------------------
+
+    MomentExports moments() {
+        return moments;
+    }
+
+    /// Where they are.
+    Path socket() {
+        return shared.paths().run().resolve(name() + ".nbd");
+    }
+
+    /// @param device serves the moments as well from now on; null for no other
+    void alsoServedBy(NbdServer device) {
+        deviceServer = device;
+    }
+
+    private synchronized void listen(boolean wanted) {
+        listenWanted = wanted;
+        if (!wanted) {
+            server.stopListening();
+            listening = false;
+        } else if (!listening) {
+            try {
+                server.listenUnix(socket());
+                listening = true;
+                listenTrouble = "";
+            } catch (IOException e) {
+                // Tried again every second; the copy is none the worse.
+                String trouble = "%s: %s".formatted(socket(), e.getMessage());
+                if (!trouble.equals(listenTrouble)) {
+                    shared.events().of(name()).accept("nbd-listen-failed", trouble);
+                }
+                listenTrouble = trouble;
+            }
+        }
+    }
+
+    /// An export of a moment, opened for one client: that of the view that shows it already, or of
+    /// a new one, read-only, which ends with its last client.
+    ///
+    /// @param name as the client wrote it
+    /// @param moment what follows the `@` of that: as for `open --at`, or the number of a view;
+    ///   empty for the view under the resource's name
+    /// @param shown takes the export, before anybody can close its view
+    /// @throws UnknownExportException if there is no such moment, or too many are open
+    synchronized void openFor(String name, String moment, int volume, Consumer<Export> shown)
+            throws ExportException {
+        shown.accept(openFor(name, moment, volume));
+    }
+
+    private Export openFor(String name, String moment, int volume) throws ExportException {
+        if (closed) {
+            throw new UnknownExportException(name + ": its copy is being closed");
+        }
+        if (moment.isEmpty() && !name.endsWith("@")) {
+            if (promoted) {
+                throw new UnknownExportException(
+                        "%s: it was promoted here and is not attached; next: %s"
+                                .formatted(name, shared.command("attach " + name())));
+            }
+            OpenView there = underName();
+            if (there == null) {
+                throw new UnknownExportException(
+                        "%s: it is a copy here, whose newest moment is %s; next: %s"
+                                .formatted(
+                                        name,
+                                        VolumeExport.name(name(), volume) + "@latest",
+                                        shared.command("promote " + name() + " --read-only")));
+            }
+            return opened(there, volume);
+        }
+        if (NUMBER.matcher(moment).matches()) {
+            OpenView numbered = views.get(name() + "@" + moment);
+            if (numbered == null) {
+                throw new UnknownExportException(
+                        "%s: no such view is open; next: %s"
+                                .formatted(name, shared.command("status " + name())));
+            }
+            return opened(numbered, volume);
+        }
+        AskedPoint asked;
+        try {
+            asked = AskedPoint.parse(moment, ZoneId.systemDefault(), Instant.now());
+        } catch (IllegalArgumentException e) {
+            throw new UnknownExportException(
+                    "%s: %s; next: %s"
+                            .formatted(name, e.getMessage(), shared.command("points " + name())));
+        }
+        for (OpenView each : views.values()) {
+            if (each.asked() && each.export().name().equals(name() + asked.suffix())) {
+                try {
+                    return opened(each, volume);
+                } catch (ExportException e) {
+                    closeUnused(); // Its last client has just gone.
+                }
+            }
+        }
+        return opened(openAsked(name, asked), volume);
+    }
+
+    private static Export opened(OpenView view, int volume) throws ExportException {
+        Export export = view.exports().get(volume);
+        export.opened();
+        return export;
+    }
+
+    /// Views whose last client has gone. One comes to them only through this object, so there is
+    /// nobody to wait for.
+    private synchronized void closeUnused() {
+        for (OpenView each : List.copyOf(views.values())) {
+            if (each.asked() && each.export().clients() == 0) {
+                views.remove(each.id());
+                each.export().end();
+                resource.closePoint(each.point());
+            }
+        }
+    }
+
+    private OpenView openAsked(String name, AskedPoint asked) throws ExportException {
+        closeUnused();
+        List<OpenView> open = views.values().stream().filter(OpenView::asked).toList();
+        if (open.size() >= MOST_ASKED) {
+            throw new UnknownExportException(
+                    "%s: %d moments of %s are open over NBD already; next: %s tells which, %s ends one"
+                            .formatted(
+                                    name,
+                                    MOST_ASKED,
+                                    name(),
+                                    shared.command("status " + name()),
+                                    shared.command("close " + open.getFirst().id())));
+        }
+        OpenPoint point = null;
+        try {
+            requireOpenable();
+            point = openPoint(asked);
+            if (point == null) {
+                NoPoint why = whyNot(asked);
+                throw new UnknownExportException(
+                        "%s: %s; next: %s"
+                                .formatted(name, why.words(), shared.command(why.next())));
+            }
+            String id = idOf(point);
+            Runnable left = () -> shared.pool().execute(() -> closeView(id));
+            ViewExport export = export(asked, asked.suffix(), point, Optional.of(left));
+            OpenView opened =
+                    new OpenView(
+                            id,
+                            point,
+                            export,
+                            volumes(asked, asked.suffix(), point, export),
+                            true,
+                            Optional.empty(),
+                            socket(),
+                            Optional.empty(),
+                            Optional.empty());
+            views.put(id, opened);
+            return opened;
+        } catch (IOException e) {
+            if (point != null) {
+                resource.closePoint(point);
+            }
+            throw new ExportException(Errno.EIO, "%s: %s".formatted(name, e.getMessage()), e);
+        }
+    }
+
+    /// Why a moment cannot be opened.
+    ///
+    /// @param next what to type, without the program's name
+    record NoPoint(String cause, List<String> evidence, String next) {
+        String words() {
+            return cause + evidence.stream().map(each -> ": " + each).collect(joining());
+        }
+    }
+
+    /// Of one that was not found.
+    NoPoint whyNot(AskedPoint asked) {
+        BackupResource.Snapshot now = resource.snapshot();
+        if (asked instanceof AskedPoint.Named(String as)) {
+            return new NoPoint(
+                    "nothing of %s is kept or marked under the name %s, or it is damaged; and as a point it is none of: %s"
+                            .formatted(name(), as, AskedPoint.WORDS),
+                    List.of(),
+                    "points " + name());
+        }
+        if (now.hasPoint()) {
+            return new NoPoint(
+                    "%s cannot be opened as it was then".formatted(name()),
+                    List.of(
+                            "the oldest moment is %s, the newest %s"
+                                    .formatted(
+                                            Instant.ofEpochMilli(now.oldestMillis()),
+                                            Instant.ofEpochMilli(now.completeMillis()))),
+                    "points " + name());
+        }
+        return new NoPoint(
+                now.mixture()
+                        ? "the copy of "
+                                + name()
+                                + " is the image of no moment: its journal was damaged, and the"
+                                + " primary has not mended it yet"
+                        : name() + " has no copy yet: the first sync has not ended",
+                List.of(),
+                "status " + name());
+    }
+
     private AddressSpace spaceOf(AskedPoint asked, Moment moment) throws IOException {
         AddressSpace now = dir.superblock().space();
-        long bytes =
+        Optional<Pins.Pin> pin =
                 asked instanceof AskedPoint.Named(String as)
-                        ? resource.look(backup -> backup.pin(as).sizeBytes())
-                        : dir.pointBytes(moment.ancestry());
-        return now.upTo(bytes);
+                        ? Optional.ofNullable(resource.look(backup -> backup.pin(as)))
+                        : Optional.empty();
+        return now.upTo(
+                pin.isPresent() ? pin.get().sizeBytes() : dir.pointBytes(moment.ancestry()));
     }
 
     /// @param refusal why nothing is kept, or empty
@@ -694,7 +1082,7 @@ final class LocalBackup implements LocalResource {
 
     /// Keeps a moment under a name; when it returns that is durable.
     synchronized Keeping keep(String as, AskedPoint asked, Duration span) throws IOException {
-        requireNotOver();
+        requireOpenable();
         OpenPoint point = openPoint(asked);
         if (point == null) {
             return new Keeping(
@@ -709,6 +1097,11 @@ final class LocalBackup implements LocalResource {
         } finally {
             resource.closePoint(point);
         }
+    }
+
+    /// What the primary has marked, oldest moment first.
+    List<Marks.Mark> marked() {
+        return resource.look(Backup::marks);
     }
 
     /// What is kept, oldest moment first.
@@ -774,7 +1167,18 @@ final class LocalBackup implements LocalResource {
                                     : Optional.empty(),
                             backup.pins().stream().map(this::kept).toList(),
                             resource.pinStore().usedBytes(),
-                            settings.keepMax().bytes());
+                            settings.keepMax().bytes(),
+                            Reporter.uri(
+                                    name() + new AskedPoint.Newest().suffix(), socket().toString()),
+                            backup.marks().stream()
+                                    .map(
+                                            each ->
+                                                    new ControlApi.Marked(
+                                                            each.name(),
+                                                            Instant.ofEpochMilli(
+                                                                    each.moment().labelMillis()),
+                                                            each.moment().position().toString()))
+                                    .toList());
                 });
     }
 
@@ -853,28 +1257,41 @@ final class LocalBackup implements LocalResource {
         }
     }
 
+    /// Returns when its clients are gone. They are waited for outside of the monitor: one of them
+    /// may be asking for another moment.
+    ///
     /// @return false if there is no such view
-    synchronized boolean closeView(String id) {
-        OpenView view = views.remove(id);
-        if (view == null) {
-            return false;
+    boolean closeView(String id) {
+        synchronized (closing) {
+            OpenView view;
+            synchronized (this) {
+                view = views.remove(id);
+                if (view == null) {
+                    return false;
+                }
+                view.export().end();
+            }
+            view.own().ifPresent(each -> each.close(CLIENTS_LIMIT));
+            server.disconnect(view::shows, CLIENTS_LIMIT);
+            NbdServer device = deviceServer;
+            if (device != null) {
+                device.disconnect(view::shows, CLIENTS_LIMIT);
+            }
+            tcp.end(view::shows, CLIENTS_LIMIT);
+            closeOverlays(view.exports());
+            resource.closePoint(view.point());
+            return true;
         }
-        view.server().close(CLIENTS_LIMIT);
-        closeOverlays(view.exports());
-        resource.closePoint(view.point());
-        return true;
     }
 
     /// Closes the views that were to end with their use and have, and one that keeps room from the
-    /// primary of a promoted copy.
+    /// primary of a promoted copy, or from the copy when nobody has ordered it.
     void closeLeftViews(long nowNanos) {
+        synchronized (this) {
+            listen(listenWanted);
+        }
         Optional<String> inTheWay =
-                resource.hasWaited(VIEW_GIVES_WAY_NANOS) && resource.snapshot().noSpace().isEmpty()
-                        ? views.values().stream()
-                                .filter(each -> each.point().view().pin() == 0)
-                                .map(OpenView::id)
-                                .findFirst()
-                        : Optional.empty();
+                views.values().stream().filter(this::isInTheWay).map(OpenView::id).findFirst();
         if (inTheWay.isPresent()) {
             String id = inTheWay.get();
             if (closeView(id)) {
@@ -884,7 +1301,7 @@ final class LocalBackup implements LocalResource {
                                 "view-closed",
                                 id
                                         + ": it kept the journal from being rolled forward, and what is"
-                                        + " written here lacked room");
+                                        + " written lacked room");
             }
         }
         for (OpenView view : views.values()) {
@@ -905,24 +1322,53 @@ final class LocalBackup implements LocalResource {
         }
     }
 
+    /// Nobody has ordered that a view be there which a client has asked for, so that one does not
+    /// keep the copy from following; one that was ordered only gives way to what is written here.
+    private boolean isInTheWay(OpenView view) {
+        Backup.View shown = view.point().view();
+        BackupResource.Snapshot now = resource.snapshot();
+        if (shown.pin() != 0 || !now.noSpace().isEmpty()) {
+            return false;
+        }
+        boolean stopsRolling = shown.moment().address() <= now.watermark();
+        return resource.hasWaited(VIEW_GIVES_WAY_NANOS)
+                || view.asked() && now.wantsRoom() && stopsRolling;
+    }
+
     Collection<OpenView> views() {
         return views.values();
     }
 
     // ---- the end -----------------------------------------------------------------------------
 
-    /// Rolls everything into the base, so that the base alone is the newest point.
+    /// After [#beginToSettle]: rolls everything into the base, so that the base alone is the newest
+    /// point.
     ///
     /// @return what prevents it; empty when it is done
     String settle() {
-        return resource.settle();
+        String obstacle = resource.settle();
+        if (!obstacle.isEmpty()) {
+            endSettling();
+        }
+        return obstacle;
     }
 
     @Override
-    public synchronized void close() {
-        for (String id : List.copyOf(views.keySet())) {
-            closeView(id);
+    public void close() {
+        synchronized (this) {
+            closed = true; // From now on no view is added.
+            listenWanted = false;
         }
+        synchronized (closing) {
+            for (String id : List.copyOf(views.keySet())) {
+                closeView(id);
+            }
+        }
+        server.close(CLIENTS_LIMIT); // Who waits for this object is refused now.
+        stop();
+    }
+
+    private synchronized void stop() {
         resource.stop();
         journal.close();
         try {

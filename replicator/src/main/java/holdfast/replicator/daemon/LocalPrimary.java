@@ -397,17 +397,24 @@ final class LocalPrimary implements LocalResource {
     }
 
     private void open() throws IOException {
-        requireAnswers();
-        requireWhole();
-        Disks disks =
-                copy != null
-                        ? copy.ownDisks()
-                        : Disks.open(shared.lockDirectory(), name(), dir.facts().paths(), space());
+        Disks disks = null;
         try {
+            requireAnswers();
+            requireWhole();
+            disks =
+                    copy != null
+                            ? copy.ownDisks()
+                            : Disks.open(
+                                    shared.lockDirectory(), name(), dir.facts().paths(), space());
             requireOrder();
             attached = open(disks);
         } catch (IOException | RuntimeException e) {
-            disks.close();
+            if (disks != null) {
+                disks.close();
+            }
+            if (copy != null) {
+                copy.fence();
+            }
             throw e;
         }
     }
@@ -421,6 +428,7 @@ final class LocalPrimary implements LocalResource {
         CompletableFuture<List<Export>> made = new CompletableFuture<>();
         NbdServer server = shared.nbdServer(exportsOf(made));
         try {
+            alsoServes(server);
             server.listenUnix(socket());
             PrimaryResource resource = start(disks, marks);
             List<Export> exports = exportsOf(resource);
@@ -429,8 +437,16 @@ final class LocalPrimary implements LocalResource {
         } catch (IOException | RuntimeException e) {
             made.completeExceptionally(e);
             server.close();
+            alsoServes(null);
             marks.close();
             throw e;
+        }
+    }
+
+    /// The moments of a promoted copy.
+    private void alsoServes(NbdServer device) {
+        if (copy != null) {
+            copy.alsoServedBy(device);
         }
     }
 
@@ -475,11 +491,11 @@ final class LocalPrimary implements LocalResource {
                 : List.of(resource);
     }
 
-    /// A client that comes while the attach is under way waits for its end.
-    private static Exports exportsOf(CompletableFuture<List<Export>> made) {
+    /// A client that comes while the attach is under way waits for its end. The moments of a
+    /// promoted copy are there as well.
+    private Exports exportsOf(CompletableFuture<List<Export>> made) {
         return new Exports() {
-            @Override
-            public List<Export> list() {
+            private List<Export> device() {
                 try {
                     return made.join();
                 } catch (CompletionException e) {
@@ -488,8 +504,18 @@ final class LocalPrimary implements LocalResource {
             }
 
             @Override
+            public List<Export> list() {
+                List<Export> listed = new ArrayList<>(device());
+                copy().ifPresent(each -> listed.addAll(each.moments().list()));
+                return listed;
+            }
+
+            @Override
             public Optional<Export> find(String name) {
-                return Exports.of(list()).find(name);
+                Optional<Export> found = Exports.of(device()).find(name);
+                return name.isEmpty()
+                        ? found
+                        : found.or(() -> copy().flatMap(each -> each.moments().find(name)));
             }
         };
     }
@@ -671,7 +697,8 @@ final class LocalPrimary implements LocalResource {
     private void endClients(Attached now) {
         now.resource().stopClients();
         now.server().close(CLIENTS_LIMIT);
-        tcp.end(now.exports(), CLIENTS_LIMIT);
+        alsoServes(null);
+        tcp.end(now.exports()::contains, CLIENTS_LIMIT);
     }
 
     /// Waits a bounded time until the peer has everything, when it is there at all.
@@ -1095,7 +1122,8 @@ final class LocalPrimary implements LocalResource {
         return verifying;
     }
 
-    Optional<VerifyReport> lastVerify() {
+    @Override
+    public Optional<VerifyReport> lastVerify() {
         return verifications.last();
     }
 

@@ -1,7 +1,9 @@
 package holdfast.replicator.daemon;
 
+import holdfast.replicator.control.VerifyReport;
 import holdfast.tunnel.wire.Frame;
 
+import java.util.Optional;
 import java.util.UUID;
 
 /// One resource of this node, whatever its role.
@@ -25,6 +27,9 @@ sealed interface LocalResource permits LocalPrimary, LocalBackup {
 
     /// What the peer said of its copy last; null before that in this session.
     Frame.ResourceHello peerHello();
+
+    /// What comparing the copy with its data has found last.
+    Optional<VerifyReport> lastVerify();
 
     /// Stops it for good in this process, leaving everything durable.
     void close();

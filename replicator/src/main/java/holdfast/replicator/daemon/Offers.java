@@ -45,6 +45,7 @@ final class Offers {
     private final Path directory;
     private final Permits permits;
     private final Adding adding;
+    private final TcpExports tcp;
 
     /// @param directory of the resources in the state directory
     /// @param adding what is being made; an offer has begun there
@@ -53,12 +54,14 @@ final class Offers {
             Supplier<NodeSettings> node,
             Path directory,
             Permits permits,
-            Adding adding) {
+            Adding adding,
+            TcpExports tcp) {
         this.shared = shared;
         this.node = node;
         this.directory = directory;
         this.permits = permits;
         this.adding = adding;
+        this.tcp = tcp;
     }
 
     /// What comes of an offer.
@@ -375,7 +378,7 @@ final class Offers {
                                     RANDOM.nextLong() | 1),
                             settings);
             try {
-                return LocalBackup.open(shared, dir);
+                return LocalBackup.open(shared, dir, tcp);
             } catch (IOException | RuntimeException e) {
                 dir.remove();
                 throw e;

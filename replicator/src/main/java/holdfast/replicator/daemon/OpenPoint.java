@@ -2,6 +2,7 @@ package holdfast.replicator.daemon;
 
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.journal.JournalIndex;
+import holdfast.replicator.nbd.Errno;
 import holdfast.replicator.nbd.ExportException;
 import holdfast.replicator.nbd.Extent;
 import holdfast.replicator.state.Backup;
@@ -24,7 +25,7 @@ final class OpenPoint {
     /// when nobody reads the journal for it any more, and only then freed there.
     private final ReentrantReadWriteLock lock = new ReentrantReadWriteLock();
 
-    /// Guarded by `lock`.
+    /// Guarded by `lock`; null when it is closed.
     private JournalIndex index;
 
     /// @param view keeps the base from being rolled past it
@@ -63,7 +64,11 @@ final class OpenPoint {
     /// The base holds what stands below this journal offset. One caller at a time; when it returns
     /// nobody reads there any more.
     void baseHas(long watermark) {
-        JournalIndex rest = index.copy();
+        JournalIndex now = index;
+        if (now == null) {
+            return;
+        }
+        JournalIndex rest = now.copy();
         rest.dropBelow(watermark);
         lock.writeLock().lock();
         try {
@@ -73,10 +78,41 @@ final class OpenPoint {
         }
     }
 
+    /// Nobody reads it any more when this returns: the journal may be freed. Waits for whoever
+    /// reads; [#baseHas] is called no more.
+    void close() {
+        lock.writeLock().lock();
+        try {
+            index = null;
+        } finally {
+            lock.writeLock().unlock();
+        }
+    }
+
+    /// The same without waiting.
+    ///
+    /// @return false when somebody reads, and nothing was closed
+    boolean closesNow() {
+        if (!lock.writeLock().tryLock()) {
+            return false;
+        }
+        try {
+            index = null;
+            return true;
+        } finally {
+            lock.writeLock().unlock();
+        }
+    }
+
     /// Fills `into` from the device as it was.
+    ///
+    /// @throws DeviceException if that cannot be read, or the view is closed
     void read(long offsetBytes, ByteBuffer into) throws DeviceException {
         lock.readLock().lock();
         try {
+            if (index == null) {
+                throw new DeviceException(Errno.EIO, "the view was closed");
+            }
             resource.read(view.pin(), index, offsetBytes, into);
         } finally {
             lock.readLock().unlock();
@@ -88,6 +124,9 @@ final class OpenPoint {
             throws ExportException {
         lock.readLock().lock();
         try {
+            if (index == null) {
+                throw new ExportException(Errno.EIO, "the view was closed");
+            }
             List<Extent> found = new ArrayList<>();
             long end = offsetBytes + lengthBytes;
             for (long at = offsetBytes; at < end && found.size() < maxExtents; ) {

@@ -31,9 +31,12 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -126,6 +129,9 @@ final class PrimaryResource implements Export {
 
     /// Takes what a verification found, on the pool.
     private volatile Consumer<Verification.Result> verified = _ -> {};
+
+    /// Who waits for a mark, by its number. Guarded by the lock.
+    private final Map<Long, CompletableFuture<Primary.Marked>> marking = new HashMap<>();
 
     /// How fast blocks may be read for the peer.
     @FunctionalInterface
@@ -697,6 +703,21 @@ final class PrimaryResource implements Export {
         }
     }
 
+    /// See [Primary#mark].
+    ///
+    /// @return what comes of it; null if it is no moment of the copy now
+    CompletableFuture<Primary.Marked> mark(String as) {
+        lock.lock();
+        try {
+            long number = primary.mark(as);
+            return number == 0
+                    ? null
+                    : marking.computeIfAbsent(number, _ -> new CompletableFuture<>());
+        } finally {
+            unlock();
+        }
+    }
+
     /// See [Primary#verify].
     boolean verify() {
         lock.lock();
@@ -987,6 +1008,7 @@ final class PrimaryResource implements Export {
         if (lock.getHoldCount() == 1) {
             tellState();
             tellVerified();
+            tellMarked();
             if (!afterwards.isEmpty()) {
                 now = afterwards;
                 afterwards = new ArrayList<>();
@@ -1013,6 +1035,15 @@ final class PrimaryResource implements Export {
         Verification.Result result = primary.takeVerified();
         if (result != null) {
             afterwards.add(() -> pool.execute(() -> verified.accept(result)));
+        }
+    }
+
+    private void tellMarked() {
+        for (Primary.Marked each : primary.takeMarked()) {
+            CompletableFuture<Primary.Marked> waits = marking.remove(each.number());
+            if (waits != null) {
+                afterwards.add(() -> waits.complete(each));
+            }
         }
     }
 

@@ -168,7 +168,7 @@ final class Reporter {
                                         each.figures().closed(),
                                         Optional.empty())),
                 Optional.empty(),
-                List.of(),
+                resource.copy().map(this::views).orElse(List.of()),
                 drills.apply(resource.name()),
                 resource.lastVerify().map(VerifyReport::status),
                 resource.isSyncPaused(),
@@ -458,10 +458,6 @@ final class Reporter {
                 now.hasPoint() && now.completeMillis() > 0
                         ? Optional.of(Instant.ofEpochMilli(now.completeMillis()))
                         : Optional.empty();
-        List<StatusReport.View> views = new ArrayList<>();
-        for (LocalBackup.OpenView view : resource.views()) {
-            views.add(view(resource.dir(), view));
-        }
         return new StatusReport.Resource(
                 resource.name(),
                 resource.id().toString(),
@@ -495,12 +491,16 @@ final class Reporter {
                                         ? Optional.empty()
                                         : Optional.of(Instant.ofEpochMilli(now.oldestMillis())),
                                 0)),
-                views,
+                views(resource),
                 drills.apply(resource.name()),
                 resource.lastVerify().map(VerifyReport::status),
                 false,
                 false,
                 trouble(resource.name(), resource.dir().facts().peer(), now));
+    }
+
+    private List<StatusReport.View> views(LocalBackup of) {
+        return of.views().stream().map(each -> view(of.dir(), each)).toList();
     }
 
     private Optional<String> trouble(String name, String peer, BackupResource.Snapshot now) {

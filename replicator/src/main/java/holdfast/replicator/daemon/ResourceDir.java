@@ -236,8 +236,8 @@ final class ResourceDir implements AutoCloseable {
     /// | history deleted, then the directory | nothing, or what the next start deletes            |
     ///
     /// @throws IOException if nothing has changed
-    /// @throws UncheckedIOException if it could not be made durable: nobody knows which role a start
-    ///   finds
+    /// @throws UncheckedIOException if it could not be made durable: nobody knows which role a
+    ///   start finds
     void end() throws IOException {
         Files.move(dir.resolve(FACTS), dir.resolve(OVER), StandardCopyOption.ATOMIC_MOVE);
         try {

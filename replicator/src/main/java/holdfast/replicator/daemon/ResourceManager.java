@@ -18,6 +18,7 @@ import holdfast.replicator.nbd.Export;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Primary;
+import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Verdict;
 import holdfast.replicator.status.StatusReport;
@@ -111,10 +112,10 @@ final class ResourceManager implements Link.Resources {
         this.peers = peers;
         this.directory = shared.paths().state().resolve("resources");
         this.kernel = new KernelDevice(shared.paths().run());
-        this.tcp = new TcpExports(shared, this::attached);
+        this.tcp = new TcpExports(shared, this::attached, this::copies);
         this.promotion = new Promotion(shared, directory, tcp);
-        this.demotion = new Demotion(shared, directory);
-        this.offers = new Offers(shared, node, directory, permits, adding);
+        this.demotion = new Demotion(shared, directory, tcp);
+        this.offers = new Offers(shared, node, directory, permits, adding, tcp);
     }
 
     void use(Link link) {
@@ -228,13 +229,13 @@ final class ResourceManager implements Link.Resources {
         Optional<LocalBackup> copy = Optional.empty();
         try {
             if (before.isPresent()) {
-                copy = Optional.of(LocalBackup.open(shared, before.get()));
+                copy = Optional.of(LocalBackup.open(shared, before.get(), tcp, true));
             }
             ResourceDir dir = ResourceDir.open(directory, name);
             try {
                 return dir.facts().isPrimary()
                         ? new LocalPrimary(shared, dir, tcp, dir.settings(), copy)
-                        : LocalBackup.open(shared, dir);
+                        : LocalBackup.open(shared, dir, tcp);
             } catch (IOException | RuntimeException e) {
                 dir.close();
                 throw e;
@@ -1171,17 +1172,14 @@ final class ResourceManager implements Link.Resources {
         LocalBackup backup = getBackup(request.name());
         AskedPoint asked = asked(request.at().orElse("latest"));
         requireUsable(request);
+        LocalBackup.NoPoint taken = request.underName() ? backup.nameTaken() : null;
+        if (taken != null) {
+            throw refused(Role.SECONDARY, taken.cause(), taken.next());
+        }
         try {
             LocalBackup.OpenView view = backup.openView(asked, request);
-            if (view == null && asked instanceof AskedPoint.Named(String as)) {
-                throw refused(
-                        Role.SECONDARY,
-                        "nothing of %s is kept under the name %s, or it is damaged; and as a point it is none of: %s"
-                                .formatted(request.name(), as, AskedPoint.WORDS),
-                        "points " + request.name());
-            }
             if (view == null) {
-                throw backup.resource().snapshot().hasPoint() ? notThen(backup) : noPoint(backup);
+                throw notOpened(backup, asked);
             }
             shared.events()
                     .of(request.name())
@@ -1198,29 +1196,10 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
-    private ProblemException notThen(LocalBackup backup) {
-        BackupResource.Snapshot now = backup.resource().snapshot();
+    private ProblemException notOpened(LocalBackup backup, AskedPoint asked) {
+        LocalBackup.NoPoint why = backup.whyNot(asked);
         return refused(
-                Role.SECONDARY,
-                "%s cannot be opened as it was then".formatted(backup.name()),
-                "points " + backup.name(),
-                "the oldest moment is %s, the newest %s"
-                        .formatted(
-                                Instant.ofEpochMilli(now.oldestMillis()),
-                                Instant.ofEpochMilli(now.completeMillis())));
-    }
-
-    private ProblemException noPoint(LocalBackup backup) {
-        String name = backup.name();
-        return refused(
-                Role.SECONDARY,
-                backup.resource().snapshot().mixture()
-                        ? "the copy of "
-                                + name
-                                + " is the image of no moment: its journal was damaged, and the"
-                                + " primary has not mended it yet"
-                        : name + " has no copy yet: the first sync has not ended",
-                "status " + name);
+                Role.SECONDARY, why.cause(), why.next(), why.evidence().toArray(String[]::new));
     }
 
     private AskedPoint asked(String text) throws ProblemException {
@@ -1251,12 +1230,124 @@ final class ResourceManager implements Link.Resources {
             wrong = "a view that is read-only has no overlay, whose size could be limited";
         } else if (request.overlayBytes().filter(each -> each < OVERLAY_MIN_BYTES).isPresent()) {
             wrong = "an overlay is limited to %d bytes or more".formatted(OVERLAY_MIN_BYTES);
+        } else if (request.underName() && (request.writable() || request.socket().isPresent())) {
+            wrong = "under the resource's name a view is read-only, and on the resource's socket";
         } else if (request.socket().filter(each -> !Path.of(each).isAbsolute()).isPresent()) {
             wrong = request.socket().get() + " is no absolute path";
         }
         if (!wrong.isEmpty()) {
             throw shared.problem(ExitCode.USAGE, wrong, "open --help");
         }
+    }
+
+    // ---- mark --------------------------------------------------------------------------------
+
+    /// Gives the present moment a name in the copy's journal.
+    ControlApi.MarkReply mark(ControlApi.MarkRequest request) throws ProblemException {
+        String name = request.name();
+        LocalPrimary primary =
+                getPrimaryFor(
+                        name,
+                        "the present moment is its primary's; a moment of the copy is kept by "
+                                + shared.command("keep " + name + " NAME --at POINT"),
+                        "mark",
+                        " " + request.as());
+        if (!Pins.isName(request.as())) {
+            throw shared.problem(
+                    ExitCode.USAGE,
+                    "\"%s\" is no name for a moment: it should be %s"
+                            .formatted(request.as(), Pins.NAME_RULE),
+                    "mark --help");
+        }
+        CompletableFuture<Primary.Marked> order =
+                primary.resource().map(each -> each.mark(request.as())).orElse(null);
+        if (order == null) {
+            throw notMarked(primary, request.as());
+        }
+        String peer = primary.dir().facts().peer();
+        try {
+            Primary.Marked marked = order.get(ANSWER.toSeconds(), TimeUnit.SECONDS);
+            if (marked.end() != Primary.MarkEnd.DURABLE) {
+                throw notMarked(name, request.as(), peer, marked);
+            }
+            Instant time = Instant.ofEpochMilli(marked.wallMillis());
+            shared.events()
+                    .of(name)
+                    .accept(
+                            "marked",
+                            "%s is what it was at %s, in the copy at %s"
+                                    .formatted(request.as(), time, peer));
+            return new ControlApi.MarkReply(name, request.as(), peer, time, marked.at().toString());
+        } catch (TimeoutException | ExecutionException e) {
+            throw shared.problem(
+                    ExitCode.TIMED_OUT,
+                    "the mark is on its way to %s, behind what was written before it"
+                            .formatted(peer),
+                    "status " + name,
+                    "at %s: holdfast points %s".formatted(peer, name));
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw shared.problem(ExitCode.FAILED, "interrupted", "status");
+        }
+    }
+
+    private ProblemException notMarked(String name, String as, String peer, Primary.Marked marked) {
+        String cause = "nothing was marked: " + marked.refusal();
+        String points = "at %s: holdfast points %s".formatted(peer, name);
+        String later = "wait %s && %s".formatted(name, shared.command("mark " + name + " " + as));
+        return switch (marked.end()) {
+            case UNSURE ->
+                    shared.problem(
+                            ExitCode.PEER_AWAY,
+                            "%s did not answer, and may have marked it or not: %s"
+                                    .formatted(peer, marked.refusal()),
+                            "status " + name,
+                            points);
+            case LOST -> shared.problem(ExitCode.PEER_AWAY, cause, later);
+            case BEHIND -> refused(Role.PRIMARY, cause, later);
+            case TAKEN, DURABLE ->
+                    refused(Role.PRIMARY, cause, "mark " + name + " ANOTHER-NAME", points);
+        };
+    }
+
+    /// The present moment is none of the copy's.
+    private ProblemException notMarked(LocalPrimary primary, String as) {
+        String name = primary.name();
+        String peer = primary.dir().facts().peer();
+        if (!primary.isAttached()) {
+            return refused(
+                    Role.PRIMARY,
+                    "nothing was marked: %s is not attached".formatted(name),
+                    "attach " + name);
+        }
+        if (link.session(peer).isEmpty()) {
+            return shared.problem(
+                    ExitCode.PEER_AWAY,
+                    "nothing was marked: %s cannot be reached, and a mark is a record of its journal"
+                            .formatted(peer),
+                    "wait " + name);
+        }
+        if (isStandalone(primary)) {
+            return refused(
+                    Role.PRIMARY,
+                    "nothing was marked: %s is disconnected by an operator".formatted(name),
+                    "connect " + name);
+        }
+        ReplicationState state =
+                primary.resource()
+                        .map(each -> each.look(Primary::state))
+                        .orElse(ReplicationState.OFF);
+        if (state == ReplicationState.ESTABLISHED) {
+            return refused(
+                    Role.PRIMARY,
+                    "nothing was marked: the copy has just fallen behind, or too many orders to mark wait for their answers",
+                    "wait " + name);
+        }
+        return refused(
+                Role.PRIMARY,
+                "nothing was marked: every write goes to %s in its order only while the replication is Established, and it is %s: the copy does not pass through the present moment"
+                        .formatted(peer, Words.state(state.name())),
+                "wait %s && %s".formatted(name, shared.command("mark %s %s".formatted(name, as))));
     }
 
     /// What was opened for somebody's use, and is used no longer.
@@ -1403,7 +1494,7 @@ final class ResourceManager implements Link.Resources {
                     Role.SECONDARY, name + " was not promoted", "promote " + name, e.getMessage());
         }
         if (promoted == null) {
-            throw notThen(backup);
+            throw notOpened(backup, at.orElse(new AskedPoint.Newest()));
         }
         LocalPrimary primary = promoted.primary();
         byName.put(name, primary);
@@ -1459,7 +1550,7 @@ final class ResourceManager implements Link.Resources {
                             Role.SECONDARY,
                             "the disk of the copy of " + name + " has failed, nothing changed",
                             "connect " + name)
-                    : noPoint(backup);
+                    : notOpened(backup, new AskedPoint.Newest());
         }
         String peer = backup.dir().facts().peer();
         if (!request.force() && staysAlive(backup)) {
@@ -1512,7 +1603,7 @@ final class ResourceManager implements Link.Resources {
             if (!obstacle.isEmpty()) {
                 throw refused(
                         Role.PRIMARY,
-                        "the promotion of %s is not final yet, nothing is lost".formatted(name),
+                        "the promotion of %s is not final yet, the device goes on".formatted(name),
                         "status " + name,
                         obstacle);
             }
@@ -1816,10 +1907,9 @@ final class ResourceManager implements Link.Resources {
     }
 
     private void settle(LocalBackup backup) throws IOException {
-        if (!backup.views().isEmpty()) {
-            throw new IOException(
-                    "a view is open; next: "
-                            + shared.command("close " + backup.views().iterator().next().id()));
+        String obstacle = backup.beginToSettle(false);
+        if (!obstacle.isEmpty()) {
+            throw new IOException(obstacle);
         }
         Optional<PeerSession> session = link.session(backup.dir().facts().peer());
         session.ifPresent(
@@ -1828,7 +1918,7 @@ final class ResourceManager implements Link.Resources {
                                 new Frame.Refused(
                                         backup.id(),
                                         "the copy is being removed at " + shared.node())));
-        String obstacle = backup.settle();
+        obstacle = backup.settle();
         if (!obstacle.isEmpty()) {
             session.ifPresent(backup::call);
             throw new IOException("the journal could not be rolled into the copy: " + obstacle);
@@ -1867,6 +1957,12 @@ final class ResourceManager implements Link.Resources {
     /// its way.
     private LocalPrimary getPrimaryFor(String name, String why, String verb)
             throws ProblemException {
+        return getPrimaryFor(name, why, verb, "");
+    }
+
+    /// @param rest what follows the name in the command
+    private LocalPrimary getPrimaryFor(String name, String why, String verb, String rest)
+            throws ProblemException {
         if (get(name) instanceof LocalPrimary primary) {
             return primary;
         }
@@ -1877,11 +1973,12 @@ final class ResourceManager implements Link.Resources {
                                 "%s is secondary here: %s".formatted(name, why))
                         .withRole(Role.SECONDARY.name())
                         .withNext(
-                                "at %s: holdfast %s %s"
+                                "at %s: holdfast %s %s%s"
                                         .formatted(
                                                 byName.get(name).dir().facts().peer(),
                                                 verb,
-                                                name)));
+                                                name,
+                                                rest)));
     }
 
     /// Has everything compared with the peer's copy, ordered at the primary.

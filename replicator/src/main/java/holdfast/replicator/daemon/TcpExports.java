@@ -9,10 +9,11 @@ import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Predicate;
 import java.util.function.Supplier;
 
-/// All attached resources on the one TCP address of `nbd.listen`: a client chooses by the name of
-/// the export, and is not told which there are.
+/// All attached resources, and the moments of copies, on the one TCP address of `nbd.listen`: a
+/// client chooses by the name of the export, and is not told which there are.
 final class TcpExports implements AutoCloseable {
     private final Shared shared;
     private final Exports exports;
@@ -23,7 +24,11 @@ final class TcpExports implements AutoCloseable {
     private volatile String trouble;
 
     /// @param attached asked anew by every handshake
-    TcpExports(Shared shared, Supplier<List<? extends Export>> attached) {
+    /// @param copies those whose moments can be asked for, likewise
+    TcpExports(
+            Shared shared,
+            Supplier<List<? extends Export>> attached,
+            Supplier<List<LocalBackup>> copies) {
         this.shared = shared;
         this.exports =
                 new Exports() {
@@ -34,7 +39,13 @@ final class TcpExports implements AutoCloseable {
 
                     @Override
                     public Optional<Export> find(String name) {
-                        return Exports.of(attached.get()).find(name);
+                        Optional<Export> found = Exports.of(attached.get()).find(name);
+                        if (found.isEmpty() && !name.isEmpty()) {
+                            for (LocalBackup each : copies.get()) {
+                                found = found.or(() -> each.moments().find(name));
+                            }
+                        }
+                        return found;
                     }
                 };
     }
@@ -73,13 +84,13 @@ final class TcpExports implements AutoCloseable {
     }
 
     /// Ends the connections to these exports, as a stop does.
-    void end(List<Export> exports, Duration limit) {
+    void end(Predicate<Export> exports, Duration limit) {
         NbdServer now;
         synchronized (this) {
             now = server;
         }
         if (now != null) {
-            now.disconnect(exports::contains, limit);
+            now.disconnect(exports, limit);
         }
     }
 

@@ -78,6 +78,21 @@ final class VerifyOrders {
                         .map(each -> each.shortened(RANGES_TOLD)));
     }
 
+    /// Begins one, or says in an event why it is left out. It may wait for an attach.
+    void byCalendar(String name, Optional<LocalResource> found) {
+        String why = "one is under way already";
+        try {
+            if (found.isEmpty()) {
+                why = "there is no resource of this name here, or it cannot be opened";
+            } else if (start(requirePrimary(found.get()))) {
+                return;
+            }
+        } catch (ProblemException e) {
+            why = e.problem().cause();
+        }
+        shared.events().of(name).accept("verify-left-out", "by the calendar: " + why);
+    }
+
     private boolean start(LocalPrimary primary) throws ProblemException {
         Optional<PrimaryResource> attached = primary.resource();
         if (attached.isEmpty()) {

@@ -9,21 +9,28 @@ import holdfast.replicator.nbd.Payload;
 import holdfast.replicator.nbd.Reply;
 
 import java.nio.ByteBuffer;
+import java.time.Instant;
 import java.util.List;
-import java.util.concurrent.atomic.AtomicInteger;
+import java.util.Optional;
 
 /// One committed moment of a copy, read-only.
 final class ViewExport implements Export {
     private final String name;
     private final OpenPoint point;
     private final long sizeBytes;
-    private final AtomicInteger clients = new AtomicInteger();
-    private final AtomicInteger arrivals = new AtomicInteger();
+    private final Optional<Runnable> left;
 
-    ViewExport(String name, OpenPoint point, long sizeBytes) {
+    // Guarded by this object's monitor.
+    private int clients;
+    private int arrivals;
+    private boolean over;
+
+    /// @param left it ends with its last client, and this is called then
+    ViewExport(String name, OpenPoint point, long sizeBytes, Optional<Runnable> left) {
         this.name = name;
         this.point = point;
         this.sizeBytes = sizeBytes;
+        this.left = left;
     }
 
     @Override
@@ -33,7 +40,8 @@ final class ViewExport implements Export {
 
     @Override
     public String description() {
-        return "as it was at " + point.moment().position();
+        return "as it was at %s (%s)"
+                .formatted(Instant.ofEpochMilli(point.shownMillis()), point.moment().position());
     }
 
     @Override
@@ -47,23 +55,38 @@ final class ViewExport implements Export {
     }
 
     @Override
-    public void opened() {
-        arrivals.incrementAndGet();
-        clients.incrementAndGet();
+    public synchronized void opened() throws ExportException {
+        if (over) {
+            throw new ExportException(Errno.EIO, name + " was closed");
+        }
+        arrivals++;
+        clients++;
     }
 
     @Override
     public void closed() {
-        clients.decrementAndGet();
+        synchronized (this) {
+            clients--;
+            if (clients > 0 || over || left.isEmpty()) {
+                return;
+            }
+            over = true;
+        }
+        left.get().run();
     }
 
-    int clients() {
-        return clients.get();
+    /// No client is let in any more.
+    synchronized void end() {
+        over = true;
+    }
+
+    synchronized int clients() {
+        return clients;
     }
 
     /// How many clients there have been.
-    int arrivals() {
-        return arrivals.get();
+    synchronized int arrivals() {
+        return arrivals;
     }
 
     @Override

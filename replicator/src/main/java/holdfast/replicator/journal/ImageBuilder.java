@@ -31,6 +31,7 @@ public final class ImageBuilder {
                 }
             }
             case STAGED -> staged.add(part.runs());
+            case MARK -> dropStaged();
             case COMMIT -> {
                 counted.add(staged.merged());
                 dropStaged();

@@ -82,7 +82,9 @@ public record JournalRecord(
         /// The copy moves to `position`, by this record alone; its data are the ancestry adopted.
         EPOCH_COMMIT,
         /// Nothing follows in this segment.
-        PAD
+        PAD,
+        /// The moment at `position`, which the record before it has made, has a name: its data.
+        MARK
     }
 
     /// What kind of thing stands at a place of the journal.

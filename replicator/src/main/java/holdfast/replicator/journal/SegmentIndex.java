@@ -41,7 +41,7 @@ import java.util.zip.CRC32C;
 /// |     8 | receiptMillis | greatest of its records                                              |
 /// |     8 | tracked       | greatest of its records                                              |
 /// |     8 | incarnation   | of its last record                                                   |
-/// |     4 | dataBytes     | of a commit: its ancestry ([AncestryCodec]), which follows           |
+/// |     4 | dataBytes     | of a commit: its ancestry ([AncestryCodec]), of a mark: its name; which follows |
 /// |     4 | runs          | how many follow the data, each offset, length, dataAddress, recordAddress and (bit 0) punch, 8 bytes each |
 public record SegmentIndex(
         UUID resource,
@@ -68,14 +68,16 @@ public record SegmentIndex(
         /// They count.
         COMMIT,
         /// An epoch begins with what the one before it has staged.
-        CONTINUES
+        CONTINUES,
+        /// The moment in front of it has a name.
+        MARK
     }
 
     /// Records of a kind, one behind the other.
     ///
-    /// @param endAddress behind its last record: of [PartKind#LIVE] and [PartKind#COMMIT] a moment
-    ///   that can be opened
-    /// @param data of a commit: its ancestry; else empty
+    /// @param endAddress behind its last record: of [PartKind#LIVE], [PartKind#COMMIT] and
+    ///   [PartKind#MARK] a moment that can be opened
+    /// @param data of a commit: its ancestry; of a mark: its name; else empty
     public record Part(
             PartKind kind,
             long beginAddress,
@@ -153,7 +155,7 @@ public record SegmentIndex(
             receiptMillis = Math.max(receiptMillis, r.receiptMillis());
             tracked = Math.max(tracked, r.tracked());
             incarnation = r.incarnation();
-            if (of == PartKind.COMMIT) {
+            if (of == PartKind.COMMIT || of == PartKind.MARK) {
                 data = copyOf(content);
             } else if (r.kind() != Kind.EPOCH_BEGIN && r.lengthBytes() > 0) {
                 runs.put(runOf(r));
@@ -202,6 +204,7 @@ public record SegmentIndex(
                 case EPOCH_BEGIN -> r.continues() ? PartKind.CONTINUES : PartKind.BEGIN;
                 case EPOCH_BLOCKS, EPOCH_ZERO -> PartKind.STAGED;
                 case EPOCH_COMMIT -> PartKind.COMMIT;
+                case MARK -> PartKind.MARK;
                 case PAD -> throw new IllegalArgumentException("a scan shows no PAD");
             };
         }

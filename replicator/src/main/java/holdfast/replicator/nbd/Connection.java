@@ -101,7 +101,9 @@ final class Connection implements Runnable {
     private volatile boolean stopping;
 
     private volatile Thread thread;
-    private volatile Export export;
+
+    /// What the client has chosen; null in the handshake.
+    private Export export;
 
     private ReplyStyle style;
     private RequestRules rules;
@@ -146,9 +148,9 @@ final class Connection implements Runnable {
         this.outbox = new Outbox(channel, pool);
     }
 
-    /// The export the client has chosen; null in the handshake.
+    /// The export that the client has open, or is being opened for it; null for none. Any thread.
     Export export() {
-        return export;
+        return negotiation.export();
     }
 
     String client() {
@@ -197,7 +199,7 @@ final class Connection implements Runnable {
         }
     }
 
-    // ---- Handshake: one message after the other, each with the one deadline.
+    // ---- Handshake: one message after the other, and one deadline for all that the client does.
 
     private boolean handshake() throws IOException {
         long deadline = acceptedNanos + limits.handshake().toNanos();
@@ -218,17 +220,22 @@ final class Connection implements Runnable {
                 need((int) length, deadline);
                 ByteBuffer data = in.slice(in.position(), (int) length);
                 in.position(in.position() + (int) length);
+                long before = System.nanoTime();
                 next = negotiation.option(option, data);
+                deadline += System.nanoTime() - before; // Opening an export is not the client's.
             } else if (length <= SKIPPED_OPTION_MAX) {
                 skipOption(length, deadline);
                 next = negotiation.oversizedOption(option);
             } else {
                 throw new ProtocolException("an option of %d bytes".formatted(length));
             }
-            export = negotiation.export();
             sendAll(negotiation.takeReplies(), deadline);
-            if (next != Negotiation.Next.OPTION) {
-                return next == Negotiation.Next.TRANSMISSION;
+            if (next == Negotiation.Next.TRANSMISSION) {
+                export = negotiation.export();
+                return true;
+            }
+            if (next == Negotiation.Next.CLOSE) {
+                return false;
             }
         }
     }
@@ -865,14 +872,13 @@ final class Connection implements Runnable {
             batch = null;
         }
         inputMemory.release();
-        Export opened = export;
-        if (opened != null) {
-            try {
-                opened.closed();
-            } catch (RuntimeException e) {
-                LOG.error("{}: closing {}", client, opened.name(), e);
-            }
-            LOG.info("{}: closed {}", client, opened.name());
+        try {
+            negotiation.end();
+        } catch (RuntimeException e) {
+            LOG.error("{}: closing its export", client, e);
+        }
+        if (export != null) {
+            LOG.info("{}: closed {}", client, export.name());
         }
         server.ended(this);
     }

@@ -54,7 +54,14 @@ public interface Export {
         return false;
     }
 
-    /// Called when a client has chosen this export, before its first request.
+    /// Whether a client that only asks what this is has it open already, so that what it is told
+    /// stays true until it chooses it. Else it is open from when it is chosen.
+    default boolean isOpenedByAsking() {
+        return false;
+    }
+
+    /// Called when a client has chosen this export, or asks what it is and [#isOpenedByAsking].
+    /// Before that nothing is asked of the latter but its name and description.
     ///
     /// @throws ExportException if it cannot be served now; the client is told the message
     default void opened() throws ExportException {}

@@ -1,7 +1,7 @@
 package holdfast.replicator.nbd;
 
 /// An export could not do what was asked. The client gets the number, the log the message.
-public final class ExportException extends Exception {
+public sealed class ExportException extends Exception permits UnknownExportException {
     private static final long serialVersionUID = 1L;
 
     private final int errno;

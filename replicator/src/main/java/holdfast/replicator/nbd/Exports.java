@@ -8,7 +8,7 @@ public interface Exports {
     /// What a client that asks for a list is told.
     List<Export> list();
 
-    /// The export of this name, which need not be in [#list] (a view is made when it is asked for).
+    /// The export of this name, which need not be in [#list] (a view is made when it is opened).
     /// The empty name means the default export, if there is one.
     Optional<Export> find(String name);
 

@@ -1,5 +1,7 @@
 package holdfast.replicator.nbd;
 
+import jdk.net.ExtendedSocketOptions;
+
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -50,7 +52,7 @@ public final class NbdServer implements AutoCloseable {
     /// What status shows of a connection.
     ///
     /// @param client where it came from, and a number
-    /// @param export empty in the handshake
+    /// @param export empty while it has none open
     public record Client(String client, String export, int inFlightRequests) {}
 
     private interface Closing {
@@ -149,13 +151,21 @@ public final class NbdServer implements AutoCloseable {
     /// @param limit after this their sockets are closed under them
     /// @return whether all are closed; false if requests are still in flight even then
     public boolean close(Duration limit) {
-        List<Listener> listening;
         List<Connection> open;
         synchronized (this) {
             stopped = true;
+            open = List.copyOf(connections);
+        }
+        stopListening();
+        return end(open, limit);
+    }
+
+    /// Takes no new connections, until it is told to listen again; those that are there go on.
+    public void stopListening() {
+        List<Listener> listening;
+        synchronized (this) {
             listening = List.copyOf(listeners);
             listeners.clear();
-            open = List.copyOf(connections);
         }
         for (Listener listener : listening) {
             try {
@@ -164,7 +174,6 @@ public final class NbdServer implements AutoCloseable {
                 LOG.warn("closing the {} listener: {}", listener.name(), e.toString());
             }
         }
-        return end(open, limit);
     }
 
     NbdLimits limits() {
@@ -263,11 +272,21 @@ public final class NbdServer implements AutoCloseable {
         }
     }
 
+    /// A host that lost its power says no good-bye, and its connection would hold the export open
+    /// for ever: one that answers nothing for two minutes ends.
+    private static void endWhenGone(SocketChannel channel) throws IOException {
+        channel.setOption(StandardSocketOptions.SO_KEEPALIVE, true);
+        channel.setOption(ExtendedSocketOptions.TCP_KEEPIDLE, 60);
+        channel.setOption(ExtendedSocketOptions.TCP_KEEPINTERVAL, 10);
+        channel.setOption(ExtendedSocketOptions.TCP_KEEPCOUNT, 6);
+    }
+
     /// @return null if there is no room
     private Connection admit(SocketChannel channel, Listener listener) throws IOException {
         String client = listener.name() + "-" + accepted.incrementAndGet();
         if (channel.getRemoteAddress() instanceof InetSocketAddress remote) {
             channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
+            endWhenGone(channel);
             client += " " + remote.getAddress().getHostAddress();
         }
         synchronized (this) {

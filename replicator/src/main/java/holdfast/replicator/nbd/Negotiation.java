@@ -9,7 +9,6 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 
 /// Decides the handshake of one connection: takes each option with its data, says what to send and
 /// what comes next. No I/O and no clock; the connection reads, sends and keeps the deadline.
@@ -39,7 +38,12 @@ final class Negotiation {
     /// for none.
     private String contextOf;
 
-    private Export export;
+    /// What the client has open, or is being opened for it: what it has chosen or, if that
+    /// [Export#isOpenedByAsking], asked for last. Null for nothing; its name as the client wrote
+    /// it. Read by whoever ends the clients of an export.
+    private volatile Export held;
+
+    private String heldName;
     private boolean blockStatus;
 
     /// @param listAllowed whether this client may learn the names of the exports
@@ -124,9 +128,57 @@ final class Negotiation {
         return replies;
     }
 
-    /// The chosen and opened export, after [Next#TRANSMISSION]; else null.
+    /// What the client has open or is being opened for it; the chosen one after
+    /// [Next#TRANSMISSION]. Null for none. Any thread.
     Export export() {
-        return export;
+        return held;
+    }
+
+    /// The client is gone: what it had open is closed.
+    void end() {
+        Export ended = held;
+        held = null;
+        if (ended != null) {
+            ended.closed();
+        }
+    }
+
+    /// @param chosen it is to be served
+    /// @throws ExportException if there is none of this name, or it cannot be served now
+    private Export find(String name, boolean chosen) throws ExportException {
+        if (held != null && name.equals(heldName)) {
+            return held;
+        }
+        end();
+        Export found =
+                exports.find(name).orElseThrow(() -> new UnknownExportException("no such export"));
+        if (chosen || found.isOpenedByAsking()) {
+            hold(found, name);
+        }
+        return found;
+    }
+
+    /// It is held before it is open: whoever closes it right behind that finds this client.
+    private void hold(Export found, String name) throws ExportException {
+        boolean open = false;
+        held = found;
+        try {
+            found.opened();
+            open = true;
+        } finally {
+            if (!open) {
+                held = null;
+            }
+        }
+        heldName = name;
+    }
+
+    private Next refuse(int option, ExportException e) {
+        int type =
+                e instanceof UnknownExportException
+                        ? Protocol.REP_ERR_UNKNOWN
+                        : Protocol.REP_ERR_POLICY;
+        return refuse(option, type, e.getMessage());
     }
 
     ReplyStyle style() {
@@ -135,10 +187,10 @@ final class Negotiation {
 
     RequestRules rules() {
         return new RequestRules(
-                export.sizeBytes(),
-                export.minBlockBytes(),
-                export.maxBlockBytes(),
-                transmissionFlags(export),
+                held.sizeBytes(),
+                held.minBlockBytes(),
+                held.maxBlockBytes(),
+                transmissionFlags(held),
                 style == ReplyStyle.EXTENDED,
                 blockStatus);
     }
@@ -149,19 +201,14 @@ final class Negotiation {
             return Next.CLOSE;
         }
         try {
-            String name = string(data, data.remaining());
-            Optional<Export> found = exports.find(name);
-            if (found.isEmpty()) {
-                return Next.CLOSE;
-            }
-            open(found.get(), name);
+            choose(string(data, data.remaining()));
         } catch (InvalidOptionException | ExportException e) {
             return Next.CLOSE;
         }
         send(
                 () -> {
-                    out.writeLong(export.sizeBytes());
-                    out.writeShort(transmissionFlags(export));
+                    out.writeLong(held.sizeBytes());
+                    out.writeShort(transmissionFlags(held));
                     out.write(new byte[noZeroes ? 0 : 124]);
                 });
         return Next.TRANSMISSION;
@@ -201,17 +248,11 @@ final class Negotiation {
             wantsName |= info == Protocol.INFO_NAME;
             wantsDescription |= info == Protocol.INFO_DESCRIPTION;
         }
-        Optional<Export> found = exports.find(name);
-        if (found.isEmpty()) {
-            return refuse(option, Protocol.REP_ERR_UNKNOWN, "no such export");
-        }
-        Export chosen = found.get();
-        if (option == Protocol.OPT_GO) {
-            try {
-                open(chosen, name);
-            } catch (ExportException e) {
-                return refuse(option, Protocol.REP_ERR_POLICY, e.getMessage());
-            }
+        Export chosen;
+        try {
+            chosen = option == Protocol.OPT_GO ? choose(name) : find(name, false);
+        } catch (ExportException e) {
+            return refuse(option, e);
         }
         reply(
                 option,
@@ -271,8 +312,10 @@ final class Negotiation {
             queries.add(string(data, length(data)));
         }
         require(!data.hasRemaining(), "bytes follow the last query");
-        if (exports.find(name).isEmpty()) {
-            return refuse(option, Protocol.REP_ERR_UNKNOWN, "no such export");
+        try {
+            find(name, false);
+        } catch (ExportException e) {
+            return refuse(option, e);
         }
         boolean matches =
                 queries.contains(Protocol.BASE_ALLOCATION)
@@ -294,10 +337,10 @@ final class Negotiation {
         return acknowledge(option);
     }
 
-    private void open(Export chosen, String name) throws ExportException {
-        chosen.opened();
-        export = chosen;
+    private Export choose(String name) throws ExportException {
+        Export found = find(name, true);
         blockStatus = name.equals(contextOf);
+        return found;
     }
 
     private int transmissionFlags(Export of) {

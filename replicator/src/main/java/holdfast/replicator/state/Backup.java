@@ -17,6 +17,7 @@ import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -222,10 +223,11 @@ public final class Backup {
             JournalRecord record,
             ByteBuffer data,
             Frame.Heartbeat heartbeat,
-            Exact exact) {
+            Exact exact,
+            Frame.MarkReply marked) {
         private Pending(
                 long endAddress, JournalRecord record, ByteBuffer data, Frame.Heartbeat heartbeat) {
-            this(endAddress, record, data, heartbeat, null);
+            this(endAddress, record, data, heartbeat, null, null);
         }
     }
 
@@ -373,6 +375,8 @@ public final class Backup {
 
     private final Pins pins = new Pins();
 
+    private final Marks marks = new Marks();
+
     /// Time of receipt when the primary was heard of last; pins expire by it, so that none does
     /// while nothing comes (R22).
     private long heardMillis;
@@ -465,7 +469,7 @@ public final class Backup {
                             switch (part.kind()) {
                                 case BEGIN -> foundBegin(false, part.beginAddress());
                                 case CONTINUES -> foundBegin(true, part.beginAddress());
-                                case LIVE, STAGED, COMMIT -> {}
+                                case LIVE, STAGED, COMMIT, MARK -> {}
                             }
                             apply(part);
                             tracked = Math.max(tracked, part.tracked());
@@ -501,6 +505,7 @@ public final class Backup {
         mixture |= end < base.rollingTo();
         if (mixture) {
             history.clear();
+            marks.clear();
         }
         return mixture
                 ? damage
@@ -659,7 +664,8 @@ public final class Backup {
                     Frame.Invalidate _,
                     Frame.InvalidateReply _,
                     Frame.Resize _,
-                    Frame.ResizeReply _ -> {}
+                    Frame.ResizeReply _,
+                    Frame.MarkReply _ -> {}
             case Frame.Trouble trouble -> peerTrouble = trouble.text();
             case Frame.Verified over when over.run() == verifyRun -> verifies(0);
             case Frame.Verified _ -> {}
@@ -770,6 +776,7 @@ public final class Backup {
                 settle();
                 yield true;
             }
+            case Frame.Mark m -> takeMark(m);
             case Frame.Tracked t -> {
                 tracked = Math.max(tracked, t.transaction());
                 yield true;
@@ -881,7 +888,7 @@ public final class Backup {
                 refuse("more than %d exact questions wait".formatted(EXACT_MAX));
                 return;
             }
-            pending.add(new Pending(end, null, null, null, exact));
+            pending.add(new Pending(end, null, null, null, exact, null));
             settle();
         } else {
             verifies(v.run());
@@ -1013,6 +1020,39 @@ public final class Backup {
         if (Faults.M1) {
             fx.send(new Frame.Ack(config.resource, session, at, at, synced, filled));
         }
+        return true;
+    }
+
+    /// It counts, and is answered, when it is durable. An honest primary sends none while an epoch
+    /// is on its way.
+    private boolean takeMark(Frame.Mark m) {
+        if (!hasPoint() && openCommit() == null || openEpoch != 0) {
+            refuse("a mark while the copy is at no moment of the stream");
+            return true;
+        }
+        if (!m.position().equals(appended)) {
+            refuse("a mark of %s, this copy stands at %s".formatted(m.position(), appended));
+            return true;
+        }
+        String refused =
+                pins.named(m.name()) != null
+                        ? "there is a kept moment %s already".formatted(m.name())
+                        : marks.refusal(m.name());
+        if (!refused.isEmpty()) {
+            fx.send(new Frame.MarkReply(config.resource, session, m.number(), refused));
+            return true;
+        }
+        if (keepsStaged()) {
+            dropStaged(); // As by a write: it lies above what was committed then.
+        }
+        ByteBuffer name = Marks.encode(m.name());
+        if (!hasRoom(JournalRecord.totalBytes(name.remaining()), reservedBytes)) {
+            return false;
+        }
+        append(Kind.MARK, false, m.position(), 0, 0, 0, m.wallMillis(), name);
+        marks.appended(m.name());
+        var reply = new Frame.MarkReply(config.resource, session, m.number(), "");
+        pending.add(new Pending(end, null, null, null, null, reply));
         return true;
     }
 
@@ -1406,7 +1446,10 @@ public final class Backup {
         end += record.totalBytes();
         pending.add(
                 new Pending(
-                        end, record, kind == Kind.EPOCH_COMMIT ? data.duplicate() : null, null));
+                        end,
+                        record,
+                        kind == Kind.EPOCH_COMMIT || kind == Kind.MARK ? data.duplicate() : null,
+                        null));
         return record.address();
     }
 
@@ -1457,6 +1500,10 @@ public final class Backup {
             Pending p = pending.poll();
             if (p.exact() != null) {
                 answer(p.exact());
+            } else if (p.marked() != null) {
+                if (session != 0 && p.marked().session() == session) {
+                    fx.send(p.marked());
+                }
             } else if (p.heartbeat() != null) {
                 if (p.heartbeat().position().equals(committed)) {
                     completeMillis = p.heartbeat().wallMillis();
@@ -1501,6 +1548,11 @@ public final class Backup {
                 committed(data);
                 moved(r, behind, true);
             }
+            case MARK -> {
+                dropStagedBelow(r.address());
+                moved(r, behind, false);
+                marked(data);
+            }
             case PAD -> {}
         }
     }
@@ -1534,11 +1586,24 @@ public final class Backup {
                 committed(p.data());
                 moved(p, true);
             }
+            case MARK -> {
+                dropStagedBelow(p.beginAddress());
+                moved(p, false);
+                marked(p.data());
+            }
         }
     }
 
-    /// A live record lies above what was committed when they were staged. When it was taken in they
-    /// were given up; this is for recovery.
+    /// The newest moment has this name.
+    private void marked(ByteBuffer name) {
+        String found = Marks.decode(name);
+        if (found != null && hasPoint()) {
+            marks.add(found, history.newest());
+        }
+    }
+
+    /// A live record or a mark lies above what was committed when they were staged. When it was
+    /// taken in they were given up; this is for recovery.
     private void dropStagedBelow(long address) {
         if (stagedFrom < address) {
             dropStaged();
@@ -1922,6 +1987,7 @@ public final class Backup {
         if (hasPoint() && base.everCommitted() && !base.mixture()) {
             history.rolled(base.moment());
         }
+        marks.rolled(base.watermark());
         if (damaged && base.watermark() >= journalEnd) {
             damaged = false;
             end = base.watermark();
@@ -1988,13 +2054,18 @@ public final class Backup {
         return view;
     }
 
-    /// Opens what is kept under this name. From the journal it reads what lies between the base and
-    /// the pin, and nothing when the base is behind it.
+    /// Opens what is kept under this name, else what the primary has marked with it. From the
+    /// journal it reads what lies between the base and that moment, and nothing when the base is
+    /// behind it.
     ///
-    /// @return null when there is none, or it is damaged
+    /// @return null when there is none, or it is damaged, or can be opened no more
     public View openView(String name) {
         Pins.Pin pin = pins.named(name);
-        if (pin == null || pin.damaged()) {
+        if (pin == null) {
+            Marks.Mark mark = marks.named(name);
+            return mark == null ? null : openView(mark.moment());
+        }
+        if (pin.damaged()) {
             return null;
         }
         Moment moment = pin.moment();
@@ -2059,6 +2130,15 @@ public final class Backup {
         return pins.all().stream().filter(Pins.Pin::isNamed).toList();
     }
 
+    /// What the primary has marked and can be opened, oldest moment first.
+    public List<Marks.Mark> marks() {
+        return hasPoint()
+                ? marks.all().stream()
+                        .filter(each -> each.moment().address() >= history.oldest().address())
+                        .toList()
+                : List.of();
+    }
+
     /// What is kept under this name; null for nothing.
     public Pins.Pin pin(String name) {
         return pins.named(name);
@@ -2077,6 +2157,10 @@ public final class Backup {
         if (pins.named(name) != null) {
             return "there is a kept moment " + name + " already";
         }
+        String marked = marked(name, moment);
+        if (!marked.isEmpty()) {
+            return marked;
+        }
         if (pins.all().size() >= Pins.MAX) {
             return "%d moments are kept, which is the most".formatted(Pins.MAX);
         }
@@ -2091,6 +2175,27 @@ public final class Backup {
             history.insert(moment);
         }
         return trouble;
+    }
+
+    /// Why another moment cannot have this name: one name is never two moments.
+    private String marked(String name, Moment moment) {
+        if (marks.isComing(name)) {
+            return "%s is just being marked by the primary".formatted(name);
+        }
+        return marks().stream()
+                .filter(
+                        each ->
+                                each.name().equals(name)
+                                        && each.moment().address() != moment.address())
+                .map(
+                        each ->
+                                "%s is marked as of %s; to keep that, add --at %s"
+                                        .formatted(
+                                                name,
+                                                Instant.ofEpochMilli(each.moment().labelMillis()),
+                                                name))
+                .findFirst()
+                .orElse("");
     }
 
     /// Keeps it no longer; when it returns that is durable.

@@ -134,6 +134,9 @@ public final class Faults {
     /// Asks an exact question at any place in the stream.
     public static final boolean M62 = Mutants.on("M62");
 
+    /// Sends a mark anywhere in the stream.
+    public static final boolean M63 = Mutants.on("M63");
+
     /// Answers a write to a promoted copy before its journal is synced.
     public static final boolean M70 = Mutants.on("M70");
 

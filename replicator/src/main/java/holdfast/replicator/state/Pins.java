@@ -2,10 +2,10 @@ package holdfast.replicator.state;
 
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.state.History.Moment;
+import holdfast.tunnel.wire.Frame;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.regex.Pattern;
 
 /// The moments of a copy that somebody keeps under a name, also when the base has been rolled past
 /// them, and what must be saved of the base for that (R31).
@@ -36,8 +36,6 @@ public final class Pins {
 
     public static final String NAME_RULE =
             "a letter, then up to 39 letters, digits, dots, dashes or underscores, and not \"latest\"";
-
-    private static final Pattern NAME = Pattern.compile("[A-Za-z][A-Za-z0-9._-]{0,39}");
 
     /// A moment that is kept.
     ///
@@ -90,7 +88,7 @@ public final class Pins {
     /// Whether a moment may be kept under this name. No time and no other point that can be asked
     /// for is one.
     public static boolean isName(String text) {
-        return NAME.matcher(text).matches() && !text.equals("latest");
+        return Frame.Mark.isName(text);
     }
 
     /// What was durable at a start.

@@ -292,6 +292,8 @@ public final class Primary {
 
     // Whether the copy is as it should be, while an operator wants to know.
     private Verification verification;
+
+    private final MarkOrders marks = new MarkOrders();
     private long verifications;
 
     /// What the last one found, until it is taken.
@@ -734,6 +736,7 @@ public final class Primary {
         if (verification != null) {
             verification.sessionDown();
         }
+        marks.end("the link was lost before it was answered");
         for (SyncSent sent : syncInFlight) {
             dirty.addRange(sent.run().first(), sent.run().end());
         }
@@ -751,6 +754,7 @@ public final class Primary {
             case Frame.CompareReply reply when isCurrent(reply.session()) -> compared(reply);
             case Frame.SectorsReply reply when isCurrent(reply.session()) -> answered(reply);
             case Frame.VerifyReply reply when isCurrent(reply.session()) -> answered(reply);
+            case Frame.MarkReply reply when isCurrent(reply.session()) -> marks.answered(reply);
             case Frame.Refused _ when isApart() -> {} // It says why both stand apart.
             case Frame.Refused refused -> refuse("the peer refuses: " + refused.reason());
             case Frame.Trouble trouble -> peerTrouble = trouble.text();
@@ -758,7 +762,8 @@ public final class Primary {
                     Frame.EpochReply _,
                     Frame.CompareReply _,
                     Frame.SectorsReply _,
-                    Frame.VerifyReply _ -> {} // of an older session
+                    Frame.VerifyReply _,
+                    Frame.MarkReply _ -> {} // of an older session
             case Frame.Offer _,
                     Frame.OfferReply _,
                     Frame.Withdraw _,
@@ -941,6 +946,7 @@ public final class Primary {
     private void refuse(String why) {
         refusal = why;
         state = ReplicationState.OFF;
+        marks.end("the two copies have parted: " + why);
         fx.event("refused", why);
         answerAll();
     }
@@ -1052,6 +1058,7 @@ public final class Primary {
         }
         buffer.clear();
         unsentOps.clear();
+        marks.fallsBehind("the copy is behind now, and is brought on by a catch-up");
         if (!closed) {
             closed = true;
             // Nothing was full, so there is nothing to dwell on.
@@ -1866,6 +1873,51 @@ public final class Primary {
         fx.wakeReader();
     }
 
+    // ---- marks
+    // --------------------------------------------------------------------------------------------
+
+    /// How a [#mark] ends.
+    public enum MarkEnd {
+        /// Its name is durable at the peer.
+        DURABLE,
+        /// The peer has refused it, for instance for its name.
+        TAKEN,
+        /// It was not sent: the copy does not pass through the moment.
+        BEHIND,
+        /// It was not sent: the session is over.
+        LOST,
+        /// The peer did not answer, and may have marked it or not.
+        UNSURE
+    }
+
+    /// What came of [#mark].
+    ///
+    /// @param refusal why there is no such moment, empty when it is durable
+    public record Marked(long number, Position at, long wallMillis, MarkEnd end, String refusal) {}
+
+    /// Gives the present moment a name in the peer's journal: that of all writes that were answered
+    /// until now. Only while every write goes to the peer in its order is that a moment of the
+    /// copy.
+    ///
+    /// @return its number, which [#takeMarked] says later; 0 if it is none now
+    /// @throws IllegalArgumentException if no moment may have that name
+    public long mark(String name) {
+        if (!Frame.Mark.isName(name)) {
+            throw new IllegalArgumentException("no name of a moment");
+        }
+        if (state != ReplicationState.ESTABLISHED || closed || marks.isFull()) {
+            return 0;
+        }
+        long number = marks.add(name, position(), wallMillis);
+        fx.wakeSender();
+        return number;
+    }
+
+    /// What has become of marks since the last call.
+    public List<Marked> takeMarked() {
+        return marks.hasDone() ? marks.takeDone() : List.of();
+    }
+
     // ---- verification
     // --------------------------------------------------------------------------------------------
 
@@ -2054,6 +2106,11 @@ public final class Primary {
         Frame.Data question = nextOfVerify();
         if (question != null) {
             return question;
+        }
+        Frame.Data mark =
+                marks.next(unsentOps.isEmpty() ? Long.MAX_VALUE : unsentOps.peek().number);
+        if (mark != null) {
+            return mark;
         }
         if (Faults.M8 && epochIsDue()) {
             return beginEpoch();

@@ -169,6 +169,31 @@ class SettingsTest {
     }
 
     @Test
+    void aVerificationIsALineOfACalendarToo() throws Exception {
+        node(
+                """
+                [verify]
+                calendar = ["Sun 03:00 home", "04:00 db", "04:00 db"]
+                time-zone = "UTC"
+                [handlers]
+                out-of-sync = "/bin/true"
+                """);
+        VerifySettings verifications = Settings.load(etc).node().verifications();
+        // A Sunday.
+        Instant three = Instant.parse("2026-11-29T03:00:00Z");
+        assertEquals(List.of("home"), verifications.due(three.minusSeconds(1), three));
+        assertEquals(List.of(), verifications.due(three, three.plusSeconds(3599)));
+        assertEquals(List.of("db"), verifications.due(three, three.plusSeconds(3600)));
+        for (String line : List.of("", "03:00", "03:00 Home", "03:00 home files", "3:00 home")) {
+            node("[verify]\ncalendar = [\"" + line + "\"]\n");
+            assertThrows(ConfigException.class, () -> Settings.load(etc), line);
+        }
+        node("");
+        resource("home", HOME + "[verify]\ncalendar = [\"03:00 home\"]\n");
+        assertThrows(ConfigException.class, () -> Settings.load(etc));
+    }
+
+    @Test
     void withoutAnyFileAllIsAtItsDefault() throws Exception {
         Settings.Loaded loaded = Settings.load(etc.resolve("missing"));
         assertEquals(NodeSettings.parse("", "empty"), loaded.node());
@@ -186,7 +211,7 @@ class SettingsTest {
                 """
                 ETC/node.toml:2:1: unknown key link.rat, did you mean "rate"?
                 ETC/node.toml:3:1: link.catch-up: rate "2 Mbps" has the unknown unit "Mbps", did you mean "Mbit/s"?
-                ETC/node.toml:4:1: unknown table [alert], known here: node, link, storage, nbd, metrics, buffer, drill, handlers
+                ETC/node.toml:4:1: unknown table [alert], known here: node, link, storage, nbd, metrics, buffer, drill, verify, handlers
                 ETC/conf.d/home.toml:1:1: protocol is "D", should be one of A, B, C
                 ETC/conf.d/mail.toml:2:1: on.server.disk is "dev/mail", should be an absolute path\
                 """

@@ -104,6 +104,11 @@ class FakeDaemon implements ControlApi {
     }
 
     @Override
+    public MarkReply mark(MarkRequest request) {
+        throw new UnsupportedOperationException();
+    }
+
+    @Override
     public KeepReply keep(KeepRequest request) {
         throw new UnsupportedOperationException();
     }

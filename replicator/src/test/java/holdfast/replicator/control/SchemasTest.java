@@ -153,7 +153,10 @@ class SchemasTest {
                         Optional.of(1L),
                         List.of(KEPT),
                         1,
-                        1),
+                        1,
+                        "nbd+unix:///home@latest?socket=/run/holdfast/home.nbd",
+                        List.of(new ControlApi.Marked("nightly", Samples.NOW, "a/2"))),
+                new ControlApi.MarkReply("home", "nightly", "backup", Samples.NOW, "a/2"),
                 new ControlApi.KeepReply("home", KEPT, Optional.of("in a gap")),
                 new ControlApi.DropReply(
                         true, "home", "before", "backup", List.of("gone"), "backup/home@before"),

@@ -190,6 +190,36 @@ class BackupResourceTest {
     }
 
     @Test
+    void aReaderThatHangsKeepsItsPartOfTheJournalAndNobodyWaiting() throws Exception {
+        commit(1, (byte) 5, 3);
+        await("rolled", () -> store.superblock().watermark() > 0);
+        OpenPoint point = resource.openPoint();
+        base.readsHang = true;
+        CompletableFuture<Byte> read =
+                CompletableFuture.supplyAsync(
+                        () -> {
+                            ByteBuffer into = ByteBuffer.allocate(BLOCK);
+                            try {
+                                point.read(3L * BLOCK, into);
+                            } catch (DeviceException e) {
+                                throw new AssertionError(e);
+                            }
+                            return into.get(0);
+                        });
+        await("the read hangs", () -> base.waiting);
+        resource.closePoint(point);
+        write(2, (byte) 6, 3);
+        await("acknowledged", () -> acknowledged() == 2);
+        assertEquals("a view is open", resource.settle());
+        base.readsHang = false;
+        base.hang.release();
+        assertEquals((byte) 5, read.join());
+        await("the view is closed", () -> resource.settle().isEmpty());
+        assertThrows(DeviceException.class, () -> point.read(0, ByteBuffer.allocate(BLOCK)));
+        assertEquals(6, base.at(3L * BLOCK));
+    }
+
+    @Test
     void aFullBaseLosesNothingAndGoesOnWhenThereIsSpace() throws Exception {
         base.error = ENOSPC;
         commit(1, (byte) 5, 3);

@@ -13,6 +13,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 final class MemoryExport implements Export {
     private final String name;
     private final byte[] bytes;
+    boolean openedByAsking;
     final AtomicInteger opened = new AtomicInteger();
     final AtomicInteger closed = new AtomicInteger();
     final CountDownLatch firstHeld = new CountDownLatch(1);
@@ -89,6 +90,11 @@ final class MemoryExport implements Export {
     @Override
     public int maxBlockBytes() {
         return maxBlockBytes;
+    }
+
+    @Override
+    public boolean isOpenedByAsking() {
+        return openedByAsking;
     }
 
     @Override

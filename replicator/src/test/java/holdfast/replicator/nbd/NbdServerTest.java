@@ -27,6 +27,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.List;
 import java.util.Random;
+import java.util.regex.Pattern;
 
 /// What clients that keep the rules get. Commands are numbers, as in [HostileClientTest].
 @Timeout(20)
@@ -292,6 +293,24 @@ class NbdServerTest {
             assertEquals(0x80000002, client.option(3, new byte[0]).type());
             client.go("disk");
             assertEquals(0, client.request(0, 3, 0, 0));
+        }
+    }
+
+    /// The kernel asks: a host without power closes nothing.
+    @Test
+    void aTcpClientThatSaysNothingIsAskedWhetherItIsThere() throws Exception {
+        InetSocketAddress address =
+                fixture.server.listenTcp(
+                        new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), false);
+        try (SocketChannel channel = SocketChannel.open(address);
+                RawClient _ = new RawClient(channel).greet(3)) {
+            int port = ((InetSocketAddress) channel.getLocalAddress()).getPort();
+            String ends = "%04X [0-9A-F]*:%04X 01 ".formatted(address.getPort(), port);
+            Pattern keepalive = Pattern.compile(":" + ends + "\\S+ 02:");
+            String sockets =
+                    Files.readString(Path.of("/proc/net/tcp"))
+                            + Files.readString(Path.of("/proc/net/tcp6"));
+            assertTrue(keepalive.matcher(sockets).find(), sockets);
         }
     }
 

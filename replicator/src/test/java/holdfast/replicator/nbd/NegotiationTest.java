@@ -66,7 +66,8 @@ class NegotiationTest {
     @Test
     void infoAndGoGiveTheSameAnswers() throws IOException {
         List<String> info = answers(6, RawClient.info("disk", 1, 2, 3, 99));
-        assertEquals(0, disk.opened.get());
+        assertEquals(0, disk.opened.get(), "who only asks what it is has not opened it");
+        assertNull(negotiation.export());
         List<String> go = answers(7, RawClient.info("disk", 1, 2, 3, 99));
         assertEquals(info, go);
         assertEquals(5, go.size());
@@ -77,6 +78,23 @@ class NegotiationTest {
         assertEquals("1:", go.get(4));
         assertEquals(disk, negotiation.export());
         assertEquals(1, disk.opened.get());
+    }
+
+    @Test
+    void whatIsOpenedByAskingIsOpenUntilTheClientAsksForAnotherOrIsGone() throws IOException {
+        disk.openedByAsking = true;
+        other.openedByAsking = true;
+        answers(6, RawClient.info("disk", 1));
+        answers(6, RawClient.info("disk", 1));
+        assertEquals(1, disk.opened.get() - disk.closed.get());
+        answers(6, RawClient.info("other", 1));
+        assertEquals(0, disk.opened.get() - disk.closed.get());
+        answers(6, RawClient.info("nothing", 1));
+        assertEquals(0, other.opened.get() - other.closed.get());
+        answers(7, RawClient.info("disk", 1));
+        negotiation.end();
+        negotiation.end();
+        assertEquals(0, disk.opened.get() - disk.closed.get());
     }
 
     @Test

@@ -3,6 +3,7 @@ package holdfast.tunnel.wire;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.UUID;
+import java.util.regex.Pattern;
 
 /// One message on the link. A new kind needs a record here, a type number that was never used
 /// before, and a table in docs/protocol.md.
@@ -249,6 +250,12 @@ public sealed interface Frame {
             UUID resource, long session, long run, long number, boolean exact, byte[] digests)
             implements OfResource {}
 
+    /// Answer to the [Mark] with this number.
+    ///
+    /// @param refusal why there is no such moment, empty when its name is durable
+    record MarkReply(UUID resource, long session, long number, String refusal)
+            implements OfResource {}
+
     /// A verification is over: what it found, for the operator of the copy. Nothing is decided by
     /// it.
     ///
@@ -379,6 +386,22 @@ public sealed interface Frame {
             boolean exact)
             implements Data {}
 
+    /// Gives the moment as of `position` a name, which the backup keeps with it in its journal. It
+    /// goes with its moment, and asks for nothing to stay longer.
+    ///
+    /// @param number the answer bears it
+    /// @param position of the last write that was sent
+    /// @param name one that [#isName] accepts: what is shown to operators and typed by them
+    record Mark(long number, Position position, long wallMillis, String name) implements Data {
+        private static final Pattern NAME = Pattern.compile("[A-Za-z][A-Za-z0-9._-]{0,39}");
+
+        /// Whether a moment may have this name. No time and no other point that can be asked for is
+        /// one.
+        public static boolean isName(String text) {
+            return NAME.matcher(text).matches() && !text.equals("latest");
+        }
+    }
+
     /// A part of the device.
     record Range(long offsetBytes, int lengthBytes) {
         /// Bytes on the wire.
@@ -396,7 +419,14 @@ public sealed interface Frame {
                     CompareSectors _,
                     Verify _ ->
                     true;
-            case Control _, Write _, Zero _, Heartbeat _, EpochBegin _, EpochCommit _, Tracked _ ->
+            case Control _,
+                    Write _,
+                    Zero _,
+                    Heartbeat _,
+                    EpochBegin _,
+                    EpochCommit _,
+                    Tracked _,
+                    Mark _ ->
                     false;
         };
     }
@@ -441,5 +471,7 @@ public sealed interface Frame {
                     SectorsReply.class,
                     Verify.class,
                     VerifyReply.class,
-                    Verified.class);
+                    Verified.class,
+                    Mark.class,
+                    MarkReply.class);
 }

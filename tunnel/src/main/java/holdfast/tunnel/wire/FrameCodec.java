@@ -20,6 +20,8 @@ import holdfast.tunnel.wire.Frame.InvalidateReply;
 import holdfast.tunnel.wire.Frame.Join;
 import holdfast.tunnel.wire.Frame.Joined;
 import holdfast.tunnel.wire.Frame.Known;
+import holdfast.tunnel.wire.Frame.Mark;
+import holdfast.tunnel.wire.Frame.MarkReply;
 import holdfast.tunnel.wire.Frame.Offer;
 import holdfast.tunnel.wire.Frame.OfferReply;
 import holdfast.tunnel.wire.Frame.Ping;
@@ -146,6 +148,8 @@ public final class FrameCodec {
             case Verify _ -> 36;
             case VerifyReply _ -> 37;
             case Verified _ -> 38;
+            case Mark _ -> 39;
+            case MarkReply _ -> 40;
         };
     }
 
@@ -207,6 +211,8 @@ public final class FrameCodec {
                     case Verify _ -> 4 + 8 + 8 + 8 + 8 + 1 + 1;
                     case VerifyReply f -> 16 + 8 + 8 + 8 + 1 + 4 + f.digests().length;
                     case Verified f -> 16 + 8 + 8 + 8 + 8 + 8 + text(f.trouble());
+                    case Mark f -> 8 + Position.BYTES + 8 + text(f.name());
+                    case MarkReply f -> 16 + 8 + 8 + text(f.refusal());
                 };
     }
 
@@ -428,6 +434,18 @@ public final class FrameCodec {
                         .putLong(f.differingBlocks());
                 put(out, f.trouble(), MAX_REASON_BYTES);
             }
+            case Mark f -> {
+                allow(Mark.isName(f.name()), "a mark of another name than moments have");
+                out.putLong(f.number());
+                f.position().write(out);
+                out.putLong(f.wallMillis());
+                put(out, f.name(), MAX_NAME_BYTES);
+            }
+            case MarkReply f -> {
+                put(out, f.resource());
+                out.putLong(f.session()).putLong(f.number());
+                put(out, f.refusal(), MAX_REASON_BYTES);
+            }
         }
     }
 
@@ -605,6 +623,8 @@ public final class FrameCodec {
                                 count("compared"),
                                 count("differing blocks"),
                                 text(MAX_REASON_BYTES));
+                case 39 -> mark();
+                case 40 -> new MarkReply(uuid(), int64(), count("number"), text(MAX_REASON_BYTES));
                 default -> throw new ProtocolException("unknown frame type " + type);
             };
         }
@@ -739,6 +759,16 @@ public final class FrameCodec {
                     "%d bytes of digests",
                     digests.length);
             return new VerifyReply(resource, session, run, number, exact, digests);
+        }
+
+        private Mark mark() throws ProtocolException {
+            long number = count("number");
+            Position position = position();
+            long wallMillis = int64();
+            String name = text(MAX_NAME_BYTES);
+            // What was sent is not repeated: it may be anything, and this goes to a log.
+            require(Mark.isName(name), "a mark of another name than moments have");
+            return new Mark(number, position, wallMillis, name);
         }
 
         private void need(int bytes) throws ProtocolException {

@@ -10,6 +10,7 @@ import org.junit.jupiter.api.Test;
 
 import java.lang.reflect.RecordComponent;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -149,6 +150,46 @@ class FrameCodecTest {
                         new Frame.CompareReply(Samples.RESOURCE, 1, 1, new byte[31]),
                         new Frame.CompareReply(Samples.RESOURCE, 1, 1, new byte[0]))) {
             refused(Samples.encoded(frame));
+        }
+    }
+
+    /// Names are shown on terminals and typed there, and stand in lists beside each other.
+    @Test
+    void marksBearNamesOfMomentsAndNothingElse() {
+        ByteBuffer good = Samples.encoded(new Frame.Mark(1, Samples.STORED, 0, "abcdefgh"));
+        byte[] bytes = new byte[good.remaining()];
+        good.get(bytes);
+        int at = bytes.length - 8;
+        for (String name :
+                List.of(
+                        "abcd\u001b[2J",
+                        "abc\ndefg",
+                        "../../ab",
+                        "abc defg",
+                        "-15mabcd",
+                        "2026-11-",
+                        "abc\0defg",
+                        "ab\u00e9defg")) {
+            ByteBuffer hostile = ByteBuffer.wrap(bytes.clone());
+            hostile.put(at, name.getBytes(StandardCharsets.UTF_8), 0, 8);
+            refused(hostile);
+        }
+        for (String name : List.of("", "latest", "a".repeat(41), "a".repeat(256))) {
+            byte[] text = name.getBytes(StandardCharsets.UTF_8);
+            refused(
+                    bytes(
+                            39,
+                            8 + 16 + 8 + 4 + text.length,
+                            out ->
+                                    out.putLong(1)
+                                            .putLong(7)
+                                            .putLong(8)
+                                            .putLong(0)
+                                            .putInt(text.length)
+                                            .put(text)));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Samples.encoded(new Frame.Mark(1, Samples.STORED, 0, name)));
         }
     }
 

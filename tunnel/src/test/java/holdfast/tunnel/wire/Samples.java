@@ -107,7 +107,9 @@ final class Samples {
                             1_795_200_000_008L,
                             1L << 40,
                             2,
-                            "stopped"));
+                            "stopped"),
+                    new Frame.Mark(8, STORED, 1_795_200_000_009L, "before-upgrade"),
+                    new Frame.MarkReply(RESOURCE, 99, 8, "there is one"));
 
     private Samples() {}
 
