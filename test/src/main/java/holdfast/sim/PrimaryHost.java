@@ -139,6 +139,8 @@ final class PrimaryHost implements PrimaryEffects {
     /// It was put back to that, and is not in step with the copy again.
     private boolean setBack;
 
+    private boolean everSetBack;
+
     private int life;
     private long startedNanos;
     private Primary primary;
@@ -634,12 +636,18 @@ final class PrimaryHost implements PrimaryEffects {
         durableGrownFrom = older.grownFrom;
         layout = layoutOf(durableBytes);
         setBack = true;
+        everSetBack = true;
         sim.reached(Rare.PRIMARY_SET_BACK);
     }
 
     /// Whether what it holds was put back to an older state, and the copy has not been told so.
     boolean isSetBack() {
         return setBack;
+    }
+
+    /// Whether it has forgotten generations that moments of the copy are of.
+    boolean wasEverSetBack() {
+        return everSetBack;
     }
 
     /// An operator has the copy brought back to what this side holds.

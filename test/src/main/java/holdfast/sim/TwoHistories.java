@@ -118,7 +118,7 @@ final class TwoHistories {
     /// A growth, and a primary that was set back, are stories of their own.
     private boolean isPlain() {
         PrimaryHost former = sim.primary();
-        return !former.isSetBack()
+        return !former.wasEverSetBack()
                 && !former.isToGrow()
                 && former.bytes() == scenario.deviceBytes()
                 && sim.backup().bytes() == scenario.deviceBytes()
