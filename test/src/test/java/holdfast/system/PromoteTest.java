@@ -309,6 +309,7 @@ class PromoteTest {
                 writers.forEach(each -> assertTrue(each.incarnations() > 0));
             }
             if (!isFinal) {
+                TwoNodes.until("it is open", () -> node.resource("home").isPresent());
                 assertTrue(commit(node));
             }
             Thread.sleep(500);
