@@ -321,6 +321,7 @@ class PromoteTest {
                 node.awaitAnswer();
             }
             if (!isFinal) {
+                TwoNodes.until("it is open", () -> node.resource("home").isPresent());
                 assertTrue(commit(node));
             }
             List<Long> so = writers.stream().map(BlockWriter::writes).toList();
