@@ -13,6 +13,7 @@ import holdfast.replicator.state.BackupEffects;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Faults;
 import holdfast.replicator.state.History;
+import holdfast.replicator.state.Marks;
 import holdfast.replicator.state.Pins;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
@@ -25,10 +26,13 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Function;
 import java.util.random.RandomGenerator;
 
@@ -160,6 +164,14 @@ final class BackupHost implements BackupEffects {
 
     // For the checks.
     private Position acknowledged = Position.NONE;
+
+    /// Those on their way, by the number of the order.
+    private final Map<Long, String> askedMarks = new HashMap<>();
+
+    /// What was answered as marked, as far as it has to be there, and the names of all.
+    private final List<Marks.Mark> answeredMarks = new ArrayList<>();
+
+    private final Set<String> answeredNames = new HashSet<>();
     private byte[] crashedBase;
     private byte[] crashedJournal;
     private final BitSet fresh = new BitSet();
@@ -225,6 +237,7 @@ final class BackupHost implements BackupEffects {
         }
         if (damaged || restored) {
             acknowledged = backup.hasPoint() ? backup.committed() : Position.NONE;
+            answeredMarks.retainAll(backup.marks());
             unjudged = true;
             wakeRoller();
         }
@@ -692,8 +705,8 @@ final class BackupHost implements BackupEffects {
                     Frame.SyncZero _,
                     Frame.Compare _,
                     Frame.CompareSectors _,
-                    Frame.Verify _,
-                    Frame.Mark _ -> {}
+                    Frame.Verify _ -> {}
+            case Frame.Mark m -> askedMarks.put(m.number(), m.name());
         }
     }
 
@@ -790,6 +803,9 @@ final class BackupHost implements BackupEffects {
             if (sim.truth().isBefore(acknowledged, ack.committed())) {
                 acknowledged = ack.committed();
             }
+        }
+        if (frame instanceof Frame.MarkReply reply && reply.refusal().isEmpty()) {
+            marked(askedMarks.get(reply.number()));
         }
         if (frame instanceof Frame.Refused refused) {
             sim.refused("backup", refused.reason());
@@ -1486,6 +1502,7 @@ final class BackupHost implements BackupEffects {
             lacked = false;
             fresh.set(0, (base.size() + 4095) / 4096);
         }
+        checkMarks(where, backup);
         Position committed = backup.committed();
         if (sim.truth().isBefore(committed, acknowledged)) {
             throw new Violation(
@@ -1526,6 +1543,39 @@ final class BackupHost implements BackupEffects {
             block = fresh.nextSetBit(endBlock);
         }
         fresh.clear();
+    }
+
+    private void marked(String name) {
+        answeredNames.add(name);
+        answeredMarks.add(
+                backup.marks().stream()
+                        .filter(each -> each.name().equals(name))
+                        .findFirst()
+                        .orElseThrow(
+                                () ->
+                                        new Violation(
+                                                "PIT", name + " is answered, and is no mark yet")));
+    }
+
+    /// Whether the primary was ever told that this is marked.
+    boolean hasMarked(String name) {
+        return answeredNames.contains(name);
+    }
+
+    /// What was answered stays until the base is rolled as far as there.
+    private void checkMarks(String where, Backup of) {
+        History.Moment oldest = of.history().oldest();
+        if (answeredMarks.isEmpty() || oldest == null) {
+            return;
+        }
+        long from = Math.max(oldest.address(), of.base().watermark() + 1);
+        List<String> there = of.marks().stream().map(Marks.Mark::name).toList();
+        for (Marks.Mark each : answeredMarks) {
+            if (each.moment().address() >= from && !there.contains(each.name())) {
+                throw new Violation(
+                        "PIT", "%s: %s was marked and is gone".formatted(where, each.name()));
+            }
+        }
     }
 
     void checkAll(String where) {
@@ -1628,6 +1678,7 @@ final class BackupHost implements BackupEffects {
                             + " is not that image: "
                             + SimDisk.describe(expected, found, 8));
         }
+        checkMarks("after a power cut", clone);
         checkPins("after a power cut", clone, crashedBase, crashedJournal, crashedDeltas);
     }
 

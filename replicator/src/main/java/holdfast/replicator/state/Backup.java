@@ -1038,6 +1038,9 @@ public final class Backup {
         append(Kind.MARK, false, m.position(), 0, 0, 0, m.wallMillis(), name);
         marks.appended(m.name());
         var reply = new Frame.MarkReply(config.resource, session, m.number(), "");
+        if (Faults.M65) {
+            fx.send(reply);
+        }
         pending.add(new Pending(end, null, null, null, null, reply));
         return true;
     }
@@ -1584,8 +1587,8 @@ public final class Backup {
         }
     }
 
-    /// A live record or a mark lies above what was committed when they were staged. When it was taken in they
-    /// were given up; this is for recovery.
+    /// A live record or a mark lies above what was committed when they were staged. When it was
+    /// taken in they were given up; this is for recovery.
     private void dropStagedBelow(long address) {
         if (stagedFrom < address) {
             dropStaged();

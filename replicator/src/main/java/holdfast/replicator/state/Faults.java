@@ -130,5 +130,8 @@ public final class Faults {
     /// Sends a mark anywhere in the stream.
     public static final boolean M63 = Mutants.on("M63");
 
+    /// Answers a mark when it is taken, not when it is durable.
+    public static final boolean M65 = Mutants.on("M65");
+
     private Faults() {}
 }
