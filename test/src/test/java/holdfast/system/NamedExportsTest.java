@@ -385,8 +385,7 @@ class NamedExportsTest {
                     Run.ok("qemu-io", "-f", "raw", "-c", "write -P 7 0 1M", uri("home"));
                     try (BlockClient reader = new BlockClient(socket(), "home@" + before)) {
                         assertEquals(1, reader.read(0, 1).get(0));
-                        Problem open =
-                                assertThrows(ProblemException.class, this::commit).problem();
+                        Problem open = assertThrows(ProblemException.class, this::commit).problem();
                         String id = views().getFirst().id();
                         assertTrue(open.toString().contains("close " + id), open::toString);
                         assertEquals(1, reader.read(0, 1).get(0));

@@ -69,11 +69,7 @@ final class Handlers implements AutoCloseable {
 
     /// @param blocks how many differ, of what is out of sync; else empty
     private record Call(
-            String name,
-            String command,
-            Duration timeout,
-            ControlApi.Event event,
-            String blocks) {
+            String name, String command, Duration timeout, ControlApi.Event event, String blocks) {
         String resource() {
             return event.resource().orElseThrow();
         }

@@ -321,8 +321,7 @@ final class LocalBackup implements LocalResource {
         }
         if (settling) {
             throw new IOException(
-                    "its moments are being given up; next: "
-                            + shared.command("status " + name()));
+                    "its moments are being given up; next: " + shared.command("status " + name()));
         }
     }
 

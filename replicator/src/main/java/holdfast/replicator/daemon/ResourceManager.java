@@ -1291,8 +1291,7 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
-    private ProblemException notMarked(
-            String name, String as, String peer, Primary.Marked marked) {
+    private ProblemException notMarked(String name, String as, String peer, Primary.Marked marked) {
         String cause = "nothing was marked: " + marked.refusal();
         String points = "at %s: holdfast points %s".formatted(peer, name);
         String later = "wait %s && %s".formatted(name, shared.command("mark " + name + " " + as));

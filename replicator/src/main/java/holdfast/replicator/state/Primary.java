@@ -1893,8 +1893,7 @@ public final class Primary {
     /// What came of [#mark].
     ///
     /// @param refusal why there is no such moment, empty when it is durable
-    public record Marked(
-            long number, Position at, long wallMillis, MarkEnd end, String refusal) {}
+    public record Marked(long number, Position at, long wallMillis, MarkEnd end, String refusal) {}
 
     /// Gives the present moment a name in the peer's journal: that of all writes that were answered
     /// until now. Only while every write goes to the peer in its order is that a moment of the

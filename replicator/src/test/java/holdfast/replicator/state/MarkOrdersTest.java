@@ -47,7 +47,8 @@ class MarkOrdersTest {
         orders.answered(reply(2, "there is one"));
         orders.answered(reply(2, ""));
         orders.answered(reply(9, ""));
-        assertEquals(List.of(outcome(2, 5, Primary.MarkEnd.TAKEN, "there is one")), orders.takeDone());
+        assertEquals(
+                List.of(outcome(2, 5, Primary.MarkEnd.TAKEN, "there is one")), orders.takeDone());
         orders.answered(reply(1, ""));
         assertEquals(List.of(outcome(1, 5, Primary.MarkEnd.DURABLE, "")), orders.takeDone());
     }
