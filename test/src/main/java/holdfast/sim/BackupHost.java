@@ -14,6 +14,7 @@ import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Faults;
 import holdfast.replicator.state.History;
+import holdfast.replicator.state.Marks;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Retention;
 import holdfast.tunnel.wire.Ancestry;
@@ -28,10 +29,13 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Function;
 import java.util.random.RandomGenerator;
 
@@ -229,6 +233,14 @@ final class BackupHost implements BackupEffects {
     private Truth.Seen ownSeen;
     private Truth.Line ownLine;
     private Position acknowledged = Position.NONE;
+
+    /// Those on their way, by the number of the order.
+    private final Map<Long, String> askedMarks = new HashMap<>();
+
+    /// What was answered as marked, as far as it has to be there, and the names of all.
+    private final List<Marks.Mark> answeredMarks = new ArrayList<>();
+
+    private final Set<String> answeredNames = new HashSet<>();
     private byte[] crashedBase;
     private byte[] crashedJournal;
     private final BitSet fresh = new BitSet();
@@ -319,6 +331,7 @@ final class BackupHost implements BackupEffects {
         }
         if (damaged || restored) {
             acknowledged = backup.hasPoint() ? backup.committed() : Position.NONE;
+            answeredMarks.retainAll(backup.marks());
             unjudged = true;
             wakeRoller();
         }
@@ -822,8 +835,8 @@ final class BackupHost implements BackupEffects {
                     Frame.SyncZero _,
                     Frame.Compare _,
                     Frame.CompareSectors _,
-                    Frame.Verify _,
-                    Frame.Mark _ -> {}
+                    Frame.Verify _ -> {}
+            case Frame.Mark m -> askedMarks.put(m.number(), m.name());
         }
     }
 
@@ -1168,6 +1181,9 @@ final class BackupHost implements BackupEffects {
                     "SPL",
                     "says that it is at %s, is at %s"
                             .formatted(hello.committed(), backup.committed()));
+        }
+        if (frame instanceof Frame.MarkReply reply && reply.refusal().isEmpty()) {
+            marked(askedMarks.get(reply.number()));
         }
         if (frame instanceof Frame.Refused refused) {
             sim.refused("backup", refused.reason());
@@ -1903,6 +1919,7 @@ final class BackupHost implements BackupEffects {
             lacked = false;
             fresh.set(0, (base.size() + 4095) / 4096);
         }
+        checkMarks(where, backup);
         Position committed = backup.committed();
         if (isBefore(committed, acknowledged)) {
             throw new Violation(
@@ -1952,6 +1969,39 @@ final class BackupHost implements BackupEffects {
             block = fresh.nextSetBit(endBlock);
         }
         fresh.clear();
+    }
+
+    private void marked(String name) {
+        answeredNames.add(name);
+        answeredMarks.add(
+                backup.marks().stream()
+                        .filter(each -> each.name().equals(name))
+                        .findFirst()
+                        .orElseThrow(
+                                () ->
+                                        new Violation(
+                                                "PIT", name + " is answered, and is no mark yet")));
+    }
+
+    /// Whether the primary was ever told that this is marked.
+    boolean hasMarked(String name) {
+        return answeredNames.contains(name);
+    }
+
+    /// What was answered stays until the base is rolled as far as there.
+    private void checkMarks(String where, Backup of) {
+        History.Moment oldest = of.history().oldest();
+        if (answeredMarks.isEmpty() || oldest == null) {
+            return;
+        }
+        long from = Math.max(oldest.address(), of.base().watermark() + 1);
+        List<String> there = of.marks().stream().map(Marks.Mark::name).toList();
+        for (Marks.Mark each : answeredMarks) {
+            if (each.moment().address() >= from && !there.contains(each.name())) {
+                throw new Violation(
+                        "PIT", "%s: %s was marked and is gone".formatted(where, each.name()));
+            }
+        }
     }
 
     void checkAll(String where) {
@@ -2068,6 +2118,7 @@ final class BackupHost implements BackupEffects {
                             + " is not that image: "
                             + SimDisk.describe(expected, found, 8));
         }
+        checkMarks("after a power cut", clone);
         checkPins("after a power cut", clone, crashedBase, crashedJournal, crashedDeltas);
     }
 

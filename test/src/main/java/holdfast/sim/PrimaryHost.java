@@ -34,7 +34,9 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.random.RandomGenerator;
 
 /// The primary's machine: [Primary] with a disk and a superblock, doing what the daemon's shell
@@ -200,6 +202,9 @@ final class PrimaryHost implements PrimaryEffects {
 
     /// What the check of the verification that is under way needs, or null.
     private Verifying verifying;
+
+    /// Names on their way to the copy, by the number of the order.
+    private final Map<Long, String> marking = new HashMap<>();
 
     private List<BlockRun> lastReported = List.of();
 
@@ -976,6 +981,7 @@ final class PrimaryHost implements PrimaryEffects {
                                 primary.tick(sim.agenda().nowNanos(), machine.clock().millis());
                                 sim.checkBudget(primary.figures().bufferBytes());
                                 lookAtVerified();
+                                lookAtMarked();
                                 endComparison();
                                 tick(of);
                             }
@@ -1608,6 +1614,7 @@ final class PrimaryHost implements PrimaryEffects {
                     long filled = primary.filled();
                     primary.on(control);
                     lookAtVerified();
+                    lookAtMarked();
                     if (inHello && !greeted) {
                         greeted = true;
                         greeted();
@@ -1826,6 +1833,7 @@ final class PrimaryHost implements PrimaryEffects {
             byte[] now = bytes(from, end);
             primary.confirmed(run, ReadRun.blockDigests(ByteBuffer.wrap(now)));
             lookAtVerified();
+            lookAtMarked();
             return;
         }
         if (run.isGuess()) {
@@ -1868,10 +1876,23 @@ final class PrimaryHost implements PrimaryEffects {
     }
 
     void mark(String name) {
-        if (up && !stopping && !diskFailed && primary.mark(name) != 0) {
+        long number = up && !stopping && !diskFailed ? primary.mark(name) : 0;
+        if (number != 0) {
+            marking.put(number, name);
             sim.marks(name, primary.position());
             sim.note("mark", primary.position().number(), 0);
             sim.reached(Rare.MARKED);
+        }
+    }
+
+    /// The operator is told only what the backup has said.
+    private void lookAtMarked() {
+        for (Primary.Marked each : primary.takeMarked()) {
+            String name = marking.remove(each.number());
+            if (each.end() == Primary.MarkEnd.DURABLE && !sim.isMarkedAtBackup(name)) {
+                throw new Violation(
+                        "PIT", name + " counts as marked, and the backup has not said so");
+            }
         }
     }
 

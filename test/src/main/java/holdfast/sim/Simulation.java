@@ -1067,6 +1067,10 @@ final class Simulation {
         marks.put(name, at);
     }
 
+    boolean isMarkedAtBackup(String name) {
+        return backup.hasMarked(name);
+    }
+
     private void openMark(long until, SplittableRandom own) {
         List<Marks.Mark> found = backup.isUp() ? backup.backup().marks() : List.of();
         if (found.isEmpty()) {

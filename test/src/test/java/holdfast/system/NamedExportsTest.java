@@ -320,6 +320,32 @@ class NamedExportsTest {
                 });
     }
 
+    /// The journal has 64 MiB.
+    @Test
+    void aViewThatNobodyHasOrderedGivesWayToACopyThatLacksRoom() throws Exception {
+        with(
+                "",
+                () -> {
+                    Path file = nodes.backupPaths.resourceDirectory().resolve("home.toml");
+                    String journal =
+                            "journal = { size = \"64 MiB\", retention = \"0s\", retention-min = \"0s\" }";
+                    Files.writeString(
+                            file, Files.readString(file).replaceFirst("journal = .*", journal));
+                    nodes.backup.adjust(new ControlApi.AdjustRequest(false));
+                    try (BlockClient reader = new BlockClient(socket(), "home@latest")) {
+                        assertEquals(1, reader.read(0, 1).get(0));
+                        for (int i = 2; i < 14; i++) {
+                            String all = "write -P %d 0 8M".formatted(i);
+                            Run.ok("qemu-io", "-f", "raw", "-c", all, device);
+                            nodes.untilInSync("home");
+                        }
+                        assertThrows(IOException.class, () -> reader.read(0, 1));
+                    }
+                    shows(13, uri("home@latest"));
+                    untilNoView();
+                });
+    }
+
     /// Times that are not there yet are the newest moment, and each is another name.
     private static String moment(int number) {
         return "home@2100-01-%02dT00:00:00Z".formatted(number + 1);

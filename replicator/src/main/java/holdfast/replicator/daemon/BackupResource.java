@@ -135,6 +135,7 @@ final class BackupResource {
     /// @param completeMillis wall time of the primary until which the copy is complete, 0 if
     ///   unknown
     /// @param oldestMillis that of the oldest moment that can be opened, 0 while there is none
+    /// @param nextMoment journal offset of the first moment behind the base, 0 while there is none
     record Snapshot(
             DiskState disk,
             Position committed,
@@ -143,7 +144,7 @@ final class BackupResource {
             long completeMillis,
             long oldestMillis,
             long journalUsedBytes,
-            long watermark,
+            long nextMoment,
             boolean holding,
             boolean wantsRoom,
             boolean hasPins,
@@ -941,6 +942,11 @@ final class BackupResource {
         return oldest == null ? 0 : oldest.labelMillis();
     }
 
+    private long nextMoment() {
+        Moment next = backup.history().behind(backup.base().watermark());
+        return next == null ? 0 : next.address();
+    }
+
     private void takeSnapshot() {
         tellState();
         snapshot =
@@ -952,7 +958,7 @@ final class BackupResource {
                         backup.completeMillis(),
                         oldestMillis(),
                         backup.journalUsedBytes(),
-                        backup.base().watermark(),
+                        nextMoment(),
                         backup.isHolding(),
                         backup.wantsRoom(),
                         !backup.pins().isEmpty(),

@@ -1330,7 +1330,7 @@ final class LocalBackup implements LocalResource {
         if (shown.pin() != 0 || !now.noSpace().isEmpty()) {
             return false;
         }
-        boolean stopsRolling = shown.moment().address() <= now.watermark();
+        boolean stopsRolling = shown.moment().address() < now.nextMoment();
         return resource.hasWaited(VIEW_GIVES_WAY_NANOS)
                 || view.asked() && now.wantsRoom() && stopsRolling;
     }

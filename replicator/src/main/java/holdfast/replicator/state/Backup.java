@@ -1052,6 +1052,9 @@ public final class Backup {
         append(Kind.MARK, false, m.position(), 0, 0, 0, m.wallMillis(), name);
         marks.appended(m.name());
         var reply = new Frame.MarkReply(config.resource, session, m.number(), "");
+        if (Faults.M65) {
+            fx.send(reply);
+        }
         pending.add(new Pending(end, null, null, null, null, reply));
         return true;
     }

@@ -137,6 +137,9 @@ public final class Faults {
     /// Sends a mark anywhere in the stream.
     public static final boolean M63 = Mutants.on("M63");
 
+    /// Answers a mark when it is taken, not when it is durable.
+    public static final boolean M65 = Mutants.on("M65");
+
     /// Answers a write to a promoted copy before its journal is synced.
     public static final boolean M70 = Mutants.on("M70");
 
