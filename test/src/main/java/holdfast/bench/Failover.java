@@ -87,6 +87,7 @@ final class Failover {
         double ofWrites = Load.RANDOM_WRITE_32.run(pair.uri(), seconds).operationsPerSecond();
         pair.awaitInSync();
 
+        long left = journal(pair).usedBytes();
         ControlApi.NameRequest name = new ControlApi.NameRequest(Pair.RESOURCE);
         pair.api().detach(name);
         long promoting = System.nanoTime();
@@ -102,7 +103,6 @@ final class Failover {
         }
         double firstRead = secondsSince(promoting);
         double before = Load.RANDOM_WRITE_32.run(promoted.uri(), seconds).operationsPerSecond();
-        long left = journal(pair).usedBytes();
         long committing = System.nanoTime();
         pair.backupApi()
                 .promote(
@@ -122,7 +122,7 @@ final class Failover {
                 "random writes, depth 32: at the server %.0f/s, promoted %.0f/s, made final %.0f/s%n",
                 ofWrites, before, after);
         out.printf(
-                "made final in %.1f s: %.0f MiB of journal a second%n",
+                "made final in %.1f s: %.0f MiB a second of the journal of before%n",
                 committed, left / committed / (1 << 20));
         bar("open: seconds", opened.get(0), OPEN_SECONDS_BAR, opened.get(0) < OPEN_SECONDS_BAR);
         bar("reads of a moment", ofView / ofDisk, READ_BAR, ofView / ofDisk >= READ_BAR);
