@@ -91,6 +91,9 @@ final class PrimaryHost implements PrimaryEffects {
     /// The copy that was promoted, until all of it is in its base.
     private BackupHost own;
 
+    /// What was on its way to the copy may still come when the promotion is final.
+    private final boolean wasCopy;
+
     private final Budget budget;
     private final Truth.Line line;
     private final SimDisk metadata;
@@ -267,6 +270,7 @@ final class PrimaryHost implements PrimaryEffects {
         this.machine = machine;
         this.disk = disk;
         this.own = own;
+        this.wasCopy = own != null;
         this.line = line;
         budget = Budget.of(scenario.budgetBytes());
         durableBytes = own == null ? disk.size() : own.bytes();
@@ -1627,7 +1631,7 @@ final class PrimaryHost implements PrimaryEffects {
                     inHello = false;
                     sim.check("answer");
                 }
-                case Frame.Data _ when own != null -> {} // It was for the copy.
+                case Frame.Data _ when wasCopy -> {} // It was for the copy.
                 default -> throw new IllegalStateException("sent by nobody: " + frame);
             }
         }
