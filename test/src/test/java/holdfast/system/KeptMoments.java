@@ -58,7 +58,8 @@ final class KeptMoments {
         this.notes = notes;
     }
 
-    /// From now on the base is rolled as soon as it can be, and so past what is kept.
+    /// From now on the base is rolled as soon as it can be, and so past what is kept; or for room
+    /// alone, as it was added.
     void rollAtOnce(boolean atOnce) throws Exception {
         Path file = backup.paths.resourceDirectory().resolve("home.toml");
         Files.writeString(
@@ -66,11 +67,8 @@ final class KeptMoments {
                 Files.readString(file)
                         .replaceFirst(
                                 "journal = .*",
-                                "journal = { size = \"16 MiB\"%s }"
-                                        .formatted(
-                                                atOnce
-                                                        ? ", retention = \"0s\", retention-min = \"0s\""
-                                                        : "")));
+                                "journal = { size = \"16 MiB\", retention-min = \"0s\"%s }"
+                                        .formatted(atOnce ? ", retention = \"0s\"" : "")));
         backup.api.adjust(new ControlApi.AdjustRequest(false));
     }
 
