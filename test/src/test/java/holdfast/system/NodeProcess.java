@@ -99,9 +99,9 @@ final class NodeProcess implements AutoCloseable {
         return process.isAlive();
     }
 
-    /// Waits a few seconds for its end.
+    /// Waits for its end: of a process that was killed, which a busy host may take a while to bury.
     boolean hasEnded() throws InterruptedException {
-        return process.waitFor(10, TimeUnit.SECONDS);
+        return process.waitFor(60, TimeUnit.SECONDS);
     }
 
     /// The most memory that it ever had resident, as the kernel counts it.
