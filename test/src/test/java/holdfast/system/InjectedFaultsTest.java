@@ -31,7 +31,7 @@ class InjectedFaultsTest {
     private static final int LANES = Math.min(3, RUNS);
 
     private static final Duration LIMIT =
-            Duration.ofMinutes(Long.getLong("holdfast.fault.minutes", 10));
+            Duration.ofMinutes(Long.getLong("holdfast.fault.minutes", 20));
 
     @TempDir Path dir;
 

@@ -28,7 +28,7 @@ class PromoteFaultsTest {
     private static final int RUNS = Integer.getInteger("holdfast.fault.runs", 40);
     private static final int LANES = Math.min(3, RUNS);
     private static final Duration LIMIT =
-            Duration.ofMinutes(Long.getLong("holdfast.fault.minutes", 10));
+            Duration.ofMinutes(Long.getLong("holdfast.fault.minutes", 20));
 
     private static final int WRITE = FaultyDisk.WRITE;
     private static final int SYNC = FaultyDisk.SYNC;
