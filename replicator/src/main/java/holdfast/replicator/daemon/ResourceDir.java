@@ -263,6 +263,8 @@ final class ResourceDir implements AutoCloseable {
     private static void deleteOver(Path role) throws IOException {
         Path file = role.resolve(OVER);
         if (Files.exists(file)) {
+            // Also at a start: a daemon that was killed may not have come to it.
+            DurableDirectory.sync(role);
             Path journal = Path.of(factsIn(file).journal()).toAbsolutePath();
             if (!isUsed(role.getParent(), journal)) {
                 PinStore.delete(journal);
@@ -345,7 +347,6 @@ final class ResourceDir implements AutoCloseable {
 
     /// Makes the directory, whole by its last file. What fails is undone, also when that file is
     /// there and only could not be synced: its owner takes a failure for "there is none".
-
     private static ResourceDir make(
             Path resources,
             Path dir,
