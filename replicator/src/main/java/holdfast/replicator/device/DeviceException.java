@@ -7,7 +7,7 @@ import java.io.IOException;
 /// Expected in operation. On a backing device the caller detaches: disk state `FAILED`, then
 /// `DISKLESS` (protocol rule R11). On the journal or the metadata it acknowledges nothing more for
 /// the resource concerned, and harms no other.
-public final class DeviceException extends IOException {
+public class DeviceException extends IOException {
     private static final long serialVersionUID = 1;
 
     private final int errno;

@@ -134,6 +134,7 @@ class OpeningTimeTest {
                         ResourceDir.base(store.superblock()),
                         store.openJournal(),
                         pool,
+                        pool,
                         _ -> {},
                         store,
                         PinStore.open(dir.resolve("home.pins"), ID),
