@@ -1292,8 +1292,8 @@ final class BackupHost implements BackupEffects {
         syncJournal();
     }
 
-    /// The journal ends where it is damaged. A crash leaves a part of what stood behind, so that the
-    /// next start finds damage again, or an end that looks torn.
+    /// The journal ends where it is damaged. A crash leaves a part of what stood behind, so that
+    /// the next start finds damage again, or an end that looks torn.
     private void cut() {
         if (random.nextInt(3) == 0) {
             zeroFrom(backup.end() + random.nextLong(highest - backup.end() + 1));
@@ -1314,7 +1314,8 @@ final class BackupHost implements BackupEffects {
         }
         zeroFrom(backup.end());
         highest = backup.end();
-        packed.keySet().removeIf(at -> at >= highest / scenario.segmentBytes() * scenario.segmentBytes());
+        packed.keySet()
+                .removeIf(at -> at >= highest / scenario.segmentBytes() * scenario.segmentBytes());
         backup.cut();
         damaged = false;
         sim.reached(Rare.DAMAGE_CUT);

@@ -152,7 +152,8 @@ record Scenario(
 
     /// How much of the journal is kept when all of it is packed.
     int journalRingBytes() {
-        return (int) (packedPercent < 100 ? journalBytes * 100 / LEAST_PACKED_PERCENT : journalBytes);
+        return (int)
+                (packedPercent < 100 ? journalBytes * 100 / LEAST_PACKED_PERCENT : journalBytes);
     }
 
     Retention retention() {

@@ -385,8 +385,7 @@ final class Extraction {
                                         each ->
                                                 each.getFileName()
                                                         .toString()
-                                                        .matches(
-                                                                "[0-9a-f]{16}(\\.packed)?"))
+                                                        .matches("[0-9a-f]{16}(\\.packed)?"))
                                 .sorted()
                                 .toList();
                 if (found.isEmpty()) {

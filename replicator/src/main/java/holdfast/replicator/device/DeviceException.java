@@ -17,13 +17,12 @@ public class DeviceException extends IOException {
     /// @param message what was tried on which file, and for an operator what to do; the name of the
     ///   error is added
     public DeviceException(int errno, String message) {
-        super(errno == 0 ? message : message + ": " + Errno.describe(errno));
-        this.errno = errno;
+        this(errno, message, null);
     }
 
     public DeviceException(int errno, String message, Throwable cause) {
-        this(errno, message);
-        initCause(cause);
+        super(errno == 0 ? message : message + ": " + Errno.describe(errno), cause);
+        this.errno = errno;
     }
 
     /// The number as Linux gives it: 5 is EIO, 28 ENOSPC, 30 EROFS; 0 when there is none.

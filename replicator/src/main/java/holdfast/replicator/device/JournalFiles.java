@@ -33,7 +33,8 @@ import java.util.stream.Stream;
 /// less.
 ///
 /// Threads: one writer ([#write], [#sync], [#prepare]), any number of readers, [#free] from any one
-/// thread and [#packing] from any one. Nobody may read below what was freed; such a read finds nothing.
+/// thread and [#packing] from any one. Nobody may read below what was freed; such a read finds
+/// nothing.
 public final class JournalFiles implements AutoCloseable {
     /// Readers' open segments; a view walks in few places at once.
     private static final int OPEN_FOR_READING = 16;
@@ -64,6 +65,7 @@ public final class JournalFiles implements AutoCloseable {
 
     /// What [#reserve] was asked for.
     private long reservedBytes;
+
     private boolean namesChanged;
 
     /// Guards itself; nothing is read under it.
@@ -72,7 +74,8 @@ public final class JournalFiles implements AutoCloseable {
     /// A segment that is read.
     ///
     /// @param packed null if it is not
-    private record Open(RawFile file, PackedSegment packed, PackedSegment.DamagedException damaged) {
+    private record Open(
+            RawFile file, PackedSegment packed, PackedSegment.DamagedException damaged) {
         /// False: it was closed meanwhile.
         boolean read(long inSegment, ByteBuffer into, boolean zeroes) throws DeviceException {
             if (packed != null) {
@@ -604,8 +607,8 @@ public final class JournalFiles implements AutoCloseable {
 
         /// The other part.
         ///
-        /// @return bytes that the segment takes now; empty if it is as it was, because packing saves
-        ///   little or it has been freed
+        /// @return bytes that the segment takes now; empty if it is as it was, because packing
+        ///   saves little or it has been freed
         /// @throws DeviceException if it cannot be written: the segment is as it was
         public Optional<Long> finish() throws DeviceException {
             if (bytes.isEmpty()) {

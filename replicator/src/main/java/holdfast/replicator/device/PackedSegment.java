@@ -137,7 +137,7 @@ public final class PackedSegment {
         }
         int[] crcs = new int[chunks];
         long[] offsets = new long[chunks + 1];
-        offsets[0] = HEADER_BYTES + table.capacity();
+        offsets[0] = (long) HEADER_BYTES + table.capacity();
         for (int i = 0; i < chunks; i++) {
             offsets[i + 1] = offsets[i] + table.getInt(i * ENTRY_BYTES);
             crcs[i] = table.getInt(i * ENTRY_BYTES + 4);
@@ -155,7 +155,9 @@ public final class PackedSegment {
             throws E, DamagedException {
         int begin = into.position();
         int end = into.limit();
-        for (long at = offsetBytes; into.position() < end; at = offsetBytes + into.position() - begin) {
+        for (long at = offsetBytes;
+                into.position() < end;
+                at = offsetBytes + into.position() - begin) {
             int number = (int) (at / CHUNK_BYTES);
             int inChunk = (int) (at % CHUNK_BYTES);
             int part = Math.min(end - into.position(), lengthOf(number, segmentBytes) - inChunk);
@@ -251,7 +253,7 @@ public final class PackedSegment {
             }
             ByteBuffer table = ByteBuffer.allocate(chunks * ENTRY_BYTES);
             ByteBuffer out = ByteBuffer.allocateDirect(64 * CHUNK_BYTES);
-            long at = HEADER_BYTES + table.capacity();
+            long at = (long) HEADER_BYTES + table.capacity();
             for (int i = 0; i < chunks; i++) {
                 int length = lengthOf(i, segmentBytes);
                 if (!read(segment, i, raw, length)) {

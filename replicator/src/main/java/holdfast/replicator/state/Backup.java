@@ -288,8 +288,8 @@ public final class Backup {
     private Position appended;
     private final ArrayDeque<Pending> pending = new ArrayDeque<>();
 
-    /// The journal is damaged where it ended at the start: nothing is taken in until it is cut there
-    /// or, where there is no point, goes on behind all its segments.
+    /// The journal is damaged where it ended at the start: nothing is taken in until it is cut
+    /// there or, where there is no point, goes on behind all its segments.
     private boolean damaged;
 
     /// Where that is.
@@ -447,9 +447,9 @@ public final class Backup {
     ///
     /// A damaged journal ends the points where the damage is (R25). What is in front of it makes
     /// points together with the base: then [#isToBeCut]. Unless a roll-forward that was interrupted
-    /// may have brought something from behind it into the base: then there is none until the primary
-    /// has compared everything and committed an epoch, and [#startRoll] answers with the roll that
-    /// leaves the damaged journal behind.
+    /// may have brought something from behind it into the base: then there is none until the
+    /// primary has compared everything and committed an epoch, and [#startRoll] answers with the
+    /// roll that leaves the damaged journal behind.
     ///
     /// @param indexes of whole segments, which then need not be read
     /// @param journalEnd where the last segment ends
@@ -521,8 +521,9 @@ public final class Backup {
                 : damage + "; the copy is back at %s, the primary mends it".formatted(committed);
     }
 
-    /// Whether the journal, which is damaged, has to end at [#end] for good before anything is taken
-    /// in: what stands behind that would else be taken for durable records of what comes there.
+    /// Whether the journal, which is damaged, has to end at [#end] for good before anything is
+    /// taken in: what stands behind that would else be taken for durable records of what comes
+    /// there.
     public boolean isToBeCut() {
         return damaged && hasPoint();
     }
@@ -1916,8 +1917,8 @@ public final class Backup {
         return new Roll(base.watermark(), base.watermark(), begun(limit), reached(limit), null);
     }
 
-    /// Leaves a damaged journal behind of which nothing is a point: it goes on in a segment that was
-    /// never used.
+    /// Leaves a damaged journal behind of which nothing is a point: it goes on in a segment that
+    /// was never used.
     private Roll startLastRoll() {
         rolling = true;
         return new Roll(base.watermark(), base.watermark(), base, reached(journalEnd), null);

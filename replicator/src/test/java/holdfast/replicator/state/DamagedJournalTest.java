@@ -86,7 +86,8 @@ class DamagedJournalTest {
         copy.open();
         assertNull(copy.damage);
         assertView(at(13), 2, 3, 7, 1);
-        Backup.View older = copy.backup.openView(copy.backup.history().upTo(second, Long.MAX_VALUE));
+        Backup.View older =
+                copy.backup.openView(copy.backup.history().upTo(second, Long.MAX_VALUE));
         assertEquals(at(10), older.position());
         assertEquals(1, copy.seen(older, 0));
     }
