@@ -36,6 +36,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.random.RandomGenerator;
 
@@ -77,12 +78,20 @@ final class BackupHost implements BackupEffects {
     /// A promotion is told before its commit is durable.
     private static final boolean M74 = Mutants.on("M74");
 
+    /// A damaged journal goes on where the damage is, and what stands behind that stays.
+    private static final boolean M81 = Mutants.on("M81");
+
     private final Simulation sim;
     private final Scenario scenario;
     private final RandomGenerator random;
     private final Machine machine;
     private final SimDisk base;
     private final SimDisk journal;
+
+    /// What its packed segments take, by where each begins.
+    private final Map<Long, Long> packed = new TreeMap<>();
+
+    private final RandomGenerator packing;
 
     // The superblock: each change of it is atomic.
     private Backup.Base durableBase;
@@ -178,7 +187,8 @@ final class BackupHost implements BackupEffects {
             List<Pins.Pin> pins,
             long lastPin,
             Map<Long, DeltaLog.Extent> durableDeltas,
-            Map<Long, byte[]> deltas) {}
+            Map<Long, byte[]> deltas,
+            Map<Long, Long> packed) {}
 
     private Older older;
 
@@ -291,7 +301,8 @@ final class BackupHost implements BackupEffects {
         this.machine = machine;
         this.base = base;
         this.givesUp = givesUp;
-        journal = new SimDisk((int) scenario.journalBytes());
+        this.packing = sim.chance("packing " + givesUp);
+        journal = new SimDisk(scenario.journalRingBytes());
         durableBase = first;
         durableBytes = base.size();
         truth = sim.truth();
@@ -334,6 +345,9 @@ final class BackupHost implements BackupEffects {
             answeredMarks.retainAll(backup.marks());
             unjudged = true;
             wakeRoller();
+        }
+        if (backup.isToBeCut()) {
+            cut();
         }
         if (backup.isMixture()) {
             sim.reached(Rare.MIXTURE);
@@ -417,6 +431,7 @@ final class BackupHost implements BackupEffects {
                         from,
                         incarnation,
                         fx);
+        packed.forEach(opened::packed);
         try {
             String damage =
                     opened.recover(
@@ -451,7 +466,7 @@ final class BackupHost implements BackupEffects {
         sim.reached(Rare.JOURNAL_DAMAGED);
         long at = from + own.nextLong(highest - from);
         int length = own.nextBoolean() ? 1 : 1 + own.nextInt(3000);
-        int place = (int) (at % scenario.journalBytes());
+        int place = (int) (at % journal.size());
         journal.damage(own, place, Math.min(length, journal.size() - place));
     }
 
@@ -476,7 +491,8 @@ final class BackupHost implements BackupEffects {
                         durablePins,
                         lastPin,
                         new LinkedHashMap<>(durableDeltas),
-                        deltasNow);
+                        deltasNow,
+                        Map.copyOf(packed));
     }
 
     private static byte[] crashed(SimDelta delta, RandomGenerator own, int fate) {
@@ -503,6 +519,8 @@ final class BackupHost implements BackupEffects {
         durableDeltas.putAll(older.durableDeltas);
         deltas.clear();
         older.deltas.forEach((pin, content) -> deltas.put(pin, new SimDelta(pin, content)));
+        packed.clear();
+        packed.putAll(older.packed);
         everDamaged = true;
         restored = true;
         sim.reached(Rare.BACKUP_RESTORED);
@@ -1237,7 +1255,8 @@ final class BackupHost implements BackupEffects {
     @Override
     public void append(long address, ByteBuffer header, ByteBuffer data) {
         int length = header.remaining() + (data == null ? 0 : data.remaining());
-        if (address + length > freed + scenario.journalBytes()) {
+        if (address + length > freed + journal.size()
+                || stored(address + length) > scenario.journalBytes()) {
             throw new Violation(
                     "BND",
                     "the journal's record at %d overwrites what is needed".formatted(address));
@@ -1246,15 +1265,18 @@ final class BackupHost implements BackupEffects {
                 && record.kind() == Kind.PAD) {
             sim.reached(Rare.JOURNAL_PAD);
         }
-        if (address >= scenario.journalBytes()) {
+        if (address >= journal.size()) {
             sim.reached(Rare.JOURNAL_WRAPPED);
+        }
+        if (address >= freed + scenario.journalBytes()) {
+            sim.reached(Rare.JOURNAL_HELD_MORE);
         }
         if (journalBroken) {
             return;
         }
         sim.disk("backup disk");
         highest = Math.max(highest, address + length);
-        long at = address % scenario.journalBytes();
+        long at = address % journal.size();
         if (failNextAppend) {
             appendFailed(at, header);
         } else {
@@ -1268,6 +1290,89 @@ final class BackupHost implements BackupEffects {
         }
         appendedEnd = address + JournalRecord.totalBytes(data == null ? 0 : data.remaining());
         syncJournal();
+    }
+
+    /// The journal ends where it is damaged. A crash leaves a part of what stood behind, so that
+    /// the next start finds damage again, or an end that looks torn.
+    private void cut() {
+        if (random.nextInt(3) == 0) {
+            zeroFrom(backup.end() + random.nextLong(highest - backup.end() + 1));
+            sim.reached(Rare.CUT_OF_DAMAGE_CUT_OFF);
+            backup =
+                    open(
+                            durableBase,
+                            durableBlank,
+                            ++incarnation,
+                            this,
+                            journal.now(),
+                            Long.MAX_VALUE);
+            retain();
+            if (!backup.isToBeCut()) {
+                damaged = false;
+                return;
+            }
+        }
+        zeroFrom(backup.end());
+        highest = backup.end();
+        packed.keySet()
+                .removeIf(at -> at >= highest / scenario.segmentBytes() * scenario.segmentBytes());
+        backup.cut();
+        damaged = false;
+        sim.reached(Rare.DAMAGE_CUT);
+    }
+
+    private void zeroFrom(long address) {
+        if (M81) {
+            return;
+        }
+        for (long at = address; at < highest; ) {
+            int place = (int) (at % journal.size());
+            int length = (int) Math.min(highest - at, journal.size() - place);
+            journal.write(place, length, null);
+            at += length;
+        }
+        journal.syncNow();
+    }
+
+    /// What the segments take that hold the journal as far as there.
+    private long stored(long end) {
+        long segment = scenario.segmentBytes();
+        long bytes = 0;
+        for (long at = freed / segment * segment; at < end; at += segment) {
+            bytes += packed.getOrDefault(at, segment);
+        }
+        return bytes;
+    }
+
+    /// Some time after it is full and durable, a segment takes less. The content is the same, so
+    /// that nothing of it shows on the disk.
+    private void pack(long from, long to) {
+        long segment = scenario.segmentBytes();
+        if (scenario.packedPercent() == 100) {
+            return;
+        }
+        for (long at = Math.max(from, freed) / segment * segment;
+                at + segment <= to;
+                at += segment) {
+            long address = at;
+            if (packing.nextInt(4) > 0) {
+                later(packing.nextLong(100_000_000L), () -> packed(address));
+            }
+        }
+    }
+
+    private void packed(long address) {
+        if (address < freed || packed.containsKey(address)) {
+            return;
+        }
+        int least = scenario.packedPercent();
+        long bytes = scenario.segmentBytes() * packing.nextInt(least, 100) / 100;
+        packed.put(address, bytes);
+        sim.reached(Rare.SEGMENT_PACKED);
+        if (!failed) {
+            backup.packed(address, bytes);
+            check("packed");
+        }
     }
 
     /// EIO or no space: part of the record may be there. Nothing is written behind it.
@@ -1311,6 +1416,7 @@ final class BackupHost implements BackupEffects {
                                     failNextSync = false;
                                 }
                                 journal.synced(mark);
+                                pack(durableEnd, upTo);
                                 durableEnd = upTo;
                                 journalSyncing = false;
                                 sim.cloneAndCrash();
@@ -1373,6 +1479,7 @@ final class BackupHost implements BackupEffects {
                             .formatted(beforeAddress, durableBase.watermark()));
         }
         freed = beforeAddress;
+        packed.keySet().removeIf(at -> at < freed);
     }
 
     // ---- the base

@@ -32,7 +32,11 @@ record Scenario(
         long markBytes,
         long retentionMillis,
         long retentionMinMillis,
-        int indexRuns) {
+        int indexRuns,
+        int packedPercent) {
+    /// A packed segment takes so much of itself at least.
+    static final int LEAST_PACKED_PERCENT = 50;
+
     /// What a plan has where it names nothing else, and what shrinking tries to come back to.
     static final Scenario PLAIN =
             new Scenario(
@@ -76,7 +80,8 @@ record Scenario(
                     1 << 20,
                     0,
                     0,
-                    1 << 20);
+                    1 << 20,
+                    100);
 
     static Scenario of(long seed) {
         SplittableRandom r = Seeds.stream(seed, "scenario");
@@ -141,7 +146,14 @@ record Scenario(
                 pick(marks, 0, 50, 100, 300, 1 << 20),
                 retention,
                 Math.min(retention, pick(history, 0, 500, 3_000)),
-                pick(history, 20, 60, 1 << 20, 1 << 20));
+                pick(history, 20, 60, 1 << 20, 1 << 20),
+                pick(Seeds.stream(seed, "packed"), 100, 100, LEAST_PACKED_PERCENT, 80));
+    }
+
+    /// How much of the journal is kept when all of it is packed.
+    int journalRingBytes() {
+        return (int)
+                (packedPercent < 100 ? journalBytes * 100 / LEAST_PACKED_PERCENT : journalBytes);
     }
 
     Retention retention() {

@@ -79,9 +79,9 @@ class PointsTest {
         }
     }
 
-    private long indexes() throws Exception {
+    private long files(String suffix) throws Exception {
         try (Stream<Path> files = Files.walk(dir)) {
-            return files.filter(each -> each.toString().endsWith(".index")).count();
+            return files.filter(each -> each.toString().endsWith(suffix)).count();
         }
     }
 
@@ -100,7 +100,9 @@ class PointsTest {
             everyMomentIsRight(nodes);
             opened(nodes, first.toString(), view -> shows(view, 0));
             opened(nodes, "latest", view -> shows(view, ROUNDS));
-            TwoNodes.until("whole segments have an index", () -> indexes() >= 4);
+            TwoNodes.until("whole segments have an index", () -> files(".index") >= 4);
+            TwoNodes.until("whole segments are packed", () -> files(".packed") >= 4);
+            everyMomentIsRight(nodes);
 
             nodes.backup.close();
             nodes.startBackup();
@@ -124,6 +126,34 @@ class PointsTest {
         }
     }
 
+    /// What is older than a segment takes less room, and so all moments stay where the journal has
+    /// taken in more than it has bytes.
+    @Test
+    void aJournalHoldsMoreThanItHasBytesOfWhatCompresses() throws Exception {
+        int journal = 16 * MIB;
+        int segment = 4 * MIB;
+        try (TwoNodes nodes = new TwoNodes(dir)) {
+            nodes.pair();
+            String uri = nodes.addAndAttach("home", disk(), journal);
+            nodes.untilInSync("home");
+            for (int i = 0; i < ROUNDS; i++) {
+                Run.ok("qemu-io", "-f", "raw", "-c", "write -P %d 0 2M".formatted(i + 1), uri);
+                nodes.untilInSync("home");
+                moments.add(Instant.now());
+                int whole = (i + 1) * 2 * MIB / segment;
+                TwoNodes.until("whole segments are packed", () -> files(".packed") >= whole);
+            }
+            assertTrue(ROUNDS * 2 * MIB > journal);
+            everyMomentIsRight(nodes);
+            nodes.backup.close();
+            nodes.startBackup();
+            everyMomentIsRight(nodes);
+            StatusReport.Journal used =
+                    nodes.backup.status().resource("home").orElseThrow().journal().orElseThrow();
+            assertTrue(used.usedBytes() <= 2L * segment, used.toString());
+        }
+    }
+
     /// What somebody has left who has nothing but the disks of the backup.
     @Test
     void aMomentIsWrittenToAFileFromBaseAndJournalAlone() throws Exception {
@@ -132,9 +162,10 @@ class PointsTest {
             String uri = nodes.addAndAttach("home", disk());
             nodes.untilInSync("home");
             write(nodes, uri, 6);
+            TwoNodes.until("whole segments are packed", () -> files(".packed") >= 3);
             nodes.backup.close();
             Path storage = only(each -> each.endsWith("home.img")).getParent();
-            Path journal = only(each -> each.endsWith("0000000000000000")).getParent();
+            Path journal = only(each -> each.endsWith("0000000000000000.packed")).getParent();
             Path superblock = nodes.backupPaths.state().resolve("resources/home/superblock");
             Path base = storage.resolve("home.img");
             byte[] before = Files.readAllBytes(base);

@@ -86,6 +86,7 @@ final class BackupResource {
     private final Backup backup;
     private final CopyDigester digester;
     private final SegmentIndexes indexes;
+    private final SegmentPacker packer;
     private final String damage;
     private final PinStore pins;
 
@@ -157,6 +158,7 @@ final class BackupResource {
         }
     }
 
+    /// @param idle whose threads give way to all others
     /// @param stateIs takes what of [StateChanges] has which value now, in order
     BackupResource(
             String name,
@@ -167,6 +169,7 @@ final class BackupResource {
             Backup.Base durable,
             long incarnation,
             Executor pool,
+            Executor idle,
             PrimaryResource.ReadPace pace,
             ResourceDir store,
             PinStore pins,
@@ -188,8 +191,15 @@ final class BackupResource {
         this.mailbox = new Mailbox(pool, this::mailboxIsEmpty, this::broken);
         this.backup = new Backup(config, durable, incarnation, new Effects());
         this.digester = new CopyDigester(backup, base, this::read, mailbox, pool, pace);
-        this.indexes = new SegmentIndexes(config.resource(), journal, pool);
-        this.damage = backup.recover(journal::read, indexes::of, journal.endOffset());
+        this.packer =
+                new SegmentPacker(
+                        journal,
+                        pool,
+                        idle,
+                        (address, bytes) -> mailbox.post(() -> backup.packed(address, bytes)));
+        this.indexes = new SegmentIndexes(config.resource(), journal, pool, packer::add);
+        journal.packed().forEach(backup::packed);
+        this.damage = backup.recover(journal::readDamaged, indexes::of, journal.endOffset());
         backup.pins(pins.pins(), pins.lastId());
         pins.damages().forEach(each -> backup.pinDamaged(each.pin(), each.why()));
         indexes.begin(durable.watermark());
@@ -355,6 +365,29 @@ final class BackupResource {
     /// @param indexRuns as in [Backup#retain]
     void retain(Retention retention, int indexRuns) {
         mailbox.post(() -> backup.retain(retention, indexRuns));
+    }
+
+    /// The journal goes on where it is found damaged, and what stands behind that is given up.
+    ///
+    /// @throws DeviceException if it cannot be cut there: it stays as it is
+    void cutDamage() throws DeviceException {
+        DeviceException failed =
+                ask(
+                        () -> {
+                            if (!backup.isToBeCut()) {
+                                return null;
+                            }
+                            try {
+                                journal.cut(backup.end());
+                                backup.cut();
+                                return null;
+                            } catch (DeviceException e) {
+                                return e;
+                            }
+                        });
+        if (failed != null) {
+            throw failed;
+        }
     }
 
     /// What was found damaged of the journal when it was opened.
@@ -1169,6 +1202,7 @@ final class BackupResource {
                     stopping = true;
                     digester.stop();
                     indexes.stop();
+                    packer.stop();
                     backup.sessionDown();
                     whenRolled(() -> stopped.complete(null));
                 });
@@ -1179,7 +1213,7 @@ final class BackupResource {
 
     /// Runs a task in the mailbox once neither a roll-forward nor a read of the base is under way.
     private void whenRolled(Runnable then) {
-        if (backup.isRolling() || digester.isReading() || stopping && indexes.isMaking()) {
+        if (backup.isRolling() || digester.isReading() || isWriting()) {
             pool.execute(
                     () -> {
                         LockSupport.parkNanos(5_000_000);
@@ -1188,6 +1222,10 @@ final class BackupResource {
         } else {
             then.run();
         }
+    }
+
+    private boolean isWriting() {
+        return stopping && (indexes.isMaking() || packer.isBusy());
     }
 
     private final class Effects implements BackupEffects {

@@ -134,6 +134,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                         identity.node(),
                         paths,
                         pool,
+                        Executors.newSingleThreadExecutor(Daemon::idleThread),
                         new Committer("journal"),
                         new SendBudget(settings.sendBuffer().bytes()),
                         new PayloadPool(),
@@ -168,6 +169,17 @@ public final class Daemon implements ControlApi, AutoCloseable {
                         .threadBegins(GivingWay::fromNowOn)
                         .invitations(invitations, this::joined)
                         .build();
+    }
+
+    private static Thread idleThread(Runnable task) {
+        return Thread.ofPlatform()
+                .daemon()
+                .name("idle")
+                .unstarted(
+                        () -> {
+                            GivingWay.fromNowOn();
+                            task.run();
+                        });
     }
 
     private static LinkSettings linkSettings(NodeSettings settings) {

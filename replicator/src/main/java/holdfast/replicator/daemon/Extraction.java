@@ -4,6 +4,7 @@ import holdfast.replicator.control.Extract;
 import holdfast.replicator.device.DeltaFile;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.FileBlockDevice;
+import holdfast.replicator.device.PackedSegment;
 import holdfast.replicator.device.TwoSlotFile;
 import holdfast.replicator.journal.DeltaLog;
 import holdfast.replicator.journal.JournalIndex;
@@ -356,14 +357,20 @@ final class Extraction {
         private long open = -1;
         private FileChannel channel;
 
+        /// Null where the open segment is not packed.
+        private PackedSegment packed;
+
         private Segments(List<Path> found) throws IOException {
             for (Path each : found) {
-                files.put(Long.parseUnsignedLong(each.getFileName().toString(), 16), each);
+                // Both are there when packing was cut off; the packed one comes behind.
+                files.putIfAbsent(
+                        Long.parseUnsignedLong(each.getFileName().toString().substring(0, 16), 16),
+                        each);
             }
-            segmentBytes = Files.size(found.getFirst());
+            segmentBytes = sizeOf(found.getFirst());
             for (long number = files.firstKey(); number <= files.lastKey(); number++) {
                 Path file = files.get(number);
-                if (file == null || Files.size(file) != segmentBytes) {
+                if (file == null || sizeOf(file) != segmentBytes) {
                     throw new IOException(
                             "segment %016x is missing or has another size than %d bytes"
                                     .formatted(number, segmentBytes));
@@ -374,7 +381,11 @@ final class Extraction {
         static Segments of(Path directory) throws IOException {
             try (Stream<Path> files = Files.list(directory)) {
                 List<Path> found =
-                        files.filter(each -> each.getFileName().toString().matches("[0-9a-f]{16}"))
+                        files.filter(
+                                        each ->
+                                                each.getFileName()
+                                                        .toString()
+                                                        .matches("[0-9a-f]{16}(\\.packed)?"))
                                 .sorted()
                                 .toList();
                 if (found.isEmpty()) {
@@ -382,6 +393,33 @@ final class Extraction {
                 }
                 return new Segments(found);
             }
+        }
+
+        private static boolean isPacked(Path file) {
+            return file.toString().endsWith(PackedSegment.SUFFIX);
+        }
+
+        /// Of what it holds.
+        private static long sizeOf(Path file) throws IOException {
+            if (!isPacked(file)) {
+                return Files.size(file);
+            }
+            try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+                return PackedSegment.segmentBytes(source(channel), file.toString());
+            }
+        }
+
+        private static PackedSegment.Source<IOException> source(FileChannel channel) {
+            return (offset, into) -> {
+                for (long at = offset; into.hasRemaining(); ) {
+                    int got = channel.read(into, at);
+                    if (got < 0) {
+                        throw new IOException("a packed segment ends at byte " + at);
+                    }
+                    at += got;
+                }
+                return true;
+            };
         }
 
         long segmentBytes() {
@@ -412,7 +450,7 @@ final class Extraction {
                                 + (int)
                                         Math.min(
                                                 limit - into.position(), segmentBytes - inSegment));
-                int got = channel(at / segmentBytes).read(into, inSegment);
+                int got = read(at / segmentBytes, inSegment, into);
                 if (got <= 0) {
                     break;
                 }
@@ -423,13 +461,29 @@ final class Extraction {
             return asked - into.remaining();
         }
 
-        private FileChannel channel(long number) throws IOException {
+        private int read(long number, long inSegment, ByteBuffer into) throws IOException {
+            open(number);
+            if (packed == null) {
+                return channel.read(into, inSegment);
+            }
+            int asked = into.remaining();
+            // What is damaged reads as zeroes, which are no record.
+            packed.read(source(channel), inSegment, into, true);
+            return asked;
+        }
+
+        private void open(long number) throws IOException {
             if (open != number) {
                 close();
-                channel = FileChannel.open(files.get(number), StandardOpenOption.READ);
+                Path file = files.get(number);
+                channel = FileChannel.open(file, StandardOpenOption.READ);
                 open = number;
+                if (isPacked(file)) {
+                    packed =
+                            PackedSegment.open(
+                                    source(channel), number, segmentBytes, file.toString());
+                }
             }
-            return channel;
         }
 
         @Override
@@ -437,6 +491,7 @@ final class Extraction {
             if (channel != null) {
                 channel.close();
                 channel = null;
+                packed = null;
                 open = -1;
             }
         }

@@ -263,6 +263,7 @@ final class LocalBackup implements LocalResource {
                             ResourceDir.base(dir.superblock()),
                             incarnation,
                             shared.pool(),
+                            shared.idle(),
                             shared.pace(),
                             dir,
                             pins,
@@ -273,6 +274,9 @@ final class LocalBackup implements LocalResource {
             LocalBackup opened =
                     new LocalBackup(shared, dir, tcp, base, journal, resource, states, whole);
             opened.promoted = promoted;
+            if (!promoted) {
+                resource.cutDamage();
+            }
             opened.retain(dir.settings());
             if (dir.discards().isPresent()) {
                 opened.giveUp(dir.discards().get());
@@ -1163,7 +1167,10 @@ final class LocalBackup implements LocalResource {
                             backup.journalUsedBytes(),
                             journalBytes,
                             hasPoint
-                                    ? neededBytes(history, settings.retention().toMillis())
+                                    ? neededBytes(
+                                            history,
+                                            settings.retention().toMillis(),
+                                            backup.packedRatio())
                                     : Optional.empty(),
                             backup.pins().stream().map(this::kept).toList(),
                             resource.pinStore().usedBytes(),
@@ -1188,14 +1195,15 @@ final class LocalBackup implements LocalResource {
     }
 
     /// Journal that all of the retention needs at the rate at which it was filled so far.
-    private static Optional<Long> neededBytes(History history, long retentionMillis) {
+    private static Optional<Long> neededBytes(
+            History history, long retentionMillis, double packedRatio) {
         Moment oldest = history.oldest();
         Moment newest = history.newest();
         long millis = newest.receiptMillis() - oldest.receiptMillis();
         long bytes = newest.address() - oldest.address();
         return oldest.receiptMillis() == 0 || millis < FORECAST_MILLIS
                 ? Optional.empty()
-                : Optional.of((long) ((double) bytes / millis * retentionMillis));
+                : Optional.of((long) ((double) bytes / millis * retentionMillis * packedRatio));
     }
 
     /// Beside the journal, whose filesystem is the storage's and has room if any has.

@@ -391,8 +391,12 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
-    /// An operator goes on from what is left.
-    void acceptDamage() {
+    /// An operator goes on from what is left. Until then nothing of the journal changes, so that
+    /// the next start finds the damage as well.
+    void acceptDamage() throws DeviceException {
+        if (copy != null) {
+            copy.resource().cutDamage();
+        }
         damageAccepted = true;
     }
 

@@ -19,6 +19,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.Executor;
+import java.util.function.LongConsumer;
 
 /// The indexes of the whole segments of one journal: made beside the work when a segment is full
 /// and durable, and used instead of reading it. A journal of 10 GiB is opened, and any moment of
@@ -31,6 +32,7 @@ final class SegmentIndexes {
     private final UUID resource;
     private final JournalFiles journal;
     private final Executor pool;
+    private final LongConsumer made;
     private final long segmentBytes;
 
     // Guarded by this.
@@ -39,10 +41,12 @@ final class SegmentIndexes {
     private boolean making;
     private boolean stopped;
 
-    SegmentIndexes(UUID resource, JournalFiles journal, Executor pool) {
+    /// @param made hears of each segment, by where it begins, when its index is made
+    SegmentIndexes(UUID resource, JournalFiles journal, Executor pool, LongConsumer made) {
         this.resource = resource;
         this.journal = journal;
         this.pool = pool;
+        this.made = made;
         this.segmentBytes = journal.segmentBytes();
     }
 
@@ -106,6 +110,7 @@ final class SegmentIndexes {
             try {
                 if (address >= journal.firstOffset() && journal.note(address) == null) {
                     make(address);
+                    made.accept(address);
                 }
             } catch (IOException | RuntimeException e) {
                 LOG.warn("{}: no index of the segment at {}: {}", journal, address, e.getMessage());
@@ -132,7 +137,7 @@ final class SegmentIndexes {
     }
 
     private JournalScan scan() {
-        return new JournalScan(resource, segmentBytes, journal::read);
+        return new JournalScan(resource, segmentBytes, journal::readDamaged);
     }
 
     /// What is to be rolled, with each record's checksum looked at.

@@ -14,18 +14,21 @@ import holdfast.replicator.nbd.PayloadPool;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.UUID;
+import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.ThreadFactory;
 
 /// What all resources of a daemon use together.
 ///
 /// @param pool platform threads for whatever waits for a disk
+/// @param idle a thread that gives way to all others, for work that may wait
 /// @param pace how fast blocks are read for first sync and comparison
 record Shared(
         String node,
         UUID nodeId,
         NodePaths paths,
         ExecutorService pool,
+        Executor idle,
         Committer committer,
         SendBudget budget,
         PayloadPool payloads,

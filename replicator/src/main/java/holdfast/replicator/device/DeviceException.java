@@ -7,7 +7,7 @@ import java.io.IOException;
 /// Expected in operation. On a backing device the caller detaches: disk state `FAILED`, then
 /// `DISKLESS` (protocol rule R11). On the journal or the metadata it acknowledges nothing more for
 /// the resource concerned, and harms no other.
-public final class DeviceException extends IOException {
+public class DeviceException extends IOException {
     private static final long serialVersionUID = 1;
 
     private final int errno;
@@ -17,13 +17,12 @@ public final class DeviceException extends IOException {
     /// @param message what was tried on which file, and for an operator what to do; the name of the
     ///   error is added
     public DeviceException(int errno, String message) {
-        super(errno == 0 ? message : message + ": " + Errno.describe(errno));
-        this.errno = errno;
+        this(errno, message, null);
     }
 
     public DeviceException(int errno, String message, Throwable cause) {
-        this(errno, message);
-        initCause(cause);
+        super(errno == 0 ? message : message + ": " + Errno.describe(errno), cause);
+        this.errno = errno;
     }
 
     /// The number as Linux gives it: 5 is EIO, 28 ENOSPC, 30 EROFS; 0 when there is none.

@@ -8,7 +8,6 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -16,6 +15,7 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
 
 /// Where one journal lies: a row of bytes with 64-bit offsets that never wrap, cut into segment
@@ -29,9 +29,12 @@ import java.util.stream.Stream;
 ///
 /// A segment takes all its space before it is used, and a freed one becomes a spare with its old
 /// bytes in it, so what stands beyond the last write means nothing; records tell by their address.
+/// One that is whole and durable can be packed ([#packing]): then it reads as before and takes
+/// less.
 ///
-/// Threads: one writer ([#write], [#sync], [#prepare]), any number of readers, and [#free] from any
-/// one thread. Nobody may read below what was freed; such a read finds nothing.
+/// Threads: one writer ([#write], [#sync], [#prepare]), any number of readers, [#free] from any one
+/// thread and [#packing] from any one. Nobody may read below what was freed; such a read finds
+/// nothing.
 public final class JournalFiles implements AutoCloseable {
     /// Readers' open segments; a view walks in few places at once.
     private static final int OPEN_FOR_READING = 16;
@@ -53,12 +56,43 @@ public final class JournalFiles implements AutoCloseable {
     private final ReentrantLock names = new ReentrantLock();
 
     private final TreeSet<Long> segments = new TreeSet<>();
+
+    /// Bytes that each packed segment takes.
+    private final TreeMap<Long, Long> packed = new TreeMap<>();
+
     private final ArrayDeque<Path> spares = new ArrayDeque<>();
     private long nextSpare;
+
+    /// What [#reserve] was asked for.
+    private long reservedBytes;
+
     private boolean namesChanged;
 
     /// Guards itself; nothing is read under it.
-    private final LinkedHashMap<Long, RawFile> reading = new LinkedHashMap<>(16, 0.75f, true);
+    private final LinkedHashMap<Long, Open> reading = new LinkedHashMap<>(16, 0.75f, true);
+
+    /// A segment that is read.
+    ///
+    /// @param packed null if it is not
+    private record Open(
+            RawFile file, PackedSegment packed, PackedSegment.DamagedException damaged) {
+        /// False: it was closed meanwhile.
+        boolean read(long inSegment, ByteBuffer into, boolean zeroes) throws DeviceException {
+            if (packed != null) {
+                return packed.read(file::tryRead, inSegment, into, zeroes);
+            }
+            if (damaged == null) {
+                return file.tryRead(inSegment, into);
+            }
+            if (!zeroes) {
+                throw damaged;
+            }
+            while (into.hasRemaining()) {
+                into.put((byte) 0);
+            }
+            return true;
+        }
+    }
 
     /// The writer's: segments written since the last sync, and the newest.
     private final TreeMap<Long, RawFile> writing = new TreeMap<>();
@@ -142,7 +176,7 @@ public final class JournalFiles implements AutoCloseable {
     /// read comes from the disk and not from memory.
     private void syncAll() throws DeviceException {
         for (long number : segments) {
-            try (RawFile file = RawFile.open(segment(number).toString(), Native.O_RDWR, 0)) {
+            try (RawFile file = RawFile.open(fileOf(number).toString(), Native.O_RDWR, 0)) {
                 file.sync();
                 file.dropCache();
             }
@@ -171,6 +205,8 @@ public final class JournalFiles implements AutoCloseable {
                 takeInSpare(path);
             } else if (name.matches("[0-9a-f]{16}")) {
                 segments.add(Long.parseUnsignedLong(name, 16));
+            } else if (name.endsWith(PackedSegment.SUFFIX)) {
+                takeInPacked(path);
             }
         }
         for (Path path : found) {
@@ -181,6 +217,19 @@ public final class JournalFiles implements AutoCloseable {
                                     name.substring(0, name.length() - NOTE.length()), 16))) {
                 RawFile.delete(path.toString());
             }
+        }
+    }
+
+    /// Packed beside the segment itself, which sorts in front of it: packing was cut off.
+    private void takeInPacked(Path path) throws DeviceException {
+        String name = path.getFileName().toString();
+        long number =
+                Long.parseUnsignedLong(
+                        name.substring(0, name.length() - PackedSegment.SUFFIX.length()), 16);
+        if (segments.add(number)) {
+            packed.put(number, rounded(path.toFile().length()));
+        } else {
+            RawFile.delete(path.toString());
         }
     }
 
@@ -208,7 +257,7 @@ public final class JournalFiles implements AutoCloseable {
                 number <= segments.last();
                 number++) {
             long size = segments.contains(number) ? segment(number).toFile().length() : 0;
-            if (size != segmentBytes) {
+            if (size != segmentBytes && !packed.containsKey(number)) {
                 throw new CorruptFormatException(
                         segment(number).toString(),
                         0,
@@ -242,7 +291,23 @@ public final class JournalFiles implements AutoCloseable {
     public long takenBytes() {
         names.lock();
         try {
-            return (segments.size() + spares.size()) * segmentBytes;
+            long bytes = (segments.size() - packed.size() + spares.size()) * segmentBytes;
+            for (long each : packed.values()) {
+                bytes += each;
+            }
+            return bytes;
+        } finally {
+            names.unlock();
+        }
+    }
+
+    /// Bytes that each packed segment takes, by the offset where it begins.
+    public Map<Long, Long> packed() {
+        names.lock();
+        try {
+            Map<Long, Long> bytes = new TreeMap<>();
+            packed.forEach((number, each) -> bytes.put(number * segmentBytes, each));
+            return bytes;
         } finally {
             names.unlock();
         }
@@ -303,7 +368,7 @@ public final class JournalFiles implements AutoCloseable {
 
     /// Takes space for one segment more. Nothing half-made stays when it fails.
     private void makeSpare() throws DeviceException {
-        if ((segments.size() + spares.size() + 1) * segmentBytes > maxBytes) {
+        if (takenBytes() + segmentBytes > maxBytes) {
             throw new DeviceException(
                     Errno.EDQUOT, "the journal %s has its %d bytes".formatted(directory, maxBytes));
         }
@@ -334,7 +399,7 @@ public final class JournalFiles implements AutoCloseable {
     public void prepare() {
         names.lock();
         try {
-            if (spares.isEmpty() && (segments.size() + 1) * segmentBytes <= maxBytes) {
+            if (spares.isEmpty() && takenBytes() + segmentBytes <= maxBytes) {
                 makeSpare();
             }
         } catch (DeviceException e) {
@@ -354,12 +419,17 @@ public final class JournalFiles implements AutoCloseable {
         }
         names.lock();
         try {
-            while ((segments.size() + spares.size()) * segmentBytes < bytes) {
-                makeSpare();
-            }
+            reservedBytes = bytes;
+            takeReserved();
             syncNames();
         } finally {
             names.unlock();
+        }
+    }
+
+    private void takeReserved() throws DeviceException {
+        while (takenBytes() + segmentBytes <= reservedBytes) {
+            makeSpare();
         }
     }
 
@@ -408,6 +478,189 @@ public final class JournalFiles implements AutoCloseable {
                     "the journal %s takes no more since it could not be made durable"
                             .formatted(directory),
                     syncFailure);
+        }
+    }
+
+    /// Ends the journal at this offset: from there on it has nothing any more, durably. Before
+    /// anything is written to it, and while nobody reads.
+    ///
+    /// A crash leaves something of what stood behind; nothing in front of it is touched.
+    public void cut(long atOffset) throws DeviceException {
+        long number = atOffset / segmentBytes;
+        names.lock();
+        try {
+            while (segments.size() > 1 && segments.last() > number) {
+                long last = segments.last();
+                closeReading(last);
+                Native.unlink(noteOf(last).toString());
+                RawFile.delete(fileOf(last).toString());
+                segments.remove(last);
+                packed.remove(last);
+                namesChanged = true;
+                syncNames(); // From behind: what is left has no gap.
+            }
+            if (segments.contains(number)) {
+                Native.unlink(noteOf(number).toString());
+                closeReading(number);
+                zeroFrom(number, atOffset % segmentBytes);
+            }
+            takeReserved();
+            syncNames();
+        } finally {
+            names.unlock();
+        }
+    }
+
+    /// A packed segment becomes one as others again: in a spare, which takes its place when it is
+    /// durable.
+    private void zeroFrom(long number, long inSegment) throws DeviceException {
+        boolean unpacks = packed.containsKey(number);
+        if (unpacks && spares.isEmpty()) {
+            makeSpare();
+        }
+        Path path = unpacks ? spares.getFirst() : segment(number);
+        try (RawFile file = RawFile.open(path.toString(), Native.O_RDWR, 0)) {
+            ByteBuffer buffer = ByteBuffer.allocateDirect(1 << 20);
+            for (long at = 0; unpacks && at < inSegment; at += buffer.limit()) {
+                buffer.clear().limit((int) Math.min(buffer.capacity(), inSegment - at));
+                read(number, at, buffer, true);
+                file.write(at, buffer.flip());
+            }
+            file.writeZeroes(inSegment, segmentBytes - inSegment);
+            file.sync();
+        }
+        if (unpacks) {
+            RawFile.rename(path.toString(), segment(number).toString());
+            spares.removeFirst();
+            namesChanged = true;
+            syncNames();
+            closeReading(number);
+            RawFile.delete(packedOf(number).toString());
+            packed.remove(number);
+            namesChanged = true;
+        }
+    }
+
+    /// Begins to replace a segment by one that holds the same in less space, for as long as it is
+    /// kept. Nothing is lost at any moment: the packed one is durable before the other goes, and a
+    /// crash in between leaves both, of which the next opening takes the one that was there before.
+    ///
+    /// The segment is durable, and nobody writes to it any more.
+    ///
+    /// @return empty if it has been freed, or is packed
+    public Optional<Packing> packing(long segmentOffset) throws DeviceException {
+        long number = segmentOffset / segmentBytes;
+        names.lock();
+        try {
+            if (!segments.contains(number) || packed.containsKey(number)) {
+                return Optional.empty();
+            }
+            String unfinished = packedOf(number) + UNFINISHED;
+            Native.unlink(unfinished);
+            RawFile from = RawFile.open(segment(number).toString(), Native.O_RDONLY, 0);
+            try {
+                return Optional.of(
+                        new Packing(
+                                number,
+                                from,
+                                unfinished,
+                                RawFile.open(
+                                        unfinished,
+                                        Native.O_RDWR | Native.O_CREAT | Native.O_EXCL,
+                                        0600)));
+            } catch (DeviceException e) {
+                from.close();
+                throw e;
+            }
+        } finally {
+            names.unlock();
+        }
+    }
+
+    /// A segment that is being packed, by one thread at a time.
+    public final class Packing implements AutoCloseable {
+        private final long number;
+        private final RawFile from;
+        private final String unfinished;
+        private final RawFile to;
+        private Optional<Long> bytes = Optional.empty();
+        private boolean replaced;
+
+        private Packing(long number, RawFile from, String unfinished, RawFile to) {
+            this.number = number;
+            this.from = from;
+            this.unfinished = unfinished;
+            this.to = to;
+        }
+
+        /// The long part. It takes no lock, so it may be done by a thread that gives way to all.
+        ///
+        /// @param stopped asked often; then it ends, and nothing comes of it
+        public void compress(BooleanSupplier stopped) throws DeviceException {
+            PackedSegment.Source<DeviceException> source =
+                    (at, into) -> {
+                        from.read(at, into);
+                        return !stopped.getAsBoolean();
+                    };
+            bytes = PackedSegment.pack(source, number, segmentBytes, to::write);
+        }
+
+        /// The other part.
+        ///
+        /// @return bytes that the segment takes now; empty if it is as it was, because packing
+        ///   saves little or it has been freed
+        /// @throws DeviceException if it cannot be written: the segment is as it was
+        public Optional<Long> finish() throws DeviceException {
+            if (bytes.isEmpty()) {
+                return bytes;
+            }
+            to.sync();
+            Optional<Long> takes = replace(number, unfinished, rounded(bytes.get()));
+            replaced = takes.isPresent();
+            return takes;
+        }
+
+        @Override
+        public void close() {
+            from.close();
+            to.close();
+            if (!replaced) {
+                Native.unlink(unfinished);
+            }
+        }
+    }
+
+    private Optional<Long> replace(long number, String by, long bytes) throws DeviceException {
+        names.lock();
+        try {
+            if (!segments.contains(number) || packed.containsKey(number)) {
+                return Optional.empty();
+            }
+            RawFile.rename(by, packedOf(number).toString());
+            namesChanged = true;
+            syncNames();
+            packed.put(number, bytes);
+            closeReading(number);
+            // Not a spare: somebody may be reading from it at this moment.
+            RawFile.delete(segment(number).toString());
+            namesChanged = true;
+            try {
+                takeReserved();
+            } catch (DeviceException e) {
+                // Somebody else has the space: the write that needs it says so.
+            }
+            return Optional.of(bytes);
+        } finally {
+            names.unlock();
+        }
+    }
+
+    private void closeReading(long number) {
+        synchronized (reading) {
+            Open open = reading.remove(number);
+            if (open != null) {
+                open.file.close();
+            }
         }
     }
 
@@ -465,7 +718,18 @@ public final class JournalFiles implements AutoCloseable {
     /// or the segments end.
     ///
     /// @return bytes read; fewer than asked for when there is no segment further on
+    /// @throws PackedSegment.DamagedException if a packed segment is not what was written there
     public int read(long atOffset, ByteBuffer into) throws DeviceException {
+        return read(atOffset, into, false);
+    }
+
+    /// As [#read], for who looks for damage: what is damaged of a packed segment reads as zeroes,
+    /// which are no record and no record's data.
+    public int readDamaged(long atOffset, ByteBuffer into) throws DeviceException {
+        return read(atOffset, into, true);
+    }
+
+    private int read(long atOffset, ByteBuffer into, boolean zeroes) throws DeviceException {
         int asked = into.remaining();
         int limit = into.limit();
         try {
@@ -474,7 +738,7 @@ public final class JournalFiles implements AutoCloseable {
                 long inSegment = at % segmentBytes;
                 long now = Math.min(limit - into.position(), segmentBytes - inSegment);
                 into.limit(into.position() + (int) now);
-                if (!read(at / segmentBytes, inSegment, into)) {
+                if (!read(at / segmentBytes, inSegment, into, zeroes)) {
                     break;
                 }
                 at += now;
@@ -485,47 +749,72 @@ public final class JournalFiles implements AutoCloseable {
         return asked - into.remaining();
     }
 
-    private boolean read(long number, long inSegment, ByteBuffer into) throws DeviceException {
+    private boolean read(long number, long inSegment, ByteBuffer into, boolean zeroes)
+            throws DeviceException {
         while (true) {
-            RawFile file = openForReading(number);
-            if (file == null) {
+            Open open = openForReading(number);
+            if (open == null) {
                 return false;
             }
-            // False: it was pushed out of the open ones at this very moment.
-            if (file.tryRead(inSegment, into)) {
-                return true;
+            try {
+                // False: it was pushed out of the open ones at this very moment.
+                if (open.read(inSegment, into, zeroes)) {
+                    return true;
+                }
+            } catch (PackedSegment.DamagedException e) {
+                // So that the next opening does not go by the note, but reads it and finds out.
+                dropNote(number * segmentBytes);
+                throw e;
             }
         }
     }
 
-    private RawFile openForReading(long number) throws DeviceException {
+    private Open openForReading(long number) throws DeviceException {
         synchronized (reading) {
-            RawFile open = reading.get(number);
+            Open open = reading.get(number);
             if (open != null) {
                 return open;
             }
         }
         names.lock();
         try {
-            // With the names held, so that free() cannot rename it in between.
+            // With the names held, so that nobody can rename it in between.
             if (!segments.contains(number)) {
                 return null;
             }
-            RawFile opened = RawFile.open(segment(number).toString(), Native.O_RDONLY, 0);
+            Open opened = open(number);
             synchronized (reading) {
-                RawFile other = reading.put(number, opened);
+                Open other = reading.put(number, opened);
                 if (other != null) {
-                    other.close();
+                    other.file.close();
                 }
                 if (reading.size() > OPEN_FOR_READING) {
                     var oldest = reading.entrySet().iterator();
-                    oldest.next().getValue().close();
+                    oldest.next().getValue().file.close();
                     oldest.remove();
                 }
             }
             return opened;
         } finally {
             names.unlock();
+        }
+    }
+
+    private Open open(long number) throws DeviceException {
+        RawFile file = RawFile.open(fileOf(number).toString(), Native.O_RDONLY, 0);
+        if (!packed.containsKey(number)) {
+            return new Open(file, null, null);
+        }
+        try {
+            return new Open(
+                    file,
+                    PackedSegment.open(file::tryRead, number, segmentBytes, file.name()),
+                    null);
+        } catch (PackedSegment.DamagedException e) {
+            return new Open(file, null, e);
+        } catch (DeviceException e) {
+            file.close();
+            throw e;
         }
     }
 
@@ -538,21 +827,17 @@ public final class JournalFiles implements AutoCloseable {
             boolean freed = false;
             while (segments.size() > 1 && segments.first() < keep) {
                 long number = segments.first();
-                synchronized (reading) {
-                    RawFile open = reading.remove(number);
-                    if (open != null) {
-                        open.close();
-                    }
-                }
+                closeReading(number);
                 Native.unlink(noteOf(number).toString());
-                if ((segments.size() + spares.size()) * segmentBytes > maxBytes) {
-                    RawFile.delete(segment(number).toString());
+                if (packed.containsKey(number) || takenBytes() > maxBytes) {
+                    RawFile.delete(fileOf(number).toString());
                 } else {
                     Path spare = spare(nextSpare++);
                     RawFile.rename(segment(number).toString(), spare.toString());
                     spares.addLast(spare);
                 }
                 segments.remove(number);
+                packed.remove(number);
                 namesChanged = true;
                 freed = true;
             }
@@ -592,6 +877,19 @@ public final class JournalFiles implements AutoCloseable {
         return directory.resolve("%016x".formatted(number));
     }
 
+    private Path packedOf(long number) {
+        return directory.resolve("%016x".formatted(number) + PackedSegment.SUFFIX);
+    }
+
+    private Path fileOf(long number) {
+        return packed.containsKey(number) ? packedOf(number) : segment(number);
+    }
+
+    /// As a filesystem takes it.
+    private static long rounded(long bytes) {
+        return (bytes + 4095) / 4096 * 4096;
+    }
+
     private Path noteOf(long number) {
         return directory.resolve("%016x".formatted(number) + NOTE);
     }
@@ -606,8 +904,8 @@ public final class JournalFiles implements AutoCloseable {
         writing.values().forEach(RawFile::close);
         writing.clear();
         synchronized (reading) {
-            for (Map.Entry<Long, RawFile> open : new ArrayList<>(reading.entrySet())) {
-                open.getValue().close();
+            for (Open open : List.copyOf(reading.values())) {
+                open.file.close();
             }
             reading.clear();
         }

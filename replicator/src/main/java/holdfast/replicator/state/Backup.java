@@ -23,6 +23,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.UUID;
 
 /// Decides, at the backup of one resource, what is journaled, acknowledged, committed and rolled
@@ -287,8 +288,8 @@ public final class Backup {
     private Position appended;
     private final ArrayDeque<Pending> pending = new ArrayDeque<>();
 
-    /// The journal is damaged where it ended at the start: nothing is taken in until what is good
-    /// of it is in the base and the journal begins anew behind all its segments.
+    /// The journal is damaged where it ended at the start: nothing is taken in until it is cut
+    /// there or, where there is no point, goes on behind all its segments.
     private boolean damaged;
 
     /// Where that is.
@@ -368,6 +369,11 @@ public final class Backup {
     // Roll-forward and views.
     private boolean rolling;
     private long freed;
+
+    /// What was saved by packing segments, bytes, by where each begins; of those from `freed` on.
+    private final TreeMap<Long, Long> saved = new TreeMap<>();
+
+    private long savedBytes;
     private long nextView;
 
     /// From which journal offset on each view reads records.
@@ -439,11 +445,11 @@ public final class Backup {
     /// Reads the journal from the watermark on. The caller has synced journal and base: what a
     /// killed daemon wrote and did not sync reads back, and is taken for durable here.
     ///
-    /// A damaged journal ends the points where the damage is (R25). What is in front of it makes a
-    /// point together with the base, unless a roll-forward that was interrupted may have brought
-    /// something from behind it into the base: then there is none until the primary has compared
-    /// everything and committed an epoch. In both cases [#startRoll] answers with the roll that
-    /// leaves the damaged journal behind.
+    /// A damaged journal ends the points where the damage is (R25). What is in front of it makes
+    /// points together with the base: then [#isToBeCut]. Unless a roll-forward that was interrupted
+    /// may have brought something from behind it into the base: then there is none until the
+    /// primary has compared everything and committed an epoch, and [#startRoll] answers with the
+    /// roll that leaves the damaged journal behind.
     ///
     /// @param indexes of whole segments, which then need not be read
     /// @param journalEnd where the last segment ends
@@ -513,6 +519,26 @@ public final class Backup {
                         + " base: the copy is no image of any moment until the primary has compared"
                         + " and mended it"
                 : damage + "; the copy is back at %s, the primary mends it".formatted(committed);
+    }
+
+    /// Whether the journal, which is damaged, has to end at [#end] for good before anything is
+    /// taken in: what stands behind that would else be taken for durable records of what comes
+    /// there.
+    public boolean isToBeCut() {
+        return damaged && hasPoint();
+    }
+
+    /// It ends there, durably.
+    public void cut() {
+        if (!isToBeCut()) {
+            throw new IllegalStateException("there is nothing to cut");
+        }
+        damaged = false;
+        helloIfDue();
+        takeIn();
+        if (rollIsDue()) {
+            fx.wakeRoller();
+        }
     }
 
     /// An epoch begins, in a journal that is being recovered: from nothing, or from what was given
@@ -1095,7 +1121,7 @@ public final class Backup {
         // left of the segment counts.
         long run = JournalRecord.totalBytes(config.limits.runBlocks() * BlockSet.BLOCK_BYTES);
         need += (need / (config.segmentBytes - run) + 2) * run;
-        long room = config.journalBytes - (end - freed);
+        long room = config.journalBytes - storedBytes();
         epochLacksRoom = need > room;
         missingBytes = Math.max(0, need - room);
         if (epochLacksRoom) {
@@ -1312,7 +1338,6 @@ public final class Backup {
         }
         timeIs(clockMillis);
         if (damaged) {
-            fx.wakeRoller(); // The journal goes on behind what is damaged, when that is left.
             return false;
         }
         if (frame instanceof Frame.EpochBegin) {
@@ -1392,7 +1417,7 @@ public final class Backup {
     // ---------------------------------------------------------------------------------------------
 
     private boolean hasRoom(long bytes, long keptFree) {
-        return end + bytesToAppend(bytes) - freed + keptFree <= config.journalBytes
+        return storedBytes() + bytesToAppend(bytes) + keptFree <= config.journalBytes
                 && index.size() / 5 * 4 <= indexRuns;
     }
 
@@ -1778,7 +1803,7 @@ public final class Backup {
         long bytes = bytesWanted();
         if (bytes > 0) {
             // Whole segments are freed, and the one in which the base ends is not.
-            long to = Math.min(limit, freed + bytes + 2 * config.segmentBytes);
+            long to = Math.min(limit, freeing(bytes) + 2 * config.segmentBytes);
             Moment least = history.upTo(limit, Faults.M50 ? now : now - retention.minMillis());
             Moment enough = history.behind(to - 1);
             Moment further =
@@ -1790,6 +1815,20 @@ public final class Backup {
             }
         }
         return goal == null ? null : tip(goal);
+    }
+
+    /// Where the journal has to begin, so that it takes so many bytes less.
+    private long freeing(long bytes) {
+        long at = freed;
+        long less = 0;
+        for (Map.Entry<Long, Long> each : saved.entrySet()) {
+            if (less + each.getKey() - at >= bytes) {
+                break;
+            }
+            less += each.getKey() - at + config.segmentBytes - each.getValue();
+            at = each.getKey() + config.segmentBytes;
+        }
+        return at + Math.max(0, bytes - less);
     }
 
     /// How far one roll may go: what it writes takes memory for an index of its own. A moment is
@@ -1835,17 +1874,14 @@ public final class Backup {
         if (rolling || failed || waitsForSpace || !isListWritten()) {
             return null;
         }
-        if (damaged || settle) {
-            if (!obstacle().isEmpty()) {
-                return null;
-            }
-        }
-        if (damaged) {
-            Moment pinned = pinnedBefore(end);
-            return pinned == null ? startLastRoll() : startRoll(pinned);
+        if (settle && !obstacle().isEmpty()) {
+            return null;
         }
         if (!hasPoint()) {
-            return startRollOfNothing(settle);
+            return damaged ? startLastRoll() : startRollOfNothing(settle);
+        }
+        if (damaged) {
+            return null;
         }
         Moment goal = settle ? settlingGoal() : goal();
         return goal == null || goal.address() <= base.watermark() ? null : startRoll(goal);
@@ -1865,12 +1901,6 @@ public final class Backup {
                 pins.save(base.watermark()));
     }
 
-    /// The next pin in front of this journal offset that the base is not rolled to yet, or null.
-    private Moment pinnedBefore(long limit) {
-        long stop = pins.stop(base.watermark());
-        return hasPoint() && stop < limit ? history.upTo(stop, Long.MAX_VALUE) : null;
-    }
-
     private Moment settlingGoal() {
         Moment goal = history.upTo(reach(), Long.MAX_VALUE);
         return goal == null ? null : tip(goal);
@@ -1880,27 +1910,18 @@ public final class Backup {
     private Roll startRollOfNothing(boolean settle) {
         long limit = rollLimit();
         if (limit <= base.watermark()
-                || !(settle || wantsRoom() || end - freed > config.journalBytes / 2)) {
+                || !(settle || wantsRoom() || storedBytes() > config.journalBytes / 2)) {
             return null;
         }
         rolling = true;
         return new Roll(base.watermark(), base.watermark(), begun(limit), reached(limit), null);
     }
 
-    /// Leaves a damaged journal behind: what is good of it goes into the base, and the journal goes
-    /// on in a segment that was never used. A mixture gains nothing from it and stays as it is.
+    /// Leaves a damaged journal behind of which nothing is a point: it goes on in a segment that
+    /// was never used.
     private Roll startLastRoll() {
         rolling = true;
-        if (!hasPoint()) {
-            return new Roll(base.watermark(), base.watermark(), base, reached(journalEnd), null);
-        }
-        history.rollBegins(end);
-        return new Roll(
-                base.watermark(),
-                end,
-                begun(end),
-                reached(history.newest().to(journalEnd)),
-                pins.save(base.watermark()));
+        return new Roll(base.watermark(), base.watermark(), base, reached(journalEnd), null);
     }
 
     private Base begun(long rollingTo) {
@@ -2006,6 +2027,18 @@ public final class Backup {
         }
     }
 
+    /// A segment of the journal has been packed, or was found so at the start: there is more room.
+    ///
+    /// @param address of its first byte
+    /// @param bytes that it takes now
+    public void packed(long address, long bytes) {
+        if (address >= freed) {
+            saved.put(address, config.segmentBytes - bytes);
+            savedBytes += config.segmentBytes - bytes;
+            takeIn();
+        }
+    }
+
     /// Frees what nobody needs, but never the newest segment: the files keep it, so that the
     /// journal is never without one.
     private void free() {
@@ -2020,6 +2053,12 @@ public final class Backup {
         long before = startOfSegment(Math.min(keep, end - 1));
         if (before > freed) {
             freed = before;
+            while (!saved.isEmpty() && saved.firstKey() < before) {
+                savedBytes -= saved.pollFirstEntry().getValue();
+                if (Faults.M80) {
+                    savedBytes += config.segmentBytes;
+                }
+            }
             fx.free(before);
         }
     }
@@ -2096,7 +2135,7 @@ public final class Backup {
     private void freeAndGoOn() {
         free();
         takeIn();
-        if (rollIsDue() || holding || damaged) {
+        if (rollIsDue() || holding) {
             fx.wakeRoller();
         }
     }
@@ -2362,8 +2401,7 @@ public final class Backup {
         return mixture;
     }
 
-    /// Whether what a start found of the journal was damaged, and what is good of it is not in the
-    /// base yet.
+    /// Whether what a start found of the journal is damaged, and it does not go on yet.
     public boolean isDamaged() {
         return damaged;
     }
@@ -2435,7 +2473,18 @@ public final class Backup {
 
     /// Journal bytes in use, the room kept for an epoch included.
     public long journalUsedBytes() {
-        return end - freed + reservedBytes;
+        return storedBytes() + reservedBytes;
+    }
+
+    /// Journal bytes in use. What packing saves counts by whole segments: so many more find room.
+    private long storedBytes() {
+        return end - freed - savedBytes / config.segmentBytes * config.segmentBytes;
+    }
+
+    /// How much of what it holds the journal takes, of whole segments: 1 when nothing is packed.
+    public double packedRatio() {
+        long held = startOfSegment(end) - freed;
+        return held <= 0 ? 1 : (double) (held - savedBytes) / held;
     }
 
     public int openViews() {

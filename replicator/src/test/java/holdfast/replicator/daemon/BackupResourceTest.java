@@ -122,6 +122,7 @@ class BackupResourceTest {
                         ResourceDir.base(store.superblock()),
                         store.openJournal(),
                         pool,
+                        pool,
                         _ -> {},
                         store,
                         PinStore.open(dir.resolve("home.pins"), ID),

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import holdfast.replicator.metadata.CorruptFormatException;
 
 import org.junit.jupiter.api.Test;
@@ -16,6 +18,10 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
+import java.util.Random;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 
 class JournalFilesTest {
     private static final int SEGMENT = 64 << 10;
@@ -254,6 +260,274 @@ class JournalFilesTest {
         try (var files = open(4, 0)) {
             assertEquals(List.of("0000000000000000"), names());
             fill(files, 0, 1);
+        }
+    }
+
+    /// Text, a word of which is the number.
+    private static ByteBuffer text(int lengthBytes, int with) {
+        var buffer = ByteBuffer.allocateDirect(lengthBytes);
+        for (int i = 0; buffer.remaining() >= 24; i++) {
+            buffer.put("%8d of %8d goes. ".formatted(i, with).getBytes(UTF_8), 0, 21);
+        }
+        while (buffer.hasRemaining()) {
+            buffer.put((byte) '.');
+        }
+        return buffer.flip();
+    }
+
+    private static void write(JournalFiles files, int from, int to) throws DeviceException {
+        for (int i = from; i < to; i++) {
+            files.write((long) i * SEGMENT, text(SEGMENT, i));
+        }
+        files.sync();
+    }
+
+    private static Optional<Long> pack(JournalFiles files, int number) throws DeviceException {
+        Optional<JournalFiles.Packing> begun = files.packing((long) number * SEGMENT);
+        if (begun.isEmpty()) {
+            return Optional.empty();
+        }
+        try (JournalFiles.Packing packing = begun.get()) {
+            packing.compress(() -> false);
+            return packing.finish();
+        }
+    }
+
+    private static void packs(JournalFiles files, int number) throws DeviceException {
+        assertTrue(pack(files, number).isPresent(), "segment " + number);
+    }
+
+    private static void holds(JournalFiles files, int from, int to) throws DeviceException {
+        var all = ByteBuffer.allocate((to - from) * SEGMENT);
+        for (int i = from; i < to; i++) {
+            all.put(text(SEGMENT, i));
+        }
+        var into = ByteBuffer.allocate(50_000);
+        var random = new Random(from);
+        for (int i = 0; i < 200; i++) {
+            int at = random.nextInt(all.capacity() - 1);
+            into.clear().limit(Math.min(all.capacity() - at, 1 + random.nextInt(50_000)));
+            int asked = into.remaining();
+            assertEquals(asked, files.read((long) from * SEGMENT + at, into));
+            assertEquals(all.slice(at, asked), into.flip(), "at " + at);
+        }
+    }
+
+    @Test
+    void aPackedSegmentReadsAsBeforeAndTakesLess() throws Exception {
+        try (var files = open(8, 0)) {
+            write(files, 0, 4);
+            holds(files, 0, 4);
+            for (int i = 0; i < 3; i++) {
+                long bytes = pack(files, i).orElseThrow();
+                assertTrue(bytes < SEGMENT / 2, bytes + " bytes");
+                assertEquals(bytes, files.packed().get((long) i * SEGMENT));
+                assertEquals(Optional.empty(), pack(files, i));
+            }
+            holds(files, 0, 4);
+            assertTrue(files.takenBytes() < 3 * SEGMENT, files.takenBytes() + " bytes");
+        }
+        assertEquals(
+                List.of(
+                        "0000000000000000.packed",
+                        "0000000000000001.packed",
+                        "0000000000000002.packed",
+                        "0000000000000003"),
+                names());
+        try (var files = open(8, 0)) {
+            assertEquals(3, files.packed().size());
+            assertEquals(4L * SEGMENT, files.endOffset());
+            holds(files, 0, 4);
+            files.free(2 * SEGMENT);
+            assertEquals(0, files.read(SEGMENT, ByteBuffer.allocate(1)));
+            assertEquals(1, files.packed().size());
+            holds(files, 2, 4);
+        }
+        assertEquals(List.of("0000000000000002.packed", "0000000000000003"), names());
+    }
+
+    @Test
+    void whatPackingSavesIsRoomForMore() throws Exception {
+        try (var files = open(8, 0)) {
+            files.reserve(8 * SEGMENT);
+            for (int i = 0; i < 20; i++) {
+                write(files, i, i + 1);
+                if (i > 0) {
+                    packs(files, i - 1);
+                }
+                assertTrue(files.takenBytes() <= 8 * SEGMENT, files.takenBytes() + " bytes");
+                assertTrue(files.takenBytes() > 7 * SEGMENT, files.takenBytes() + " bytes");
+            }
+            holds(files, 0, 20);
+            assertEquals(0, files.firstOffset());
+        }
+    }
+
+    @Test
+    void whatDoesNotCompressStaysAsItIs() throws Exception {
+        try (var files = open(4, 0)) {
+            var bytes = new byte[SEGMENT];
+            new Random(1).nextBytes(bytes);
+            // Half of it: chunks of either kind in one segment.
+            files.write(0, ByteBuffer.wrap(bytes, 0, SEGMENT - 4096), text(4096, 1));
+            files.write(SEGMENT, ByteBuffer.wrap(bytes, 0, SEGMENT / 2), text(SEGMENT / 2, 1));
+            files.write(2 * SEGMENT, ByteBuffer.wrap(bytes));
+            files.sync();
+            assertEquals(Optional.empty(), pack(files, 0));
+            assertTrue(pack(files, 1).isPresent());
+            var into = ByteBuffer.allocate(SEGMENT);
+            files.read(SEGMENT, into);
+            assertEquals(ByteBuffer.wrap(bytes, 0, SEGMENT / 2), into.slice(0, SEGMENT / 2));
+            assertEquals(text(SEGMENT / 2, 1), into.slice(SEGMENT / 2, SEGMENT / 2));
+        }
+        assertEquals(
+                List.of("0000000000000000", "0000000000000001.packed", "0000000000000002"),
+                names());
+    }
+
+    @Test
+    void rotIsTold() throws Exception {
+        try (var files = open(4, 0)) {
+            write(files, 0, 3);
+            packs(files, 0);
+            packs(files, 1);
+            files.note(0, filled(10, 1));
+        }
+        Path first = journal().resolve("0000000000000000.packed");
+        flip(first, Files.size(first) - 3);
+        flip(journal().resolve("0000000000000001.packed"), 9);
+        try (var files = open(4, 0)) {
+            var into = ByteBuffer.allocate(1000);
+            files.read(100, into);
+            assertEquals(text(SEGMENT, 0).slice(100, 1000), into.flip());
+            var e =
+                    assertThrows(
+                            PackedSegment.DamagedException.class,
+                            () -> files.read(SEGMENT - 500, ByteBuffer.allocate(10)));
+            assertTrue(e.getMessage().contains("its checksum differs"), e.getMessage());
+            // So that whoever opens it the next time reads it, and finds the damage.
+            assertEquals(null, files.note(0));
+            assertThrows(
+                    PackedSegment.DamagedException.class,
+                    () -> files.read(SEGMENT + 500, ByteBuffer.allocate(10)));
+            into.clear();
+            assertEquals(1000, files.readDamaged(2 * SEGMENT - 500, into));
+            assertEquals(0, into.get(0));
+            assertEquals(0, into.get(499));
+            assertEquals(text(SEGMENT, 2).get(0), into.get(500));
+        }
+    }
+
+    private static void flip(Path file, long at) throws IOException {
+        try (var open = new RandomAccessFile(file.toFile(), "rw")) {
+            open.seek(at);
+            int was = open.read();
+            open.seek(at);
+            open.write(was ^ 0x10);
+        }
+    }
+
+    @Test
+    void packingThatWasCutOffLeavesTheSegment() throws Exception {
+        try (var files = open(4, 0)) {
+            write(files, 0, 2);
+        }
+        Path raw = journal().resolve("0000000000000000");
+        Path kept = directory.resolve("kept");
+        Files.copy(raw, kept);
+        try (var files = open(4, 0)) {
+            packs(files, 0);
+        }
+        Files.move(kept, raw);
+        Files.write(journal().resolve("0000000000000001.packed.tmp"), new byte[100]);
+        try (var files = open(4, 0)) {
+            assertEquals(List.of("0000000000000000", "0000000000000001"), names());
+            holds(files, 0, 2);
+        }
+    }
+
+    @Test
+    void whatIsFreedOrStoppedMeanwhileLeavesNothing() throws Exception {
+        try (var files = open(4, 0)) {
+            write(files, 0, 3);
+            try (JournalFiles.Packing packing = files.packing(0).orElseThrow()) {
+                packing.compress(() -> true);
+                assertEquals(Optional.empty(), packing.finish());
+            }
+            assertEquals(3, names().size());
+            try (JournalFiles.Packing packing = files.packing(0).orElseThrow()) {
+                packing.compress(() -> false);
+                files.free(SEGMENT);
+                write(files, 3, 4);
+                assertEquals(Optional.empty(), packing.finish());
+            }
+            holds(files, 1, 4);
+            assertEquals(Optional.empty(), files.packing(0));
+        }
+        assertEquals(3, names().size());
+    }
+
+    @Test
+    void nothingIsLeftBehindACut() throws Exception {
+        for (boolean packs : List.of(false, true)) {
+            try (var files = open(8, 0)) {
+                write(files, 0, 4);
+                if (packs) {
+                    for (int i = 0; i < 3; i++) {
+                        packs(files, i);
+                    }
+                }
+                files.note(2 * SEGMENT, filled(10, 1));
+                files.cut(2 * SEGMENT + 1000);
+                assertEquals(3 * SEGMENT, files.endOffset());
+                assertEquals(null, files.note(2 * SEGMENT));
+                holds(files, 0, 2);
+                var into = ByteBuffer.allocate(SEGMENT);
+                assertEquals(SEGMENT, files.read(2 * SEGMENT, into));
+                assertEquals(text(SEGMENT, 2).slice(0, 1000), into.slice(0, 1000));
+                assertEquals(filled(SEGMENT - 1000, 0), into.slice(1000, SEGMENT - 1000));
+            }
+            try (var files = open(8, 0)) {
+                assertEquals(packs ? 2 : 0, files.packed().size());
+                files.write(2 * SEGMENT + 1000, filled(100, 9));
+                files.write(3 * SEGMENT, filled(100, 9));
+                files.sync();
+                assertEquals(9, byteAt(files, 3 * SEGMENT));
+                files.cut(0);
+                assertEquals(SEGMENT, files.endOffset());
+                assertEquals(0, byteAt(files, 0));
+            }
+            Tool.run("rm", "-r", journal());
+        }
+    }
+
+    @Test
+    void whoReadsMeanwhileNoticesNothing() throws Exception {
+        try (var files = open(40, 0)) {
+            write(files, 0, 20);
+            var failure = new AtomicReference<Throwable>();
+            var rounds = new AtomicInteger();
+            Thread reader =
+                    Thread.startVirtualThread(
+                            () -> {
+                                try {
+                                    while (rounds.get() < 1000) {
+                                        holds(files, 0, 20);
+                                        rounds.incrementAndGet();
+                                    }
+                                } catch (Throwable e) {
+                                    failure.set(e);
+                                }
+                            });
+            while (rounds.get() == 0 && failure.get() == null) {
+                Thread.onSpinWait();
+            }
+            for (int i = 0; i < 19; i++) {
+                packs(files, i);
+            }
+            rounds.set(1000);
+            reader.join();
+            assertEquals(null, failure.get());
         }
     }
 

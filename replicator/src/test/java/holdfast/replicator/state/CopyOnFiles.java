@@ -79,7 +79,12 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
                         ++incarnation,
                         this);
         sent.clear();
-        damage = backup.recover(journal::read, JournalScan.Indexes.NONE, journal.endOffset());
+        damage =
+                backup.recover(journal::readDamaged, JournalScan.Indexes.NONE, journal.endOffset());
+        if (backup.isToBeCut()) {
+            journal.cut(backup.end());
+            backup.cut();
+        }
     }
 
     /// A session, on which the primary goes on from what the copy says it has.

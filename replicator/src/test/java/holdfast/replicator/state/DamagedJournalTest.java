@@ -59,9 +59,8 @@ class DamagedJournalTest {
         return new Pins.Pin(id, name, moment, 4 * 4096, 0, Long.MAX_VALUE, false);
     }
 
-    /// What is good of the journal goes into the base in two rolls then, and the second one saves.
     @Test
-    void aPinInFrontOfTheDamageIsAStopAndOneInItIsLost() throws Exception {
+    void aPinInFrontOfTheDamageStaysAndOneInItIsLost() throws Exception {
         copy.write(14, 3, 5);
         copy.damage(third + 200);
         copy.open();
@@ -69,21 +68,28 @@ class DamagedJournalTest {
         copy.backup.pins(List.of(before, pin(2, "in-it", third + 8192, 13)), 2);
         assertEquals(List.of(before), copy.backup.pins());
         assertTrue(copy.events.toString().contains("pin-lost in-it"), copy.events.toString());
-
-        Backup.Roll toThePin = copy.backup.startRoll(false);
-        assertEquals(second, toThePin.to());
-        assertNull(toThePin.save());
-        copy.backup.rolled(toThePin);
-        assertTrue(copy.backup.isDamaged());
-        Backup.Roll last = copy.backup.startRoll(false);
-        assertEquals(third, last.to());
-        assertEquals(new Pins.Save(1, List.of(1L)), last.save());
-        copy.backup.saveLacksRoom("full");
-        assertNull(copy.backup.startRoll(false));
-        assertEquals("", copy.backup.drop("before"));
-        copy.backup.rolled(copy.backup.startRoll(false));
+        assertEquals(at(12), copy.backup.committed());
         assertFalse(copy.backup.isDamaged());
-        assertEquals(List.of(), copy.backup.pins());
+    }
+
+    /// Nothing of what stood behind the damage is taken for a record of what comes there.
+    @Test
+    void allMomentsInFrontOfTheDamageStayAndTheJournalGoesOnThere() throws Exception {
+        copy.write(14, 3, 5);
+        copy.write(15, 3, 6);
+        copy.damage(third + 200);
+        copy.open();
+        assertTrue(copy.damage.contains("back at " + at(12)), copy.damage);
+        assertEquals(third, copy.backup.end());
+        copy.connect(at(12));
+        copy.write(13, 2, 7);
+        copy.open();
+        assertNull(copy.damage);
+        assertView(at(13), 2, 3, 7, 1);
+        Backup.View older =
+                copy.backup.openView(copy.backup.history().upTo(second, Long.MAX_VALUE));
+        assertEquals(at(10), older.position());
+        assertEquals(1, copy.seen(older, 0));
     }
 
     @Test
@@ -92,7 +98,7 @@ class DamagedJournalTest {
         copy.open();
         assertTrue(copy.damage.contains("back at " + at(11)), copy.damage);
         assertView(at(11), 2, 1, 1, 1);
-        assertGoesOnBehindTheDamage();
+        assertGoesOnInFrontOfTheDamage();
     }
 
     @Test
@@ -133,22 +139,6 @@ class DamagedJournalTest {
         assertView(at(13), 2, 3, 4, 1);
     }
 
-    /// It found the base full, and a view was open when there was space again.
-    @Test
-    void aViewThatIsClosedLetsTheDamagedJournalBeLeft() throws Exception {
-        copy.damage(second + 200);
-        copy.open();
-        assertNotNull(copy.backup.startRoll(false));
-        copy.backup.rollLacksSpace("full");
-        Backup.View view = copy.backup.openView();
-        copy.backup.tryAgain();
-        assertNull(copy.backup.startRoll(false));
-        copy.rollerWoken = 0;
-        copy.backup.closeView(view.id());
-        assertEquals(1, copy.rollerWoken);
-        assertGoesOnBehindTheDamage();
-    }
-
     private void assertNoPoint() throws Exception {
         copy.open();
         assertTrue(copy.damage.contains("no image of any moment"), copy.damage);
@@ -184,8 +174,7 @@ class DamagedJournalTest {
         assertEquals(DiskState.INCONSISTENT, copy.backup.diskState());
     }
 
-    private void assertGoesOnBehindTheDamage() throws Exception {
-        copy.roll(Integer.MAX_VALUE);
+    private void assertGoesOnInFrontOfTheDamage() throws Exception {
         copy.connect(at(11));
         assertEquals(at(11), copy.lastHello().committed());
         copy.write(12, 3, 6);

@@ -1,0 +1,327 @@
+package holdfast.replicator.device;
+
+import com.github.luben.zstd.ZstdCompressCtx;
+import com.github.luben.zstd.ZstdDecompressCtx;
+import com.github.luben.zstd.ZstdException;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicReferenceArray;
+import java.util.zip.CRC32C;
+
+/// A whole segment of a journal in less space: chunks of 16 KiB, each compressed by itself and with
+/// a checksum, so that any place is read by decompressing what lies around it and rot is told from
+/// data at every read. What the bytes mean is not known here.
+///
+/// | offset | bytes | field        | meaning                                             |
+/// |-------:|------:|--------------|-----------------------------------------------------|
+/// |      0 |     4 | magic        | `0x48464a50`, "HFJP"                                |
+/// |      4 |     4 | version      | 1                                                   |
+/// |      8 |     8 | segmentBytes | of the segment, unpacked                            |
+/// |     16 |     8 | number       | of the segment                                      |
+/// |     24 |     4 | chunkBytes   | 16384; the last chunk may be shorter                |
+/// |     28 |     4 | tableCrc     | CRC-32C of the table                                |
+/// |     32 |    28 | zero         |                                                     |
+/// |     60 |     4 | headerCrc    | CRC-32C of bytes 0 to 59                            |
+/// |     64 | 8 × chunks | table   | of each chunk: stored bytes, CRC-32C of these       |
+/// | behind |       | chunks       | one zstd frame each, or as it is where it is as long |
+///
+/// Any number of threads may read.
+public final class PackedSegment {
+    /// Behind the name of the segment.
+    public static final String SUFFIX = ".packed";
+
+    static final int CHUNK_BYTES = 16 << 10;
+
+    private static final int MAGIC = 0x48464a50;
+    private static final int VERSION = 1;
+    private static final int HEADER_BYTES = 64;
+    private static final int ENTRY_BYTES = 8;
+
+    /// Of zstd: a level further costs half as much time again and saves a twentieth.
+    private static final int LEVEL = 1;
+
+    /// A first look at so many chunks tells what does not compress.
+    private static final int SAMPLES = 128;
+
+    /// Contexts of zstd cost more than decompressing a chunk does.
+    private static final ConcurrentLinkedQueue<ZstdDecompressCtx> CONTEXTS =
+            new ConcurrentLinkedQueue<>();
+
+    /// What is read from a file or written to it.
+    public interface Source<E extends IOException> {
+        /// Fills `into`, or throws.
+        ///
+        /// @return false if the file was closed meanwhile
+        boolean read(long offsetBytes, ByteBuffer into) throws E;
+    }
+
+    /// Where a packed segment is written to.
+    interface Sink {
+        void write(long offsetBytes, ByteBuffer bytes) throws DeviceException;
+    }
+
+    private record Chunk(int number, byte[] bytes) {}
+
+    private final String name;
+    private final long segmentBytes;
+    private final int[] crcs;
+
+    /// Of each chunk in the file, and the end of the last.
+    private final long[] offsets;
+
+    /// The chunks that were read last: records are read in two steps, and one after the other.
+    private final AtomicReferenceArray<Chunk> last = new AtomicReferenceArray<>(2);
+
+    private PackedSegment(String name, long segmentBytes, int[] crcs, long[] offsets) {
+        this.name = name;
+        this.segmentBytes = segmentBytes;
+        this.crcs = crcs;
+        this.offsets = offsets;
+    }
+
+    // ---- reading
+    // ---------------------------------------------------------------------------------------------
+
+    /// How many bytes the segment of a file has, unpacked.
+    ///
+    /// @throws DamagedException if its header cannot be relied on
+    public static <E extends IOException> long segmentBytes(Source<E> file, String name)
+            throws E, DamagedException {
+        ByteBuffer header = header(file, name);
+        return header == null ? 0 : header.getLong(8);
+    }
+
+    private static <E extends IOException> ByteBuffer header(Source<E> file, String name)
+            throws E, DamagedException {
+        ByteBuffer header = ByteBuffer.allocate(HEADER_BYTES);
+        if (!file.read(0, header)) {
+            return null;
+        }
+        header.flip();
+        if (header.getInt(0) != MAGIC
+                || header.getInt(4) != VERSION
+                || header.getInt(24) != CHUNK_BYTES
+                || header.getInt(60) != crcOf(header.array(), 60)) {
+            throw new DamagedException(name + ": the header of a packed segment is damaged");
+        }
+        return header;
+    }
+
+    /// Opens a file that [#pack] has written.
+    ///
+    /// @param name for messages
+    /// @return null if the file was closed meanwhile
+    /// @throws DamagedException if its header or table is not what was written
+    public static <E extends IOException> PackedSegment open(
+            Source<E> file, long number, long segmentBytes, String name)
+            throws E, DamagedException {
+        ByteBuffer header = header(file, name);
+        if (header == null) {
+            return null;
+        }
+        if (header.getLong(8) != segmentBytes || header.getLong(16) != number) {
+            throw new DamagedException(
+                    "%s is segment %016x of %d bytes"
+                            .formatted(name, header.getLong(16), header.getLong(8)));
+        }
+        int chunks = chunksOf(segmentBytes);
+        ByteBuffer table = ByteBuffer.allocate(chunks * ENTRY_BYTES);
+        if (!file.read(HEADER_BYTES, table)) {
+            return null;
+        }
+        if (header.getInt(28) != crcOf(table.array(), table.capacity())) {
+            throw new DamagedException(name + ": the table of a packed segment is damaged");
+        }
+        int[] crcs = new int[chunks];
+        long[] offsets = new long[chunks + 1];
+        offsets[0] = (long) HEADER_BYTES + table.capacity();
+        for (int i = 0; i < chunks; i++) {
+            offsets[i + 1] = offsets[i] + table.getInt(i * ENTRY_BYTES);
+            crcs[i] = table.getInt(i * ENTRY_BYTES + 4);
+        }
+        return new PackedSegment(name, segmentBytes, crcs, offsets);
+    }
+
+    /// Fills `into` with what stands in the segment there.
+    ///
+    /// @param zeroes reads zeroes where a chunk is damaged
+    /// @return false if the file was closed meanwhile: `into` is as it was
+    /// @throws DamagedException if a chunk is not what was written
+    public <E extends IOException> boolean read(
+            Source<E> file, long offsetBytes, ByteBuffer into, boolean zeroes)
+            throws E, DamagedException {
+        int begin = into.position();
+        int end = into.limit();
+        for (long at = offsetBytes;
+                into.position() < end;
+                at = offsetBytes + into.position() - begin) {
+            int number = (int) (at / CHUNK_BYTES);
+            int inChunk = (int) (at % CHUNK_BYTES);
+            int part = Math.min(end - into.position(), lengthOf(number, segmentBytes) - inChunk);
+            byte[] bytes;
+            try {
+                bytes = chunk(file, number);
+            } catch (DamagedException e) {
+                if (!zeroes) {
+                    throw e;
+                }
+                bytes = new byte[CHUNK_BYTES];
+            }
+            if (bytes == null) {
+                into.position(begin);
+                return false;
+            }
+            into.put(bytes, inChunk, part);
+        }
+        return true;
+    }
+
+    private <E extends IOException> byte[] chunk(Source<E> file, int number)
+            throws E, DamagedException {
+        Chunk known = last.get(number & 1);
+        if (known != null && known.number == number) {
+            return known.bytes;
+        }
+        byte[] stored = new byte[(int) (offsets[number + 1] - offsets[number])];
+        if (!file.read(offsets[number], ByteBuffer.wrap(stored))) {
+            return null;
+        }
+        if (crcOf(stored, stored.length) != crcs[number]) {
+            throw damaged(number, "its checksum differs");
+        }
+        int length = lengthOf(number, segmentBytes);
+        byte[] bytes = stored.length == length ? stored : unpacked(stored, number, length);
+        last.set(number & 1, new Chunk(number, bytes));
+        return bytes;
+    }
+
+    private byte[] unpacked(byte[] stored, int number, int length) throws DamagedException {
+        ZstdDecompressCtx context = CONTEXTS.poll();
+        if (context == null) {
+            context = new ZstdDecompressCtx();
+        }
+        try {
+            byte[] bytes = new byte[length];
+            int got = context.decompressByteArray(bytes, 0, length, stored, 0, stored.length);
+            if (got != length) {
+                throw damaged(number, "it holds %d bytes, not %d".formatted(got, length));
+            }
+            return bytes;
+        } catch (ZstdException e) {
+            throw damaged(number, e.getMessage());
+        } finally {
+            CONTEXTS.add(context);
+        }
+    }
+
+    private DamagedException damaged(int number, String why) {
+        return new DamagedException(
+                "%s is damaged in byte %d to %d: %s"
+                        .formatted(name, offsets[number], offsets[number + 1], why));
+    }
+
+    // ---- packing
+    // ---------------------------------------------------------------------------------------------
+
+    /// Writes a segment packed, unless that saves less than an eighth of it. Not durable before the
+    /// sink is synced.
+    ///
+    /// @param segment what is packed; nobody writes to it any more
+    /// @return bytes of the file, or empty: then what was written to the sink means nothing
+    static <E extends IOException> Optional<Long> pack(
+            Source<E> segment, long number, long segmentBytes, Sink to) throws E, DeviceException {
+        long most = segmentBytes / 8 * 7;
+        int chunks = chunksOf(segmentBytes);
+        byte[] raw = new byte[CHUNK_BYTES];
+        byte[] packed = new byte[2 * CHUNK_BYTES];
+        try (var context = new ZstdCompressCtx().setLevel(LEVEL)) {
+            long sampled = 0;
+            long looked = 0;
+            for (int i = 0; i < chunks; i += Math.max(1, chunks / SAMPLES)) {
+                int length = lengthOf(i, segmentBytes);
+                if (!read(segment, i, raw, length)) {
+                    return Optional.empty();
+                }
+                sampled += Math.min(length, pack(context, raw, length, packed));
+                looked += length;
+            }
+            if (sampled > looked / 8 * 7) {
+                return Optional.empty();
+            }
+            ByteBuffer table = ByteBuffer.allocate(chunks * ENTRY_BYTES);
+            ByteBuffer out = ByteBuffer.allocateDirect(64 * CHUNK_BYTES);
+            long at = (long) HEADER_BYTES + table.capacity();
+            for (int i = 0; i < chunks; i++) {
+                int length = lengthOf(i, segmentBytes);
+                if (!read(segment, i, raw, length)) {
+                    return Optional.empty();
+                }
+                int size = pack(context, raw, length, packed);
+                byte[] stored = size < length ? packed : raw;
+                size = Math.min(size, length);
+                table.putInt(size).putInt(crcOf(stored, size));
+                if (out.remaining() < size) {
+                    at += drain(out, at, to);
+                }
+                out.put(stored, 0, size);
+                if (at + out.position() > most) {
+                    return Optional.empty();
+                }
+            }
+            at += drain(out, at, to);
+            to.write(HEADER_BYTES, table.flip());
+            to.write(0, header(number, segmentBytes, crcOf(table.array(), table.capacity())));
+            return Optional.of(at);
+        }
+    }
+
+    private static <E extends IOException> boolean read(
+            Source<E> segment, int chunk, byte[] into, int length) throws E {
+        return segment.read((long) chunk * CHUNK_BYTES, ByteBuffer.wrap(into, 0, length));
+    }
+
+    private static int pack(ZstdCompressCtx context, byte[] raw, int length, byte[] into) {
+        return context.compressByteArray(into, 0, into.length, raw, 0, length);
+    }
+
+    private static int drain(ByteBuffer out, long at, Sink to) throws DeviceException {
+        int length = out.flip().remaining();
+        to.write(at, out);
+        out.clear();
+        return length;
+    }
+
+    private static ByteBuffer header(long number, long segmentBytes, int tableCrc) {
+        ByteBuffer header = ByteBuffer.allocate(HEADER_BYTES);
+        header.putInt(MAGIC).putInt(VERSION).putLong(segmentBytes).putLong(number);
+        header.putInt(CHUNK_BYTES).putInt(tableCrc);
+        header.putInt(60, crcOf(header.array(), 60));
+        return header.clear();
+    }
+
+    private static int chunksOf(long segmentBytes) {
+        return Math.toIntExact((segmentBytes + CHUNK_BYTES - 1) / CHUNK_BYTES);
+    }
+
+    private static int lengthOf(int chunk, long segmentBytes) {
+        return (int) Math.min(CHUNK_BYTES, segmentBytes - (long) chunk * CHUNK_BYTES);
+    }
+
+    private static int crcOf(byte[] bytes, int length) {
+        CRC32C crc = new CRC32C();
+        crc.update(bytes, 0, length);
+        return (int) crc.getValue();
+    }
+
+    /// What was read is not what was written there.
+    public static final class DamagedException extends DeviceException {
+        private static final long serialVersionUID = 1;
+
+        DamagedException(String message) {
+            super(0, message);
+        }
+    }
+}
