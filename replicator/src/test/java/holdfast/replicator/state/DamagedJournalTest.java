@@ -76,7 +76,7 @@ class DamagedJournalTest {
     /// What had been saved behind the damage is no room any more.
     @Test
     void packedSegmentsBehindTheDamageCountNoMore() throws Exception {
-        copy.packedAtStart = Map.of(0L, 4096L, (long) CopyOnFiles.SEGMENT, 4096L);
+        copy.packedAtStart = Map.of(0L, 4096L, CopyOnFiles.SEGMENT, 4096L);
         copy.damage(second + 200);
         copy.open();
         assertTrue(second < CopyOnFiles.SEGMENT);
