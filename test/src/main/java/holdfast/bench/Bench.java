@@ -58,6 +58,9 @@ public final class Bench implements Callable<Integer> {
 
     private static final double WIRE_BAR = 0.5;
 
+    /// A disk of today takes some 300 MiB/s.
+    private static final long APPENDED_A_SECOND = 300L << 20;
+
     private static final int SPEED_BARS = 5;
 
     private static final String ESTABLISHED = "established";
@@ -145,7 +148,7 @@ public final class Bench implements Callable<Integer> {
             paramLabel = "GIB",
             split = ",",
             description =
-                    "Measure nothing but moments and a promotion, with so much journal: 1,4,10.")
+                    "Measure nothing but the journal, moments and a promotion, with so much of it: 1,4,10.")
     private List<Double> failover = List.of();
 
     @Option(names = "--no-bars", description = "Judge nothing.")
@@ -232,7 +235,9 @@ public final class Bench implements Callable<Integer> {
                     judged,
                     catchUp
                             ? CatchUp.BARS
-                            : failover.isEmpty() ? SPEED_BARS : failover.size() * Failover.BARS);
+                            : failover.isEmpty()
+                                    ? SPEED_BARS
+                                    : Append.BARS + failover.size() * Failover.BARS);
         }
         return missed.isEmpty() ? 0 : 1;
     }
@@ -497,6 +502,8 @@ public final class Bench implements Callable<Integer> {
     }
 
     private void measureFailover() throws Exception {
+        missed.addAll(new Append(out, work, (long) (seconds * APPENDED_A_SECOND)).run());
+        judged += Append.BARS;
         for (double gib : failover) {
             var measuring = new Failover(out, work, seconds);
             missed.addAll(measuring.run(gib));

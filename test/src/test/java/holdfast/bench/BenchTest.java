@@ -3,8 +3,12 @@ package holdfast.bench;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import holdfast.HostMounts;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.ResourceAccessMode;
+import org.junit.jupiter.api.parallel.ResourceLock;
 
 import picocli.CommandLine;
 
@@ -15,6 +19,7 @@ import java.nio.file.Path;
 import java.util.stream.Stream;
 
 /// The benchmark once, small and without judging, so that it stays alive.
+@ResourceLock(value = HostMounts.LOCK, mode = ResourceAccessMode.READ)
 class BenchTest {
     @TempDir private Path directory;
 
@@ -67,6 +72,7 @@ class BenchTest {
         int code = new CommandLine(new Bench(new PrintWriter(out, true))).execute(arguments);
         String printed = out.toString();
         assertEquals(0, code, printed);
+        assertTrue(printed.contains("the journal takes "), printed);
         assertTrue(printed.contains("promoted and its first block read in"), printed);
         assertTrue(printed.contains("made final in"), printed);
         try (Stream<Path> left = Files.list(directory)) {

@@ -31,9 +31,9 @@ class SimulationTest {
                         List.of(
                                 "--count",
                                 "" + HISTORIES,
-                                // Four times what an idle machine with two cores takes.
+                                // Three times what an idle machine with two cores takes.
                                 "--seconds",
-                                "" + Math.max(60, HISTORIES / 20),
+                                "" + Math.max(60, HISTORIES / 8),
                                 "--failures",
                                 "5",
                                 "--threads",

@@ -130,20 +130,22 @@ class PointsTest {
     /// taken in more than it has bytes.
     @Test
     void aJournalHoldsMoreThanItHasBytesOfWhatCompresses() throws Exception {
-        int journal = 16 * MIB;
+        int journal = 32 * MIB;
         int segment = 4 * MIB;
+        int rounds = 20;
         try (TwoNodes nodes = new TwoNodes(dir)) {
             nodes.pair();
             String uri = nodes.addAndAttach("home", disk(), journal);
             nodes.untilInSync("home");
-            for (int i = 0; i < ROUNDS; i++) {
+            for (int i = 0; i < rounds; i++) {
                 Run.ok("qemu-io", "-f", "raw", "-c", "write -P %d 0 2M".formatted(i + 1), uri);
                 nodes.untilInSync("home");
                 moments.add(Instant.now());
                 int whole = (i + 1) * 2 * MIB / segment;
-                TwoNodes.until("whole segments are packed", () -> files(".packed") >= whole);
+                TwoNodes.until(
+                        "%d segments are packed".formatted(whole), () -> files(".packed") >= whole);
             }
-            assertTrue(ROUNDS * 2 * MIB > journal);
+            assertTrue(rounds * 2 * MIB > journal);
             everyMomentIsRight(nodes);
             nodes.backup.close();
             nodes.startBackup();

@@ -4,6 +4,7 @@ import holdfast.replicator.device.BlockDevice;
 import holdfast.replicator.device.Committer;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.JournalFiles;
+import holdfast.replicator.device.PackedSegment;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.journal.JournalRecord;
 import holdfast.replicator.nbd.ExportException;
@@ -31,6 +32,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -159,6 +161,8 @@ final class BackupResource {
     }
 
     /// @param idle whose threads give way to all others
+    /// @param countsPacked there is as much space as the journal may take, so what packed segments
+    ///   save is room
     /// @param stateIs takes what of [StateChanges] has which value now, in order
     BackupResource(
             String name,
@@ -170,6 +174,7 @@ final class BackupResource {
             long incarnation,
             Executor pool,
             Executor idle,
+            boolean countsPacked,
             PrimaryResource.ReadPace pace,
             ResourceDir store,
             PinStore pins,
@@ -190,7 +195,7 @@ final class BackupResource {
         this.stateIs = stateIs;
         this.mailbox = new Mailbox(pool, this::mailboxIsEmpty, this::broken);
         this.backup = new Backup(config, durable, incarnation, new Effects());
-        this.digester = new CopyDigester(backup, base, this::read, mailbox, pool, pace);
+        this.digester = new CopyDigester(backup, base, this::readDamaged, mailbox, pool, pace);
         this.packer =
                 new SegmentPacker(
                         journal,
@@ -198,11 +203,14 @@ final class BackupResource {
                         idle,
                         (address, bytes) -> mailbox.post(() -> backup.packed(address, bytes)));
         this.indexes = new SegmentIndexes(config.resource(), journal, pool, packer::add);
-        journal.packed().forEach(backup::packed);
+        if (countsPacked) {
+            journal.packed().forEach(backup::packed);
+        }
         this.damage = backup.recover(journal::readDamaged, indexes::of, journal.endOffset());
         backup.pins(pins.pins(), pins.lastId());
         pins.damages().forEach(each -> backup.pinDamaged(each.pin(), each.why()));
         indexes.begin(durable.watermark());
+        packWhatIsWhole();
         this.appends =
                 committer.register(
                         journal,
@@ -376,6 +384,10 @@ final class BackupResource {
                         () -> {
                             if (!backup.isToBeCut()) {
                                 return null;
+                            }
+                            if (!backup.isListDurable()) {
+                                return new DeviceException(
+                                        0, "the list of what is kept cannot be written");
                             }
                             try {
                                 journal.cut(backup.end());
@@ -919,9 +931,37 @@ final class BackupResource {
                         "%s: %d bytes are missing of the data at offset %d"
                                 .formatted(journal, into.remaining(), address));
             }
+        } catch (PackedSegment.DamagedException e) {
+            throw e; // Of its reader alone: what is old may rot, and the newest moment be whole.
         } catch (DeviceException e) {
             mailbox.post(() -> backup.failed(e.getMessage()));
             throw e;
+        }
+    }
+
+    /// As [#read], for who compares: what is damaged reads as zeroes, so that it differs and is
+    /// mended.
+    private void readDamaged(JournalIndex index, long offsetBytes, ByteBuffer into)
+            throws DeviceException {
+        int from = into.position();
+        int limit = into.limit();
+        try {
+            read(index, offsetBytes, into);
+        } catch (PackedSegment.DamagedException e) {
+            LOG.warn("{}: {}", name, e.getMessage());
+            into.limit(limit).position(from);
+            Holes.zero(into);
+        }
+    }
+
+    /// What there was no time for before.
+    private void packWhatIsWhole() {
+        Map<Long, Long> packed = journal.packed();
+        long segment = journal.segmentBytes();
+        for (long at = journal.firstOffset(); at + segment <= backup.end(); at += segment) {
+            if (!packed.containsKey(at)) {
+                packer.add(at);
+            }
         }
     }
 
@@ -1181,6 +1221,11 @@ final class BackupResource {
             whenRolled(() -> settle(settled));
             return;
         }
+        if (backup.isToBeCut()) {
+            settled.complete(
+                    "its journal is damaged, and nobody has said to go on without what was behind that");
+            return;
+        }
         Backup.Roll roll = backup.isSettled() ? null : backup.startRoll(true);
         if (roll != null) {
             roll(roll);
@@ -1213,7 +1258,7 @@ final class BackupResource {
 
     /// Runs a task in the mailbox once neither a roll-forward nor a read of the base is under way.
     private void whenRolled(Runnable then) {
-        if (backup.isRolling() || digester.isReading() || isWriting()) {
+        if (backup.isRolling() || digester.isReading() || stopping && indexes.isMaking()) {
             pool.execute(
                     () -> {
                         LockSupport.parkNanos(5_000_000);
@@ -1222,10 +1267,6 @@ final class BackupResource {
         } else {
             then.run();
         }
-    }
-
-    private boolean isWriting() {
-        return stopping && (indexes.isMaking() || packer.isBusy());
     }
 
     private final class Effects implements BackupEffects {

@@ -367,10 +367,14 @@ final class Extraction {
                         Long.parseUnsignedLong(each.getFileName().toString().substring(0, 16), 16),
                         each);
             }
-            segmentBytes = sizeOf(found.getFirst());
+            long most = 0;
+            for (Path each : files.values()) {
+                most = Math.max(most, sizeOf(each));
+            }
+            segmentBytes = most;
             for (long number = files.firstKey(); number <= files.lastKey(); number++) {
                 Path file = files.get(number);
-                if (file == null || sizeOf(file) != segmentBytes) {
+                if (file == null || sizeOf(file) != segmentBytes && !isDamaged(file)) {
                     throw new IOException(
                             "segment %016x is missing or has another size than %d bytes"
                                     .formatted(number, segmentBytes));
@@ -399,13 +403,20 @@ final class Extraction {
             return file.toString().endsWith(PackedSegment.SUFFIX);
         }
 
-        /// Of what it holds.
+        /// Nothing says what it held: it reads as zeroes, and ends what can be had of the journal.
+        private static boolean isDamaged(Path file) throws IOException {
+            return isPacked(file) && sizeOf(file) == 0;
+        }
+
+        /// Of what it holds; 0 if that cannot be told.
         private static long sizeOf(Path file) throws IOException {
             if (!isPacked(file)) {
                 return Files.size(file);
             }
             try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
                 return PackedSegment.segmentBytes(source(channel), file.toString());
+            } catch (PackedSegment.DamagedException e) {
+                return 0;
             }
         }
 
@@ -414,7 +425,8 @@ final class Extraction {
                 for (long at = offset; into.hasRemaining(); ) {
                     int got = channel.read(into, at);
                     if (got < 0) {
-                        throw new IOException("a packed segment ends at byte " + at);
+                        throw new PackedSegment.DamagedException(
+                                "a packed segment ends at byte " + at);
                     }
                     at += got;
                 }
@@ -463,8 +475,13 @@ final class Extraction {
 
         private int read(long number, long inSegment, ByteBuffer into) throws IOException {
             open(number);
-            if (packed == null) {
+            if (packed == null && !isPacked(files.get(number))) {
                 return channel.read(into, inSegment);
+            }
+            if (packed == null) {
+                int asked = into.remaining();
+                Holes.zero(into);
+                return asked;
             }
             int asked = into.remaining();
             // What is damaged reads as zeroes, which are no record.
@@ -479,9 +496,13 @@ final class Extraction {
                 channel = FileChannel.open(file, StandardOpenOption.READ);
                 open = number;
                 if (isPacked(file)) {
-                    packed =
-                            PackedSegment.open(
-                                    source(channel), number, segmentBytes, file.toString());
+                    try {
+                        packed =
+                                PackedSegment.open(
+                                        source(channel), number, segmentBytes, file.toString());
+                    } catch (PackedSegment.DamagedException e) {
+                        packed = null;
+                    }
                 }
             }
         }

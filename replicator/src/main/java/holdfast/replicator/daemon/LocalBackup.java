@@ -237,7 +237,7 @@ final class LocalBackup implements LocalResource {
             long segment = segmentBytes(journalBytes);
             long whole = wholeSegments(journalBytes);
             journal = openJournal(dir, segment, whole);
-            journal.reserve(whole);
+            boolean reserved = reserve(journal, whole);
             // What a killed daemon had written and not synced reads back as if it were durable.
             base.device().sync();
             pins = PinStore.open(PinStore.directoryBeside(journalPath(dir)), dir.facts().uuid());
@@ -264,6 +264,7 @@ final class LocalBackup implements LocalResource {
                             incarnation,
                             shared.pool(),
                             shared.idle(),
+                            reserved,
                             shared.pace(),
                             dir,
                             pins,
@@ -275,7 +276,7 @@ final class LocalBackup implements LocalResource {
                     new LocalBackup(shared, dir, tcp, base, journal, resource, states, whole);
             opened.promoted = promoted;
             if (!promoted) {
-                resource.cutDamage();
+                cutDamage(resource);
             }
             opened.retain(dir.settings());
             if (dir.discards().isPresent()) {
@@ -291,6 +292,29 @@ final class LocalBackup implements LocalResource {
                 journal.close();
             }
             base.close();
+            throw e;
+        }
+    }
+
+    /// Takes all the space that a journal may have. Where others have what packed segments had set
+    /// free there is less room, and that is all.
+    private static boolean reserve(JournalFiles journal, long bytes) throws DeviceException {
+        try {
+            journal.reserve(bytes);
+            return true;
+        } catch (DeviceException e) {
+            if (!e.isOutOfSpace() || journal.packed().isEmpty()) {
+                throw e;
+            }
+            return false;
+        }
+    }
+
+    private static void cutDamage(BackupResource resource) throws DeviceException {
+        try {
+            resource.cutDamage();
+        } catch (DeviceException e) {
+            resource.stop();
             throw e;
         }
     }

@@ -109,8 +109,9 @@ final class SegmentIndexes {
             long address = segment * segmentBytes;
             try {
                 if (address >= journal.firstOffset() && journal.note(address) == null) {
-                    make(address);
-                    made.accept(address);
+                    if (make(address)) {
+                        made.accept(address);
+                    }
                 }
             } catch (IOException | RuntimeException e) {
                 LOG.warn("{}: no index of the segment at {}: {}", journal, address, e.getMessage());
@@ -126,14 +127,17 @@ final class SegmentIndexes {
         return nextSegment++;
     }
 
-    private void make(long address) throws IOException {
+    /// @return false if it ends too early: it is damaged
+    private boolean make(long address) throws IOException {
         SegmentIndex.Builder builder = builder();
         JournalScan.End end =
                 scan().run(address, address + segmentBytes, 0, JournalScan.Indexes.NONE, builder);
         if (end.end() == address + segmentBytes) {
             journal.note(
                     address, builder.finish(resource, address, end.lastIncarnation()).encode());
+            return true;
         }
+        return false;
     }
 
     private JournalScan scan() {

@@ -11,8 +11,8 @@ import java.util.Optional;
 import java.util.concurrent.Executor;
 
 /// Packs the whole segments of one journal, one after the other, when the host has nothing better
-/// to do: what comes in is never held up for it. A segment for which there was no time, or no
-/// space, stays as it is.
+/// to do: what comes in is never held up for it. While a segment is packed both take space. One for
+/// which there was none, or no time, is tried again at the next start.
 final class SegmentPacker {
     private static final Logger LOG = LoggerFactory.getLogger(SegmentPacker.class);
 
@@ -51,13 +51,10 @@ final class SegmentPacker {
         }
     }
 
-    /// No more are packed; one that is being packed is given up soon.
+    /// No more are packed. One that is being packed is given up soon, by itself: it has its own
+    /// descriptors, and once the journal is closed it replaces nothing.
     void stop() {
         stopped = true;
-    }
-
-    synchronized boolean isBusy() {
-        return busy;
     }
 
     private void next() {
@@ -69,7 +66,7 @@ final class SegmentPacker {
                     idle.execute(() -> compress(packing.get(), at));
                     return;
                 }
-            } catch (DeviceException e) {
+            } catch (DeviceException | RuntimeException e) {
                 tell(address, e);
             }
         }
@@ -84,7 +81,7 @@ final class SegmentPacker {
     private void compress(JournalFiles.Packing packing, long address) {
         try {
             packing.compress(() -> stopped);
-        } catch (DeviceException | RuntimeException | OutOfMemoryError e) {
+        } catch (DeviceException | RuntimeException | OutOfMemoryError | LinkageError e) {
             tell(address, e);
         }
         pool.execute(
@@ -97,7 +94,7 @@ final class SegmentPacker {
     private void finish(JournalFiles.Packing packing, long address) {
         try (packing) {
             packing.finish().ifPresent(bytes -> listener.takes(address, bytes));
-        } catch (DeviceException e) {
+        } catch (DeviceException | RuntimeException e) {
             tell(address, e);
         }
     }

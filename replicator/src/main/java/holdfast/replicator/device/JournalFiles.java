@@ -37,9 +37,13 @@ import java.util.stream.Stream;
 /// nothing.
 public final class JournalFiles implements AutoCloseable {
     /// Readers' open segments; a view walks in few places at once.
-    private static final int OPEN_FOR_READING = 16;
+    private static final int OPEN_FOR_READING = 32;
 
     private static final String SPARE = "spare-";
+
+    /// Takes space that packing has set free, until it is enough for a spare.
+    private static final String FILLER = "filler";
+
     private static final String UNFINISHED = ".tmp";
 
     /// Beside a segment, what its owner noted of it.
@@ -52,7 +56,7 @@ public final class JournalFiles implements AutoCloseable {
     private final long maxBytes;
 
     /// Guards the names in the directory: `segments`, `spares`, `namesChanged`, and every create,
-    /// rename and delete. Held over those calls but never while data is written or synced.
+    /// rename and delete. Held over those calls but never while records are written or synced.
     private final ReentrantLock names = new ReentrantLock();
 
     private final TreeSet<Long> segments = new TreeSet<>();
@@ -66,10 +70,22 @@ public final class JournalFiles implements AutoCloseable {
     /// What [#reserve] was asked for.
     private long reservedBytes;
 
+    private long fillerBytes;
+    private boolean closed;
+
     private boolean namesChanged;
 
     /// Guards itself; nothing is read under it.
     private final LinkedHashMap<Long, Open> reading = new LinkedHashMap<>(16, 0.75f, true);
+
+    /// Of a packed segment: one that ends too early is damaged as well.
+    private static boolean tryRead(RawFile file, long at, ByteBuffer into) throws DeviceException {
+        try {
+            return file.tryRead(at, into);
+        } catch (DeviceException e) {
+            throw e.errno() == 0 ? new PackedSegment.DamagedException(e.getMessage()) : e;
+        }
+    }
 
     /// A segment that is read.
     ///
@@ -79,7 +95,8 @@ public final class JournalFiles implements AutoCloseable {
         /// False: it was closed meanwhile.
         boolean read(long inSegment, ByteBuffer into, boolean zeroes) throws DeviceException {
             if (packed != null) {
-                return packed.read(file::tryRead, inSegment, into, zeroes);
+                return packed.read(
+                        (at, stored) -> tryRead(file, at, stored), inSegment, into, zeroes);
             }
             if (damaged == null) {
                 return file.tryRead(inSegment, into);
@@ -198,7 +215,7 @@ public final class JournalFiles implements AutoCloseable {
         }
         for (Path path : found) {
             String name = path.getFileName().toString();
-            if (name.endsWith(UNFINISHED)) {
+            if (name.endsWith(UNFINISHED) || name.equals(FILLER)) {
                 RawFile.delete(path.toString());
             } else if (name.startsWith(SPARE)) {
                 // Numbered anew from 0 on, so an old name must not stand in the way.
@@ -291,7 +308,8 @@ public final class JournalFiles implements AutoCloseable {
     public long takenBytes() {
         names.lock();
         try {
-            long bytes = (segments.size() - packed.size() + spares.size()) * segmentBytes;
+            long bytes =
+                    (segments.size() - packed.size() + spares.size()) * segmentBytes + fillerBytes;
             for (long each : packed.values()) {
                 bytes += each;
             }
@@ -352,7 +370,7 @@ public final class JournalFiles implements AutoCloseable {
                     throw new IllegalArgumentException(
                             "segment %d after %d".formatted(number, segments.last()));
                 }
-                if (spares.isEmpty()) {
+                if (spares.isEmpty() && !fillerToSpare()) {
                     makeSpare();
                 }
                 RawFile.rename(spares.getFirst().toString(), segment(number).toString());
@@ -399,9 +417,10 @@ public final class JournalFiles implements AutoCloseable {
     public void prepare() {
         names.lock();
         try {
-            if (spares.isEmpty() && takenBytes() + segmentBytes <= maxBytes) {
+            if (spares.isEmpty() && !fillerToSpare() && takenBytes() + segmentBytes <= maxBytes) {
                 makeSpare();
             }
+            fill();
         } catch (DeviceException e) {
             // The write that needs the segment meets the same error and reports it.
         } finally {
@@ -420,17 +439,61 @@ public final class JournalFiles implements AutoCloseable {
         names.lock();
         try {
             reservedBytes = bytes;
-            takeReserved();
+            while (takenBytes() + segmentBytes <= bytes) {
+                makeSpare();
+            }
+            fill();
             syncNames();
         } finally {
             names.unlock();
         }
     }
 
-    private void takeReserved() throws DeviceException {
-        while (takenBytes() + segmentBytes <= reservedBytes) {
-            makeSpare();
+    /// Takes again what of the reserved space is free, without a sync.
+    ///
+    /// @return false if somebody else has it
+    private boolean fill() {
+        while (takenBytes() < reservedBytes) {
+            long more = Math.min(reservedBytes - takenBytes(), segmentBytes - fillerBytes);
+            try {
+                if (more == 0) {
+                    fillerToSpare();
+                } else if (!growFiller(more)) {
+                    return true; // Such a filesystem promises nothing.
+                }
+            } catch (DeviceException e) {
+                return false;
+            }
         }
+        return true;
+    }
+
+    private boolean growFiller(long more) throws DeviceException {
+        try (RawFile file =
+                RawFile.open(filler().toString(), Native.O_RDWR | Native.O_CREAT, 0600)) {
+            boolean grown = file.fallocate(0, fillerBytes, more);
+            fillerBytes += grown ? more : 0;
+            return grown;
+        }
+    }
+
+    private boolean fillerToSpare() throws DeviceException {
+        if (fillerBytes < segmentBytes) {
+            return false;
+        }
+        try (RawFile file = RawFile.open(filler().toString(), Native.O_RDWR, 0)) {
+            file.sync();
+        }
+        Path spare = spare(nextSpare++);
+        RawFile.rename(filler().toString(), spare.toString());
+        spares.addLast(spare);
+        fillerBytes = 0;
+        namesChanged = true;
+        return true;
+    }
+
+    private Path filler() {
+        return directory.resolve(FILLER);
     }
 
     /// Makes durable whatever was written before, and the names of new segments.
@@ -504,7 +567,7 @@ public final class JournalFiles implements AutoCloseable {
                 closeReading(number);
                 zeroFrom(number, atOffset % segmentBytes);
             }
-            takeReserved();
+            fill();
             syncNames();
         } finally {
             names.unlock();
@@ -515,7 +578,7 @@ public final class JournalFiles implements AutoCloseable {
     /// durable.
     private void zeroFrom(long number, long inSegment) throws DeviceException {
         boolean unpacks = packed.containsKey(number);
-        if (unpacks && spares.isEmpty()) {
+        if (unpacks && spares.isEmpty() && !fillerToSpare()) {
             makeSpare();
         }
         Path path = unpacks ? spares.getFirst() : segment(number);
@@ -538,6 +601,10 @@ public final class JournalFiles implements AutoCloseable {
             RawFile.delete(packedOf(number).toString());
             packed.remove(number);
             namesChanged = true;
+        }
+        if (takenBytes() > maxBytes && fillerBytes > 0) {
+            RawFile.delete(filler().toString());
+            fillerBytes = 0;
         }
     }
 
@@ -607,17 +674,19 @@ public final class JournalFiles implements AutoCloseable {
 
         /// The other part.
         ///
-        /// @return bytes that the segment takes now; empty if it is as it was, because packing
-        ///   saves little or it has been freed
+        /// /// @return bytes that the segment takes now; empty if there is no more room than
+        /// before, because packing saves little, or it has been freed, or somebody else has taken
+        /// what was saved of reserved space
+        ///
         /// @throws DeviceException if it cannot be written: the segment is as it was
         public Optional<Long> finish() throws DeviceException {
             if (bytes.isEmpty()) {
                 return bytes;
             }
             to.sync();
-            Optional<Long> takes = replace(number, unfinished, rounded(bytes.get()));
-            replaced = takes.isPresent();
-            return takes;
+            replaced = replace(number, unfinished, rounded(bytes.get()));
+            from.close();
+            return replaced && takenAgain() ? Optional.of(rounded(bytes.get())) : Optional.empty();
         }
 
         @Override
@@ -630,11 +699,20 @@ public final class JournalFiles implements AutoCloseable {
         }
     }
 
-    private Optional<Long> replace(long number, String by, long bytes) throws DeviceException {
+    private boolean takenAgain() {
         names.lock();
         try {
-            if (!segments.contains(number) || packed.containsKey(number)) {
-                return Optional.empty();
+            return fill();
+        } finally {
+            names.unlock();
+        }
+    }
+
+    private boolean replace(long number, String by, long bytes) throws DeviceException {
+        names.lock();
+        try {
+            if (closed || !segments.contains(number) || packed.containsKey(number)) {
+                return false;
             }
             RawFile.rename(by, packedOf(number).toString());
             namesChanged = true;
@@ -644,12 +722,7 @@ public final class JournalFiles implements AutoCloseable {
             // Not a spare: somebody may be reading from it at this moment.
             RawFile.delete(segment(number).toString());
             namesChanged = true;
-            try {
-                takeReserved();
-            } catch (DeviceException e) {
-                // Somebody else has the space: the write that needs it says so.
-            }
-            return Optional.of(bytes);
+            return true;
         } finally {
             names.unlock();
         }
@@ -756,15 +829,9 @@ public final class JournalFiles implements AutoCloseable {
             if (open == null) {
                 return false;
             }
-            try {
-                // False: it was pushed out of the open ones at this very moment.
-                if (open.read(inSegment, into, zeroes)) {
-                    return true;
-                }
-            } catch (PackedSegment.DamagedException e) {
-                // So that the next opening does not go by the note, but reads it and finds out.
-                dropNote(number * segmentBytes);
-                throw e;
+            // False: it was pushed out of the open ones at this very moment.
+            if (open.read(inSegment, into, zeroes)) {
+                return true;
             }
         }
     }
@@ -776,13 +843,27 @@ public final class JournalFiles implements AutoCloseable {
                 return open;
             }
         }
+        RawFile file;
+        boolean isPacked;
         names.lock();
         try {
             // With the names held, so that nobody can rename it in between.
             if (!segments.contains(number)) {
                 return null;
             }
-            Open opened = open(number);
+            file = RawFile.open(fileOf(number).toString(), Native.O_RDONLY, 0);
+            isPacked = packed.containsKey(number);
+        } finally {
+            names.unlock();
+        }
+        // Without them, since a table is read, and what is to be acknowledged waits for the names.
+        Open opened = isPacked ? open(number, file) : new Open(file, null, null);
+        names.lock();
+        try {
+            if (!segments.contains(number) || packed.containsKey(number) != isPacked) {
+                file.close();
+                return segments.contains(number) ? opened : null;
+            }
             synchronized (reading) {
                 Open other = reading.put(number, opened);
                 if (other != null) {
@@ -800,15 +881,15 @@ public final class JournalFiles implements AutoCloseable {
         }
     }
 
-    private Open open(long number) throws DeviceException {
-        RawFile file = RawFile.open(fileOf(number).toString(), Native.O_RDONLY, 0);
-        if (!packed.containsKey(number)) {
-            return new Open(file, null, null);
-        }
+    private Open open(long number, RawFile file) throws DeviceException {
         try {
             return new Open(
                     file,
-                    PackedSegment.open(file::tryRead, number, segmentBytes, file.name()),
+                    PackedSegment.open(
+                            (at, into) -> tryRead(file, at, into),
+                            number,
+                            segmentBytes,
+                            file.name()),
                     null);
         } catch (PackedSegment.DamagedException e) {
             return new Open(file, null, e);
@@ -842,6 +923,7 @@ public final class JournalFiles implements AutoCloseable {
                 freed = true;
             }
             if (freed) {
+                fill();
                 // Before the space is counted as free: a segment must not come back after a crash
                 // while
                 // later ones are gone.
@@ -901,6 +983,12 @@ public final class JournalFiles implements AutoCloseable {
     /// By the writer, when no reader is left. Does not sync.
     @Override
     public void close() {
+        names.lock();
+        try {
+            closed = true;
+        } finally {
+            names.unlock();
+        }
         writing.values().forEach(RawFile::close);
         writing.clear();
         synchronized (reading) {

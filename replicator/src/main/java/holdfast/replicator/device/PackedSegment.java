@@ -70,12 +70,12 @@ public final class PackedSegment {
     private final int[] crcs;
 
     /// Of each chunk in the file, and the end of the last.
-    private final long[] offsets;
+    private final int[] offsets;
 
     /// The chunks that were read last: records are read in two steps, and one after the other.
     private final AtomicReferenceArray<Chunk> last = new AtomicReferenceArray<>(2);
 
-    private PackedSegment(String name, long segmentBytes, int[] crcs, long[] offsets) {
+    private PackedSegment(String name, long segmentBytes, int[] crcs, int[] offsets) {
         this.name = name;
         this.segmentBytes = segmentBytes;
         this.crcs = crcs;
@@ -136,8 +136,8 @@ public final class PackedSegment {
             throw new DamagedException(name + ": the table of a packed segment is damaged");
         }
         int[] crcs = new int[chunks];
-        long[] offsets = new long[chunks + 1];
-        offsets[0] = (long) HEADER_BYTES + table.capacity();
+        int[] offsets = new int[chunks + 1];
+        offsets[0] = HEADER_BYTES + table.capacity();
         for (int i = 0; i < chunks; i++) {
             offsets[i + 1] = offsets[i] + table.getInt(i * ENTRY_BYTES);
             crcs[i] = table.getInt(i * ENTRY_BYTES + 4);
@@ -185,7 +185,7 @@ public final class PackedSegment {
         if (known != null && known.number == number) {
             return known.bytes;
         }
-        byte[] stored = new byte[(int) (offsets[number + 1] - offsets[number])];
+        byte[] stored = new byte[offsets[number + 1] - offsets[number]];
         if (!file.read(offsets[number], ByteBuffer.wrap(stored))) {
             return null;
         }
@@ -235,17 +235,20 @@ public final class PackedSegment {
             Source<E> segment, long number, long segmentBytes, Sink to) throws E, DeviceException {
         long most = segmentBytes / 8 * 7;
         int chunks = chunksOf(segmentBytes);
-        byte[] raw = new byte[CHUNK_BYTES];
-        byte[] packed = new byte[2 * CHUNK_BYTES];
-        try (var context = new ZstdCompressCtx().setLevel(LEVEL)) {
+        // Direct ones: no garbage collection waits for a thread that gives way to all others.
+        ByteBuffer raw = ByteBuffer.allocateDirect(CHUNK_BYTES);
+        ByteBuffer packed = ByteBuffer.allocateDirect(2 * CHUNK_BYTES);
+        ByteBuffer again = ByteBuffer.allocateDirect(CHUNK_BYTES);
+        try (var context = new ZstdCompressCtx().setLevel(LEVEL);
+                var unpacking = new ZstdDecompressCtx()) {
             long sampled = 0;
             long looked = 0;
             for (int i = 0; i < chunks; i += Math.max(1, chunks / SAMPLES)) {
                 int length = lengthOf(i, segmentBytes);
-                if (!read(segment, i, raw, length)) {
+                if (!read(segment, i, raw.clear().limit(length))) {
                     return Optional.empty();
                 }
-                sampled += Math.min(length, pack(context, raw, length, packed));
+                sampled += Math.min(length, pack(context, raw, packed));
                 looked += length;
             }
             if (sampled > looked / 8 * 7) {
@@ -256,17 +259,19 @@ public final class PackedSegment {
             long at = (long) HEADER_BYTES + table.capacity();
             for (int i = 0; i < chunks; i++) {
                 int length = lengthOf(i, segmentBytes);
-                if (!read(segment, i, raw, length)) {
+                if (!read(segment, i, raw.clear().limit(length))) {
                     return Optional.empty();
                 }
-                int size = pack(context, raw, length, packed);
-                byte[] stored = size < length ? packed : raw;
-                size = Math.min(size, length);
-                table.putInt(size).putInt(crcOf(stored, size));
-                if (out.remaining() < size) {
+                ByteBuffer stored = raw;
+                if (pack(context, raw, packed) < length) {
+                    requireSame(unpacking, packed, raw, again);
+                    stored = packed;
+                }
+                table.putInt(stored.remaining()).putInt(crcOf(stored));
+                if (out.remaining() < stored.remaining()) {
                     at += drain(out, at, to);
                 }
-                out.put(stored, 0, size);
+                out.put(stored);
                 if (at + out.position() > most) {
                     return Optional.empty();
                 }
@@ -278,13 +283,39 @@ public final class PackedSegment {
         }
     }
 
+    /// @param into its limit is at the chunk's end
     private static <E extends IOException> boolean read(
-            Source<E> segment, int chunk, byte[] into, int length) throws E {
-        return segment.read((long) chunk * CHUNK_BYTES, ByteBuffer.wrap(into, 0, length));
+            Source<E> segment, int chunk, ByteBuffer into) throws E {
+        boolean read = segment.read((long) chunk * CHUNK_BYTES, into);
+        into.flip();
+        return read;
     }
 
-    private static int pack(ZstdCompressCtx context, byte[] raw, int length, byte[] into) {
-        return context.compressByteArray(into, 0, into.length, raw, 0, length);
+    private static int pack(ZstdCompressCtx context, ByteBuffer raw, ByteBuffer into) {
+        into.clear();
+        int size =
+                context.compressDirectByteBuffer(into, 0, into.capacity(), raw, 0, raw.remaining());
+        into.limit(size);
+        return size;
+    }
+
+    /// What is packed takes the place of the only copy, so it is unpacked once.
+    private static void requireSame(
+            ZstdDecompressCtx context, ByteBuffer packed, ByteBuffer raw, ByteBuffer again)
+            throws DeviceException {
+        int size =
+                context.decompressDirectByteBuffer(
+                        again, 0, again.capacity(), packed, 0, packed.remaining());
+        if (!again.clear().limit(size).equals(raw)) {
+            throw new DeviceException(
+                    0, "what was compressed is another when it is decompressed: test the memory");
+        }
+    }
+
+    private static int crcOf(ByteBuffer bytes) {
+        CRC32C crc = new CRC32C();
+        crc.update(bytes.duplicate());
+        return (int) crc.getValue();
     }
 
     private static int drain(ByteBuffer out, long at, Sink to) throws DeviceException {
@@ -320,7 +351,7 @@ public final class PackedSegment {
     public static final class DamagedException extends DeviceException {
         private static final long serialVersionUID = 1;
 
-        DamagedException(String message) {
+        public DamagedException(String message) {
             super(0, message);
         }
     }

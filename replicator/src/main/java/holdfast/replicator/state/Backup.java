@@ -534,6 +534,9 @@ public final class Backup {
             throw new IllegalStateException("there is nothing to cut");
         }
         damaged = false;
+        Map<Long, Long> gone = saved.tailMap(startOfSegment(end), true);
+        savedBytes -= gone.values().stream().mapToLong(each -> each).sum();
+        gone.clear();
         helloIfDue();
         takeIn();
         if (rollIsDue()) {
@@ -2033,8 +2036,8 @@ public final class Backup {
     /// @param bytes that it takes now
     public void packed(long address, long bytes) {
         if (address >= freed) {
-            saved.put(address, config.segmentBytes - bytes);
-            savedBytes += config.segmentBytes - bytes;
+            Long before = saved.put(address, config.segmentBytes - bytes);
+            savedBytes += config.segmentBytes - bytes - (before == null ? 0 : before);
             takeIn();
         }
     }
@@ -2346,6 +2349,11 @@ public final class Backup {
         if (pinsUnsure) {
             lacksSpace("the list of kept moments cannot be written: " + trouble);
         }
+        return !pinsUnsure;
+    }
+
+    /// Whether the list of pins on the disk is what is kept.
+    public boolean isListDurable() {
         return !pinsUnsure;
     }
 

@@ -123,6 +123,7 @@ class BackupResourceTest {
                         store.openJournal(),
                         pool,
                         pool,
+                        true,
                         _ -> {},
                         store,
                         PinStore.open(dir.resolve("home.pins"), ID),

@@ -135,6 +135,7 @@ class OpeningTimeTest {
                         store.openJournal(),
                         pool,
                         pool,
+                        true,
                         _ -> {},
                         store,
                         PinStore.open(dir.resolve("home.pins"), ID),

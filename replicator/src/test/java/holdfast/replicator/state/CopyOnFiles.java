@@ -18,6 +18,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.UUID;
 
 /// A [Backup] over a real journal and base, one step at a time: what is appended is durable at
@@ -46,6 +47,9 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
 
     /// The backup's own clock.
     long clockMillis = 5;
+
+    /// What packed segments take, by where they begin.
+    Map<Long, Long> packedAtStart = Map.of();
 
     /// What is appended is not durable for the time being.
     boolean syncsLater;
@@ -79,6 +83,7 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
                         ++incarnation,
                         this);
         sent.clear();
+        packedAtStart.forEach(backup::packed);
         damage =
                 backup.recover(journal::readDamaged, JournalScan.Indexes.NONE, journal.endOffset());
         if (backup.isToBeCut()) {

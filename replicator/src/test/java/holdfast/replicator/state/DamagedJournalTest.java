@@ -18,6 +18,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 
 /// What a damaged journal leaves of the copy (R25): the point in front of the damage, unless a
 /// roll-forward that was interrupted may have been behind it already.
@@ -70,6 +71,20 @@ class DamagedJournalTest {
         assertTrue(copy.events.toString().contains("pin-lost in-it"), copy.events.toString());
         assertEquals(at(12), copy.backup.committed());
         assertFalse(copy.backup.isDamaged());
+    }
+
+    /// What had been saved behind the damage is no room any more.
+    @Test
+    void packedSegmentsBehindTheDamageCountNoMore() throws Exception {
+        copy.packedAtStart = Map.of(0L, 4096L, CopyOnFiles.SEGMENT, 4096L);
+        copy.damage(second + 200);
+        copy.open();
+        assertTrue(second < CopyOnFiles.SEGMENT);
+        assertEquals(second, copy.backup.journalUsedBytes());
+        copy.backup.packed(0, 4096);
+        copy.backup.packed(0, 4096);
+        assertEquals(second, copy.backup.journalUsedBytes());
+        assertEquals(1, copy.backup.packedRatio());
     }
 
     /// Nothing of what stood behind the damage is taken for a record of what comes there.
