@@ -244,6 +244,14 @@ final class LocalPrimary implements LocalResource {
         return "";
     }
 
+    /// Another moment of its copy goes on in the next role, which is whole: this one is over.
+    ///
+    /// @throws UncheckedIOException if its directory could not be deleted
+    synchronized void handOver() {
+        copy = null;
+        dir.remove();
+    }
+
     /// The export and the deciding object; empty while detached.
     Optional<PrimaryResource> resource() {
         Attached now = attached;
@@ -400,10 +408,20 @@ final class LocalPrimary implements LocalResource {
         damageAccepted = true;
     }
 
+    /// Its copy would be written to under another history than its own.
+    private void requireOwnHistory() throws IOException {
+        if (Promotion.isLeftBehind(this)) {
+            throw new IOException(
+                    "another moment was chosen, and the role that goes on from there could not be written; next: "
+                            + shared.command("attach " + name()));
+        }
+    }
+
     private void open() throws IOException {
         Disks disks = null;
         try {
             requireAnswers();
+            requireOwnHistory();
             requireWhole();
             disks =
                     copy != null
@@ -532,6 +550,11 @@ final class LocalPrimary implements LocalResource {
         }
         if (dir.superblock().clean() && copy == null) {
             lookForForeignWrites(disks);
+        }
+        if (copy != null && copy.resource().damageAtStart().isPresent() && !comparing) {
+            // What was lost may be in the peer's copy: the bitmap says nothing of it.
+            AtomicFile.write(dir.compareMark(), new byte[0]);
+            comparing = true;
         }
         long generation = RANDOM.nextLong() | 1;
         Kept kept = withComparison(found.kept());
@@ -834,11 +857,7 @@ final class LocalPrimary implements LocalResource {
         PeerSession peer;
         AddressSpace order;
         synchronized (this) {
-            if (copy().isPresent()) {
-                throw new IOException(
-                        "it grows when the promotion is final; next: "
-                                + shared.command("promote " + name() + " --commit"));
-            }
+            requireFinal();
             List<Long> found = bytesNow();
             if (found.equals(space().volumeSizes())) {
                 return Resize.SAME;
@@ -868,6 +887,20 @@ final class LocalPrimary implements LocalResource {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             return Resize.RECORDED;
+        }
+    }
+
+    /// A device of base and journal has the size of its moments.
+    private void requireFinal() throws IOException {
+        if (copy().isPresent()) {
+            String kept = copy().get().keptWords();
+            String commit = shared.command("promote " + name() + " --commit");
+            throw new IOException(
+                    "it grows when its promotion is final, and that "
+                            + (kept.isEmpty()
+                                    ? "it is not yet; next: " + commit
+                                    : "it cannot be while something is kept: %s, then %s"
+                                            .formatted(kept, commit)));
         }
     }
 

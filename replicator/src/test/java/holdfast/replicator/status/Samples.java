@@ -231,6 +231,7 @@ public final class Samples {
                     verify,
                     syncPaused,
                     false,
+                    Optional.empty(),
                     trouble);
         }
     }
