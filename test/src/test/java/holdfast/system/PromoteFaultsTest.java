@@ -18,9 +18,10 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
 /// A copy of several moments is promoted, written to, goes on from another moment and is made final
-/// by a daemon in a process of its own, and at chosen calls of it to the kernel the process is killed, the power cut, or the call
-/// fails. Each run begins with the same copy, see [PromotedRun], and ends with a plain disk that
-/// holds the moment that was chosen, and what was written and answered since.
+/// by a daemon in a process of its own, and at chosen calls of it to the kernel the process is
+/// killed, the power cut, or the call fails. Each run begins with the same copy, see [PromotedRun],
+/// and ends with a plain disk that holds the moment that was chosen, and what was written and
+/// answered since.
 ///
 /// `-Dholdfast.seed=N` repeats, as far as processes and kernel do the same again;
 /// `-Dholdfast.fault.runs=M` and `-Dholdfast.fault.only=T,U` try longer, or some of the targets.

@@ -180,15 +180,13 @@ final class PromotedRun implements AutoCloseable {
         promote();
         stop = false;
         Future<String> writer = write();
-        TwoNodes.until(
-                "some was written", () -> range.writes() > WRITES_BEFORE || writer.isDone());
+        TwoNodes.until("some was written", () -> range.writes() > WRITES_BEFORE || writer.isDone());
         endWriter(writer);
         LockSupport.parkNanos(5_000_000); // The clock is in milliseconds.
         try (BlockClient client = client()) {
             before =
                     new SavedCopy.Moment(
-                            Instant.now(),
-                            KeptMoments.digest(client, 0, SavedCopy.DEVICE_BYTES));
+                            Instant.now(), KeptMoments.digest(client, 0, SavedCopy.DEVICE_BYTES));
         }
         LockSupport.parkNanos(5_000_000);
     }
@@ -426,7 +424,9 @@ final class PromotedRun implements AutoCloseable {
         requireWhole(false);
         List<String> roles = names(node.paths.state().resolve("resources"));
         assertEquals(1, roles.size(), roles::toString);
-        assertTrue(roles.getFirst().matches(before == null ? "home~1" : "home~[2-9]"), roles::toString);
+        assertTrue(
+                roles.getFirst().matches(before == null ? "home~1" : "home~[2-9]"),
+                roles::toString);
         assertEquals(List.of("home.img"), names(dir.resolve("storage")));
         Path base = dir.resolve("storage/home.img");
         Run.ok(

@@ -53,9 +53,9 @@ public interface ControlApi {
 
     Done closeView(CloseRequest request) throws ProblemException;
 
-    /// Makes the copy here the primary of its resource, exported at once, as it is or as it was; one
-    /// that was promoted and is not final goes on from another moment. With `dryRun` only says what
-    /// that would be, and what `confirm` has to be where something is undone.
+    /// Makes the copy here the primary of its resource, exported at once, as it is or as it was;
+    /// one that was promoted and is not final goes on from another moment. With `dryRun` only says
+    /// what that would be, and what `confirm` has to be where something is undone.
     PromoteReply promote(PromoteRequest request) throws ProblemException;
 
     /// Says what both sides of a resource have done since they were the same, and what can be done
@@ -318,8 +318,8 @@ public interface ControlApi {
     ///   to be there
     /// @param force also while the present primary is connected and writes
     /// @param commit make an earlier promotion final: the moments of before are given up
-    /// @param confirm `host/resource@GENERATION` as the dry run gave it, where another moment of one
-    ///   that is promoted already is gone on from
+    /// @param confirm `host/resource@GENERATION` as the dry run gave it, where another moment of
+    ///   one that is promoted already is gone on from
     record PromoteRequest(
             String name,
             Optional<String> at,

@@ -125,10 +125,7 @@ final class Promotion {
                 && primary.copy()
                         .get()
                         .resource()
-                        .look(
-                                at ->
-                                        at.hasPoint()
-                                                && known.indexOf(at.ancestry().generation()) < 0);
+                        .look(at -> at.hasPoint() && known.indexOf(at.ancestry().generation()) < 0);
     }
 
     private void begin(LocalBackup backup, OpenPoint point, boolean restores) throws IOException {

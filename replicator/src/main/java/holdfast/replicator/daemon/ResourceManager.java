@@ -237,8 +237,7 @@ final class ResourceManager implements Link.Resources {
             ResourceDir dir = ResourceDir.open(directory, name);
             try {
                 return dir.facts().isPrimary()
-                        ? promotion.whole(
-                                new LocalPrimary(shared, dir, tcp, dir.settings(), copy))
+                        ? promotion.whole(new LocalPrimary(shared, dir, tcp, dir.settings(), copy))
                         : LocalBackup.open(shared, dir, tcp);
             } catch (IOException | RuntimeException e) {
                 dir.close();
@@ -1178,8 +1177,7 @@ final class ResourceManager implements Link.Resources {
             use = e.getMessage();
         }
         if (clients > 0) {
-            throw refused(
-                    Role.PRIMARY, primary.name() + " is in use, nothing changed", next, use);
+            throw refused(Role.PRIMARY, primary.name() + " is in use, nothing changed", next, use);
         }
     }
 
@@ -1714,10 +1712,10 @@ final class ResourceManager implements Link.Resources {
                                                 then.ancestry(),
                                                 then.position()));
         return List.of(
-                "%s changes in %s to what it was at %s; at least %d writes that are in it now are not in that"
+                "%s of %s become what they were at %s, and at least %d writes that are in it now are undone"
                         .formatted(
-                                name,
                                 Words.bytes(bytes),
+                                name,
                                 Instant.ofEpochMilli(then.labelMillis()),
                                 writes),
                 "what it is now can still be opened, or gone on from again, until it is older than %s, the journal needs its room, or %s"
@@ -2005,8 +2003,8 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
-    /// Whether a copy has what its peer's primary has not: one whose promotion was cut off, or whose
-    /// primary was promoted and then another moment of it chosen.
+    /// Whether a copy has what its peer's primary has not: one whose promotion was cut off, or
+    /// whose primary was promoted and then another moment of it chosen.
     private static boolean isByItself(LocalBackup copy, Verdict verdict) {
         return copy.resource().look(Backup::isApart)
                 && (verdict instanceof Verdict.Forked || verdict instanceof Verdict.Ahead);

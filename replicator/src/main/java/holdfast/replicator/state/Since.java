@@ -28,8 +28,8 @@ public record Since(long writes, List<Ancestry.Entry> begun, long writesSince) {
     }
 
     /// How many writes of a history are not in that of one of its moments: what is undone when the
-    /// copy goes on from there. Of a generation that ended in a crash those are not counted of which
-    /// nobody knows.
+    /// copy goes on from there. Of a generation that ended in a crash those are not counted of
+    /// which nobody knows.
     ///
     /// @param at where the history stands
     /// @param then past of the moment, which is at `from`

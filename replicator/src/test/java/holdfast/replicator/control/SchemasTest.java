@@ -50,6 +50,7 @@ class SchemasTest {
                             Samples.resource("home", "PRIMARY")
                                     .behind(203, 812 << 10, 14)
                                     .progress("CATCH_UP", 41, 100, 30)
+                                    .promoted(List.of("before"))
                                     .trouble("the disk failed")
                                     .build(),
                             Samples.resource("mail", "SECONDARY")
