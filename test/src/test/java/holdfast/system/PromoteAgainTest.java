@@ -12,6 +12,7 @@ import holdfast.replicator.control.Problem;
 import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.daemon.Daemon;
 import holdfast.replicator.status.StatusReport;
+import holdfast.replicator.status.StatusTable;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -20,6 +21,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -143,6 +145,10 @@ class PromoteAgainTest {
             StatusReport.Resource promoted = atBackup(nodes);
             assertTrue(promoted.journal().isPresent() && promoted.promotion().isPresent());
             assertTrue(points(nodes.backup).promoted());
+            String table = StatusTable.of(nodes.backup.status(), ZoneOffset.UTC);
+            assertTrue(
+                    table.matches("(?s).*  promotion    of .*, not final: any moment from .*"),
+                    table);
             Path socket = nodes.backupPaths.run().resolve("home.nbd");
             try (BlockClient client = new BlockClient(socket, "home")) {
                 Problem inUse = refused(nodes, second);

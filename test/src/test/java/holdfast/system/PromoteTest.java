@@ -309,8 +309,8 @@ class PromoteTest {
                                     .stream()
                                     .anyMatch(each -> each.startsWith("backup: primary")));
             discard(nodes.server, "server");
-            write(uri, 199, "4M 1M");
-            write(uri, 3, "6M 1M");
+            write(uri, 199, "4M 64k"); // In the segment that a start reads.
+            write(uri, 3, "6M 512k");
             untilInSync(nodes.backup);
             nodes.backup.close();
             damage(dir.resolve("storage/home.journal"), (byte) 199);
@@ -319,10 +319,10 @@ class PromoteTest {
                     "it says so", () -> atBackup(nodes).trouble().orElse("").contains("damaged"));
             nodes.backup.attach(new ControlApi.NameRequest("home"));
             shows(uri, 1, "0 2M");
-            shows(uri, 0, "6M 1M");
+            shows(uri, 0, "6M 512k");
             untilInSync(nodes.backup);
             shows(nodes.server, "latest", 1, "0 2M");
-            shows(nodes.server, "latest", 0, "6M 1M");
+            shows(nodes.server, "latest", 0, "6M 512k");
             Run.ok("qemu-img", "compare", "-f", "raw", "-F", "raw", uri, image(nodes.server));
         }
     }
