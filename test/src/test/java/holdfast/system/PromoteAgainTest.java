@@ -141,6 +141,9 @@ class PromoteAgainTest {
             write(uri, 4, "1M 2M");
             String fourth = now().toString();
 
+            retain(nodes, "64 MiB", "12h");
+            assertEquals(12 * 3600, points(nodes.backup).retentionSeconds());
+
             // It says what it is, and changes nothing below anybody or unasked.
             StatusReport.Resource promoted = atBackup(nodes);
             assertTrue(promoted.journal().isPresent() && promoted.promotion().isPresent());
@@ -257,15 +260,17 @@ class PromoteAgainTest {
         }
     }
 
-    private void rollAtOnce(TwoNodes nodes) throws Exception {
+    private static void retain(TwoNodes nodes, String size, String span) throws Exception {
         Path file = nodes.backupPaths.resourceDirectory().resolve("home.toml");
         Files.writeString(
                 file,
                 Files.readString(file)
                         .replaceFirst(
                                 "journal = .*",
-                                "journal = { size = \"16 MiB\", retention = \"0s\", retention-min = \"0s\" }"));
-        nodes.backup.adjust(new ControlApi.AdjustRequest(false));
+                                "journal = { size = \"%s\", retention = \"%s\", retention-min = \"0s\" }"
+                                        .formatted(size, span)));
+        ControlApi.AdjustReply reply = nodes.backup.adjust(new ControlApi.AdjustRequest(false));
+        assertTrue(reply.applied(), reply::toString);
     }
 
     private void compare(String content, String uri) throws Exception {
@@ -288,7 +293,7 @@ class PromoteAgainTest {
             nodes.backup.keep(
                     new ControlApi.KeepRequest(
                             "home", "before", Optional.of("latest"), Optional.empty()));
-            rollAtOnce(nodes);
+            retain(nodes, "16 MiB", "0s");
             int[] round = {10};
             TwoNodes.until(
                     "the base is past it",
@@ -336,6 +341,41 @@ class PromoteAgainTest {
             commit(nodes);
             compare(content, uri);
             compare(content, dir.resolve("storage/home.img").toString());
+        }
+    }
+
+    @Test
+    void withoutRoomForWhatHasChangedItIsExportedAgainAsItWas() throws Exception {
+        try (TwoNodes nodes = new TwoNodes(dir)) {
+            nodes.pair();
+            Path disk = Files.write(dir.resolve("disk.img"), new byte[32 * MIB]);
+            String atServer = nodes.addAndAttach("home", disk, 16L << 20);
+            nodes.untilInSync("home");
+            write(atServer, 1, "0 20M");
+            nodes.untilInSync("home");
+            nodes.backup.keep(
+                    new ControlApi.KeepRequest(
+                            "home", "before", Optional.of("latest"), Optional.empty()));
+            retain(nodes, "16 MiB", "0s");
+            write(atServer, 2, "0 20M");
+            nodes.untilInSync("home");
+            TwoNodes.until(
+                    "the base is past it",
+                    () -> {
+                        write(atServer, 3, "24M 1M");
+                        nodes.untilInSync("home");
+                        return points(nodes.backup).kept().getFirst().bytes() > 18 * MIB;
+                    });
+            nodes.server.close();
+            String uri = promote(nodes, null);
+            Problem lacks = refused(nodes, "before");
+            assertTrue(lacks.cause().contains("goes on as before, nothing changed"), lacks::text);
+            assertTrue(lacks.text().contains("of room for the "), lacks::text);
+            assertTrue(atBackup(nodes).export().isPresent());
+            shows(uri, 2, "0 20M");
+            write(uri, 4, "25M 1M");
+            shows(uri, 4, "25M 1M");
+            assertEquals(List.of("home", "home~1"), roles());
         }
     }
 

@@ -457,6 +457,11 @@ final class BackupResource {
                 });
     }
 
+    /// Nothing of it can be relied on any more until it is opened again.
+    void failed(String why) {
+        mailbox.post(() -> backup.failed(why));
+    }
+
     /// The primary is detached: what it has not been answered is not written any more.
     void fence() {
         ask(

@@ -729,9 +729,10 @@ final class LocalBackup implements LocalResource {
             return obstacle;
         } catch (UncheckedIOException e) {
             over = true;
+            resource.failed("that it was a copy may be forgotten, or not: " + e.getMessage());
             throw new IOException(
-                    "whether it was a copy is not known for sure until the daemon is started again: "
-                            + e.getMessage(),
+                    "whether it was a copy is not known for sure until it is opened again (%s): %s"
+                            .formatted(shared.command("connect " + name()), e.getMessage()),
                     e);
         }
     }

@@ -180,7 +180,11 @@ final class LocalPrimary implements LocalResource {
         return settings;
     }
 
-    void accept(ResourceSettings next) throws DeviceException {
+    /// Also for the history of a promoted copy.
+    void accept(ResourceSettings next) throws IOException {
+        if (copy().isPresent()) {
+            copy().get().accept(next);
+        }
         dir.accept(next);
         settings = next;
     }

@@ -212,8 +212,11 @@ final class ResourceDir implements AutoCloseable {
 
     /// What the resource was before it changed its role, where that is still needed: the copy that
     /// was promoted, however often another moment of it was chosen since. Of a primary that has
-    /// become a backup nothing is.
+    /// become a backup nothing is. What is left of roles that are over is deleted.
     static Optional<ResourceDir> openBefore(Path resources, String name) throws IOException {
+        try (Stream<Path> dirs = Files.list(resources)) {
+            dirs.filter(each -> nameOf(each).equals(name)).toList().forEach(ResourceDir::isWhole);
+        }
         List<Path> roles = roles(resources, name);
         Path copy = null;
         for (Path each : roles.subList(Math.min(roles.size(), 1), roles.size())) {
