@@ -1023,14 +1023,7 @@ final class ResourceManager implements Link.Resources {
 
     ControlApi.AttachReply attach(String name) throws ProblemException {
         LocalPrimary primary = getPrimary(name);
-        if (primary.gate(node.get().bootGate()).orElse(null)
-                instanceof BootGate.Outcome.Closed(String why)) {
-            throw refused(
-                    Role.PRIMARY,
-                    "%s stays closed: %s".formatted(name, why),
-                    "disconnect %s, and then attach %s, gives up what was written at %s"
-                            .formatted(name, name, primary.dir().facts().peer()));
-        }
+        requireOpenGate(primary);
         try {
             listenTcp();
             primary = wholeRole(primary);
@@ -1056,6 +1049,18 @@ final class ResourceManager implements Link.Resources {
                 devices.getFirst(),
                 Reporter.volumes(primary.dir(), primary.exports(), primary.socket(), devices::get),
                 notes);
+    }
+
+    private void requireOpenGate(LocalPrimary primary) throws ProblemException {
+        String name = primary.name();
+        if (primary.gate(node.get().bootGate()).orElse(null)
+                instanceof BootGate.Outcome.Closed(String why)) {
+            throw refused(
+                    Role.PRIMARY,
+                    "%s stays closed: %s".formatted(name, why),
+                    "disconnect %s, and then attach %s, gives up what was written at %s"
+                            .formatted(name, name, primary.dir().facts().peer()));
+        }
     }
 
     /// The kernel's own clients on the exports, where the kernel has them.
@@ -1733,6 +1738,7 @@ final class ResourceManager implements Link.Resources {
             throws ProblemException, IOException {
         String name = primary.name();
         boolean wasAttached = primary.isAttached();
+        requireOpenGate(primary);
         requireUnused(primary, command);
         try {
             synchronized (primary) { // Nobody attaches it in between.
