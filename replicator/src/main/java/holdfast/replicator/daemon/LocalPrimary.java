@@ -394,7 +394,7 @@ final class LocalPrimary implements LocalResource {
 
     /// What a promoted copy's journal has lost was answered as durable: that is not passed over in
     /// silence.
-    private void requireWhole() throws IOException {
+    void requireWhole() throws IOException {
         Optional<String> damage = copy == null ? Optional.empty() : copy.resource().damageAtStart();
         if (damage.isPresent() && !damageAccepted) {
             throw new IOException(
@@ -404,9 +404,14 @@ final class LocalPrimary implements LocalResource {
     }
 
     /// An operator goes on from what is left. Until then nothing of the journal changes, so that
-    /// the next start finds the damage as well.
-    void acceptDamage() throws DeviceException {
-        if (copy != null) {
+    /// the next start finds the damage as well. What was lost may be in the peer's copy, of which
+    /// the bitmap says nothing: that all is to be compared is durable before.
+    synchronized void acceptDamage() throws DeviceException {
+        if (copy != null && copy.resource().damageAtStart().isPresent() && !damageAccepted) {
+            if (!comparing) {
+                AtomicFile.write(dir.compareMark(), new byte[0]);
+                comparing = true;
+            }
             copy.resource().cutDamage();
         }
         damageAccepted = true;
@@ -554,11 +559,6 @@ final class LocalPrimary implements LocalResource {
         }
         if (dir.superblock().clean() && copy == null) {
             lookForForeignWrites(disks);
-        }
-        if (copy != null && copy.resource().damageAtStart().isPresent() && !comparing) {
-            // What was lost may be in the peer's copy: the bitmap says nothing of it.
-            AtomicFile.write(dir.compareMark(), new byte[0]);
-            comparing = true;
         }
         long generation = RANDOM.nextLong() | 1;
         Kept kept = withComparison(found.kept());

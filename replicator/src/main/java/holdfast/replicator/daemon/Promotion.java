@@ -118,14 +118,19 @@ final class Promotion {
         return next;
     }
 
-    /// Whether [#whole] has something to do.
+    /// Whether [#whole] has something to do. Not while the journal is damaged and nobody has gone
+    /// on from what is left: another start may read all of it.
     static boolean isLeftBehind(LocalPrimary primary) {
         Ancestry known = primary.dir().superblock().ancestry();
         return primary.copy().isPresent()
                 && primary.copy()
                         .get()
                         .resource()
-                        .look(at -> at.hasPoint() && known.indexOf(at.ancestry().generation()) < 0);
+                        .look(
+                                at ->
+                                        at.hasPoint()
+                                                && !at.isDamaged()
+                                                && known.indexOf(at.ancestry().generation()) < 0);
     }
 
     private void begin(LocalBackup backup, OpenPoint point, boolean restores) throws IOException {

@@ -1026,8 +1026,9 @@ final class ResourceManager implements Link.Resources {
         requireOpenGate(primary);
         try {
             listenTcp();
-            primary = wholeRole(primary);
             primary.acceptDamage();
+            primary = wholeRole(primary);
+            primary.acceptDamage(); // Of the one that takes over.
             primary.attach();
         } catch (DeviceException e) {
             throw refused(
@@ -1647,6 +1648,7 @@ final class ResourceManager implements Link.Resources {
         AskedPoint at = asked(request.at().get());
         String command = "promote %s --at %s".formatted(name, request.at().get());
         try {
+            primary.requireWhole();
             OpenPoint point = pointOf(copy, at);
             try {
                 List<String> undone = undone(primary, copy, point);
