@@ -679,8 +679,13 @@ final class Simulation {
             case MARKED_VIEW -> openMark(agenda.nowNanos() + (long) (s.amount() * 15e9), own);
             case ROLL -> backup.settle();
             case BACKUP_EIO -> backup.failNextSync();
-            case LOCAL_EIO, LOCAL_READ_EIO, LOCAL_SYNC_EIO, LOCAL_NO_SPACE ->
-                    primary.failNext(s.fault());
+            case LOCAL_EIO, LOCAL_READ_EIO, LOCAL_SYNC_EIO, LOCAL_NO_SPACE -> {
+                PrimaryHost promoted = two.promoted();
+                PrimaryHost host = promoted != null && own.nextBoolean() ? promoted : primary;
+                if (host.own() == null) {
+                    host.failNext(s.fault());
+                }
+            }
             case FREEZE_LOCAL_DISK -> primary.freezeUntil(until);
             case BACKUP_WRITE_EIO -> backup.failNextAppend();
             case BACKUP_BASE_EIO -> backup.failNextBaseWrite();
@@ -1035,7 +1040,7 @@ final class Simulation {
         List<Pins.Pin> kept = backup.backup().pins();
         if (kept.size() > 1 && own.nextInt(3) == 0) {
             String name = kept.get(own.nextInt(kept.size())).name();
-            if (backup.backup().drop(name).isEmpty()) {
+            if (backup.drop(name).isEmpty()) {
                 reached(Rare.PIN_DROPPED);
             }
         } else {
@@ -1047,7 +1052,7 @@ final class Simulation {
     }
 
     private void openPin(long until, SplittableRandom own) {
-        List<Pins.Pin> kept = backup.isUp() ? backup.backup().pins() : List.of();
+        List<Pins.Pin> kept = canOpen() ? backup.backup().pins() : List.of();
         if (kept.isEmpty()) {
             return;
         }
@@ -1062,6 +1067,10 @@ final class Simulation {
         agenda.in(until - agenda.nowNanos(), () -> closeView(open));
     }
 
+    private boolean canOpen() {
+        return backup.isUp() && !backup.isSettling();
+    }
+
     /// The primary marks its present moment.
     void marks(String name, Position at) {
         marks.put(name, at);
@@ -1072,7 +1081,7 @@ final class Simulation {
     }
 
     private void openMark(long until, SplittableRandom own) {
-        List<Marks.Mark> found = backup.isUp() ? backup.backup().marks() : List.of();
+        List<Marks.Mark> found = canOpen() ? backup.backup().marks() : List.of();
         if (found.isEmpty()) {
             return;
         }
@@ -1261,7 +1270,7 @@ final class Simulation {
                 || !backup.isUp()
                 || !backup.backup().hasPoint()
                 || !isJudged()
-                || primary.isDiskFailed()) {
+                || primary.hasFailed()) {
             return;
         }
         long lost = SimDisk.differingBytes(primary.line().image(), backup.seen().image());
@@ -1353,7 +1362,7 @@ final class Simulation {
             return; // What it had is checked when it starts.
         }
         Position committed = backup.backup().committed();
-        if (truth.isBefore(committed, number)) {
+        if (!committed.equals(number) && !truth.isBefore(number, committed)) {
             throw new Violation(
                     "C", "operation " + number + " was answered, the copy is at " + committed);
         }

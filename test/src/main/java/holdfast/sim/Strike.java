@@ -65,11 +65,7 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         /// disk is behind the back of both sides.
         boolean isForTwoHistories() {
             return switch (this) {
-                case LOCAL_EIO,
-                        LOCAL_READ_EIO,
-                        LOCAL_SYNC_EIO,
-                        LOCAL_NO_SPACE,
-                        BACKUP_DAMAGE,
+                case BACKUP_DAMAGE,
                         BACKUP_COPIED,
                         BACKUP_RESTORED,
                         PRIMARY_WRITTEN_PAST,
@@ -273,7 +269,21 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
                                 .at(marks.nextLong(work)));
             }
         }
+        strikes.addAll(ofFailingDisk(seed, strikes, work));
         return List.copyOf(strikes);
+    }
+
+    /// In one of eight histories with a promotion a disk fails before it, or behind it.
+    private static List<Strike> ofFailingDisk(long seed, List<Strike> so, long work) {
+        SplittableRandom r = Seeds.stream(seed, "failing disk");
+        List<Strike> promotions =
+                so.stream().filter(each -> each.fault() == Fault.PROMOTE).toList();
+        if (promotions.isEmpty() || r.nextInt(8) > 0) {
+            return List.of();
+        }
+        long at = promotions.getFirst().nanos() + r.nextLong(6_000_000_000L) - 3_000_000_000L;
+        Fault fault = FINAL.get(r.nextInt(FINAL.size()));
+        return List.of(one(seed, so.size() + 1, work, fault).at(Math.max(0, at)));
     }
 
     /// In one history of four the copy is promoted, early enough for much to happen behind it, and
