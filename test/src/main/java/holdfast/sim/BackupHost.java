@@ -47,6 +47,8 @@ final class BackupHost implements BackupEffects {
     /// Under this name a copy keeps what it has given up.
     static final String DISCARDED = "discarded";
 
+    private static final long DISCARDED_KEPT_MILLIS = 1_000_000_000L;
+
     /// How long room is waited for, and how long a view may keep it from a promoted copy.
     private static final long ROOM_LIMIT_NANOS = 30_000_000_000L;
 
@@ -110,7 +112,8 @@ final class BackupHost implements BackupEffects {
     /// What was given up is kept no longer: it has expired, or an operator has dropped it.
     private boolean givenUpIsGone;
 
-    private long givenUpIsKeptUntil;
+    /// Since when it is kept, by the clock of receipt.
+    private long givenUpSinceMillis;
 
     /// A primary of this host writes to it.
     private boolean promoted;
@@ -331,6 +334,7 @@ final class BackupHost implements BackupEffects {
         this.givesUp = givesUp;
         this.packing = sim.chance("packing " + givesUp);
         givenUpAt = givesUp == 0 ? Position.NONE : first.position();
+        givenUpIsGone = givesUp != 0; // Until the first start.
         journal = new SimDisk(scenario.journalRingBytes());
         durableBase = first;
         durableBytes = base.size();
@@ -401,15 +405,18 @@ final class BackupHost implements BackupEffects {
     /// What the copy was is kept before anybody is told that it is given up.
     private void giveUp() {
         backup.tick(receipt());
-        String trouble = backup.discard(givesUp, DISCARDED, 1_000_000_000L);
+        String trouble = backup.discard(givesUp, DISCARDED, DISCARDED_KEPT_MILLIS);
         if (!trouble.isEmpty()) {
             throw new Violation("SPL", "what is given up cannot be kept: " + trouble);
         }
         boolean isHalfway = backup.committed().generation() == givesUp;
+        if (isHalfway && givenUpIsGone) {
+            givenUpIsGone = false; // It is kept again.
+            givenUpSinceMillis = backup.receivedMillis();
+        }
         if (isHalfway && backup.pin(DISCARDED) == null) {
             throw new Violation("SPL", "what is given up is not kept");
         }
-        givenUpIsGone &= !isHalfway; // It is kept again.
     }
 
     /// SPL: what was given up is kept, as it was then, until its time is over or somebody drops it.
@@ -423,7 +430,6 @@ final class BackupHost implements BackupEffects {
                     "SPL",
                     "%s: %s was given up, and is not kept: %s".formatted(where, givenUpAt, pin));
         }
-        givenUpIsKeptUntil = pin.expiresMillis();
     }
 
     /// As an operator does it.
@@ -439,7 +445,7 @@ final class BackupHost implements BackupEffects {
         if (givesUp == 0 || !what.startsWith(DISCARDED + ",")) {
             return;
         }
-        if (backup.receivedMillis() <= givenUpIsKeptUntil) {
+        if (backup.receivedMillis() <= givenUpSinceMillis + DISCARDED_KEPT_MILLIS) {
             throw new Violation("SPL", "what was given up has expired too early: " + what);
         }
         givenUpIsGone = true;

@@ -766,7 +766,7 @@ final class PrimaryHost implements PrimaryEffects {
             letWrite();
         }
         later(
-                diskTime(),
+                diskTime() + diskTime(), // A rename, and its sync.
                 () -> {
                     if (own.hasFailed()) {
                         settle(then);

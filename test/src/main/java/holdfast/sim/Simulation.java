@@ -1392,7 +1392,9 @@ final class Simulation {
             operatorReads(why);
             return;
         }
-        if (!primary.isDiskFailed() && !why.equals(Verdict.DISK_FAILED)) {
+        // Of two histories a side whose disk has failed says no more than that.
+        boolean isLost = primary.isDiskFailed() && !two.wasOrdered();
+        if (!isLost && !why.equals(Verdict.DISK_FAILED)) {
             throw new Violation("REFUSED", side + ": " + why);
         }
     }

@@ -270,6 +270,7 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
             }
         }
         strikes.addAll(ofFailingDisk(seed, strikes, work));
+        strikes.addAll(ofFailingEnd(seed, strikes, work));
         return List.copyOf(strikes);
     }
 
@@ -284,6 +285,26 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         long at = promotions.getFirst().nanos() + r.nextLong(6_000_000_000L) - 3_000_000_000L;
         Fault fault = FINAL.get(r.nextInt(FINAL.size()));
         return List.of(one(seed, so.size() + 1, work, fault).at(Math.max(0, at)));
+    }
+
+    /// The base fails just when all of the journal is to go into it, for a promotion to be final or
+    /// for its history to be given up.
+    private static List<Strike> ofFailingEnd(long seed, List<Strike> so, long work) {
+        SplittableRandom r = Seeds.stream(seed, "failing end");
+        List<Strike> strikes = new ArrayList<>();
+        for (Strike each : so) {
+            int of =
+                    switch (each.fault()) {
+                        case PROMOTION_FINAL -> 5;
+                        case DISCARD -> 12;
+                        default -> 0;
+                    };
+            if (of > 0 && r.nextInt(of) == 0) {
+                int id = so.size() + strikes.size() + 1;
+                strikes.add(one(seed, id, work, Fault.BACKUP_BASE_EIO).at(each.nanos()));
+            }
+        }
+        return strikes;
     }
 
     /// In one history of four the copy is promoted, early enough for much to happen behind it, and

@@ -164,9 +164,8 @@ final class TwoHistories {
         boolean goneOn = begun.containsKey(copy.backup().ancestry().generation());
         if (goneOn) {
             sim.reached(Rare.PROMOTION_CUT_OFF);
-            if (random.nextBoolean()) {
-                part = 1; // The operator sees that it has come about, and takes it.
-            }
+            // The operator sees that it has come about, and takes it, or chooses a moment again.
+            part = random.nextBoolean() ? 1 : part < 1 ? part : random.nextDouble();
         }
         Backup.View view = copy.openView(part);
         if (view == null || view.moment().address() < copy.backup().base().watermark()) {
