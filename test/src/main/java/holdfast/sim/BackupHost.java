@@ -47,6 +47,8 @@ final class BackupHost implements BackupEffects {
     /// Under this name a copy keeps what it has given up.
     static final String DISCARDED = "discarded";
 
+    static final String NOT_GREETED = "this copy was not greeted";
+
     private static final long DISCARDED_KEPT_MILLIS = 1_000_000_000L;
 
     /// How long room is waited for, and how long a view may keep it from a promoted copy.
@@ -867,6 +869,14 @@ final class BackupHost implements BackupEffects {
             if (frame instanceof Frame.Resize order) {
                 sim.note("backup < Resize", order.space().sizeBytes(), durableBytes);
                 grow(of, order);
+                continue;
+            }
+            if (link == null && !standalone && frame instanceof Frame.StreamStart) {
+                // It took our call for the answer to a greeting that went to whatever was here
+                // before: it has to greet again.
+                sim.reached(Rare.CALL_TAKEN_FOR_AN_ANSWER);
+                out.send(0, List.of(new Frame.Refused(Simulation.RESOURCE, NOT_GREETED)));
+                call();
                 continue;
             }
             if (link == null || frame instanceof Frame.Data && onStream != stream) {

@@ -667,6 +667,11 @@ final class PrimaryHost implements PrimaryEffects {
         return everSetBack;
     }
 
+    /// Whether it has been in that generation, as far as it knows.
+    boolean knows(Position at) {
+        return durableAncestry.indexOf(at.generation()) >= 0;
+    }
+
     /// An operator has the copy brought back to what this side holds.
     void order() {
         durableCompare = true;

@@ -314,14 +314,17 @@ final class Simulation {
     }
 
     /// The backup has rolled forward all it can, and still the journal cannot hold the epoch:
-    /// somebody must enlarge it.
+    /// somebody must enlarge it. A copy whose journal was damaged in the middle of a roll stands at
+    /// no moment that the primary could know of.
     private boolean needsDecision() {
         return primary.isUp()
                 && backup.isUp()
                 && primary.primary().state() == ReplicationState.PAUSED
                 && primary.primary().figures().missingBytes() > 0
                 && backup.isSettled()
-                && backup.backup().committed().equals(primary.primary().committed());
+                && (backup.backup().committed().equals(primary.primary().committed())
+                        || backup.backup().isMixture()
+                                && primary.primary().committed().isNone());
     }
 
     String describe() {
@@ -916,6 +919,16 @@ final class Simulation {
         }
     }
 
+    /// Whether the primary was set back and knows nothing of what the copy holds: since then, or
+    /// again, because the copy was put back to that later.
+    private boolean isForgotten() {
+        return primary.isSetBack()
+                || primary.wasEverSetBack()
+                        && backup.isUp()
+                        && backup.backup().hasPoint()
+                        && !primary.knows(backup.backup().committed());
+    }
+
     /// Status says what to type, and after a while somebody does.
     private void operatorReads(String why) {
         if (operatorReads) {
@@ -926,7 +939,7 @@ final class Simulation {
                 shell.nextLong(2_000_000_000L),
                 () -> {
                     operatorReads = false;
-                    if (!primary.isUp() || !primary.isSetBack() || primary.isDiskFailed()) {
+                    if (!primary.isUp() || !isForgotten() || primary.isDiskFailed()) {
                         return; // It says so again when it is up.
                     }
                     reached(Rare.PRIMARY_SET_BACK_AND_ORDERED);
@@ -1384,11 +1397,17 @@ final class Simulation {
         if (why.endsWith(PrimaryHost.DISCONNECTED)) {
             return;
         }
+        if (why.endsWith(BackupHost.NOT_GREETED)) {
+            return; // It greets again at once.
+        }
         if (why.contains("bytes, the primary's device has")) {
             return; // The copy was set back, and is asked to make room.
         }
-        if (primary.isSetBack() && why.contains("the primary was set back")) {
-            reached(Rare.PRIMARY_SET_BACK_NOTICED);
+        if (isForgotten() && why.contains("was set back to an older copy of itself")) {
+            reached(
+                    primary.isSetBack()
+                            ? Rare.PRIMARY_SET_BACK_NOTICED
+                            : Rare.COPY_PUT_BACK_TO_WHAT_IS_FORGOTTEN);
             operatorReads(why);
             return;
         }
