@@ -239,12 +239,7 @@ final class BackupHost implements BackupEffects {
 
         /// @param data null for zeroes
         private OwnWrite(
-                long offset,
-                int length,
-                byte[] data,
-                boolean punch,
-                Runnable done,
-                Runnable lost) {
+                long offset, int length, byte[] data, boolean punch, Runnable done, Runnable lost) {
             this.offset = offset;
             this.length = length;
             this.data = data;

@@ -323,8 +323,7 @@ final class Simulation {
                 && primary.primary().figures().missingBytes() > 0
                 && backup.isSettled()
                 && (backup.backup().committed().equals(primary.primary().committed())
-                        || backup.backup().isMixture()
-                                && primary.primary().committed().isNone());
+                        || backup.backup().isMixture() && primary.primary().committed().isNone());
     }
 
     String describe() {

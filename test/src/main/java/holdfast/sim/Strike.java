@@ -80,6 +80,22 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
             };
         }
 
+        /// Whether a history with it is not one in which both sides are set back in one order.
+        private boolean isApart() {
+            return switch (this) {
+                case BACKUP_DAMAGE,
+                        BACKUP_COPIED,
+                        BACKUP_RESTORED,
+                        PRIMARY_COPIED,
+                        PRIMARY_RESTORED,
+                        PRIMARY_GROWN,
+                        PRIMARY_GROWN_STOPPED,
+                        PROMOTE ->
+                        true;
+                default -> false;
+            };
+        }
+
         boolean isOfVerify() {
             return this == VERIFY || this == COPY_DAMAGED;
         }
@@ -269,9 +285,33 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
                                 .at(marks.nextLong(work)));
             }
         }
+        strikes.addAll(ofBothSetBack(seed, strikes, work));
         strikes.addAll(ofFailingDisk(seed, strikes, work));
         strikes.addAll(ofFailingEnd(seed, strikes, work));
         return List.copyOf(strikes);
+    }
+
+    /// In one history of 24 the primary is set back, and later the copy to a moment that the
+    /// primary has forgotten by that.
+    private static List<Strike> ofBothSetBack(long seed, List<Strike> so, long work) {
+        SplittableRandom r = Seeds.stream(seed, "both set back");
+        if (r.nextInt(24) > 0 || so.stream().anyMatch(each -> each.fault().isApart())) {
+            return List.of();
+        }
+        List<Fault> faults =
+                List.of(
+                        Fault.PRIMARY_COPIED,
+                        Fault.PRIMARY_KILL,
+                        Fault.BACKUP_COPIED,
+                        Fault.PRIMARY_RESTORED,
+                        Fault.BACKUP_RESTORED);
+        long[] times = r.longs(faults.size(), 0, work).sorted().toArray();
+        List<Strike> strikes = new ArrayList<>();
+        for (int i = 0; i < times.length; i++) {
+            int id = so.size() + i + 1;
+            strikes.add(one(seed, id, work, faults.get(i)).at(times[i]).withAmount(0.2));
+        }
+        return strikes;
     }
 
     /// In one of eight histories with a promotion a disk fails before it, or behind it.

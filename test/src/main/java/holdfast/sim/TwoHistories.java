@@ -472,7 +472,9 @@ final class TwoHistories {
         if (isOneLost) {
             // What a failed disk holds nobody says any more, nor does it say that they are two.
             List<PrimaryHost> left =
-                    List.of(former, promoted).stream().filter(each -> !each.isDiskFailed()).toList();
+                    List.of(former, promoted).stream()
+                            .filter(each -> !each.isDiskFailed())
+                            .toList();
             require(
                     patience,
                     () -> left.stream().allMatch(this::isAtRest),

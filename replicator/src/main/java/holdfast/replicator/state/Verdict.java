@@ -17,7 +17,7 @@ import holdfast.tunnel.wire.Position;
 /// | where the primary is    | nothing is marked                                         | Equal |
 /// | in its generation       |                                                           | Ahead, STREAM |
 /// | in its past             | marked blocks name all that it may lack                   | Ahead, BITMAP |
-/// |                         | it acknowledged more once; or is a mixture; or forgotten  | Ahead, COMPARISON |
+/// |                         | it acknowledged more once, or a place in another history; or is a mixture; or forgotten | Ahead, COMPARISON |
 /// | anywhere                | the primary has lost what this copy was told              | SetBack, until an order to compare |
 /// | gone on from here       | by itself                                                 | Behind |
 /// | on another branch       |                                                           | Forked |
