@@ -27,7 +27,7 @@ class MutantsTest {
                     "M1 M2 M3 M4 M5:177 M6 M7 M8 M9:261 M10 M11 M12 M13 M14 M15 M16 M17 M19 M20 M22"
                             + " M23 M24 M25 M26 M27 M28 M29:23 M30:63 M31 M32 M36 M37:191 M38:324"
                             + " M39:173 M40:38 M42 M44 M45 M46:79 M50:20 M51:38 M52:25 M53:22"
-                            + " M54:21 M60:26 M61:26 M62:26 M63:67 M65:26 M70 M71:34 M72 M74 M75"
+                            + " M54:21 M60:26 M61:26 M62:26 M63:67 M65:26 M70 M71:34 M72 M74 M75:350"
                             + " M80:60 M81");
 
     private static final int HISTORIES = 1000;
