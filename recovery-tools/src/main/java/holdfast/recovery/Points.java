@@ -44,8 +44,13 @@ final class Points implements Callable<Integer> {
                                 moment(reply.completeUntil().orElseThrow())));
         for (ControlApi.Gap gap : reply.gaps()) {
             text.append(
-                    "  but for %s to %s: the server was ahead of the copy%n"
-                            .formatted(moment(gap.after()), moment(gap.before())));
+                    "  but for %s to %s: %s%n"
+                            .formatted(
+                                    moment(gap.after()),
+                                    moment(gap.before()),
+                                    reply.promoted()
+                                            ? "the server was ahead of the copy, or nothing was written to it"
+                                            : "the server was ahead of the copy"));
         }
         text.append(
                 "%s are kept while the journal has room, %s also when it is full. It holds %s of %s.%n"
@@ -76,6 +81,15 @@ final class Points implements Callable<Integer> {
                         .formatted(
                                 holdfast.paths()
                                         .command("open %s --at -15m".formatted(reply.name()))));
+        if (reply.promoted()) {
+            text.append(
+                    "To go on from one of them, or of what is kept, instead: %s%n"
+                            .formatted(
+                                    holdfast.paths()
+                                            .command(
+                                                    "promote %s --at -15m"
+                                                            .formatted(reply.name()))));
+        }
         text.append(
                 "NBD clients find them by themselves, instead of \"latest\" also by time or name: %s%n"
                         .formatted(reply.uri()));

@@ -1,6 +1,7 @@
 package holdfast.recovery;
 
 import holdfast.replicator.control.ControlApi;
+import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.status.Words;
 
 import picocli.CommandLine.Command;
@@ -21,6 +22,7 @@ import java.util.concurrent.Callable;
         description = {
             "Goes on from the copy: it becomes the primary of its resource here, and is exported at once.",
             "The moments of before can still be opened, and what the other host wrote stays there. Typed where the copy is.",
+            "Until --commit another moment can be gone on from instead: --at again, older or newer, when nobody uses the device.",
             "To only look at the copy: open."
         },
         mixinStandardHelpOptions = true)
@@ -55,6 +57,18 @@ final class Promote implements Callable<Integer> {
                     "Makes an earlier promotion final: the moments of before are given up, and the disk alone holds the data.")
     private boolean commit;
 
+    @Option(
+            names = "--dry-run",
+            description = "Only says from which moment it would go on, and what would be undone.")
+    private boolean dryRun;
+
+    @Option(
+            names = "--confirm",
+            paramLabel = "HOST/NAME@GENERATION",
+            description =
+                    "Of what is promoted already: go on from another moment without asking; as the command without it printed it.")
+    private Optional<String> confirm;
+
     @Override
     public Integer call() throws Exception {
         Point named = Point.parse(name);
@@ -80,21 +94,55 @@ final class Promote implements Callable<Integer> {
                                             false,
                                             true)));
         }
-        ControlApi.PromoteReply reply =
-                holdfast.api()
-                        .promote(
-                                new ControlApi.PromoteRequest(named.resource(), at, force, commit));
+        if (commit && (dryRun || confirm.isPresent())) {
+            throw new ParameterException(spec.commandLine(), "--commit goes alone");
+        }
+        Optional<String> given = confirm;
+        if (dryRun || at.isPresent() && confirm.isEmpty()) {
+            ControlApi.PromoteReply preview = ask(named, at, true, Optional.empty());
+            if (dryRun) {
+                return holdfast.answer(preview, text(preview));
+            }
+            if (preview.confirm().isPresent()) {
+                holdfast.terminal().complain(text(preview));
+                given = Optional.of(confirmed(preview, at.get()));
+            }
+        }
+        ControlApi.PromoteReply reply = ask(named, at, false, given);
         return holdfast.answer(reply, text(reply));
+    }
+
+    private ControlApi.PromoteReply ask(
+            Point named, Optional<String> at, boolean only, Optional<String> given)
+            throws ProblemException {
+        return holdfast.api()
+                .promote(
+                        new ControlApi.PromoteRequest(
+                                named.resource(), at, force, commit, only, given));
+    }
+
+    private String confirmed(ControlApi.PromoteReply preview, String at) throws ProblemException {
+        String expected = preview.confirm().orElseThrow();
+        return new Confirmation(holdfast.terminal(), expected)
+                .ask(
+                        "%s: what was written to %s since is undone"
+                                .formatted(preview.host(), preview.name()),
+                        holdfast.paths()
+                                .command(
+                                        "promote %s --at %s --confirm %s"
+                                                .formatted(preview.name(), at, expected)));
     }
 
     private static String text(ControlApi.PromoteReply reply) {
         var out = new StringBuilder();
         if (reply.from().isPresent()) {
             out.append(
-                    "%s runs at %s now, from what it was at %s.%n"
+                    "%s %s at %s%s, from what it was at %s.%n"
                             .formatted(
                                     reply.name(),
+                                    reply.done() ? "runs" : "would run",
                                     reply.host(),
+                                    reply.done() ? " now" : "",
                                     Words.moment(
                                             reply.from().get().time(),
                                             Instant.now(),
@@ -103,6 +151,7 @@ final class Promote implements Callable<Integer> {
             out.append(
                     "The promotion of %s at %s is final.%n".formatted(reply.name(), reply.host()));
         }
+        reply.undone().forEach(each -> out.append("  ").append(each).append('\n'));
         reply.attached().ifPresent(each -> out.append(Attach.text(each)));
         reply.notes().forEach(each -> out.append("  ").append(each).append('\n'));
         return out.toString();

@@ -395,6 +395,34 @@ class CommandsTest {
     }
 
     @Test
+    void anotherMomentIsGoneOnFromOnlyWhenItIsConfirmed() {
+        assertEquals(0, run("promote", "home@-15m", "--dry-run"));
+        assertTrue(
+                out.toString().startsWith("home would run at backup, from what it was at "),
+                out::toString);
+        daemon.promoted = true;
+        assertEquals(6, run("promote", "home@-15m"));
+        assertTrue(err.toString().contains("12 writes are undone"), err::toString);
+        assertTrue(
+                err.toString().contains("promote home --at -15m --confirm backup/home@3fa901"),
+                err::toString);
+        assertEquals(0, run("promote", "home@-15m", "--confirm", "backup/home@3fa901"));
+        assertTrue(
+                daemon.asked.contains(
+                        new ControlApi.PromoteRequest(
+                                "home",
+                                Optional.of("-15m"),
+                                false,
+                                false,
+                                false,
+                                Optional.of("backup/home@3fa901"))),
+                daemon.asked::toString);
+        assertEquals(2, run("promote", "home", "--commit", "--dry-run"));
+        assertEquals(0, run("points", "home"));
+        assertTrue(out.toString().contains(" promote home --at -15m\n"), out::toString);
+    }
+
+    @Test
     void reconnectSaysWhatHappenedAndGivesUpOnlyWhatIsConfirmed() {
         assertEquals(0, run("reconnect", "home"));
         String text = out.toString();

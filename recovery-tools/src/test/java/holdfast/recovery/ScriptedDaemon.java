@@ -85,6 +85,7 @@ final class ScriptedDaemon implements ControlApi {
                         Optional.empty(),
                         false,
                         false,
+                        Optional.empty(),
                         Optional.empty());
         var node =
                 new StatusReport.Node(
@@ -249,19 +250,33 @@ final class ScriptedDaemon implements ControlApi {
     }
 
     @Override
-    public PromoteReply promote(PromoteRequest request) {
+    public PromoteReply promote(PromoteRequest request) throws ProblemException {
         asked.add(request);
+        Optional<String> needed =
+                promoted && !request.commit()
+                        ? Optional.of("backup/home@3fa901")
+                        : Optional.empty();
+        if (!request.dryRun() && needed.isPresent() && !request.confirm().equals(needed)) {
+            throw new ProblemException(
+                    Problem.of(ExitCode.CONFIRMATION_NEEDED, "backup", "it would be undone"));
+        }
         return new PromoteReply(
+                !request.dryRun(),
                 request.name(),
                 "backup",
                 request.commit()
                         ? Optional.empty()
                         : Optional.of(new Point(NOW.minusSeconds(14), "3fa901/1234")),
-                request.commit()
+                request.commit() || request.dryRun()
                         ? Optional.empty()
                         : Optional.of(attach(new NameRequest(request.name()))),
-                List.of("there is no second copy now"));
+                needed.isPresent() ? List.of("12 writes are undone") : List.of(),
+                request.dryRun() ? List.of() : List.of("there is no second copy now"),
+                request.dryRun() ? needed : Optional.empty());
     }
+
+    /// Whether `home` is promoted already, and not final.
+    boolean promoted;
 
     @Override
     public ReconnectReply reconnect(ReconnectRequest request) throws ProblemException {
@@ -299,7 +314,8 @@ final class ScriptedDaemon implements ControlApi {
                 3L << 20,
                 4L << 30,
                 "nbd+unix:///home@latest?socket=/run/holdfast/home.nbd",
-                List.of(new Marked("nightly", NOW.minusSeconds(3_600), "3fa901/1200")));
+                List.of(new Marked("nightly", NOW.minusSeconds(3_600), "3fa901/1200")),
+                promoted);
     }
 
     /// What `points` says is kept.

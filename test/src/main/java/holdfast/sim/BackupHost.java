@@ -47,6 +47,10 @@ final class BackupHost implements BackupEffects {
     /// Under this name a copy keeps what it has given up.
     static final String DISCARDED = "discarded";
 
+    static final String NOT_GREETED = "this copy was not greeted";
+
+    private static final long DISCARDED_KEPT_MILLIS = 1_000_000_000L;
+
     /// How long room is waited for, and how long a view may keep it from a promoted copy.
     private static final long ROOM_LIMIT_NANOS = 30_000_000_000L;
 
@@ -75,6 +79,9 @@ final class BackupHost implements BackupEffects {
     /// The opening of the journal is numbered by the wall clock.
     private static final boolean M30 = Mutants.on("M30");
 
+    /// A write to a promoted copy is answered before its journal is synced.
+    private static final boolean M70 = Mutants.on("M70");
+
     /// A promotion is told before its commit is durable.
     private static final boolean M74 = Mutants.on("M74");
 
@@ -101,8 +108,20 @@ final class BackupHost implements BackupEffects {
     /// It was a primary, and what it has by itself, of this generation, is given up; 0 for none.
     private final long givesUp;
 
+    /// Where it stood then; [Position#NONE] for none.
+    private final Position givenUpAt;
+
+    /// What was given up is kept no longer: it has expired, or an operator has dropped it.
+    private boolean givenUpIsGone;
+
+    /// Since when it is kept, by the clock of receipt.
+    private long givenUpSinceMillis;
+
     /// A primary of this host writes to it.
     private boolean promoted;
+
+    /// It is being made final: nothing is opened or kept any more.
+    private boolean settling;
 
     /// The list of the pins: each change of it is atomic.
     private List<Pins.Pin> durablePins = List.of();
@@ -141,6 +160,7 @@ final class BackupHost implements BackupEffects {
 
     private Iterator<JournalIndex.Run> rollRuns;
     private boolean rolling;
+    private long rollTo;
     private long frozenUntil;
     private boolean failNextSync;
     private boolean failNextAppend;
@@ -210,6 +230,7 @@ final class BackupHost implements BackupEffects {
         private final byte[] data;
         private final boolean punch;
         private final Runnable done;
+        private final Runnable lost;
 
         /// Journal offset behind its record, once it has one, and its place in the order there.
         private long end;
@@ -217,12 +238,14 @@ final class BackupHost implements BackupEffects {
         private Position number;
 
         /// @param data null for zeroes
-        private OwnWrite(long offset, int length, byte[] data, boolean punch, Runnable done) {
+        private OwnWrite(
+                long offset, int length, byte[] data, boolean punch, Runnable done, Runnable lost) {
             this.offset = offset;
             this.length = length;
             this.data = data;
             this.punch = punch;
             this.done = done;
+            this.lost = lost;
         }
 
         private Frame.Data at(Position number, long millis) {
@@ -243,6 +266,11 @@ final class BackupHost implements BackupEffects {
     private Truth.Seen ownSeen;
     private Truth.Line ownLine;
     private Position acknowledged = Position.NONE;
+
+    /// Where the copy comes to by the commit with which an operator has promoted an older moment;
+    /// [Position#NONE] when none is on its way. What was acknowledged behind that moment is not in
+    /// the copy then, by this order and no other.
+    private Position ordered = Position.NONE;
 
     /// Those on their way, by the number of the order.
     private final Map<Long, String> askedMarks = new HashMap<>();
@@ -302,6 +330,8 @@ final class BackupHost implements BackupEffects {
         this.base = base;
         this.givesUp = givesUp;
         this.packing = sim.chance("packing " + givesUp);
+        givenUpAt = givesUp == 0 ? Position.NONE : first.position();
+        givenUpIsGone = givesUp != 0; // Until the first start.
         journal = new SimDisk(scenario.journalRingBytes());
         durableBase = first;
         durableBytes = base.size();
@@ -328,6 +358,7 @@ final class BackupHost implements BackupEffects {
         startedNanos = sim.agenda().nowNanos();
         startedMillis = machine.clock().millis();
         taken = promoted;
+        settling = false;
         backup = open(durableBase, durableBlank, incarnation, this, journal.now(), Long.MAX_VALUE);
         retain();
         up = true;
@@ -356,6 +387,7 @@ final class BackupHost implements BackupEffects {
             giveUp();
         }
         check("backup started");
+        noteOrderCarriedOut();
         checkPins("backup started");
         keepRolling(life);
     }
@@ -370,14 +402,50 @@ final class BackupHost implements BackupEffects {
     /// What the copy was is kept before anybody is told that it is given up.
     private void giveUp() {
         backup.tick(receipt());
-        String trouble = backup.discard(givesUp, DISCARDED, 1_000_000_000L);
+        String trouble = backup.discard(givesUp, DISCARDED, DISCARDED_KEPT_MILLIS);
         if (!trouble.isEmpty()) {
             throw new Violation("SPL", "what is given up cannot be kept: " + trouble);
         }
         boolean isHalfway = backup.committed().generation() == givesUp;
+        if (isHalfway && givenUpIsGone) {
+            givenUpIsGone = false; // It is kept again.
+            givenUpSinceMillis = backup.receivedMillis();
+        }
         if (isHalfway && backup.pin(DISCARDED) == null) {
             throw new Violation("SPL", "what is given up is not kept");
         }
+    }
+
+    /// SPL: what was given up is kept, as it was then, until its time is over or somebody drops it.
+    private void checkGivenUp(String where, Backup of) {
+        if (givesUp == 0 || givenUpIsGone) {
+            return;
+        }
+        Pins.Pin pin = of.pin(DISCARDED);
+        if (pin == null || pin.damaged() || !pin.moment().position().equals(givenUpAt)) {
+            throw new Violation(
+                    "SPL",
+                    "%s: %s was given up, and is not kept: %s".formatted(where, givenUpAt, pin));
+        }
+    }
+
+    /// As an operator does it.
+    ///
+    /// @return empty, or why not
+    String drop(String name) {
+        String refused = backup.drop(name);
+        givenUpIsGone |= refused.isEmpty() && name.equals(DISCARDED);
+        return refused;
+    }
+
+    private void expired(String what) {
+        if (givesUp == 0 || !what.startsWith(DISCARDED + ",")) {
+            return;
+        }
+        if (backup.receivedMillis() <= givenUpSinceMillis + DISCARDED_KEPT_MILLIS) {
+            throw new Violation("SPL", "what was given up has expired too early: " + what);
+        }
+        givenUpIsGone = true;
     }
 
     private void openDeltas() {
@@ -624,6 +692,7 @@ final class BackupHost implements BackupEffects {
         rollAsked = false;
         saveLater = null;
         taken = false;
+        settling = false;
         ownWaiting.clear();
         ownSent.clear();
         waiters.clear();
@@ -797,6 +866,14 @@ final class BackupHost implements BackupEffects {
                 grow(of, order);
                 continue;
             }
+            if (link == null && !standalone && frame instanceof Frame.StreamStart) {
+                // It took our call for the answer to a greeting that went to whatever was here
+                // before: it has to greet again.
+                sim.reached(Rare.CALL_TAKEN_FOR_AN_ANSWER);
+                out.send(0, List.of(new Frame.Refused(Simulation.RESOURCE, NOT_GREETED)));
+                call();
+                continue;
+            }
             if (link == null || frame instanceof Frame.Data && onStream != stream) {
                 sim.reached(Rare.FRAME_OF_OLD_STREAM);
                 continue; // On its way when the session ended.
@@ -919,12 +996,10 @@ final class BackupHost implements BackupEffects {
             fresh.set(0, (base.size() + 4095) / 4096);
             ownSeen.move(backup.committed(), fresh);
         }
-        if (ownLine == null || !promoted) {
-            ownLine = truth.lineFrom(backup.committed());
-        }
+        Position from = restored == null ? backup.committed() : restored.position();
         List<Frame.Data> parts =
                 restored == null ? List.of() : toRestore(ancestry.generation(), restored);
-        byte[] image = restored == null ? image() : truth.imageAt(restored.position());
+        byte[] image = truth.imageAt(from);
         long blocks = 0;
         long zeroes = 0;
         for (Frame.Data part : parts) {
@@ -937,12 +1012,15 @@ final class BackupHost implements BackupEffects {
         Frame.EpochBegin begin = new Frame.EpochBegin(ancestry.generation(), blocks, zeroes);
         Runnable commit =
                 () -> {
+                    ownLine = truth.lineFrom(from);
                     ownLine.begin(ancestry.generation(), image);
                     Position at = new Position(ancestry.generation(), 0);
+                    ordered = restored == null ? Position.NONE : at;
                     backup.commitOwn(at, machine.clock().millis(), ancestry);
                     Runnable told =
                             () -> {
                                 acknowledged = at;
+                                ordered = Position.NONE;
                                 done.run();
                             };
                     if (M74) {
@@ -1012,9 +1090,24 @@ final class BackupHost implements BackupEffects {
     /// A write of the primary of this host.
     ///
     /// @param done called when it is durable
-    void write(long offset, int length, byte[] data, boolean punch, Runnable done) {
-        ownWaiting.add(new OwnWrite(offset, length, data, punch, done));
-        settleOwn();
+    /// @param lost when nobody knows whether it ever will be
+    void write(long offset, int length, byte[] data, boolean punch, Runnable done, Runnable lost) {
+        ownWaiting.add(new OwnWrite(offset, length, data, punch, done, lost));
+        if (failed) {
+            failOwn();
+        } else {
+            settleOwn();
+        }
+    }
+
+    /// The journal or the base has failed: nothing of what that primary waits for comes any more.
+    private void failOwn() {
+        List<OwnWrite> all = new ArrayList<>(ownSent);
+        all.addAll(ownWaiting);
+        ownSent.clear();
+        ownWaiting.clear();
+        waiters.clear();
+        all.forEach(each -> each.lost.run());
     }
 
     /// Whether something of that primary is not answered.
@@ -1041,12 +1134,15 @@ final class BackupHost implements BackupEffects {
             ownLine.numbered(
                     at.number(),
                     new Truth.Change(next.offset, next.length, next.data, sim.agenda().nowNanos()));
+            if (failed) {
+                return; // Its own append has: a start finds it, or not.
+            }
             ownSent.add(ownWaiting.poll());
         }
         int of = life;
         while (of == life
                 && !ownSent.isEmpty()
-                && (ownSent.peek().end <= backup.appliedEnd() || Faults.M70)) {
+                && (ownSent.peek().end <= backup.appliedEnd() || M70)) {
             Position answered = ownSent.peek().number;
             if (isBefore(acknowledged, answered)) {
                 acknowledged = answered;
@@ -1078,12 +1174,14 @@ final class BackupHost implements BackupEffects {
         return into;
     }
 
-    byte[] image() {
-        return read(0, durableBytes);
-    }
-
+    /// What a view shows, by what was written and not by what is read.
     byte[] imageOf(Backup.View view) {
         return truth.imageAt(view.position());
+    }
+
+    /// Likewise what the copy is.
+    byte[] imageOfCommitted() {
+        return truth.imageAt(backup.committed());
     }
 
     /// As long as this life lasts.
@@ -1093,6 +1191,26 @@ final class BackupHost implements BackupEffects {
 
     int bytes() {
         return durableBytes;
+    }
+
+    /// From now on nothing is opened or kept.
+    ///
+    /// @return false if something is open or kept, and nothing has changed
+    boolean beginToSettle() {
+        settling = backup.pins().isEmpty() && backup.openViews() == 0;
+        return settling;
+    }
+
+    /// History is kept again, if there is any.
+    void endSettling() {
+        if (settling) {
+            settling = false;
+            retain();
+        }
+    }
+
+    boolean isSettling() {
+        return settling;
     }
 
     /// Everything goes into the base, and nothing of history is kept.
@@ -1184,7 +1302,7 @@ final class BackupHost implements BackupEffects {
     public void send(Frame.OfResource frame) {
         if (frame instanceof Frame.Ack ack) {
             Position committed = backup.committed();
-            if (!ack.committed().isNone() && isBefore(committed, ack.committed())) {
+            if (!ack.committed().isNone() && !isIn(ack.committed(), committed)) {
                 throw new Violation(
                         "LOW", "acknowledges " + ack.committed() + ", would yield " + committed);
             }
@@ -1224,7 +1342,10 @@ final class BackupHost implements BackupEffects {
     public void event(String kind, String text) {
         sim.event("backup", kind, text);
         switch (kind) {
-            case "pin-expired" -> sim.reached(Rare.PIN_EXPIRED);
+            case "pin-expired" -> {
+                sim.reached(Rare.PIN_EXPIRED);
+                expired(text);
+            }
             case "journal-full" -> sim.reached(Rare.JOURNAL_FULL);
             case "epoch-continued" -> {
                 sim.reached(Rare.EPOCH_CONTINUED);
@@ -1444,6 +1565,7 @@ final class BackupHost implements BackupEffects {
         sim.reached(Rare.BACKUP_DISK_FAILED);
         backup.failed("an injected error");
         check("failed");
+        failOwn();
         sim.backupFailed(this);
     }
 
@@ -1693,6 +1815,7 @@ final class BackupHost implements BackupEffects {
             checkRetention(roll);
         }
         rolling = true;
+        rollTo = roll.to();
         JournalIndex image = image(roll.from(), roll.to(), roll.begun().movedBy());
         rollRuns = image.all().iterator();
         if (roll.save() != null) {
@@ -1847,6 +1970,7 @@ final class BackupHost implements BackupEffects {
             byte[] baseBytes,
             byte[] journalBytes,
             Map<Long, SimDelta> deltasThere) {
+        checkGivenUp(where, of);
         long watermark = of.base().watermark();
         for (Pins.Pin pin : of.pins()) {
             long address = pin.moment().address();
@@ -1905,6 +2029,7 @@ final class BackupHost implements BackupEffects {
         failed = true;
         backup.rollFailed("an injected error");
         check("roll failed");
+        failOwn();
         sim.backupFailed(this);
     }
 
@@ -1975,6 +2100,13 @@ final class BackupHost implements BackupEffects {
         return rolling;
     }
 
+    /// Journal offset to which the base is rolled, or being rolled: no moment before that can be
+    /// opened.
+    long rolledTo() {
+        long begun = Math.max(backup.base().watermark(), backup.base().rollingTo());
+        return rolling ? Math.max(begun, rollTo) : begun;
+    }
+
     // ---- the checks
     // ----------------------------------------------------------------------------------------------
 
@@ -1988,6 +2120,36 @@ final class BackupHost implements BackupEffects {
                         && isGivenUp != (b.generation() == givesUp)
                 ? isGivenUp
                 : truth.isBefore(a, b);
+    }
+
+    /// Whether what the copy was at the first position is in what it is at the second: it is there,
+    /// or has gone on from there.
+    private boolean isIn(Position a, Position b) {
+        return a.isNone() || a.equals(b) || isBefore(a, b);
+    }
+
+    /// Whether a copy at this position has lost what it has acknowledged. One that an order has
+    /// brought back to an older moment has not, at the very position of that order's commit.
+    private boolean lacksAcknowledged(Position committed) {
+        return !isIn(acknowledged, committed) && !committed.equals(ordered);
+    }
+
+    /// PFX, LOW: the newest moment is all that the copy has, and all that was acknowledged.
+    void requireNewest(Position of) {
+        if (!of.equals(backup.committed()) || lacksAcknowledged(of)) {
+            throw new Violation(
+                    "LOW",
+                    "promoted is %s, the copy is at %s, %s was acknowledged"
+                            .formatted(of, backup.committed(), acknowledged));
+        }
+    }
+
+    /// What was ordered before a crash has come about: from now on it is that which is kept.
+    private void noteOrderCarriedOut() {
+        if (backup.hasPoint() && backup.committed().equals(ordered)) {
+            acknowledged = ordered;
+            ordered = Position.NONE;
+        }
     }
 
     /// What the copy was at the last check.
@@ -2028,7 +2190,7 @@ final class BackupHost implements BackupEffects {
         }
         checkMarks(where, backup);
         Position committed = backup.committed();
-        if (isBefore(committed, acknowledged)) {
+        if (lacksAcknowledged(committed)) {
             throw new Violation(
                     "LOW",
                     where + ": " + acknowledged + " was acknowledged, would yield " + committed);
@@ -2038,7 +2200,9 @@ final class BackupHost implements BackupEffects {
             if (!backup.holdsStaged()) {
                 staged.clear();
             }
-            if (checkedAt.generation() != givesUp && truth.isForked(checkedAt, committed)) {
+            if (checkedAt.generation() != givesUp
+                    && !committed.equals(ordered)
+                    && truth.isForked(checkedAt, committed)) {
                 throw new Violation(
                         "SPL",
                         "%s: the copy was at %s, and is at %s of another history"
@@ -2207,7 +2371,7 @@ final class BackupHost implements BackupEffects {
             }
             return;
         }
-        if (isBefore(clone.committed(), acknowledged)) {
+        if (lacksAcknowledged(clone.committed())) {
             throw new Violation(
                     "LOW",
                     "after a power cut %s is left, %s was acknowledged"
@@ -2259,6 +2423,9 @@ final class BackupHost implements BackupEffects {
     /// Opens one of the moments that there are, of `all` the given part; 1 is the newest.
     Backup.View openView(double part) {
         History history = backup.history();
+        if (settling) {
+            return null;
+        }
         if (part >= 1 || history.newest() == null) {
             return backup.openView();
         }

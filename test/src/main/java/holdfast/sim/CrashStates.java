@@ -3,6 +3,7 @@ package holdfast.sim;
 import holdfast.sim.SimDisk.Cut;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -26,8 +27,14 @@ final class CrashStates {
     private final Map<String, Integer> states = new TreeMap<>();
     private long seenDisk = -1;
     private long seenMetadata = -1;
-    private long seenBase = -1;
-    private long seenJournal = -1;
+
+    /// What was seen of a copy last.
+    private static final class Seen {
+        private long base = -1;
+        private long journal = -1;
+    }
+
+    private final Map<BackupHost, Seen> seen = new HashMap<>();
     private long steps;
 
     /// How many states there were, by what they are states of.
@@ -40,8 +47,9 @@ final class CrashStates {
         if (sim.canCheckCoverage() && primary.disk() != null) {
             lookAtPrimary(sim, primary, random);
         }
-        if (backup.isUp()) {
-            lookAtBackup(backup, random);
+        lookAtBackup(backup, random);
+        if (primary.own() != null) {
+            lookAtBackup(primary.own(), random); // It was promoted, and has another copy beside it.
         }
     }
 
@@ -72,15 +80,19 @@ final class CrashStates {
     }
 
     private void lookAtBackup(BackupHost backup, SplittableRandom random) {
-        if (backup.journal().changes() != seenJournal) {
-            seenJournal = backup.journal().changes();
+        if (!backup.isUp()) {
+            return;
+        }
+        Seen last = seen.computeIfAbsent(backup, _ -> new Seen());
+        if (backup.journal().changes() != last.journal) {
+            last.journal = backup.journal().changes();
             for (Cut cut : cuts(backup.journal(), random, MOST)) {
                 backup.checkCrash(backup.base().pending() % 2 == 0 ? LOST : KEPT, cut);
                 count("journal and base");
             }
         }
-        if (backup.base().changes() != seenBase) {
-            seenBase = backup.base().changes();
+        if (backup.base().changes() != last.base) {
+            last.base = backup.base().changes();
             for (Cut cut : cuts(backup.base(), random, MOST)) {
                 backup.checkCrash(cut, LOST);
                 count("journal and base");

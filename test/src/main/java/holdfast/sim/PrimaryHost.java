@@ -80,12 +80,16 @@ final class PrimaryHost implements PrimaryEffects {
     /// A failed sync of the disk is passed over.
     private static final boolean M43 = Mutants.on("M43");
 
+    /// What waits for a promotion to be final is written to the base before it is durable that the
+    /// base is the disk.
+    private static final boolean M75 = Mutants.on("M75");
+
     private final Simulation sim;
     private final Scenario scenario;
     private final RandomGenerator random;
     private final Machine machine;
 
-    /// Null where it writes to [#own].
+    /// Null where it writes to [#own]; its base while that is being made final.
     private SimDisk disk;
 
     /// The copy that was promoted, until all of it is in its base.
@@ -297,6 +301,7 @@ final class PrimaryHost implements PrimaryEffects {
         if (own != null && !own.isUp()) {
             own.start();
         }
+        stopSettling();
         life++;
         startedNanos = sim.agenda().nowNanos();
         if (life >= 9) { // An end counts as well.
@@ -374,7 +379,11 @@ final class PrimaryHost implements PrimaryEffects {
 
     private void start(Primary.Attached attached, boolean goesOn) {
         if (!goesOn) {
-            line.begin(attached.ancestry().generation(), image());
+            // Of a promoted copy it is known what its journal has to hold; a disk may have lost any
+            // of what was not synced (R4).
+            line.begin(
+                    attached.ancestry().generation(),
+                    own != null ? own.imageOfCommitted() : image());
         }
         primary =
                 new Primary(
@@ -476,6 +485,7 @@ final class PrimaryHost implements PrimaryEffects {
 
     private void gone() {
         up = false;
+        stopSettling();
         life++;
         primary = null;
         verifying = null;
@@ -483,8 +493,6 @@ final class PrimaryHost implements PrimaryEffects {
         present = null;
         commitOpen = false;
         onTheirWay.clear();
-        heldWrites.clear();
-        held = false;
         pumpDue = false;
         readDue = false;
         sim.primaryGone(outstanding);
@@ -493,7 +501,7 @@ final class PrimaryHost implements PrimaryEffects {
 
     /// Stops without losing anything: drains, detaches, syncs, and stores what the peer may lack.
     void stop(Runnable then) {
-        if (!up || stopping || diskFailed) {
+        if (!up || stopping || hasFailed()) {
             return;
         }
         stopping = true;
@@ -501,7 +509,7 @@ final class PrimaryHost implements PrimaryEffects {
     }
 
     private void drain(int rounds, Runnable then) {
-        if (diskFailed) {
+        if (hasFailed()) {
             stopping = false; // A failed disk has no clean end.
             return;
         }
@@ -516,7 +524,7 @@ final class PrimaryHost implements PrimaryEffects {
         later(
                 0,
                 () -> {
-                    if (inFlight > 0 || reading > 0 || keeping) {
+                    if (inFlight > 0 || reading > 0 || keeping || hasFailed()) {
                         drain(rounds + 1, then);
                         return;
                     }
@@ -659,6 +667,11 @@ final class PrimaryHost implements PrimaryEffects {
         return everSetBack;
     }
 
+    /// Whether it has been in that generation, as far as it knows.
+    boolean knows(Position at) {
+        return durableAncestry.indexOf(at.generation()) >= 0;
+    }
+
     /// An operator has the copy brought back to what this side holds.
     void order() {
         durableCompare = true;
@@ -682,6 +695,12 @@ final class PrimaryHost implements PrimaryEffects {
 
     boolean isDiskFailed() {
         return diskFailed;
+    }
+
+    /// Whether nothing more is written at present; a promoted copy whose journal or base has failed
+    /// is given another disk, and started again.
+    boolean hasFailed() {
+        return diskFailed || own != null && own.hasFailed();
     }
 
     int outstanding() {
@@ -722,7 +741,10 @@ final class PrimaryHost implements PrimaryEffects {
             then.run();
             return;
         }
-        if (!own.backup().pins().isEmpty() || own.backup().openViews() > 0) {
+        if (held || !own.isUp() || own.hasFailed()) {
+            return;
+        }
+        if (!own.beginToSettle()) {
             sim.reached(Rare.PROMOTION_KEPT_FROM_FINAL);
             return;
         }
@@ -732,8 +754,11 @@ final class PrimaryHost implements PrimaryEffects {
     }
 
     private void settle(Runnable then) {
-        if (own == null || !own.isUp() || own.hasFailed()) {
-            held = false;
+        if (!own.isUp() || own.hasFailed()) {
+            sim.reached(Rare.FINAL_GIVEN_UP);
+            own.endSettling();
+            disk = null;
+            letWrite();
             return;
         }
         if (own.isWrittenTo() || !own.isBaseAlone()) {
@@ -741,21 +766,46 @@ final class PrimaryHost implements PrimaryEffects {
             later(20_000_000L, () -> settle(then));
             return;
         }
-        BackupHost was = own;
-        disk = was.base();
+        disk = own.base();
+        if (M75) {
+            letWrite();
+        }
         later(
-                diskTime(),
+                diskTime() + diskTime(), // A rename, and its sync.
                 () -> {
-                    was.forget();
+                    if (own.hasFailed()) {
+                        settle(then);
+                        return;
+                    }
+                    // Until here a crash leaves the copy as it was promoted.
+                    own.checkAll("just before it is final");
+                    sim.cloneAndCrash();
+                    own.forget();
                     own = null;
                     machine.plays(this, null);
                     sim.reached(Rare.PROMOTION_FINAL);
-                    held = false;
-                    List<Request> waiting = List.copyOf(heldWrites);
-                    heldWrites.clear();
-                    waiting.forEach(this::write);
+                    checkImage(); // Whatever is in flight is held.
+                    letWrite();
                     then.run();
                 });
+    }
+
+    /// What was held for a promotion to be final goes where it belongs now.
+    private void letWrite() {
+        held = false;
+        List<Request> waiting = List.copyOf(heldWrites);
+        heldWrites.clear();
+        waiting.forEach(this::write);
+    }
+
+    /// Whatever was to be final is cut off, and what was held has gone with its clients.
+    private void stopSettling() {
+        heldWrites.clear();
+        held = false;
+        if (own != null) {
+            own.endSettling();
+            disk = null;
+        }
     }
 
     /// What it is while it is detached; only then.
@@ -959,7 +1009,7 @@ final class PrimaryHost implements PrimaryEffects {
     /// @return whether it failed: then what it covered looks clean and may be lost (R11)
     private boolean synced(long mark) {
         if (own != null) {
-            return true;
+            return !own.hasFailed();
         }
         if (!fails(Strike.Fault.LOCAL_SYNC_EIO)) {
             disk.synced(mark);
@@ -971,7 +1021,7 @@ final class PrimaryHost implements PrimaryEffects {
     }
 
     private void syncFailed() {
-        diskFailed = true;
+        diskFailed = own == null;
         outstanding--;
         primary.diskFailed("an injected error of a sync");
     }
@@ -1152,8 +1202,9 @@ final class PrimaryHost implements PrimaryEffects {
             endOfStop.run();
             return;
         }
+        boolean ofOwn = own != null && own.hasFailed();
         primary.transactionFailed("an injected error of a sync");
-        diskFailed = primary.isFailed();
+        diskFailed |= !ofOwn && primary.isFailed();
     }
 
     /// What would be known if the power failed now (COV): each block in which the disk then differs
@@ -1353,7 +1404,7 @@ final class PrimaryHost implements PrimaryEffects {
             heldWrites.add(request);
             return;
         }
-        if (own != null) {
+        if (own != null && disk == null) {
             Op op = request.op;
             int of = life;
             own.write(
@@ -1364,6 +1415,12 @@ final class PrimaryHost implements PrimaryEffects {
                     () -> {
                         if (of == life) {
                             later(0, () -> written(request));
+                        }
+                    },
+                    () -> {
+                        if (of == life) {
+                            sim.reached(Rare.PROMOTED_WRITE_FAILED);
+                            later(0, () -> failed(request, 0, true));
                         }
                     });
             return;
@@ -1880,7 +1937,7 @@ final class PrimaryHost implements PrimaryEffects {
     }
 
     void mark(String name) {
-        long number = up && !stopping && !diskFailed ? primary.mark(name) : 0;
+        long number = up && !stopping && !hasFailed() ? primary.mark(name) : 0;
         if (number != 0) {
             marking.put(number, name);
             sim.marks(name, primary.position());

@@ -314,14 +314,16 @@ final class Simulation {
     }
 
     /// The backup has rolled forward all it can, and still the journal cannot hold the epoch:
-    /// somebody must enlarge it.
+    /// somebody must enlarge it. A copy whose journal was damaged in the middle of a roll stands at
+    /// no moment that the primary could know of.
     private boolean needsDecision() {
         return primary.isUp()
                 && backup.isUp()
                 && primary.primary().state() == ReplicationState.PAUSED
                 && primary.primary().figures().missingBytes() > 0
                 && backup.isSettled()
-                && backup.backup().committed().equals(primary.primary().committed());
+                && (backup.backup().committed().equals(primary.primary().committed())
+                        || backup.backup().isMixture() && primary.primary().committed().isNone());
     }
 
     String describe() {
@@ -679,8 +681,13 @@ final class Simulation {
             case MARKED_VIEW -> openMark(agenda.nowNanos() + (long) (s.amount() * 15e9), own);
             case ROLL -> backup.settle();
             case BACKUP_EIO -> backup.failNextSync();
-            case LOCAL_EIO, LOCAL_READ_EIO, LOCAL_SYNC_EIO, LOCAL_NO_SPACE ->
-                    primary.failNext(s.fault());
+            case LOCAL_EIO, LOCAL_READ_EIO, LOCAL_SYNC_EIO, LOCAL_NO_SPACE -> {
+                PrimaryHost promoted = two.promoted();
+                PrimaryHost host = promoted != null && own.nextBoolean() ? promoted : primary;
+                if (host.own() == null) {
+                    host.failNext(s.fault());
+                }
+            }
             case FREEZE_LOCAL_DISK -> primary.freezeUntil(until);
             case BACKUP_WRITE_EIO -> backup.failNextAppend();
             case BACKUP_BASE_EIO -> backup.failNextBaseWrite();
@@ -911,6 +918,16 @@ final class Simulation {
         }
     }
 
+    /// Whether the primary was set back and knows nothing of what the copy holds: since then, or
+    /// again, because the copy was put back to that later.
+    private boolean isForgotten() {
+        return primary.isSetBack()
+                || primary.wasEverSetBack()
+                        && backup.isUp()
+                        && backup.backup().hasPoint()
+                        && !primary.knows(backup.backup().committed());
+    }
+
     /// Status says what to type, and after a while somebody does.
     private void operatorReads(String why) {
         if (operatorReads) {
@@ -921,7 +938,7 @@ final class Simulation {
                 shell.nextLong(2_000_000_000L),
                 () -> {
                     operatorReads = false;
-                    if (!primary.isUp() || !primary.isSetBack() || primary.isDiskFailed()) {
+                    if (!primary.isUp() || !isForgotten() || primary.isDiskFailed()) {
                         return; // It says so again when it is up.
                     }
                     reached(Rare.PRIMARY_SET_BACK_AND_ORDERED);
@@ -1035,7 +1052,7 @@ final class Simulation {
         List<Pins.Pin> kept = backup.backup().pins();
         if (kept.size() > 1 && own.nextInt(3) == 0) {
             String name = kept.get(own.nextInt(kept.size())).name();
-            if (backup.backup().drop(name).isEmpty()) {
+            if (backup.drop(name).isEmpty()) {
                 reached(Rare.PIN_DROPPED);
             }
         } else {
@@ -1047,7 +1064,7 @@ final class Simulation {
     }
 
     private void openPin(long until, SplittableRandom own) {
-        List<Pins.Pin> kept = backup.isUp() ? backup.backup().pins() : List.of();
+        List<Pins.Pin> kept = canOpen() ? backup.backup().pins() : List.of();
         if (kept.isEmpty()) {
             return;
         }
@@ -1062,6 +1079,10 @@ final class Simulation {
         agenda.in(until - agenda.nowNanos(), () -> closeView(open));
     }
 
+    private boolean canOpen() {
+        return backup.isUp() && !backup.isSettling();
+    }
+
     /// The primary marks its present moment.
     void marks(String name, Position at) {
         marks.put(name, at);
@@ -1072,7 +1093,7 @@ final class Simulation {
     }
 
     private void openMark(long until, SplittableRandom own) {
-        List<Marks.Mark> found = backup.isUp() ? backup.backup().marks() : List.of();
+        List<Marks.Mark> found = canOpen() ? backup.backup().marks() : List.of();
         if (found.isEmpty()) {
             return;
         }
@@ -1261,7 +1282,7 @@ final class Simulation {
                 || !backup.isUp()
                 || !backup.backup().hasPoint()
                 || !isJudged()
-                || primary.isDiskFailed()) {
+                || primary.hasFailed()) {
             return;
         }
         long lost = SimDisk.differingBytes(primary.line().image(), backup.seen().image());
@@ -1353,7 +1374,7 @@ final class Simulation {
             return; // What it had is checked when it starts.
         }
         Position committed = backup.backup().committed();
-        if (truth.isBefore(committed, number)) {
+        if (!committed.equals(number) && !truth.isBefore(number, committed)) {
             throw new Violation(
                     "C", "operation " + number + " was answered, the copy is at " + committed);
         }
@@ -1375,15 +1396,23 @@ final class Simulation {
         if (why.endsWith(PrimaryHost.DISCONNECTED)) {
             return;
         }
+        if (why.endsWith(BackupHost.NOT_GREETED)) {
+            return; // It greets again at once.
+        }
         if (why.contains("bytes, the primary's device has")) {
             return; // The copy was set back, and is asked to make room.
         }
-        if (primary.isSetBack() && why.contains("the primary was set back")) {
-            reached(Rare.PRIMARY_SET_BACK_NOTICED);
+        if (isForgotten() && why.contains("was set back to an older copy of itself")) {
+            reached(
+                    primary.isSetBack()
+                            ? Rare.PRIMARY_SET_BACK_NOTICED
+                            : Rare.COPY_PUT_BACK_TO_WHAT_IS_FORGOTTEN);
             operatorReads(why);
             return;
         }
-        if (!primary.isDiskFailed() && !why.equals(Verdict.DISK_FAILED)) {
+        // Of two histories a side whose disk has failed says no more than that.
+        boolean isLost = primary.isDiskFailed() && !two.wasOrdered();
+        if (!isLost && !why.equals(Verdict.DISK_FAILED)) {
             throw new Violation("REFUSED", side + ": " + why);
         }
     }

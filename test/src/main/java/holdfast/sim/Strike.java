@@ -65,11 +65,7 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         /// disk is behind the back of both sides.
         boolean isForTwoHistories() {
             return switch (this) {
-                case LOCAL_EIO,
-                        LOCAL_READ_EIO,
-                        LOCAL_SYNC_EIO,
-                        LOCAL_NO_SPACE,
-                        BACKUP_DAMAGE,
+                case BACKUP_DAMAGE,
                         BACKUP_COPIED,
                         BACKUP_RESTORED,
                         PRIMARY_WRITTEN_PAST,
@@ -81,6 +77,22 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
                         COPY_DAMAGED ->
                         false;
                 default -> true;
+            };
+        }
+
+        /// Whether a history with it is not one in which both sides are set back in one order.
+        private boolean isApart() {
+            return switch (this) {
+                case BACKUP_DAMAGE,
+                        BACKUP_COPIED,
+                        BACKUP_RESTORED,
+                        PRIMARY_COPIED,
+                        PRIMARY_RESTORED,
+                        PRIMARY_GROWN,
+                        PRIMARY_GROWN_STOPPED,
+                        PROMOTE ->
+                        true;
+                default -> false;
             };
         }
 
@@ -273,7 +285,66 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
                                 .at(marks.nextLong(work)));
             }
         }
+        strikes.addAll(ofBothSetBack(seed, strikes, work));
+        strikes.addAll(ofFailingDisk(seed, strikes, work));
+        strikes.addAll(ofFailingEnd(seed, strikes, work));
         return List.copyOf(strikes);
+    }
+
+    /// In one history of 24 the primary is set back, and later the copy to a moment that the
+    /// primary has forgotten by that.
+    private static List<Strike> ofBothSetBack(long seed, List<Strike> so, long work) {
+        SplittableRandom r = Seeds.stream(seed, "both set back");
+        if (r.nextInt(24) > 0 || so.stream().anyMatch(each -> each.fault().isApart())) {
+            return List.of();
+        }
+        List<Fault> faults =
+                List.of(
+                        Fault.PRIMARY_COPIED,
+                        Fault.PRIMARY_KILL,
+                        Fault.BACKUP_COPIED,
+                        Fault.PRIMARY_RESTORED,
+                        Fault.BACKUP_RESTORED);
+        long[] times = r.longs(faults.size(), 0, work).sorted().toArray();
+        List<Strike> strikes = new ArrayList<>();
+        for (int i = 0; i < times.length; i++) {
+            int id = so.size() + i + 1;
+            strikes.add(one(seed, id, work, faults.get(i)).at(times[i]).withAmount(0.2));
+        }
+        return strikes;
+    }
+
+    /// In one of eight histories with a promotion a disk fails before it, or behind it.
+    private static List<Strike> ofFailingDisk(long seed, List<Strike> so, long work) {
+        SplittableRandom r = Seeds.stream(seed, "failing disk");
+        List<Strike> promotions =
+                so.stream().filter(each -> each.fault() == Fault.PROMOTE).toList();
+        if (promotions.isEmpty() || r.nextInt(8) > 0) {
+            return List.of();
+        }
+        long at = promotions.getFirst().nanos() + r.nextLong(6_000_000_000L) - 3_000_000_000L;
+        Fault fault = FINAL.get(r.nextInt(FINAL.size()));
+        return List.of(one(seed, so.size() + 1, work, fault).at(Math.max(0, at)));
+    }
+
+    /// The base fails just when all of the journal is to go into it, for a promotion to be final or
+    /// for its history to be given up.
+    private static List<Strike> ofFailingEnd(long seed, List<Strike> so, long work) {
+        SplittableRandom r = Seeds.stream(seed, "failing end");
+        List<Strike> strikes = new ArrayList<>();
+        for (Strike each : so) {
+            int of =
+                    switch (each.fault()) {
+                        case PROMOTION_FINAL -> 5;
+                        case DISCARD -> 12;
+                        default -> 0;
+                    };
+            if (of > 0 && r.nextInt(of) == 0) {
+                int id = so.size() + strikes.size() + 1;
+                strikes.add(one(seed, id, work, Fault.BACKUP_BASE_EIO).at(each.nanos()));
+            }
+        }
+        return strikes;
     }
 
     /// In one history of four the copy is promoted, early enough for much to happen behind it, and

@@ -24,20 +24,30 @@ final class Truth {
         /// Null for the first.
         private final Generation before;
 
-        private Generation(byte[] start, Generation before) {
+        /// Number in `before` of the last operation that is in this one's past: where it was left.
+        private final long left;
+
+        private Generation(byte[] start, Generation before, long left) {
             this.order = before == null ? 0 : before.order + 1;
             this.start = start;
             this.before = before;
+            this.left = left;
         }
 
-        private boolean isOf(Generation later) {
+        /// Number of the last operation here that is in the past of a later generation; -1 when it
+        /// does not go on from this one.
+        private long leftFor(Generation later) {
             Generation each = later;
-            while (each != null && each.order > order) {
+            while (each.order > order + 1) {
                 each = each.before;
             }
-            return each == this;
+            return each.order == order + 1 && each.before == this ? each.left : -1;
         }
     }
+
+    /// What a primary's own crash takes from the end of a generation nobody counts: the copy may
+    /// have it, and is rightly brought to what was left (R4).
+    private static final long ALL = Long.MAX_VALUE;
 
     private final Map<Long, Generation> generations = new HashMap<>();
 
@@ -72,8 +82,11 @@ final class Truth {
 
         /// A generation begins with this image, which is copied.
         void begin(long generation, byte[] start) {
-            Generation before = newest == null && !from.isNone() ? find(from) : newest;
-            newest = new Generation(start.clone(), before);
+            boolean forks = newest == null && !from.isNone();
+            newest =
+                    forks
+                            ? new Generation(start.clone(), find(from), from.number())
+                            : new Generation(start.clone(), newest, ALL);
             generations.put(generation, newest);
             image = start.clone();
             leftPart = false;
@@ -190,17 +203,12 @@ final class Truth {
         }
         Generation ofA = find(a);
         Generation ofB = find(b);
-        return ofA == ofB ? a.number() < b.number() : ofA.isOf(ofB);
+        return ofA == ofB ? a.number() < b.number() : a.number() <= ofA.leftFor(ofB);
     }
 
     /// Whether they are of two branches, so that nothing leads from the one to the other.
     boolean isForked(Position a, Position b) {
-        if (a.isNone() || b.isNone()) {
-            return false;
-        }
-        Generation ofA = find(a);
-        Generation ofB = find(b);
-        return !ofA.isOf(ofB) && !ofB.isOf(ofA);
+        return !a.equals(b) && !isBefore(a, b) && !isBefore(b, a);
     }
 
     private Generation find(Position p) {

@@ -1,6 +1,7 @@
 package holdfast.sim;
 
 import holdfast.replicator.state.Backup;
+import holdfast.replicator.state.History;
 import holdfast.replicator.state.Rest;
 import holdfast.replicator.state.Since;
 import holdfast.replicator.state.Verdict;
@@ -8,9 +9,10 @@ import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
-import java.util.HashSet;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
-import java.util.Set;
+import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
 
@@ -46,8 +48,9 @@ final class TwoHistories {
 
     private Ancestry promotedTo = Ancestry.EMPTY;
 
-    /// Generations of this promotion; one that was cut off has begun in the copy, or not.
-    private final Set<Long> begun = new HashSet<>();
+    /// Generations of this promotion, and where each has left what both were; one that was cut off
+    /// has begun in the copy, or not.
+    private final Map<Long, Position> begun = new HashMap<>();
 
     private Truth.Line line;
     private PrimaryHost promoted;
@@ -66,9 +69,13 @@ final class TwoHistories {
         return ordered;
     }
 
-    /// Whether neither side goes on from the other any more.
+    /// Whether the copy goes on from its primary no more, or may have gone on by itself.
     boolean isSplit() {
-        return state != State.ONE;
+        return switch (state) {
+            case ONE -> false;
+            case PROMOTING -> sim.backup().isTaken() || !begun.isEmpty();
+            case TWO, DISCARDING -> true;
+        };
     }
 
     /// The primary of the promoted copy; null while there are no two.
@@ -79,7 +86,7 @@ final class TwoHistories {
     /// Whether this is of the time when both were the same.
     boolean isBeforePromotion(Position at) {
         return promoted != null
-                && !begun.contains(at.generation())
+                && !begun.containsKey(at.generation())
                 && promotedTo.indexOf(at.generation()) >= 0
                 && !sim.truth().isBefore(fork, at);
     }
@@ -154,10 +161,11 @@ final class TwoHistories {
             sim.agenda().in(1_000_000L, () -> begin(copy));
             return;
         }
-        boolean goneOn = begun.contains(copy.backup().ancestry().generation());
+        boolean goneOn = begun.containsKey(copy.backup().ancestry().generation());
         if (goneOn) {
-            part = 1;
             sim.reached(Rare.PROMOTION_CUT_OFF);
+            // The operator sees that it has come about, and takes it, or chooses a moment again.
+            part = random.nextBoolean() ? 1 : part < 1 ? part : random.nextDouble();
         }
         Backup.View view = copy.openView(part);
         if (view == null || view.moment().address() < copy.backup().base().watermark()) {
@@ -168,6 +176,9 @@ final class TwoHistories {
             copy.giveBack();
             return;
         }
+        if (part >= 1) {
+            copy.requireNewest(view.position());
+        }
         Ancestry.Entry entry =
                 new Ancestry.Entry(
                         random.nextLong() | 1,
@@ -176,26 +187,31 @@ final class TwoHistories {
                         sim.otherThan(sim.primary()).node(),
                         copy.clock().millis());
         Ancestry ancestry = view.moment().ancestry().plus(entry);
-        if (!goneOn) {
-            if (copy.isOfWhatIsGivenUp(view.position())) {
-                sim.reached(Rare.PROMOTED_WHAT_WAS_GIVEN_UP); // They forked where they did then.
-            } else {
-                fork = view.position();
-            }
-            line = sim.truth().lineFrom(view.position());
-        }
-        Reach before = Reach.of(copy);
         boolean older = view.moment() != copy.backup().history().newest();
-        byte[] image = older ? copy.imageOf(view) : copy.image();
+        if (begun.containsKey(view.position().generation())) {
+            fork = begun.get(view.position().generation());
+            if (!older) {
+                sim.reached(Rare.PROMOTED_FROM_CUT_OFF);
+            }
+        } else if (copy.isOfWhatIsGivenUp(view.position())) {
+            sim.reached(Rare.PROMOTED_WHAT_WAS_GIVEN_UP); // They forked where they did then.
+        } else {
+            fork = view.position();
+        }
+        if (goneOn && older) {
+            sim.reached(Rare.CHOSEN_AGAIN_AFTER_CUT_OFF);
+        }
+        line = sim.truth().lineFrom(view.position());
+        List<History.Moment> moments = someMoments(copy);
         promotedTo = ancestry;
-        begun.add(ancestry.generation());
-        line.begin(ancestry.generation(), image);
+        begun.put(ancestry.generation(), fork);
+        line.begin(ancestry.generation(), copy.imageOf(view));
         copy.begin(
                 ancestry,
                 older ? view : null,
                 () -> {
                     copy.backup().closeView(view.id());
-                    before.require(Reach.of(copy));
+                    requireOpenable(copy, moments);
                     if (older) {
                         sim.reached(Rare.PROMOTED_OLDER);
                     }
@@ -203,28 +219,48 @@ final class TwoHistories {
                 },
                 () -> {
                     copy.backup().closeView(view.id());
+                    begun.remove(ancestry.generation()); // Its epoch is void.
                     part = 1;
                     copy.giveBack();
                 });
     }
 
-    /// From which moment on the copy can be opened.
-    private record Reach(long watermark, long oldest, boolean rolling) {
-        private static Reach of(BackupHost copy) {
-            return new Reach(
-                    copy.backup().base().watermark(),
-                    copy.backup().history().oldest().address(),
-                    copy.isRolling());
+    /// Some of the moments that can be opened, the oldest and the newest among them.
+    private List<History.Moment> someMoments(BackupHost copy) {
+        History history = copy.backup().history();
+        List<History.Moment> all = new ArrayList<>();
+        for (History.Moment at = history.oldest(); at != null; ) {
+            all.add(at);
+            at = history.behind(at.address());
         }
+        RandomGenerator which = sim.chance("moments");
+        List<History.Moment> some = new ArrayList<>(List.of(all.getFirst(), all.getLast()));
+        for (int i = 0; i < 3; i++) {
+            some.add(all.get(which.nextInt(all.size())));
+        }
+        return some;
+    }
 
-        /// PIT: a promotion takes none of its moments away.
-        private void require(Reach now) {
-            if (now.watermark == watermark && !rolling && !now.rolling && now.oldest != oldest) {
+    /// PIT: a promotion takes none of its moments away. The base may have been rolled past some of
+    /// them meanwhile, for age or for room; [BackupHost] looks that it is not rolled further than
+    /// it may be.
+    private void requireOpenable(BackupHost copy, List<History.Moment> moments) {
+        Backup of = copy.backup();
+        for (History.Moment each : moments) {
+            if (each.address() < copy.rolledTo()) {
+                sim.reached(Rare.ROLLED_PAST_WHILE_PROMOTED);
+                continue;
+            }
+            Backup.View view = of.openView(each);
+            if (view == null || !view.position().equals(each.position())) {
                 throw new Violation(
                         "PIT",
-                        "moments from %d on could be opened, now from %d on"
-                                .formatted(oldest, now.oldest));
+                        "%s at %d could be opened before the promotion, and now it is %s"
+                                .formatted(each.position(), each.address(), view));
             }
+            copy.checkView(view, copy.indexOf(view));
+            of.closeView(view.id());
+            sim.reached(Rare.MOMENT_OPENED_AT_PROMOTION);
         }
     }
 
@@ -264,7 +300,9 @@ final class TwoHistories {
     /// @param former whether it is the former primary's history
     void discard(boolean former) {
         if (state == State.TWO) {
-            giveUpFirst = former;
+            // A side whose disk has failed goes on from the other (R11).
+            boolean isOneLost = sim.primary().isDiskFailed() != promoted.isDiskFailed();
+            giveUpFirst = isOneLost ? sim.primary().isDiskFailed() : former;
             stopped = false;
             state = State.DISCARDING;
             tryToDiscard();
@@ -281,8 +319,15 @@ final class TwoHistories {
             return;
         }
         PrimaryHost loser = loser();
-        if (loser.isDiskFailed()) {
-            state = State.TWO;
+        boolean areConnected = sim.link() != null && !sim.link().isCut();
+        if (loser.isDiskFailed() && loser.isUp()) {
+            if (areConnected) {
+                sim.reached(Rare.FAILED_DISK_GIVEN_UP);
+                loser.crash(false); // What is in flight is lost, and nothing is synced any more.
+                demote(loser);
+                return;
+            }
+            sim.agenda().in(AGAIN_NANOS, this::tryToDiscard);
             return;
         }
         // It has come up again, and waits for its peer before it is exported (R30).
@@ -292,7 +337,13 @@ final class TwoHistories {
             demote(loser);
             return;
         }
-        if (loser.isUp() && !loser.isStopping() && sim.link() != null && !sim.link().isCut()) {
+        if (!loser.isUp() && loser.isClean() && loser.own() != null && loser.own().isUp()) {
+            // It was detached, and not made final: a view was open, or its disk failed.
+            sim.reached(Rare.DISCARD_AFTER_DETACH);
+            dropWhatIsKept(loser.own());
+            loser.makeFinal(() -> stopped(loser));
+        }
+        if (loser.isUp() && !loser.isStopping() && areConnected) {
             dropWhatIsKept(loser.own());
             if (stopped) {
                 sim.reached(Rare.DISCARD_CUT_OFF);
@@ -321,7 +372,7 @@ final class TwoHistories {
     private void dropWhatIsKept(BackupHost copy) {
         if (copy != null && copy.isUp()) {
             sim.closeViewsOf(copy);
-            copy.backup().pins().forEach(each -> copy.backup().drop(each.name()));
+            copy.backup().pins().forEach(each -> copy.drop(each.name()));
         }
     }
 
@@ -417,25 +468,44 @@ final class TwoHistories {
             return true;
         }
         PrimaryHost former = sim.primary();
-        if (former.isDiskFailed()) {
-            require(patience, () -> isAtRest(promoted), "the promoted copy never comes to rest");
+        boolean isOneLost = former.isDiskFailed() || promoted.isDiskFailed();
+        if (isOneLost) {
+            // What a failed disk holds nobody says any more, nor does it say that they are two.
+            List<PrimaryHost> left =
+                    List.of(former, promoted).stream()
+                            .filter(each -> !each.isDiskFailed())
+                            .toList();
+            require(
+                    patience,
+                    () -> left.stream().allMatch(this::isAtRest),
+                    "what has a good disk never comes to rest");
+            left.forEach(PrimaryHost::checkImage);
+        } else {
+            require(
+                    patience,
+                    () -> isAtRest(former) && isAtRest(promoted) && isApart(former, promoted),
+                    "they never say that they are two");
+            former.checkImage();
             promoted.checkImage();
-            return false;
         }
-        require(
-                patience,
-                () -> isAtRest(former) && isAtRest(promoted) && isApart(former, promoted),
-                "they never say that they are two");
-        former.checkImage();
-        promoted.checkImage();
+        checkWhole(promoted.own());
         sim.reached(Rare.TWO_HISTORIES_AT_THE_END);
         RandomGenerator own = Seeds.stream(sim.seed(), "the end of two");
-        if (own.nextInt(4) == 0) {
+        if (own.nextInt(4) == 0 || former.isDiskFailed() && promoted.isDiskFailed()) {
             return false;
         }
         discard(own.nextBoolean());
         require(patience, () -> state == State.ONE, "neither is ever given up");
         return true;
+    }
+
+    /// PFX, LOW, PIN: all of a promoted copy, now and after a power cut.
+    private void checkWhole(BackupHost copy) {
+        if (copy != null && copy.isUp()) {
+            copy.checkAll("the end of two");
+            copy.checkPins("the end of two");
+            copy.checkCrashedClone(Seeds.stream(sim.seed(), "the last crash of two"));
+        }
     }
 
     private void require(long patience, java.util.function.BooleanSupplier done, String otherwise) {

@@ -21,6 +21,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Random;
 
 /// Moments of a copy that NBD clients find by themselves on the socket of the resource, without an
 /// `open` before: stock clients, real daemons.
@@ -334,13 +335,19 @@ class NamedExportsTest {
                     nodes.backup.adjust(new ControlApi.AdjustRequest(false));
                     try (BlockClient reader = new BlockClient(socket(), "home@latest")) {
                         assertEquals(1, reader.read(0, 1).get(0));
+                        // What does not compress.
+                        byte[] bytes = new byte[8 << 20];
                         for (int i = 2; i < 14; i++) {
-                            String all = "write -P %d 0 8M".formatted(i);
+                            new Random(i).nextBytes(bytes);
+                            Path random = Files.write(dir.resolve("random"), bytes);
+                            String all = "write -s %s 0 8M".formatted(random);
                             Run.ok("qemu-io", "-f", "raw", "-c", all, device);
                             nodes.untilInSync("home");
                         }
                         assertThrows(IOException.class, () -> reader.read(0, 1));
                     }
+                    Run.ok("qemu-io", "-f", "raw", "-c", "write -P 13 0 8M", device);
+                    nodes.untilInSync("home");
                     shows(13, uri("home@latest"));
                     untilNoView();
                 });

@@ -17,10 +17,11 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
-/// A copy of several moments is promoted, written to and made final by a daemon in a process of its
-/// own, and at chosen calls of it to the kernel the process is killed, the power cut, or the call
-/// fails. Each run begins with the same copy, see [PromotedRun], and ends with a plain disk that
-/// holds the moment that was chosen, and what was written and answered since.
+/// A copy of several moments is promoted, written to, goes on from another moment and is made final
+/// by a daemon in a process of its own, and at chosen calls of it to the kernel the process is
+/// killed, the power cut, or the call fails. Each run begins with the same copy, see [PromotedRun],
+/// and ends with a plain disk that holds the moment that was chosen, and what was written and
+/// answered since.
 ///
 /// `-Dholdfast.seed=N` repeats, as far as processes and kernel do the same again;
 /// `-Dholdfast.fault.runs=M` and `-Dholdfast.fault.only=T,U` try longer, or some of the targets.
@@ -43,7 +44,11 @@ class PromoteFaultsTest {
         /// The promotion is made final while it is written to.
         FINAL,
         /// The same, cut off by a kill once, and started again.
-        STARTING_FINAL
+        STARTING_FINAL,
+        /// Promoted and written to, and another moment is chosen.
+        AGAIN,
+        /// The same, cut off between the choice and its role, and started again.
+        STARTING_AGAIN
     }
 
     /// @param older whether a moment that is not the newest is gone on from
@@ -124,7 +129,16 @@ class PromoteFaultsTest {
                     new Target("roles", "resources/home", SYNC, 8, Stage.STARTING),
                     new Target("journal", "home.journal/", SYNC, 3, Stage.STARTING),
                     new Target("base", "storage/home.img", SYNC, 2, Stage.STARTING_FINAL),
-                    new Target("roles", "resources/home", SYNC, 4, Stage.STARTING_FINAL));
+                    new Target("roles", "resources/home", SYNC, 4, Stage.STARTING_FINAL),
+                    new Target("journal", "home.journal/", WRITE, 40, Stage.AGAIN),
+                    new Target("journal", "home.journal/", SYNC, 3, Stage.AGAIN),
+                    new Target("role before", "resources/home~1/", WRITE, 4, Stage.AGAIN),
+                    new Target("role before", "resources/home~1", SYNC, 6, Stage.AGAIN),
+                    new Target("next role", "resources/home~2/", WRITE, 8, Stage.AGAIN),
+                    new Target("next role", "resources", SYNC, 16, Stage.AGAIN),
+                    new Target("next role", "resources/home~2/", WRITE, 8, Stage.STARTING_AGAIN),
+                    new Target("next role", "resources", SYNC, 12, Stage.STARTING_AGAIN),
+                    new Target("journal", "home.journal/", SYNC, 3, Stage.STARTING_AGAIN));
 
     private static final List<Kind> OF_WRITES =
             List.of(

@@ -29,6 +29,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BooleanSupplier;
+import java.util.stream.Stream;
 
 /// A copy that becomes the primary, with real daemons and clients.
 class PromoteTest {
@@ -281,6 +282,74 @@ class PromoteTest {
             shows(nodes.backup, "latest", 4, "6M 1M");
             shows(nodes.backup, "latest", 1, "0 2M");
         }
+    }
+
+    /// What the journal has lost, the peer's copy may hold: nothing but a comparison of everything
+    /// finds that.
+    @Test
+    void whatADamagedJournalHasLostIsTakenOutOfTheCopyThatHasIt() throws Exception {
+        try (TwoNodes nodes = new TwoNodes(dir)) {
+            nodes.pair();
+            nodes.server.storage(
+                    new ControlApi.StorageRequest(
+                            dir.resolve("server-storage").toString(), Optional.empty()));
+            write(nodes.addAndAttach("home", disk()), 1, "0 2M");
+            nodes.untilInSync("home");
+            nodes.server.detach(new ControlApi.NameRequest("home"));
+            String uri = uri(promote(nodes, null, false));
+            TwoNodes.until(
+                    "the backup is known to be primary",
+                    () ->
+                            nodes
+                                    .server
+                                    .reconnect(
+                                            new ControlApi.ReconnectRequest(
+                                                    "home", Optional.empty(), Optional.empty()))
+                                    .facts()
+                                    .stream()
+                                    .anyMatch(each -> each.startsWith("backup: primary")));
+            discard(nodes.server, "server");
+            write(uri, 199, "4M 64k"); // In the segment that a start reads.
+            write(uri, 3, "6M 512k");
+            untilInSync(nodes.backup);
+            nodes.backup.close();
+            damage(dir.resolve("storage/home.journal"), (byte) 199);
+            nodes.startBackup();
+            TwoNodes.until(
+                    "it says so", () -> atBackup(nodes).trouble().orElse("").contains("damaged"));
+            nodes.backup.attach(new ControlApi.NameRequest("home"));
+            shows(uri, 1, "0 2M");
+            shows(uri, 0, "6M 512k");
+            untilInSync(nodes.backup);
+            shows(nodes.server, "latest", 1, "0 2M");
+            shows(nodes.server, "latest", 0, "6M 512k");
+            Run.ok("qemu-img", "compare", "-f", "raw", "-F", "raw", uri, image(nodes.server));
+        }
+    }
+
+    private static String image(Daemon copy) throws Exception {
+        return copy.open(new ControlApi.OpenRequest("home", Optional.of("latest"))).view().uri();
+    }
+
+    /// In the first data of this content.
+    private static void damage(Path journal, byte content) throws IOException {
+        List<Path> segments;
+        try (Stream<Path> files = Files.list(journal)) {
+            segments = files.sorted().toList();
+        }
+        for (Path each : segments) {
+            byte[] bytes = Files.readAllBytes(each);
+            int same = 0;
+            for (int i = 0; i < bytes.length; i++) {
+                same = bytes[i] == content ? same + 1 : 0;
+                if (same == 512) {
+                    bytes[i] ^= 1;
+                    Files.write(each, bytes);
+                    return;
+                }
+            }
+        }
+        throw new AssertionError("nothing of it is in " + journal);
     }
 
     /// A promoted copy whose daemon is killed again and again, also while the promotion is made

@@ -13,6 +13,7 @@ import holdfast.system.PromoteFaultsTest.Fault;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
@@ -31,17 +32,32 @@ final class PromotedRun implements AutoCloseable {
     private static final int MORE_WRITES = 10;
     private static final long STRIKE_NANOS = 6_000_000_000L;
 
+    /// Before another moment is chosen; all of it stays in the journal.
+    private static final int WRITES_BEFORE = 100;
+
     private final SavedCopy saved;
     private final Path dir;
     private final Fault fault;
     private final Consumer<String> notes;
-    private final SavedCopy.Moment chosen;
+    private final SavedCopy.Moment another;
     private final FaultyDisk disk;
     private final NodeProcess node;
     private final Operator operator;
-    private final LoggedRange range;
+    private final Random random;
     private final ExecutorService threads = Executors.newCachedThreadPool();
     private volatile boolean stop;
+
+    /// What the device goes on from, and what was written since.
+    private SavedCopy.Moment chosen;
+
+    private LoggedRange range;
+
+    /// When the writer of before had ended, and what the device was then; null while nothing else
+    /// was chosen.
+    private SavedCopy.Moment before;
+
+    /// Whether the command to go on from `another` was answered: then it holds.
+    private boolean chosenAgain;
 
     /// Whether the command was answered: then it holds.
     private boolean promoted;
@@ -51,13 +67,16 @@ final class PromotedRun implements AutoCloseable {
 
     PromotedRun(SavedCopy saved, Path dir, Path library, Fault fault, Consumer<String> notes)
             throws Exception {
-        Random random = new Random(fault.seed());
+        this.random = new Random(fault.seed());
         this.saved = saved;
         this.dir = Files.createDirectories(dir);
         this.fault = fault;
         this.notes = notes;
         int newest = saved.moments().size() - 1;
-        this.chosen = saved.moments().get(fault.older() ? random.nextInt(newest) : newest);
+        int first = fault.older() ? random.nextInt(newest) : newest;
+        this.chosen = saved.moments().get(first);
+        this.another =
+                saved.moments().get((first + 1 + random.nextInt(newest)) % saved.moments().size());
         this.disk = new FaultyDisk(library, dir.resolve("faults"), dir);
         this.node = saved.copyTo(dir, disk.environment());
         this.operator = new Operator(List.of(node), notes);
@@ -86,6 +105,9 @@ final class PromotedRun implements AutoCloseable {
             notes.accept("a copy still");
             requireMoments();
             promote();
+        }
+        if (before != null) {
+            goOnFromAnother(came);
         }
         requireWhole(finalAsked && came && fault.mayLoseUnflushed());
         writeMore();
@@ -124,6 +146,20 @@ final class PromotedRun implements AutoCloseable {
                 awaitStrike(threads.submit(this::tryToMakeFinal));
                 endWriter(writer);
             }
+            case AGAIN -> {
+                promoteAndWrite();
+                arm();
+                tryAnother();
+            }
+            case STARTING_AGAIN -> {
+                promoteAndWrite();
+                // The journal has the choice, and its role cannot be written.
+                disk.arm(FaultyDisk.Kind.IO_ERROR, FaultyDisk.WRITE, "resources/home~2/", 1, 0);
+                tryAnother();
+                assertTrue(disk.hasStruck() && !chosenAgain, "the role was written");
+                chosenAgain = true;
+                arm(() -> kill());
+            }
             case STARTING_FINAL -> {
                 promote();
                 Future<String> writer = write();
@@ -138,6 +174,68 @@ final class PromotedRun implements AutoCloseable {
         boolean came = disk.hasStruck();
         disk.disarm();
         return came || disk.hasStruck();
+    }
+
+    private void promoteAndWrite() throws Exception {
+        promote();
+        stop = false;
+        Future<String> writer = write();
+        TwoNodes.until("some was written", () -> range.writes() > WRITES_BEFORE || writer.isDone());
+        endWriter(writer);
+        LockSupport.parkNanos(5_000_000); // The clock is in milliseconds.
+        try (BlockClient client = client()) {
+            before =
+                    new SavedCopy.Moment(
+                            Instant.now(), KeptMoments.digest(client, 0, SavedCopy.DEVICE_BYTES));
+        }
+        LockSupport.parkNanos(5_000_000);
+    }
+
+    /// The device is what it was, or the other moment; that one if it was answered. Either way it
+    /// can be gone on from, and what was written before can be opened.
+    private void goOnFromAnother(boolean came) throws Exception {
+        String now;
+        try (BlockClient client = client()) {
+            now = KeptMoments.digest(client, SavedCopy.CONTENT_FROM, SavedCopy.DEVICE_BYTES);
+        }
+        if (now.equals(chosen.digest())) {
+            assertTrue(!chosenAgain, "another moment was chosen, and it is the one of before");
+            notes.accept("the moment of before still");
+            requireWhole(false);
+            operator.doWhatIsAskedFor();
+            chooseAnother();
+        }
+        chosen = another;
+        range = new LoggedRange(BLOCKS, STRIDE_BLOCKS, random);
+        assertEquals(
+                before.digest(),
+                KeptMoments.digest(node, Optional.of(before.at().toString()), 0),
+                "what was written before another moment was chosen is another image");
+        notes.accept(came ? "another moment chosen" : "another moment chosen, unstruck");
+    }
+
+    private void chooseAnother() throws ProblemException {
+        Optional<String> at = Optional.of(another.at().toString());
+        String confirm =
+                node.api
+                        .promote(
+                                new ControlApi.PromoteRequest(
+                                        "home", at, false, false, true, Optional.empty()))
+                        .confirm()
+                        .orElseThrow();
+        ControlApi.PromoteReply reply =
+                node.api.promote(
+                        new ControlApi.PromoteRequest(
+                                "home", at, false, false, false, Optional.of(confirm)));
+        chosenAgain = reply.done();
+    }
+
+    private void tryAnother() {
+        try {
+            chooseAnother();
+        } catch (ProblemException e) {
+            notes.accept("promote --at: " + Operator.words(e));
+        }
     }
 
     private void arm() {
@@ -324,7 +422,11 @@ final class PromotedRun implements AutoCloseable {
     /// All is in the base, nothing of the copy is left beside it, and it is attached again.
     private void requireBaseAlone() throws Exception {
         requireWhole(false);
-        assertEquals(List.of("home~1"), names(node.paths.state().resolve("resources")));
+        List<String> roles = names(node.paths.state().resolve("resources"));
+        assertEquals(1, roles.size(), roles::toString);
+        assertTrue(
+                roles.getFirst().matches(before == null ? "home~1" : "home~[2-9]"),
+                roles::toString);
         assertEquals(List.of("home.img"), names(dir.resolve("storage")));
         Path base = dir.resolve("storage/home.img");
         Run.ok(

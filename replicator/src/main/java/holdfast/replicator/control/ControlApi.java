@@ -53,7 +53,9 @@ public interface ControlApi {
 
     Done closeView(CloseRequest request) throws ProblemException;
 
-    /// Makes the copy here the primary of its resource, exported at once, as it is or as it was.
+    /// Makes the copy here the primary of its resource, exported at once, as it is or as it was;
+    /// one that was promoted and is not final goes on from another moment. With `dryRun` only says
+    /// what that would be, and what `confirm` has to be where something is undone.
     PromoteReply promote(PromoteRequest request) throws ProblemException;
 
     /// Says what both sides of a resource have done since they were the same, and what can be done
@@ -312,21 +314,44 @@ public interface ControlApi {
 
     record OpenReply(String name, StatusReport.View view, long sizeBytes, Optional<String> note) {}
 
-    /// @param at a point like `latest`; absent: the newest
+    /// @param at a point like `latest`; absent: the newest. Of one that is promoted already it has
+    ///   to be there
     /// @param force also while the present primary is connected and writes
     /// @param commit make an earlier promotion final: the moments of before are given up
-    record PromoteRequest(String name, Optional<String> at, boolean force, boolean commit) {}
+    /// @param confirm `host/resource@GENERATION` as the dry run gave it, where another moment of
+    ///   one that is promoted already is gone on from
+    record PromoteRequest(
+            String name,
+            Optional<String> at,
+            boolean force,
+            boolean commit,
+            boolean dryRun,
+            Optional<String> confirm) {
+        /// At once.
+        public PromoteRequest(String name, Optional<String> at, boolean force, boolean commit) {
+            this(name, at, force, commit, false, Optional.empty());
+        }
+    }
 
+    /// @param done false: only a preview
     /// @param from the moment from which it goes on, by the clock of the primary of before; absent
     ///   of a `commit`
-    /// @param attached absent of a `commit`, and where it was promoted but could not be attached
+    /// @param attached absent of a `commit` and a preview, and where it was promoted but could not
+    ///   be attached
+    /// @param undone what is (or would be) undone by it, a sentence in each; nothing of the first
+    ///   promotion
     /// @param notes what is to be known, a sentence in each
+    /// @param confirm of a preview: what [PromoteRequest#confirm] has to be; absent where nothing
+    ///   has to be confirmed
     record PromoteReply(
+            boolean done,
             String name,
             String host,
             Optional<Point> from,
             Optional<AttachReply> attached,
-            List<String> notes) {}
+            List<String> undone,
+            List<String> notes,
+            Optional<String> confirm) {}
 
     /// @param discard the host whose own part is given up; absent: only say
     /// @param confirm `host/resource@GENERATION` as it was said
@@ -357,6 +382,7 @@ public interface ControlApi {
     /// @param keepMaxBytes what they may take
     /// @param marked by the primary, oldest moment first: they go with the history
     /// @param uri of the newest moment for NBD clients; what follows the `@` may be any other one
+    /// @param promoted the copy is the device of a primary here, which can go on from any of them
     record PointsReply(
             String name,
             Optional<Point> oldest,
@@ -372,7 +398,8 @@ public interface ControlApi {
             long keptBytes,
             long keepMaxBytes,
             String uri,
-            List<Marked> marked) {}
+            List<Marked> marked,
+            boolean promoted) {}
 
     /// A moment that the primary has given a name, which is a point to be opened.
     record Marked(String as, Instant time, String position) {}

@@ -31,6 +31,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -139,6 +140,7 @@ final class BackupResource {
     ///   unknown
     /// @param oldestMillis that of the oldest moment that can be opened, 0 while there is none
     /// @param nextMoment journal offset of the first moment behind the base, 0 while there is none
+    /// @param kept names of the moments that are kept, oldest first
     record Snapshot(
             DiskState disk,
             Position committed,
@@ -150,13 +152,17 @@ final class BackupResource {
             long nextMoment,
             boolean holding,
             boolean wantsRoom,
-            boolean hasPins,
+            List<String> kept,
             String replication,
             String noSpace,
             String refusal,
             String peerTrouble) {
         boolean isFailed() {
             return disk == DiskState.FAILED;
+        }
+
+        boolean hasPins() {
+            return !kept.isEmpty();
         }
     }
 
@@ -451,6 +457,11 @@ final class BackupResource {
                 });
     }
 
+    /// Nothing of it can be relied on any more until it is opened again.
+    void failed(String why) {
+        mailbox.post(() -> backup.failed(why));
+    }
+
     /// The primary is detached: what it has not been answered is not written any more.
     void fence() {
         ask(
@@ -520,11 +531,44 @@ final class BackupResource {
     /// A range of the device that has changed since a moment: with data then, or without.
     private record Restored(long offsetBytes, long lengthBytes, boolean data) {}
 
+    /// How many bytes of the device have changed since a moment, as far as is known: 0 when it is
+    /// what it was then.
+    long changedSince(OpenPoint then) {
+        return changed(then).stream().mapToLong(each -> each.endBytes() - each.offsetBytes()).sum();
+    }
+
+    /// Where the device may differ from what it was then. Behind a moment that is kept and that the
+    /// base has passed that is what the journal holds and what was saved of the base: in this
+    /// order, for a roll saves what it takes out of the journal before it does.
+    private List<Pins.Range> changed(OpenPoint then) {
+        record Seen(List<JournalIndex.Run> since, long sizeBytes) {}
+        Seen seen = ask(() -> new Seen(backup.since(then.moment()), backup.hello().sizeBytes()));
+        List<Pins.Range> ranges = new ArrayList<>();
+        for (JournalIndex.Run run : seen.since()) {
+            ranges.add(new Pins.Range(run.offsetBytes(), run.endBytes()));
+        }
+        if (then.view().pin() != 0) {
+            ranges.addAll(pins.saved(then.view().pin()));
+        }
+        ranges.sort(Comparator.comparingLong(Pins.Range::offsetBytes));
+        List<Pins.Range> changed = new ArrayList<>();
+        long end = 0;
+        for (Pins.Range each : ranges) {
+            long from = Math.max(end, each.offsetBytes());
+            long to = Math.min(each.endBytes(), seen.sizeBytes());
+            if (from < to) {
+                changed.add(new Pins.Range(from, to));
+                end = to;
+            }
+        }
+        return changed;
+    }
+
     private List<Restored> toRestore(OpenPoint then) throws IOException {
         List<Restored> parts = new ArrayList<>();
-        for (JournalIndex.Run run : ask(() -> backup.since(then.moment()))) {
-            for (long at = run.offsetBytes(); at < run.endBytes(); ) {
-                for (Extent each : extents(then, at, run.endBytes() - at)) {
+        for (Pins.Range range : changed(then)) {
+            for (long at = range.offsetBytes(); at < range.endBytes(); ) {
+                for (Extent each : extents(then, at, range.endBytes() - at)) {
                     parts.add(new Restored(at, each.lengthBytes(), !each.zero()));
                     at += each.lengthBytes();
                 }
@@ -1034,7 +1078,7 @@ final class BackupResource {
                         nextMoment(),
                         backup.isHolding(),
                         backup.wantsRoom(),
-                        !backup.pins().isEmpty(),
+                        backup.pins().stream().map(Pins.Pin::name).toList(),
                         replication(),
                         backup.noSpace(),
                         backup.refusal(),

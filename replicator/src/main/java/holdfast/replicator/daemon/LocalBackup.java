@@ -652,8 +652,26 @@ final class LocalBackup implements LocalResource {
     /// Opens a moment without serving it.
     ///
     /// @return null when there is none yet, or all that there are are later
-    OpenPoint point(AskedPoint asked) throws IOException {
+    synchronized OpenPoint point(AskedPoint asked) throws IOException {
+        requireOpenable();
         return openPoint(asked);
+    }
+
+    /// Its peer's primary brings it on from what that has, and what it is now is kept under the
+    /// name that is returned: durably, before anybody is told. A crash in between leaves a copy
+    /// that does it at its next start.
+    ///
+    /// @throws IOException if it cannot be kept: the next start tries again, nothing is given up
+    ///   before
+    String discard() throws IOException {
+        long generation = resource.look(Backup::ancestry).generation();
+        dir.discard(generation);
+        giveUp(generation);
+        PeerSession peer = session;
+        if (peer != null) {
+            resource.call(peer);
+        }
+        return discardedName(generation);
     }
 
     /// Ends what keeps moments of before the promotion: all of it goes into the base, which the
@@ -711,9 +729,10 @@ final class LocalBackup implements LocalResource {
             return obstacle;
         } catch (UncheckedIOException e) {
             over = true;
+            resource.failed("that it was a copy may be forgotten, or not: " + e.getMessage());
             throw new IOException(
-                    "whether it was a copy is not known for sure until the daemon is started again: "
-                            + e.getMessage(),
+                    "whether it was a copy is not known for sure until it is opened again (%s): %s"
+                            .formatted(shared.command("connect " + name()), e.getMessage()),
                     e);
         }
     }
@@ -735,15 +754,34 @@ final class LocalBackup implements LocalResource {
 
     /// What somebody looks at, or wants to look at later.
     private String historyWords(boolean forKept) {
-        List<ControlApi.Kept> kept = forKept ? kept() : List.of();
+        String kept = forKept ? keptWords() : "";
         if (!kept.isEmpty()) {
-            return "a moment is kept; next: "
-                    + shared.command("keep %s %s --drop".formatted(name(), kept.getFirst().as()));
+            return kept;
         }
         return views.isEmpty()
                 ? ""
                 : "a view is open; next: "
                         + shared.command("close " + views.keySet().iterator().next());
+    }
+
+    /// What is kept, and what ends that; empty for nothing.
+    String keptWords() {
+        List<String> kept = kept().stream().map(ControlApi.Kept::as).toList();
+        return kept.isEmpty()
+                ? ""
+                : "%s; next: %s"
+                        .formatted(
+                                kept.size() == 1
+                                        ? "the moment %s is kept".formatted(kept.getFirst())
+                                        : "the moments %s are kept"
+                                                .formatted(String.join(", ", kept)),
+                                kept.stream()
+                                        .map(
+                                                each ->
+                                                        shared.command(
+                                                                "keep %s %s --drop"
+                                                                        .formatted(name(), each)))
+                                        .collect(joining(", ")));
     }
 
     /// As long as that makes progress, so that nobody is held up for it.
@@ -1209,7 +1247,8 @@ final class LocalBackup implements LocalResource {
                                                             Instant.ofEpochMilli(
                                                                     each.moment().labelMillis()),
                                                             each.moment().position().toString()))
-                                    .toList());
+                                    .toList(),
+                            promoted);
                 });
     }
 

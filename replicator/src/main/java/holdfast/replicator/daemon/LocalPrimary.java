@@ -180,7 +180,11 @@ final class LocalPrimary implements LocalResource {
         return settings;
     }
 
-    void accept(ResourceSettings next) throws DeviceException {
+    /// Also for the history of a promoted copy.
+    void accept(ResourceSettings next) throws IOException {
+        if (copy().isPresent()) {
+            copy().get().accept(next);
+        }
         dir.accept(next);
         settings = next;
     }
@@ -242,6 +246,14 @@ final class LocalPrimary implements LocalResource {
             copy = null;
         }
         return "";
+    }
+
+    /// Another moment of its copy goes on in the next role, which is whole: this one is over.
+    ///
+    /// @throws UncheckedIOException if its directory could not be deleted
+    synchronized void handOver() {
+        copy = null;
+        dir.remove();
     }
 
     /// The export and the deciding object; empty while detached.
@@ -382,7 +394,7 @@ final class LocalPrimary implements LocalResource {
 
     /// What a promoted copy's journal has lost was answered as durable: that is not passed over in
     /// silence.
-    private void requireWhole() throws IOException {
+    void requireWhole() throws IOException {
         Optional<String> damage = copy == null ? Optional.empty() : copy.resource().damageAtStart();
         if (damage.isPresent() && !damageAccepted) {
             throw new IOException(
@@ -392,18 +404,33 @@ final class LocalPrimary implements LocalResource {
     }
 
     /// An operator goes on from what is left. Until then nothing of the journal changes, so that
-    /// the next start finds the damage as well.
-    void acceptDamage() throws DeviceException {
-        if (copy != null) {
+    /// the next start finds the damage as well. What was lost may be in the peer's copy, of which
+    /// the bitmap says nothing: that all is to be compared is durable before.
+    synchronized void acceptDamage() throws DeviceException {
+        if (copy != null && copy.resource().damageAtStart().isPresent() && !damageAccepted) {
+            if (!comparing) {
+                AtomicFile.write(dir.compareMark(), new byte[0]);
+                comparing = true;
+            }
             copy.resource().cutDamage();
         }
         damageAccepted = true;
+    }
+
+    /// Its copy would be written to under another history than its own.
+    private void requireOwnHistory() throws IOException {
+        if (Promotion.isLeftBehind(this)) {
+            throw new IOException(
+                    "another moment was chosen, and the role that goes on from there could not be written; next: "
+                            + shared.command("attach " + name()));
+        }
     }
 
     private void open() throws IOException {
         Disks disks = null;
         try {
             requireAnswers();
+            requireOwnHistory();
             requireWhole();
             disks =
                     copy != null
@@ -834,11 +861,7 @@ final class LocalPrimary implements LocalResource {
         PeerSession peer;
         AddressSpace order;
         synchronized (this) {
-            if (copy().isPresent()) {
-                throw new IOException(
-                        "it grows when the promotion is final; next: "
-                                + shared.command("promote " + name() + " --commit"));
-            }
+            requireFinal();
             List<Long> found = bytesNow();
             if (found.equals(space().volumeSizes())) {
                 return Resize.SAME;
@@ -868,6 +891,20 @@ final class LocalPrimary implements LocalResource {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             return Resize.RECORDED;
+        }
+    }
+
+    /// A device of base and journal has the size of its moments.
+    private void requireFinal() throws IOException {
+        if (copy().isPresent()) {
+            String kept = copy().get().keptWords();
+            String commit = shared.command("promote " + name() + " --commit");
+            throw new IOException(
+                    "it grows when its promotion is final, and that "
+                            + (kept.isEmpty()
+                                    ? "it is not yet; next: " + commit
+                                    : "it cannot be while something is kept: %s, then %s"
+                                            .formatted(kept, commit)));
         }
     }
 

@@ -495,6 +495,27 @@ final class PinStore implements AutoCloseable {
         }
     }
 
+    /// Where the base may differ from what it was at the pin's moment: what is saved of it, whole
+    /// blocks. Where nothing lies here it does not, as long as it is not rolled on.
+    List<Pins.Range> saved(long pin) {
+        lookup.lock();
+        try {
+            List<Pins.Range> saved = new ArrayList<>();
+            boolean begun = false;
+            for (Slot slot : slots.values()) {
+                begun |= slot.pin.id() == pin;
+                if (begun && slot.file != null) {
+                    for (JournalIndex.Run run : slot.file.log().index().all()) {
+                        saved.add(new Pins.Range(run.offsetBytes(), run.endBytes()));
+                    }
+                }
+            }
+            return saved;
+        } finally {
+            lookup.unlock();
+        }
+    }
+
     private void readDelta(Part part, ByteBuffer into) throws DeviceException {
         try {
             part.log().read(part.dataAddress(), into);

@@ -1,19 +1,20 @@
 package holdfast.replicator.daemon;
 
-import holdfast.replicator.config.ResourceSettings;
 import holdfast.replicator.metadata.Superblock;
+import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.History.Moment;
 import holdfast.replicator.state.Role;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
-import java.nio.file.Files;
+import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.Optional;
 
 /// Makes a copy the primary of its resource (R23, R24), at once: base and journal are its device.
+/// Until that is final another moment can be chosen, as often as is wanted (R31).
 ///
 /// | step                                     | a crash behind it leaves                             |
 /// |------------------------------------------|------------------------------------------------------|
@@ -23,6 +24,18 @@ import java.util.Optional;
 ///
 /// The moments of before stay in the journal, those after the one that was chosen as well, until
 /// they are too old or the promotion is made final.
+///
+/// When another moment is chosen:
+///
+/// | step                                     | a crash behind it leaves                             |
+/// |------------------------------------------|------------------------------------------------------|
+/// | the primary is detached                  | the primary as it was, which is exported at the next start |
+/// | an epoch commits the new generation, whose parent is the moment | a journal that stands in a generation of which its primary knows nothing: the choice was made, and the next start does the next step |
+/// | the directory of the next role is whole  | the primary of the moment, which is exported at the next start |
+/// | the directory of the role before is deleted | the same; the next start deletes it               |
+///
+/// The role is a new one and not the old one with another superblock, because all that one knows of
+/// its peer is of a device that is no more: positions, bitmap, activity log.
 final class Promotion {
     private static final SecureRandom RANDOM = new SecureRandom();
 
@@ -43,51 +56,98 @@ final class Promotion {
     record Promoted(LocalPrimary primary, Moment from) {}
 
     /// @param at the newest moment without it
-    /// @return null when there is no such moment
+    /// @return null when there is no such moment; nothing has changed then
     Promoted of(LocalBackup backup, Optional<AskedPoint> at) throws IOException {
         backup.promote();
         try {
-            Moment from = begin(backup, at);
-            return from == null
-                    ? null
-                    : new Promoted(
-                            primary(backup, backup.resource().look(b -> b.ancestry())), from);
+            OpenPoint point = backup.point(at.orElse(new AskedPoint.Newest()));
+            if (point == null) {
+                backup.demote();
+                return null;
+            }
+            try {
+                begin(backup, point, at.isPresent());
+            } finally {
+                backup.resource().closePoint(point);
+            }
+            return new Promoted(primary(backup, backup.dir()), point.moment());
         } catch (IOException | RuntimeException e) {
             backup.demote();
             throw e;
         }
     }
 
-    /// @return null when there is no such moment; nothing has changed then
-    private Moment begin(LocalBackup backup, Optional<AskedPoint> at) throws IOException {
-        OpenPoint point = backup.point(at.orElse(new AskedPoint.Newest()));
-        if (point == null) {
-            backup.demote();
-            return null;
-        }
+    /// The device of a promoted copy goes on from another moment: durable when this returns, and
+    /// [#whole] does the rest. When it fails nothing has changed.
+    ///
+    /// @param primary detached
+    void again(LocalPrimary primary, OpenPoint point) throws IOException {
+        LocalBackup copy = primary.copy().orElseThrow();
+        copy.promote();
         try {
-            Moment from = point.moment();
-            if (from.address() < backup.resource().look(each -> each.base().watermark())) {
-                throw new IOException(
-                        "what was kept of that moment lies behind the retention: it can be opened and copied from, but not gone on from yet");
-            }
-            Ancestry.Entry entry =
-                    new Ancestry.Entry(
-                            RANDOM.nextLong() | 1,
-                            from.position(),
-                            Ancestry.Reason.PROMOTE,
-                            shared.nodeId(),
-                            System.currentTimeMillis());
-            backup.begin(from.ancestry().plus(entry), at.isPresent() ? point : null);
-            return from;
+            begin(copy, point, true);
         } finally {
-            backup.resource().closePoint(point);
+            copy.fence();
         }
     }
 
-    private LocalPrimary primary(LocalBackup backup, Ancestry ancestry) throws IOException {
-        ResourceDir.Facts was = backup.dir().facts();
-        ResourceSettings settings = backup.dir().settings();
+    /// What the journal of a promoted copy says counts: where it stands in a generation that is in
+    /// no past of its primary, another moment was chosen, and the primary of that takes over.
+    ///
+    /// The journal may also have lost the end of its history, and with it the choice; what is left
+    /// then is of the role before, and of no peer is anything known beside it.
+    ///
+    /// @param primary detached
+    /// @return the same, or the one that takes over
+    /// @throws IOException if its role could not be written: the primary is as it was
+    LocalPrimary whole(LocalPrimary primary) throws IOException {
+        if (!isLeftBehind(primary)) {
+            return primary;
+        }
+        LocalPrimary next = primary(primary.copy().orElseThrow(), primary.dir());
+        try {
+            primary.handOver();
+        } catch (UncheckedIOException e) {
+            shared.events()
+                    .of(primary.name())
+                    .accept(
+                            "metadata-error",
+                            "what is left of the role before is deleted at the next start: "
+                                    + e.getMessage());
+        }
+        return next;
+    }
+
+    /// Whether [#whole] has something to do. Not while the journal is damaged and nobody has gone
+    /// on from what is left: another start may read all of it.
+    static boolean isLeftBehind(LocalPrimary primary) {
+        Ancestry known = primary.dir().superblock().ancestry();
+        return primary.copy().isPresent()
+                && primary.copy()
+                        .get()
+                        .resource()
+                        .look(
+                                at ->
+                                        at.hasPoint()
+                                                && !at.isDamaged()
+                                                && known.indexOf(at.ancestry().generation()) < 0);
+    }
+
+    private void begin(LocalBackup backup, OpenPoint point, boolean restores) throws IOException {
+        Moment from = point.moment();
+        Ancestry.Entry entry =
+                new Ancestry.Entry(
+                        RANDOM.nextLong() | 1,
+                        from.position(),
+                        Ancestry.Reason.PROMOTE,
+                        shared.nodeId(),
+                        System.currentTimeMillis());
+        backup.begin(from.ancestry().plus(entry), restores ? point : null);
+    }
+
+    /// @param before the role of before
+    private LocalPrimary primary(LocalBackup backup, ResourceDir before) throws IOException {
+        ResourceDir.Facts was = before.facts();
         ResourceDir.Facts facts =
                 new ResourceDir.Facts(
                         was.id(),
@@ -102,15 +162,20 @@ final class Promotion {
                         resources,
                         backup.name(),
                         facts,
-                        superblock(backup, ancestry),
-                        settings,
-                        ResourceDir.standalone(Files.exists(backup.dir().standaloneMark())));
-        return new LocalPrimary(shared, dir, tcp, settings, Optional.of(backup));
+                        superblock(backup, before),
+                        before.settings(),
+                        before.carried());
+        return new LocalPrimary(shared, dir, tcp, before.settings(), Optional.of(backup));
     }
 
     /// Nothing is known of the peer: all is compared when it becomes a copy of this.
-    private static Superblock superblock(LocalBackup backup, Ancestry ancestry) throws IOException {
+    private static Superblock superblock(LocalBackup backup, ResourceDir before)
+            throws IOException {
+        Ancestry ancestry = backup.resource().look(Backup::ancestry);
+        Position at = backup.resource().look(Backup::committed);
         Superblock of = backup.dir().superblock();
+        Superblock was = before.superblock();
+        boolean again = before.facts().isPrimary();
         return new Superblock(
                 of.resource(),
                 Role.PRIMARY,
@@ -118,14 +183,14 @@ final class Promotion {
                 true,
                 false,
                 false,
+                again && was.detached(),
                 false,
-                false,
-                new Position(ancestry.generation(), 0),
+                at,
                 Position.NONE,
                 0,
                 0,
                 0,
-                0,
+                again ? was.incarnation() + 1 : 0,
                 0,
                 0,
                 0,

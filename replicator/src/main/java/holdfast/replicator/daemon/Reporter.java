@@ -167,12 +167,13 @@ final class Reporter {
                                         shared.budget().limitBytes(),
                                         each.figures().closed(),
                                         Optional.empty())),
-                Optional.empty(),
+                resource.copy().map(Reporter::journal),
                 resource.copy().map(this::views).orElse(List.of()),
                 drills.apply(resource.name()),
                 resource.lastVerify().map(VerifyReport::status),
                 resource.isSyncPaused(),
                 !hasCopy && resource.isPromoted(),
+                resource.copy().flatMap(each -> promotion(resource, each)),
                 trouble(seen, attached.isPresent(), resource));
     }
 
@@ -482,21 +483,45 @@ final class Reporter {
                 Optional.empty(),
                 traffic,
                 Optional.empty(),
-                Optional.of(
-                        new StatusReport.Journal(
-                                resource.dir().facts().journal(),
-                                now.journalUsedBytes(),
-                                resource.journalBytes(),
-                                now.oldestMillis() == 0
-                                        ? Optional.empty()
-                                        : Optional.of(Instant.ofEpochMilli(now.oldestMillis())),
-                                0)),
+                Optional.of(journal(resource)),
                 views(resource),
                 drills.apply(resource.name()),
                 resource.lastVerify().map(VerifyReport::status),
                 false,
                 false,
+                Optional.empty(),
                 trouble(resource.name(), resource.dir().facts().peer(), now));
+    }
+
+    private static StatusReport.Journal journal(LocalBackup of) {
+        BackupResource.Snapshot now = of.resource().snapshot();
+        return new StatusReport.Journal(
+                of.dir().facts().journal(),
+                now.journalUsedBytes(),
+                of.journalBytes(),
+                moment(now.oldestMillis()),
+                0);
+    }
+
+    private static Optional<Instant> moment(long millis) {
+        return millis == 0 ? Optional.empty() : Optional.of(Instant.ofEpochMilli(millis));
+    }
+
+    private static Optional<StatusReport.Promotion> promotion(LocalPrimary of, LocalBackup copy) {
+        BackupResource.Snapshot now = copy.resource().snapshot();
+        return of.dir().superblock().ancestry().entries().reversed().stream()
+                .filter(each -> each.reason() == Ancestry.Reason.PROMOTE)
+                .findFirst()
+                .map(
+                        each ->
+                                new StatusReport.Promotion(
+                                        Instant.ofEpochMilli(each.wallMillis()),
+                                        each.parent().toString(),
+                                        moment(now.oldestMillis()),
+                                        now.hasPoint()
+                                                ? moment(now.completeMillis())
+                                                : Optional.empty(),
+                                        now.kept()));
     }
 
     private List<StatusReport.View> views(LocalBackup of) {

@@ -39,6 +39,7 @@ import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -210,14 +211,22 @@ final class ResourceDir implements AutoCloseable {
     }
 
     /// What the resource was before it changed its role, where that is still needed: the copy that
-    /// was promoted. Of a primary that has become a backup nothing is.
+    /// was promoted, however often another moment of it was chosen since. Of a primary that has
+    /// become a backup nothing is. What is left of roles that are over is deleted.
     static Optional<ResourceDir> openBefore(Path resources, String name) throws IOException {
-        List<Path> roles = roles(resources, name);
-        boolean isPromoted = !roles.isEmpty() && facts(roles.getFirst()).isPrimary();
-        for (Path each : roles.subList(Math.min(roles.size(), isPromoted ? 2 : 1), roles.size())) {
-            forget(each);
+        try (Stream<Path> dirs = Files.list(resources)) {
+            dirs.filter(each -> nameOf(each).equals(name)).toList().forEach(ResourceDir::isWhole);
         }
-        return isPromoted && roles.size() > 1 ? Optional.of(open(roles.get(1))) : Optional.empty();
+        List<Path> roles = roles(resources, name);
+        Path copy = null;
+        for (Path each : roles.subList(Math.min(roles.size(), 1), roles.size())) {
+            if (copy == null && facts(roles.getFirst()).isPrimary() && !facts(each).isPrimary()) {
+                copy = each;
+            } else {
+                forget(each);
+            }
+        }
+        return copy == null ? Optional.empty() : Optional.of(open(copy));
     }
 
     private static void forget(Path role) throws IOException {
@@ -290,7 +299,7 @@ final class ResourceDir implements AutoCloseable {
     /// The resource in its next role; durable when this returns. When it fails, the role before
     /// goes on.
     ///
-    /// @param marks files that it has from the first, see [#discarding] and [#standalone]
+    /// @param marks files that it has from the first, see [#discarding] and [#carried]
     static ResourceDir next(
             Path resources,
             String name,
@@ -309,16 +318,30 @@ final class ResourceDir implements AutoCloseable {
         return Map.of(DISCARDS, Long.toString(generation).getBytes(UTF_8));
     }
 
-    /// The mark that keeps it off the link, if that is wanted.
-    static Map<String, byte[]> standalone(boolean wanted) {
-        return wanted ? Map.of(STANDALONE, new byte[0]) : Map.of();
+    /// What an operator has ordered of the link, and when it was exported last: the next role has
+    /// it from the first.
+    Map<String, byte[]> carried() throws IOException {
+        Map<String, byte[]> marks = new LinkedHashMap<>();
+        if (Files.exists(standaloneMark())) {
+            marks.put(STANDALONE, new byte[0]);
+        }
+        for (Path each : List.of(syncPausedMark(), bootMark())) {
+            if (Files.exists(each)) {
+                marks.put(each.getFileName().toString(), Files.readAllBytes(each));
+            }
+        }
+        return marks;
     }
 
-    /// At a backup that was a primary: the generation in which it was that, and which it gives up
-    /// for its peer's.
+    /// At a backup: the generation that an operator gives up for what its peer has.
     Optional<Long> discards() throws IOException {
         long generation = number(dir.resolve(DISCARDS), 0);
         return generation == 0 ? Optional.empty() : Optional.of(generation);
+    }
+
+    /// This copy gives up that generation, durably.
+    void discard(long generation) throws IOException {
+        AtomicFile.write(dir.resolve(DISCARDS), Long.toString(generation).getBytes(UTF_8));
     }
 
     private static boolean isWhole(Path dir) {
@@ -367,7 +390,10 @@ final class ResourceDir implements AutoCloseable {
                             Superblock.MAX_BYTES,
                             CODEC,
                             first);
-            MetadataFile metadata = facts.isPrimary() ? firstMetadata(dir, first, 1) : null;
+            // The peer of an earlier primary here was told of its transactions.
+            long transaction = first.incarnation() == 0 ? 1 : beyondAll(first);
+            MetadataFile metadata =
+                    facts.isPrimary() ? firstMetadata(dir, first, transaction) : null;
             created = new ResourceDir(dir, facts, slots, metadata);
             created.accept(settings);
             if (!facts.isPrimary() || facts.paths().size() > 1) {

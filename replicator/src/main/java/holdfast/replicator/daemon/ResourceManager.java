@@ -15,11 +15,14 @@ import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.DeviceNode;
 import holdfast.replicator.device.FileBlockDevice;
 import holdfast.replicator.nbd.Export;
+import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.DiskState;
+import holdfast.replicator.state.History;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Role;
+import holdfast.replicator.state.Since;
 import holdfast.replicator.state.Verdict;
 import holdfast.replicator.status.StatusReport;
 import holdfast.replicator.status.Words;
@@ -234,7 +237,7 @@ final class ResourceManager implements Link.Resources {
             ResourceDir dir = ResourceDir.open(directory, name);
             try {
                 return dir.facts().isPrimary()
-                        ? new LocalPrimary(shared, dir, tcp, dir.settings(), copy)
+                        ? promotion.whole(new LocalPrimary(shared, dir, tcp, dir.settings(), copy))
                         : LocalBackup.open(shared, dir, tcp);
             } catch (IOException | RuntimeException e) {
                 dir.close();
@@ -1020,17 +1023,12 @@ final class ResourceManager implements Link.Resources {
 
     ControlApi.AttachReply attach(String name) throws ProblemException {
         LocalPrimary primary = getPrimary(name);
-        if (primary.gate(node.get().bootGate()).orElse(null)
-                instanceof BootGate.Outcome.Closed(String why)) {
-            throw refused(
-                    Role.PRIMARY,
-                    "%s stays closed: %s".formatted(name, why),
-                    "disconnect %s, and then attach %s, gives up what was written at %s"
-                            .formatted(name, name, primary.dir().facts().peer()));
-        }
+        requireOpenGate(primary);
         try {
             listenTcp();
             primary.acceptDamage();
+            primary = wholeRole(primary);
+            primary.acceptDamage(); // Of the one that takes over.
             primary.attach();
         } catch (DeviceException e) {
             throw refused(
@@ -1052,6 +1050,18 @@ final class ResourceManager implements Link.Resources {
                 devices.getFirst(),
                 Reporter.volumes(primary.dir(), primary.exports(), primary.socket(), devices::get),
                 notes);
+    }
+
+    private void requireOpenGate(LocalPrimary primary) throws ProblemException {
+        String name = primary.name();
+        if (primary.gate(node.get().bootGate()).orElse(null)
+                instanceof BootGate.Outcome.Closed(String why)) {
+            throw refused(
+                    Role.PRIMARY,
+                    "%s stays closed: %s".formatted(name, why),
+                    "disconnect %s, and then attach %s, gives up what was written at %s"
+                            .formatted(name, name, primary.dir().facts().peer()));
+        }
     }
 
     /// The kernel's own clients on the exports, where the kernel has them.
@@ -1117,6 +1127,33 @@ final class ResourceManager implements Link.Resources {
 
     ControlApi.Done detach(String name) throws ProblemException {
         LocalPrimary primary = getPrimary(name);
+        requireUnused(primary, "detach " + name);
+        detach(primary, true);
+        shared.events().of(name).accept("detached", "the device is closed");
+        ResourceDir.Facts facts = primary.dir().facts();
+        return ControlApi.Done.of(
+                "%s is detached, %s %s closed"
+                        .formatted(name, facts.words(), facts.disks().size() == 1 ? "is" : "are"));
+    }
+
+    private void detach(LocalPrimary primary, boolean byOperator) throws ProblemException {
+        String name = primary.name();
+        try {
+            primary.detach(byOperator);
+        } catch (IOException e) {
+            throw refused(
+                    Role.PRIMARY,
+                    name
+                            + " was detached, but not cleanly: what was being written to is compared at the next attach",
+                    "attach " + name,
+                    e.getMessage());
+        }
+    }
+
+    /// Lets go of the kernel's own client when it is alone and nobody uses it.
+    ///
+    /// @param next what is to be typed when all others are gone
+    private void requireUnused(LocalPrimary primary, String next) throws ProblemException {
         int clients = 0;
         String use = "";
         try {
@@ -1146,24 +1183,8 @@ final class ResourceManager implements Link.Resources {
             use = e.getMessage();
         }
         if (clients > 0) {
-            throw refused(
-                    Role.PRIMARY, name + " is in use, nothing changed", "detach " + name, use);
+            throw refused(Role.PRIMARY, primary.name() + " is in use, nothing changed", next, use);
         }
-        try {
-            primary.detach(true);
-        } catch (IOException e) {
-            throw refused(
-                    Role.PRIMARY,
-                    name
-                            + " was detached, but not cleanly: what was being written to is compared at the next attach",
-                    "attach " + name,
-                    e.getMessage());
-        }
-        shared.events().of(name).accept("detached", "the device is closed");
-        ResourceDir.Facts facts = primary.dir().facts();
-        return ControlApi.Done.of(
-                "%s is detached, %s %s closed"
-                        .formatted(name, facts.words(), facts.disks().size() == 1 ? "is" : "are"));
     }
 
     // ---- views -------------------------------------------------------------------------------
@@ -1473,50 +1494,42 @@ final class ResourceManager implements Link.Resources {
 
     private synchronized ControlApi.PromoteReply promoteNow(ControlApi.PromoteRequest request)
             throws ProblemException {
+        return switch (get(request.name())) {
+            case LocalBackup backup -> promoteCopy(backup, request);
+            case LocalPrimary primary -> promoteAgain(primary, request);
+        };
+    }
+
+    private ControlApi.PromoteReply promoteCopy(
+            LocalBackup backup, ControlApi.PromoteRequest request) throws ProblemException {
         String name = request.name();
-        if (!(get(name) instanceof LocalBackup backup)) {
-            throw refused(
-                    Role.PRIMARY, name + " is primary here already, nothing changed", "status");
-        }
-        Optional<AskedPoint> at =
-                request.at().isPresent()
-                        ? Optional.of(asked(request.at().get()))
-                        : Optional.empty();
+        AskedPoint at = asked(request.at().orElse("latest"));
         requirePromotable(backup, request);
         String peer = backup.dir().facts().peer();
         Frame.ResourceHello theirs = backup.peerHello();
         Promotion.Promoted promoted;
         try {
+            if (request.dryRun()) {
+                OpenPoint point = pointOf(backup, at);
+                backup.resource().closePoint(point);
+                return preview(request, point, List.of(), Optional.empty());
+            }
             promoted =
-                    promotion.of(backup, at.filter(each -> !(each instanceof AskedPoint.Newest)));
+                    promotion.of(
+                            backup,
+                            Optional.of(at).filter(each -> !(each instanceof AskedPoint.Newest)));
         } catch (IOException e) {
             throw refused(
                     Role.SECONDARY, name + " was not promoted", "promote " + name, e.getMessage());
         }
         if (promoted == null) {
-            throw notOpened(backup, at.orElse(new AskedPoint.Newest()));
+            throw notOpened(backup, at);
         }
         LocalPrimary primary = promoted.primary();
-        byName.put(name, primary);
-        link.session(peer)
-                .ifPresent(
-                        each -> {
-                            backup.disconnect(each);
-                            primary.connect(each);
-                        });
+        takesOver(backup, primary);
         ControlApi.Point from = LocalBackup.point(promoted.from());
-        shared.events()
-                .of(name)
-                .accept(
-                        "promoted",
-                        "it goes on here from %s, as it was at %s"
-                                .formatted(from.position(), from.time()));
         List<String> notes = new ArrayList<>();
-        notes.add(
-                "the moments of before can still be opened (%s), until they are too old or %s"
-                        .formatted(
-                                shared.command("points " + name),
-                                shared.command("promote " + name + " --commit")));
+        notes.add(laterNote(name));
         if (theirs != null && !theirs.committed().equals(promoted.from().position())) {
             notes.add(
                     "%s is at %s, this goes on from %s: what lies between is not here"
@@ -1525,19 +1538,281 @@ final class ResourceManager implements Link.Resources {
         notes.add(
                 "there is no second copy now; %s keeps what it has and stands apart from this"
                         .formatted(peer));
+        return promoted(primary, from, List.of(), notes);
+    }
+
+    private String laterNote(String name) {
+        return "the moments of before can still be opened, or gone on from instead (%s, %s), until they are too old or %s"
+                .formatted(
+                        shared.command("points " + name),
+                        shared.command("promote " + name + " --at POINT"),
+                        shared.command("promote " + name + " --commit"));
+    }
+
+    private OpenPoint pointOf(LocalBackup copy, AskedPoint at)
+            throws IOException, ProblemException {
+        OpenPoint point = copy.point(at);
+        if (point == null) {
+            throw notOpened(copy, at);
+        }
+        return point;
+    }
+
+    private ControlApi.PromoteReply preview(
+            ControlApi.PromoteRequest request,
+            OpenPoint point,
+            List<String> undone,
+            Optional<String> confirm) {
+        return new ControlApi.PromoteReply(
+                false,
+                request.name(),
+                shared.node(),
+                Optional.of(LocalBackup.point(point.moment())),
+                Optional.empty(),
+                undone,
+                List.of(),
+                confirm);
+    }
+
+    /// The resource has another role, or the same for another moment.
+    private void takesOver(LocalResource before, LocalPrimary now) {
+        byName.put(now.name(), now);
+        Optional<PeerSession> session = link.session(now.dir().facts().peer());
+        session.ifPresent(before::disconnect);
+        session.filter(_ -> !isStandalone(now)).ifPresent(now::connect);
+    }
+
+    /// It is exported, and everybody is told.
+    private ControlApi.PromoteReply promoted(
+            LocalPrimary primary, ControlApi.Point from, List<String> undone, List<String> notes) {
+        String name = primary.name();
+        shared.events()
+                .of(name)
+                .accept(
+                        "promoted",
+                        "it goes on here from %s, as it was at %s%s"
+                                .formatted(
+                                        from.position(),
+                                        from.time(),
+                                        undone.isEmpty() ? "" : ": " + String.join("; ", undone)));
+        List<String> told = new ArrayList<>(notes);
         Optional<ControlApi.AttachReply> attached = Optional.empty();
         try {
             attached = Optional.of(attach(name));
         } catch (ProblemException e) {
-            notes.add(
+            told.add(
                     "it is not exported yet: %s; next: %s"
-                            .formatted(
-                                    e.problem().evidence().isEmpty()
-                                            ? e.problem().cause()
-                                            : e.problem().evidence().getFirst(),
-                                    shared.command("attach " + name)));
+                            .formatted(why(e), shared.command("attach " + name)));
         }
-        return new ControlApi.PromoteReply(name, shared.node(), Optional.of(from), attached, notes);
+        return new ControlApi.PromoteReply(
+                true,
+                name,
+                shared.node(),
+                Optional.of(from),
+                attached,
+                undone,
+                told,
+                Optional.empty());
+    }
+
+    private static String why(ProblemException e) {
+        return e.problem().evidence().isEmpty()
+                ? e.problem().cause()
+                : e.problem().evidence().getFirst();
+    }
+
+    // ---- another moment, until it is final ---------------------------------------------------
+
+    /// What is promoted here goes on from another moment (R31). Its device changes, and never below
+    /// a client: with one that is connected it is refused.
+    private ControlApi.PromoteReply promoteAgain(
+            LocalPrimary primary, ControlApi.PromoteRequest request) throws ProblemException {
+        String name = request.name();
+        LocalBackup copy =
+                primary.copy()
+                        .orElseThrow(
+                                () ->
+                                        refused(
+                                                Role.PRIMARY,
+                                                name + " is primary here already, nothing changed",
+                                                "status"));
+        if (request.at().isEmpty()) {
+            throw refused(
+                    Role.PRIMARY,
+                    name + " is promoted here already, nothing changed",
+                    "points " + name,
+                    "to go on from another moment: "
+                            + shared.command("promote " + name + " --at POINT"),
+                    "to make it final: " + shared.command("promote " + name + " --commit"));
+        }
+        AskedPoint at = asked(request.at().get());
+        String command = "promote %s --at %s".formatted(name, request.at().get());
+        try {
+            primary.requireWhole();
+            OpenPoint point = pointOf(copy, at);
+            try {
+                List<String> undone = undone(primary, copy, point);
+                String confirm = confirmOf(primary);
+                if (request.dryRun()) {
+                    return preview(request, point, undone, Optional.of(confirm));
+                }
+                requireConfirmed(request, undone, confirm, command);
+                return goOnFrom(primary, copy, point, undone, command);
+            } finally {
+                copy.resource().closePoint(point);
+            }
+        } catch (IOException e) {
+            throw refused(
+                    Role.PRIMARY,
+                    name + " goes on as before, nothing changed",
+                    command,
+                    e.getMessage());
+        }
+    }
+
+    private String confirmOf(LocalResource of) {
+        return "%s/%s@%06x"
+                .formatted(
+                        shared.node(),
+                        of.name(),
+                        of.dir().superblock().ancestry().generation() >>> 40);
+    }
+
+    private void requireConfirmed(
+            ControlApi.PromoteRequest request, List<String> undone, String confirm, String command)
+            throws ProblemException {
+        if (!request.confirm().map(confirm::equals).orElse(false)) {
+            throw new ProblemException(
+                    Problem.of(
+                                    ExitCode.CONFIRMATION_NEEDED,
+                                    shared.node(),
+                                    request.confirm().isEmpty()
+                                            ? "what was written to %s since would be undone"
+                                                    .formatted(request.name())
+                                            : "%s confirms something else"
+                                                    .formatted(request.confirm().get()))
+                            .withEvidence(undone.toArray(String[]::new))
+                            .withNext(shared.command(command + " --confirm " + confirm)));
+        }
+    }
+
+    /// What becomes of what the device is now.
+    private List<String> undone(LocalPrimary primary, LocalBackup copy, OpenPoint point)
+            throws IOException, ProblemException {
+        String name = primary.name();
+        History.Moment then = point.moment();
+        long bytes = copy.resource().changedSince(point);
+        if (bytes == 0) {
+            throw refused(
+                    Role.PRIMARY,
+                    "%s is what it was at %s, nothing changed"
+                            .formatted(name, Instant.ofEpochMilli(then.labelMillis())),
+                    "points " + name);
+        }
+        long writes =
+                copy.resource()
+                        .look(
+                                now ->
+                                        Since.writesBehind(
+                                                now.ancestry(),
+                                                now.committed(),
+                                                then.ancestry(),
+                                                then.position()));
+        return List.of(
+                "%s of %s become what they were at %s, and at least %d writes that are in it now are undone"
+                        .formatted(
+                                Words.bytes(bytes),
+                                name,
+                                Instant.ofEpochMilli(then.labelMillis()),
+                                writes),
+                "what it is now can still be opened, or gone on from again, until it is older than %s, the journal needs its room, or %s"
+                        .formatted(
+                                Words.span(primary.settings().retention()),
+                                shared.command("promote " + name + " --commit")));
+    }
+
+    private ControlApi.PromoteReply goOnFrom(
+            LocalPrimary primary,
+            LocalBackup copy,
+            OpenPoint point,
+            List<String> undone,
+            String command)
+            throws ProblemException, IOException {
+        String name = primary.name();
+        boolean wasAttached = primary.isAttached();
+        requireOpenGate(primary);
+        requireUnused(primary, command);
+        try {
+            synchronized (primary) { // Nobody attaches it in between.
+                detach(primary, false);
+                promotion.again(primary, point);
+            }
+        } catch (IOException e) {
+            throw notGoneOn(primary, copy, wasAttached, command, e);
+        }
+        LocalPrimary next;
+        try {
+            next = wholeRole(primary);
+        } catch (IOException e) {
+            throw shared.problem(
+                    ExitCode.FAILED,
+                    "%s goes on from what it was at %s, but its new role could not be written"
+                            .formatted(name, Instant.ofEpochMilli(point.moment().labelMillis())),
+                    "attach " + name,
+                    e.getMessage());
+        }
+        return promoted(
+                next,
+                LocalBackup.point(point.moment()),
+                undone,
+                List.of(
+                        laterNote(name),
+                        "%s stands apart from this if it had what is undone; %s says so"
+                                .formatted(
+                                        next.dir().facts().peer(),
+                                        shared.command("reconnect " + name))));
+    }
+
+    /// It is as it was, and exported if it was that; but for a journal that has failed, which may
+    /// hold the commit.
+    private ProblemException notGoneOn(
+            LocalPrimary primary,
+            LocalBackup copy,
+            boolean wasAttached,
+            String command,
+            IOException why) {
+        String name = primary.name();
+        List<String> evidence = new ArrayList<>(List.of(String.valueOf(why.getMessage())));
+        boolean isSure = !copy.resource().snapshot().isFailed();
+        if (wasAttached) {
+            try {
+                attach(name);
+            } catch (ProblemException e) {
+                evidence.add("it is not attached: " + why(e));
+            }
+        }
+        return refused(
+                Role.PRIMARY,
+                isSure
+                        ? name + " goes on as before, nothing changed"
+                        : "the journal has failed, and whether %s goes on from there is known when it is opened again"
+                                .formatted(name),
+                isSure ? command : "connect " + name,
+                evidence.toArray(String[]::new));
+    }
+
+    /// As [Promotion#whole].
+    private LocalPrimary wholeRole(LocalPrimary primary) throws IOException {
+        if (!Promotion.isLeftBehind(primary)) {
+            return primary;
+        }
+        synchronized (this) {
+            LocalPrimary next = promotion.whole(primary);
+            if (next != primary) {
+                takesOver(primary, next);
+            }
+            return next;
+        }
     }
 
     private void requirePromotable(LocalBackup backup, ControlApi.PromoteRequest request)
@@ -1600,6 +1875,9 @@ final class ResourceManager implements Link.Resources {
         }
         try {
             String obstacle = primary.makeFinal();
+            if (byName.get(name) != primary) {
+                obstacle = "another moment was chosen just now";
+            }
             if (!obstacle.isEmpty()) {
                 throw refused(
                         Role.PRIMARY,
@@ -1618,13 +1896,16 @@ final class ResourceManager implements Link.Resources {
                 .of(name)
                 .accept("promotion-final", "the moments of before the promotion are given up");
         return new ControlApi.PromoteReply(
+                true,
                 name,
                 shared.node(),
                 Optional.empty(),
                 Optional.empty(),
+                List.of(),
                 List.of(
                         "%s alone holds %s now, and nothing of the journal is needed any more"
-                                .formatted(primary.dir().facts().words(), name)));
+                                .formatted(primary.dir().facts().words(), name)),
+                Optional.empty());
     }
 
     // ---- two histories -----------------------------------------------------------------------
@@ -1637,12 +1918,7 @@ final class ResourceManager implements Link.Resources {
         LocalResource found = get(name);
         String peer = found.dir().facts().peer();
         List<String> facts = facts(found);
-        String confirm =
-                "%s/%s@%06x"
-                        .formatted(
-                                shared.node(),
-                                name,
-                                found.dir().superblock().ancestry().generation() >>> 40);
+        String confirm = confirmOf(found);
         if (request.discard().isEmpty()) {
             return new ControlApi.ReconnectReply(
                     false, name, shared.node(), facts, choices(found), confirm);
@@ -1661,13 +1937,7 @@ final class ResourceManager implements Link.Resources {
                             .formatted(request.discard().get(), name, shared.node(), peer),
                     "reconnect " + name);
         }
-        if (!(found instanceof LocalPrimary primary)) {
-            throw refused(
-                    Role.SECONDARY,
-                    name + " is a copy here and has nothing by itself",
-                    "status " + name);
-        }
-        requirePrimaryAtPeer(primary);
+        requirePrimaryAtPeer(found);
         if (!request.confirm().map(confirm::equals).orElse(false)) {
             throw new ProblemException(
                     Problem.of(
@@ -1681,7 +1951,11 @@ final class ResourceManager implements Link.Resources {
                                             "reconnect %s --discard %s --confirm %s"
                                                     .formatted(name, shared.node(), confirm))));
         }
-        String keptAs = discard(primary);
+        String keptAs =
+                switch (found) {
+                    case LocalPrimary primary -> discard(primary);
+                    case LocalBackup backup -> discard(backup);
+                };
         return new ControlApi.ReconnectReply(
                 true,
                 name,
@@ -1698,11 +1972,12 @@ final class ResourceManager implements Link.Resources {
                 confirm);
     }
 
-    /// Somebody must be there to bring it on.
-    private void requirePrimaryAtPeer(LocalPrimary primary) throws ProblemException {
-        String name = primary.name();
-        String peer = primary.dir().facts().peer();
-        Frame.ResourceHello theirs = primary.peerHello();
+    /// Somebody must be there to bring it on, and a copy have something by itself.
+    private void requirePrimaryAtPeer(LocalResource of) throws ProblemException {
+        String name = of.name();
+        String peer = of.dir().facts().peer();
+        Role role = of instanceof LocalPrimary ? Role.PRIMARY : Role.SECONDARY;
+        Frame.ResourceHello theirs = of.peerHello();
         if (theirs == null) {
             throw shared.problem(
                     ExitCode.PEER_AWAY,
@@ -1712,18 +1987,42 @@ final class ResourceManager implements Link.Resources {
         }
         if (!Verdict.isPrimary(theirs)) {
             throw refused(
-                    Role.PRIMARY,
+                    role,
                     "%s is secondary at %s, nothing changed".formatted(name, peer),
                     "status " + name,
                     "to go on there, at %s: holdfast promote %s".formatted(peer, name));
         }
-        if (Verdict.of(primary.hello(), theirs) instanceof Verdict.Unrelated(String why)) {
+        Verdict verdict = Verdict.of(helloOf(of), theirs);
+        if (verdict instanceof Verdict.Unrelated(String why)) {
             throw refused(
-                    Role.PRIMARY,
+                    role,
                     "%s cannot become a copy of what %s has, nothing changed".formatted(name, peer),
                     "remove %s, and at %s: holdfast add".formatted(name, peer),
                     why);
         }
+        if (of instanceof LocalBackup backup && !isByItself(backup, verdict)) {
+            throw refused(
+                    role,
+                    name + " is a copy here and has nothing by itself",
+                    "status " + name,
+                    verdict.why().isEmpty()
+                            ? "%s brings it on by itself".formatted(peer)
+                            : verdict.why());
+        }
+    }
+
+    /// Whether a copy has what its peer's primary has not: one whose promotion was cut off, or
+    /// whose primary was promoted and then another moment of it chosen.
+    private static boolean isByItself(LocalBackup copy, Verdict verdict) {
+        return copy.resource().look(Backup::isApart)
+                && (verdict instanceof Verdict.Forked || verdict instanceof Verdict.Ahead);
+    }
+
+    private static Frame.ResourceHello helloOf(LocalResource of) {
+        return switch (of) {
+            case LocalPrimary primary -> primary.hello();
+            case LocalBackup backup -> backup.resource().look(at -> at.hello());
+        };
     }
 
     private List<String> facts(LocalResource of) {
@@ -1732,34 +2031,59 @@ final class ResourceManager implements Link.Resources {
         if (theirs == null) {
             return List.of("%s is not connected, and has not said what it has".formatted(peer));
         }
-        Frame.ResourceHello mine =
-                switch (of) {
-                    case LocalPrimary primary -> primary.hello();
-                    case LocalBackup backup -> backup.resource().look(at -> at.hello());
-                };
         return new Histories(shared.node(), shared.nodeId(), peer, ZoneId.systemDefault())
-                .since(mine, theirs);
+                .since(helloOf(of), theirs);
     }
 
     private List<String> choices(LocalResource of) {
         String name = of.name();
         String peer = of.dir().facts().peer();
-        if (!(of instanceof LocalPrimary)) {
-            return List.of(
-                    "to go on from this copy: " + shared.command("promote " + name),
-                    "to let the primary bring it on again, at %s: holdfast reconnect %s"
-                            .formatted(peer, name));
-        }
-        return List.of(
+        String giveUp =
                 "to go on from what %s has, here: %s; what is here is kept, to be opened"
                         .formatted(
                                 peer,
                                 shared.command(
                                         "reconnect %s --discard %s"
-                                                .formatted(name, shared.node()))),
+                                                .formatted(name, shared.node())));
+        if (of instanceof LocalBackup backup) {
+            Frame.ResourceHello theirs = of.peerHello();
+            String promote = "to go on from this copy: " + shared.command("promote " + name);
+            return theirs != null && isByItself(backup, Verdict.of(helloOf(of), theirs))
+                    ? List.of(giveUp, promote)
+                    : List.of(
+                            promote,
+                            "to let the primary bring it on again, at %s: holdfast reconnect %s"
+                                    .formatted(peer, name));
+        }
+        return List.of(
+                giveUp,
                 "to go on from what is here, at %s: holdfast reconnect %s --discard %s"
                         .formatted(peer, name, peer),
                 "to decide later: nothing; both go on by themselves");
+    }
+
+    /// A copy stays one: it says that it gives up its own, and is brought on.
+    private String discard(LocalBackup backup) throws ProblemException {
+        try {
+            String keptAs = backup.discard();
+            tellDiscarded(backup);
+            return keptAs;
+        } catch (IOException e) {
+            throw shared.problem(
+                    ExitCode.REFUSED,
+                    "what %s has by itself was not given up".formatted(backup.name()),
+                    "reconnect " + backup.name(),
+                    e.getMessage());
+        }
+    }
+
+    private void tellDiscarded(LocalResource of) {
+        shared.events()
+                .of(of.name())
+                .accept(
+                        "discarded",
+                        "what %s has by itself is given up for what %s has"
+                                .formatted(shared.node(), of.dir().facts().peer()));
     }
 
     /// Closes the primary here and makes its disk a copy of the peer's.
@@ -1791,12 +2115,7 @@ final class ResourceManager implements Link.Resources {
                                 made.connect(each);
                                 made.call(each);
                             });
-            shared.events()
-                    .of(name)
-                    .accept(
-                            "discarded",
-                            "what %s has by itself is given up for what %s has"
-                                    .formatted(shared.node(), peer));
+            tellDiscarded(made);
             return LocalBackup.discardedName(made.dir().discards().orElseThrow());
         } catch (IOException | RuntimeException e) {
             if (!byName.containsKey(name)) {

@@ -2375,6 +2375,12 @@ public final class Backup {
         return openEpoch == 0 && standing == Standing.IN_STEP;
     }
 
+    /// Whether nothing of this session is taken in, because the histories do not follow each other,
+    /// or one side cannot take part.
+    public boolean isApart() {
+        return apart;
+    }
+
     /// Whether the primary asks for digests of the copy.
     public boolean isCompared() {
         return openEpoch == 0 && standing == Standing.COMPARED;

@@ -143,9 +143,6 @@ public final class Faults {
     /// Answers a mark when it is taken, not when it is durable.
     public static final boolean M65 = Mutants.on("M65");
 
-    /// Answers a write to a promoted copy before its journal is synced.
-    public static final boolean M70 = Mutants.on("M70");
-
     /// Leaves what was zeroed since as it is when an older moment is promoted.
     public static final boolean M71 = Mutants.on("M71");
 

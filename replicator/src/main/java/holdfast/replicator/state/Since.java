@@ -27,6 +27,33 @@ public record Since(long writes, List<Ancestry.Entry> begun, long writesSince) {
                 begun.isEmpty() ? 0 : side.committed().number());
     }
 
+    /// How many writes of a history are not in that of one of its moments: what is undone when the
+    /// copy goes on from there. Of a generation that ended in a crash those are not counted of
+    /// which nobody knows.
+    ///
+    /// @param at where the history stands
+    /// @param then past of the moment, which is at `from`
+    public static long writesBehind(Ancestry now, Position at, Ancestry then, Position from) {
+        List<Ancestry.Entry> mine = now.entries();
+        long writes = 0;
+        for (int i = mine.size() - 1; i >= 0; i--) {
+            long generation = mine.get(i).generation();
+            long end = endOf(now, i, at);
+            int common = then.indexOf(generation);
+            if (common >= 0) {
+                return writes + Math.max(0, end - endOf(then, common, from));
+            }
+            writes += end;
+        }
+        return writes;
+    }
+
+    private static long endOf(Ancestry past, int index, Position at) {
+        return index + 1 < past.entries().size()
+                ? past.entries().get(index + 1).parent().number()
+                : at.number();
+    }
+
     /// The last position of both sides, as their verdict says; [Position#NONE] when none is known.
     public static Position common(Verdict verdict) {
         return switch (verdict) {

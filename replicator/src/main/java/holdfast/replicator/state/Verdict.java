@@ -17,7 +17,7 @@ import holdfast.tunnel.wire.Position;
 /// | where the primary is    | nothing is marked                                         | Equal |
 /// | in its generation       |                                                           | Ahead, STREAM |
 /// | in its past             | marked blocks name all that it may lack                   | Ahead, BITMAP |
-/// |                         | it acknowledged more once; or is a mixture; or forgotten  | Ahead, COMPARISON |
+/// |                         | it acknowledged more once, or a place in another history; or is a mixture; or forgotten | Ahead, COMPARISON |
 /// | anywhere                | the primary has lost what this copy was told              | SetBack, until an order to compare |
 /// | gone on from here       | by itself                                                 | Behind |
 /// | on another branch       |                                                           | Forked |
@@ -262,13 +262,19 @@ public sealed interface Verdict {
                 : new Ahead(theirs, How.STREAM, "");
     }
 
-    /// Whether the copy stands before what it acknowledged.
+    /// Whether the copy stands before what it acknowledged. That may lie in a history which is not
+    /// the primary's: the copy was joined there by an order, and compared. What is marked since is
+    /// what the copy lacked there, and says nothing of any other place.
     private static boolean hasLess(Frame.ResourceHello primary, Position theirs) {
         Position acknowledged = primary.known().acknowledged();
-        return acknowledged.generation() == theirs.generation()
-                ? theirs.number() < acknowledged.number()
-                : primary.ancestry().indexOf(acknowledged.generation())
-                        > primary.ancestry().indexOf(theirs.generation());
+        if (acknowledged.isNone()) {
+            return false;
+        }
+        if (acknowledged.generation() == theirs.generation()) {
+            return theirs.number() < acknowledged.number();
+        }
+        int index = primary.ancestry().indexOf(acknowledged.generation());
+        return index < 0 || index > primary.ancestry().indexOf(theirs.generation());
     }
 
     // ---- a primary that was set back
@@ -316,13 +322,20 @@ public sealed interface Verdict {
                     "the primary was set back to an older copy of itself, and an operator ordered"
                             + " that it counts");
         }
+        // The copy may as well have been put back, to a time which a primary that was set back
+        // before has forgotten. It was told of less then than the primary has told of since.
+        String who =
+                isSetBack(primary, copy)
+                        ? "the primary was set back to an older copy of itself"
+                        : "the copy holds what the primary knows nothing of: one of the two was set"
+                                + " back to an older copy of itself";
         return new SetBack(
                 true,
-                ("the primary was set back to an older copy of itself: it stands at %s and has told"
-                                + " of its transactions up to %d, the copy stands at %s and was"
-                                + " told of %d. To bring the copy back to what the primary holds,"
-                                + " at the primary: %sinvalidate-remote")
+                ("%s. The primary stands at %s and has told of its transactions up to %d, the copy"
+                                + " stands at %s and was told of %d. To bring the copy back to what"
+                                + " the primary holds, at the primary: %sinvalidate-remote")
                         .formatted(
+                                who,
                                 primary.committed(),
                                 primary.known().told(),
                                 copy.committed(),

@@ -130,6 +130,8 @@ public record StatusReport(
     /// @param syncPaused an operator of this node lets no catch-up, first sync or comparison go on
     /// @param trouble cause of a state that is not as it should be, in words
     /// @param promoted a primary that was a copy before, and has no copy itself yet
+    /// @param journal of a copy that is here, also of one that was promoted and is not final
+    /// @param promotion of a primary that was promoted and is not final
     public record Resource(
             String name,
             String id,
@@ -160,6 +162,7 @@ public record StatusReport(
             Optional<Verify> verify,
             boolean syncPaused,
             boolean promoted,
+            Optional<Promotion> promotion,
             Optional<String> trouble) {
         public boolean isPrimary() {
             return role.equals("PRIMARY");
@@ -269,6 +272,19 @@ public record StatusReport(
             long sizeBytes,
             Optional<Instant> oldest,
             long missingBytes) {}
+
+    /// A promotion that is not final: the device can go on from another moment instead, any from
+    /// `oldest` to `newest` that `points` lists, or one that is kept.
+    ///
+    /// @param since when it was promoted, or the moment chosen last
+    /// @param from position from which it goes on
+    /// @param kept names of moments that are kept
+    public record Promotion(
+            Instant since,
+            String from,
+            Optional<Instant> oldest,
+            Optional<Instant> newest,
+            List<String> kept) {}
 
     /// An open view.
     ///

@@ -90,7 +90,7 @@ public final class StatusTable {
                         j ->
                                 line(
                                         "journal",
-                                        "%s of %s%s"
+                                        "%s of %s%s%s"
                                                 .formatted(
                                                         Words.bytes(j.usedBytes()),
                                                         Words.bytes(j.sizeBytes()),
@@ -98,7 +98,11 @@ public final class StatusTable {
                                                                 ? ", lacks "
                                                                         + Words.bytes(
                                                                                 j.missingBytes())
-                                                                : "")));
+                                                                : "",
+                                                        j.oldest()
+                                                                .map(t -> ", from " + moment(t))
+                                                                .orElse(""))));
+        r.promotion().ifPresent(p -> line("promotion", promotion(r.name(), p)));
         r.export()
                 .ifPresent(
                         e ->
@@ -129,6 +133,19 @@ public final class StatusTable {
                                                                     ? ", full: writes were refused"
                                                                     : "")));
         }
+    }
+
+    private String promotion(String name, StatusReport.Promotion p) {
+        return "of %s, not final: %s%s can be gone on from instead: holdfast points %s"
+                .formatted(
+                        moment(p.since()),
+                        p.oldest().isPresent() && p.newest().isPresent()
+                                ? "any moment from %s to %s"
+                                        .formatted(
+                                                moment(p.oldest().get()), moment(p.newest().get()))
+                                : "no moment",
+                        p.kept().isEmpty() ? "" : ", or " + String.join(", ", p.kept()),
+                        name);
     }
 
     private void volume(StatusReport.Volume v) {

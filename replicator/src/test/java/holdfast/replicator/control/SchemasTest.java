@@ -50,6 +50,7 @@ class SchemasTest {
                             Samples.resource("home", "PRIMARY")
                                     .behind(203, 812 << 10, 14)
                                     .progress("CATCH_UP", 41, 100, 30)
+                                    .promoted(List.of("before"))
                                     .trouble("the disk failed")
                                     .build(),
                             Samples.resource("mail", "SECONDARY")
@@ -128,11 +129,14 @@ class SchemasTest {
                         1,
                         Optional.of("in a gap")),
                 new ControlApi.PromoteReply(
+                        true,
                         "home",
                         "backup",
                         Optional.of(new ControlApi.Point(Samples.NOW, "a/1")),
                         Optional.empty(),
-                        List.of("there is no second copy now")),
+                        List.of("12 writes are undone"),
+                        List.of("there is no second copy now"),
+                        Optional.of("backup/home@3fa901")),
                 new ControlApi.ReconnectReply(
                         false,
                         "home",
@@ -155,7 +159,8 @@ class SchemasTest {
                         1,
                         1,
                         "nbd+unix:///home@latest?socket=/run/holdfast/home.nbd",
-                        List.of(new ControlApi.Marked("nightly", Samples.NOW, "a/2"))),
+                        List.of(new ControlApi.Marked("nightly", Samples.NOW, "a/2")),
+                        true),
                 new ControlApi.MarkReply("home", "nightly", "backup", Samples.NOW, "a/2"),
                 new ControlApi.KeepReply("home", KEPT, Optional.of("in a gap")),
                 new ControlApi.DropReply(

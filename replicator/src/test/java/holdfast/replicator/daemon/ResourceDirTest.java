@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.config.ResourceSettings;
+import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Primary;
@@ -23,10 +24,13 @@ import org.junit.jupiter.api.io.TempDir;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.UUID;
 
@@ -200,6 +204,43 @@ class ResourceDirTest {
                         "server"),
                 ResourceDir.newBackup(ID, AddressSpace.of(SIZE), true, NODE, 0x77),
                 ResourceSettings.ofDisks(disks));
+    }
+
+    /// Another moment was chosen twice, and the roles in between were not deleted.
+    @Test
+    void theCopyThatWasPromotedIsBeforeEachOfItsPrimaries() throws Exception {
+        copy().close();
+        TreeMap<String, List<Path>> disks = new TreeMap<>();
+        disks.put("server", List.of(Path.of("/dev/vg0/home")));
+        ResourceDir.Facts facts =
+                new ResourceDir.Facts(
+                        ID.toString(),
+                        Role.PRIMARY.name(),
+                        List.of(dir.resolve("home.img").toString()),
+                        false,
+                        "",
+                        1 << 20,
+                        "server");
+        for (int i = 1; i <= 3; i++) {
+            Superblock first = ResourceDir.newPrimary(ID, AddressSpace.of(SIZE));
+            try (ResourceDir next =
+                    ResourceDir.next(
+                            dir,
+                            "home",
+                            facts,
+                            first,
+                            ResourceSettings.ofDisks(disks),
+                            Map.of("boot", "b".getBytes(StandardCharsets.UTF_8)))) {
+                assertEquals(Set.of("boot"), next.carried().keySet());
+                Files.createFile(next.standaloneMark());
+                assertEquals(Set.of("boot", "standalone"), next.carried().keySet());
+            }
+        }
+        try (ResourceDir before = ResourceDir.openBefore(dir, "home").orElseThrow()) {
+            assertFalse(before.facts().isPrimary());
+        }
+        assertTrue(Files.exists(dir.resolve("home~3")));
+        assertFalse(Files.exists(dir.resolve("home~2")) || Files.exists(dir.resolve("home~1")));
     }
 
     /// Grows a resource of which the peer has everything, and says how much it may lack of it.

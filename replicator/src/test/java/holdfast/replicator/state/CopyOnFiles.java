@@ -70,8 +70,14 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
         open();
     }
 
-    /// As after a crash: whatever is not in the files is forgotten.
+    /// As after a crash: whatever is not in the files is forgotten. What is damaged is given up.
     void open() throws Exception {
+        openAsItIs();
+        cut();
+    }
+
+    /// The same, and a damaged journal stays as it is.
+    void openAsItIs() throws Exception {
         if (journal != null) {
             journal.close();
         }
@@ -86,6 +92,10 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
         packedAtStart.forEach(backup::packed);
         damage =
                 backup.recover(journal::readDamaged, JournalScan.Indexes.NONE, journal.endOffset());
+    }
+
+    /// The journal goes on where it is damaged, if it is.
+    void cut() throws IOException {
         if (backup.isToBeCut()) {
             journal.cut(backup.end());
             backup.cut();

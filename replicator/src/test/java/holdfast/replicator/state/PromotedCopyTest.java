@@ -246,10 +246,10 @@ class PromotedCopyTest {
             long bad = copy.write(3, 2, 3);
             copy.write(4, 3, 4);
             copy.damage(bad + 200);
-            copy.open();
+            copy.openAsItIs();
             assertTrue(copy.damage != null);
             assertFalse(copy.backup.takeOwn(new Frame.EpochBegin(5, 0, 0), 5));
-            copy.rollWhatIsDue();
+            copy.cut();
             now = new byte[CopyOnFiles.BLOCKS];
             now[0] = 1;
             now[1] = 2;

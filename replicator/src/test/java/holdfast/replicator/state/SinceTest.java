@@ -79,4 +79,19 @@ class SinceTest {
         assertEquals(new Position(9, 0), crashed.position());
         assertEquals(Reason.CRASH, crashed.ancestry().entries().getLast().reason());
     }
+
+    @Test
+    void whatIsUndoneByGoingOnFromAMomentIsCountedAlongTheWayToIt() {
+        Ancestry first = gone(CREATED, 2, FORK, Reason.PROMOTE);
+        Ancestry attached = gone(first, 3, new Position(2, 5), Reason.ATTACH);
+        Position here = new Position(3, 4);
+        // Of the own history, of before the promotion, and of what the server had done by itself.
+        assertEquals(7, Since.writesBehind(attached, here, first, new Position(2, 2)));
+        assertEquals(12, Since.writesBehind(attached, here, CREATED, new Position(1, 5)));
+        assertEquals(9, Since.writesBehind(attached, here, CREATED, new Position(1, 20)));
+        assertEquals(0, Since.writesBehind(attached, here, attached, here));
+        // And back, from a moment of before to one of the history that was left.
+        Ancestry second = gone(CREATED, 4, new Position(1, 5), Reason.PROMOTE);
+        assertEquals(6, Since.writesBehind(second, new Position(4, 6), attached, here));
+    }
 }

@@ -191,6 +191,18 @@ class VerdictTest {
         assertInstanceOf(Verdict.SetBack.class, of(5, at(1, 3), at(1, 6)));
     }
 
+    /// It was there when an order brought it back to us; what was equal there is not marked.
+    @Test
+    void whatAcknowledgedAHistoryThatIsNotOursIsComparedAnywhereElse() {
+        began(1, NOTHING, Reason.CREATE);
+        theirs = mine;
+        began(2, at(1, 4), Reason.CRASH);
+        assertEquals(How.COMPARISON, how(7, at(9, 5), at(1, 3)));
+        copyBegan(2, at(1, 4), Reason.CRASH, NODE);
+        assertEquals(How.COMPARISON, how(7, at(9, 5), at(2, 1)));
+        assertEquals(How.STREAM, how(7, NOTHING, at(2, 1)));
+    }
+
     /// What the peer holds of it more than we lies where we were writing, and is compared (R4).
     @Test
     void howFarAGenerationWentThatACrashEndedNobodyKnows() {
@@ -242,6 +254,9 @@ class VerdictTest {
         copyBegan(2, at(1, 9), Reason.ATTACH, NODE);
         assertInstanceOf(Verdict.SetBack.class, of(4, at(1, 3), at(2, 6)));
         assertInstanceOf(Verdict.SetBack.class, of(12, at(1, 3), at(2, 6)));
+        assertTrue(of(4, at(1, 3), at(2, 6)).why().contains("one of the two was set back"));
+        tracked = 51;
+        assertTrue(of(4, at(1, 3), at(2, 6)).why().contains("the primary was set back"));
         ordered = true;
         assertEquals(How.COMPARISON, how(4, at(1, 3), at(2, 6)));
     }

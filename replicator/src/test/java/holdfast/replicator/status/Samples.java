@@ -70,6 +70,7 @@ public final class Samples {
         private boolean syncPaused;
         private Optional<StatusReport.Drill> drill = Optional.empty();
         private Optional<StatusReport.Verify> verify = Optional.empty();
+        private Optional<StatusReport.Promotion> promotion = Optional.empty();
         private Optional<String> trouble = Optional.empty();
 
         private Builder(String name, String role) {
@@ -162,6 +163,19 @@ public final class Samples {
             return this;
         }
 
+        /// It was promoted a minute ago, and is not final.
+        public Builder promoted(List<String> kept) {
+            promotion =
+                    Optional.of(
+                            new StatusReport.Promotion(
+                                    NOW.minusSeconds(60),
+                                    "3fa901/7",
+                                    Optional.of(NOW.minusSeconds(3_600)),
+                                    Optional.of(NOW),
+                                    kept));
+            return this;
+        }
+
         public Builder trouble(String text) {
             trouble = Optional.of(text);
             return this;
@@ -231,6 +245,7 @@ public final class Samples {
                     verify,
                     syncPaused,
                     false,
+                    promotion,
                     trouble);
         }
     }
