@@ -58,9 +58,6 @@ public final class Bench implements Callable<Integer> {
 
     private static final double WIRE_BAR = 0.5;
 
-    /// A disk of today takes some 300 MiB/s.
-    private static final long APPENDED_A_SECOND = 300L << 20;
-
     private static final int SPEED_BARS = 5;
 
     private static final String ESTABLISHED = "established";
@@ -502,7 +499,8 @@ public final class Bench implements Callable<Integer> {
     }
 
     private void measureFailover() throws Exception {
-        missed.addAll(new Append(out, work, (long) (seconds * APPENDED_A_SECOND)).run());
+        double most = failover.stream().mapToDouble(each -> each).max().orElseThrow();
+        missed.addAll(new Append(out, work, (long) (most / 4 * (1 << 30))).run());
         judged += Append.BARS;
         for (double gib : failover) {
             var measuring = new Failover(out, work, seconds);

@@ -353,13 +353,18 @@ class BadInputTest {
         Path disk = Files.write(dir.resolve("disk.img"), new byte[32 * MIB]);
         String uri = nodes.addAndAttach("home", disk, 32 * MIB);
         nodes.untilInSync("home");
-        // From three quarters of the journal on some of it should go into the copy; the journal is
-        // not full yet.
+        // What does not compress. From three quarters of the journal on some of it should go into
+        // the
+        // copy; the journal is not full yet.
+        byte[] bytes = new byte[MIB];
+        new Random(7).nextBytes(bytes);
+        Path random = Files.write(dir.resolve("random"), bytes);
         for (int mib = 0;
                 !nodes.atServer("home").trouble().orElse("").contains("no space");
                 mib++) {
             assertTrue(mib < 28, nodes.account());
-            Run.ok("qemu-io", "-f", "raw", "-c", "write -P 7 %dM 1M".formatted(mib), uri);
+            String one = "write -s %s %dM 1M".formatted(random, mib);
+            Run.ok("qemu-io", "-f", "raw", "-c", one, uri);
             nodes.untilInSync("home");
             if (mib >= 22) {
                 Thread.sleep(300);

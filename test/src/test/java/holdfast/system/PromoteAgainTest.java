@@ -400,39 +400,73 @@ class PromoteAgainTest {
                 });
     }
 
+    /// @param first a time before the promotion
+    /// @param uri of the promoted copy
+    private record Followed(String first, String uri) {}
+
+    /// A copy is promoted and written to, and the server follows it as its copy.
+    private Followed followed(TwoNodes nodes) throws Exception {
+        nodes.pair();
+        nodes.server.storage(
+                new ControlApi.StorageRequest(
+                        dir.resolve("server-storage").toString(), Optional.empty()));
+        String atServer = nodes.addAndAttach("home", disk());
+        nodes.untilInSync("home");
+        write(atServer, 1, "0 2M");
+        nodes.untilInSync("home");
+        String first = now().toString();
+        write(atServer, 2, "0 2M");
+        nodes.untilInSync("home");
+        nodes.server.detach(new ControlApi.NameRequest("home"));
+        String uri = promote(nodes, null);
+        write(uri, 3, "4M 1M");
+        TwoNodes.until(
+                "the backup is known to be primary",
+                () ->
+                        nodes
+                                .server
+                                .reconnect(
+                                        new ControlApi.ReconnectRequest(
+                                                "home", Optional.empty(), Optional.empty()))
+                                .facts()
+                                .stream()
+                                .anyMatch(each -> each.startsWith("backup: primary")));
+        discard(nodes.server, "server");
+        untilInSync(nodes.backup);
+        assertThrows(ProblemException.class, () -> discard(nodes.server, "server"));
+        return new Followed(first, uri);
+    }
+
+    /// What is undone is of the generation in which the copy follows, and it is all of one host: it
+    /// is a history of its own all the same.
+    @Test
+    void aCopyThatHadFollowedStandsApartFromAMomentOfTheSameGeneration() throws Exception {
+        try (TwoNodes nodes = new TwoNodes(dir)) {
+            Followed followed = followed(nodes);
+            String since = now().toString();
+            write(followed.uri, 5, "6M 1M");
+            untilInSync(nodes.backup);
+            again(nodes, since);
+            write(followed.uri, 6, "7M 1M");
+            TwoNodes.until(
+                    "the copy stands apart",
+                    () -> nodes.atServer("home").trouble().orElse("").contains("forked"));
+            opened(nodes.server, "latest", 5, "6M 1M");
+            discard(nodes.server, "server");
+            untilInSync(nodes.backup);
+            opened(nodes.server, "latest", 0, "6M 1M");
+            opened(nodes.server, "latest", 6, "7M 1M");
+        }
+    }
+
     /// The server follows the promoted copy already when another moment is chosen: it is brought on
     /// when an operator there has given up what it has.
     @Test
     void aCopyThatHadFollowedIsBroughtOnWhenItGivesUpWhatIsUndone() throws Exception {
         try (TwoNodes nodes = new TwoNodes(dir)) {
-            nodes.pair();
-            nodes.server.storage(
-                    new ControlApi.StorageRequest(
-                            dir.resolve("server-storage").toString(), Optional.empty()));
-            String atServer = nodes.addAndAttach("home", disk());
-            nodes.untilInSync("home");
-            write(atServer, 1, "0 2M");
-            nodes.untilInSync("home");
-            String first = now().toString();
-            write(atServer, 2, "0 2M");
-            nodes.untilInSync("home");
-            nodes.server.detach(new ControlApi.NameRequest("home"));
-            String uri = promote(nodes, null);
-            write(uri, 3, "4M 1M");
-            TwoNodes.until(
-                    "the backup is known to be primary",
-                    () ->
-                            nodes
-                                    .server
-                                    .reconnect(
-                                            new ControlApi.ReconnectRequest(
-                                                    "home", Optional.empty(), Optional.empty()))
-                                    .facts()
-                                    .stream()
-                                    .anyMatch(each -> each.startsWith("backup: primary")));
-            discard(nodes.server, "server");
-            untilInSync(nodes.backup);
-            assertThrows(ProblemException.class, () -> discard(nodes.server, "server"));
+            Followed followed = followed(nodes);
+            String first = followed.first;
+            String uri = followed.uri;
 
             again(nodes, first);
             shows(uri, 1, "0 2M");

@@ -661,12 +661,16 @@ final class LocalBackup implements LocalResource {
     /// name that is returned: durably, before anybody is told. A crash in between leaves a copy
     /// that does it at its next start.
     ///
-    /// @throws IOException if it cannot be kept: the next start tries again, nothing is given up
-    ///   before
+    /// @throws IOException if it cannot be kept: nothing is given up
     String discard() throws IOException {
         long generation = resource.look(Backup::ancestry).generation();
         dir.discard(generation);
-        giveUp(generation);
+        try {
+            giveUp(generation);
+        } catch (IOException e) {
+            dir.keepOwn();
+            throw e;
+        }
         PeerSession peer = session;
         if (peer != null) {
             resource.call(peer);

@@ -226,6 +226,7 @@ final class LocalPrimary implements LocalResource {
         if (was == null || forgotten) {
             return "";
         }
+        requireOwnHistory();
         String obstacle = attached == null ? was.settleDetached() : was.settlePromoted();
         if (!obstacle.isEmpty()) {
             return obstacle;

@@ -497,6 +497,8 @@ final class PinStore implements AutoCloseable {
 
     /// Where the base may differ from what it was at the pin's moment: what is saved of it, whole
     /// blocks. Where nothing lies here it does not, as long as it is not rolled on.
+    ///
+    /// @throws IllegalStateException if it is not kept any more
     List<Pins.Range> saved(long pin) {
         lookup.lock();
         try {
@@ -509,6 +511,9 @@ final class PinStore implements AutoCloseable {
                         saved.add(new Pins.Range(run.offsetBytes(), run.endBytes()));
                     }
                 }
+            }
+            if (!begun) {
+                throw new IllegalStateException("pin %d is not kept".formatted(pin));
             }
             return saved;
         } finally {

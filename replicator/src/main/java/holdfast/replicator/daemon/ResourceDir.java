@@ -344,6 +344,11 @@ final class ResourceDir implements AutoCloseable {
         AtomicFile.write(dir.resolve(DISCARDS), Long.toString(generation).getBytes(UTF_8));
     }
 
+    /// It gives up nothing, durably.
+    void keepOwn() throws IOException {
+        AtomicFile.write(dir.resolve(DISCARDS), "0".getBytes(UTF_8));
+    }
+
     private static boolean isWhole(Path dir) {
         if (Files.exists(dir.resolve(FACTS))) {
             return true;

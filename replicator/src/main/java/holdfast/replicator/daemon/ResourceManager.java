@@ -1127,7 +1127,7 @@ final class ResourceManager implements Link.Resources {
 
     ControlApi.Done detach(String name) throws ProblemException {
         LocalPrimary primary = getPrimary(name);
-        requireUnused(primary, "detach " + name);
+        requireUnused(primary, true, "detach " + name);
         detach(primary, true);
         shared.events().of(name).accept("detached", "the device is closed");
         ResourceDir.Facts facts = primary.dir().facts();
@@ -1153,7 +1153,9 @@ final class ResourceManager implements Link.Resources {
     /// Lets go of the kernel's own client when it is alone and nobody uses it.
     ///
     /// @param next what is to be typed when all others are gone
-    private void requireUnused(LocalPrimary primary, String next) throws ProblemException {
+    /// @param lets those go that wait for a disk that hangs: they cannot go by themselves
+    private void requireUnused(LocalPrimary primary, boolean lets, String next)
+            throws ProblemException {
         int clients = 0;
         String use = "";
         try {
@@ -1163,8 +1165,8 @@ final class ResourceManager implements Link.Resources {
             for (String device : kernelNames(primary)) {
                 kernels += kernel.isConnected(device) ? 1 : 0;
             }
-            // Whoever waits for a disk that hangs cannot go.
-            boolean hangs = primary.resource().flatMap(PrimaryResource::hangsFor).isPresent();
+            boolean hangs =
+                    lets && primary.resource().flatMap(PrimaryResource::hangsFor).isPresent();
             clients = clients(primary, hangs ? Integer.MAX_VALUE : kernels);
             use =
                     clients
@@ -1652,7 +1654,8 @@ final class ResourceManager implements Link.Resources {
             OpenPoint point = pointOf(copy, at);
             try {
                 List<String> undone = undone(primary, copy, point);
-                String confirm = confirmOf(primary);
+                // Of this moment, and of no later one that a relative time may mean by then.
+                String confirm = confirmOf(primary) + "-" + point.moment().position().number();
                 if (request.dryRun()) {
                     return preview(request, point, undone, Optional.of(confirm));
                 }
@@ -1741,7 +1744,7 @@ final class ResourceManager implements Link.Resources {
         String name = primary.name();
         boolean wasAttached = primary.isAttached();
         requireOpenGate(primary);
-        requireUnused(primary, command);
+        requireUnused(primary, false, command);
         try {
             synchronized (primary) { // Nobody attaches it in between.
                 detach(primary, false);

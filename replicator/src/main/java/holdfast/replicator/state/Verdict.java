@@ -287,7 +287,8 @@ public sealed interface Verdict {
     }
 
     /// Whether all that the copy has more, it has of this primary's host, attached and not
-    /// promoted.
+    /// promoted; and neither is what the primary has more: one that was promoted again has left the
+    /// other history by an order.
     private static boolean isByItself(
             Frame.ResourceHello primary, Frame.ResourceHello copy, Position common) {
         if (primary.ancestry().entries().isEmpty()) {
@@ -295,8 +296,12 @@ public sealed interface Verdict {
         }
         var node = primary.ancestry().entries().getLast().author();
         Ancestry theirs = copy.ancestry();
+        Ancestry ours = primary.ancestry();
         int from = theirs.indexOf(common.generation());
+        int ourFrom = ours.indexOf(common.generation());
         return from >= 0
+                && ours.entries().subList(ourFrom + 1, ours.entries().size()).stream()
+                        .allMatch(Verdict::isAttach)
                 && theirs.entries().subList(from, theirs.entries().size()).stream()
                         .allMatch(each -> each.author().equals(node))
                 && theirs.entries().subList(from + 1, theirs.entries().size()).stream()
