@@ -3,12 +3,8 @@ package holdfast.bench;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import holdfast.HostMounts;
-
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.api.parallel.ResourceAccessMode;
-import org.junit.jupiter.api.parallel.ResourceLock;
 
 import picocli.CommandLine;
 
@@ -19,7 +15,6 @@ import java.nio.file.Path;
 import java.util.stream.Stream;
 
 /// The benchmark once, small and without judging, so that it stays alive.
-@ResourceLock(value = HostMounts.LOCK, mode = ResourceAccessMode.READ)
 class BenchTest {
     @TempDir private Path directory;
 

@@ -3,7 +3,6 @@ package holdfast.interop;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import holdfast.HostMounts;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.FileBlockDevice;
 import holdfast.replicator.nbd.Exports;
@@ -16,8 +15,6 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.api.parallel.ResourceAccessMode;
-import org.junit.jupiter.api.parallel.ResourceLock;
 
 import java.io.IOException;
 import java.net.URISyntaxException;
@@ -39,7 +36,6 @@ import java.util.concurrent.TimeUnit;
 /// There are four exports over 64 MiB each: `disk` does its I/O in the connection's thread, `later`
 /// answers from other threads, `fixed` is read-only and shares the file of `sparse`, which has
 /// holes.
-@ResourceLock(value = HostMounts.LOCK, mode = ResourceAccessMode.READ)
 @Timeout(100)
 class NbdClientsTest {
     private static final int SIZE_BYTES = 64 << 20;

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import holdfast.HostMounts;
 import holdfast.replicator.config.ConfigException;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ExitCode;
@@ -20,8 +19,6 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.api.parallel.ResourceAccessMode;
-import org.junit.jupiter.api.parallel.ResourceLock;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -35,7 +32,6 @@ import java.util.concurrent.CopyOnWriteArrayList;
 
 /// What an operator gets wrong, and what a host lacks: each is refused in words that name the
 /// cause, and nothing is lost or left behind.
-@ResourceLock(value = HostMounts.LOCK, mode = ResourceAccessMode.READ)
 class BadInputTest {
     private static final int MIB = 1 << 20;
 

@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import holdfast.HostMounts;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.DrillReport;
 import holdfast.replicator.control.DrillReports;
@@ -15,7 +14,6 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.api.parallel.ResourceLock;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -31,7 +29,6 @@ import java.util.stream.Stream;
 
 /// A drill on a copy whose original is in use: an ext4 with files and a PostgreSQL that was never
 /// stopped. Whatever ends the drill, the host is as it was before. Needs root.
-@ResourceLock(HostMounts.LOCK)
 class DrillTest {
     private static final Path CHECKS = Path.of("../conf.d/checks").toAbsolutePath().normalize();
 

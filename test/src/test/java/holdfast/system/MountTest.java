@@ -4,13 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import holdfast.HostMounts;
-
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.api.parallel.ResourceLock;
 
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -21,7 +18,6 @@ import java.util.concurrent.TimeUnit;
 
 /// The copy of a filesystem that is in use, mounted where it is kept: by commands, whose crash and
 /// whose daemon's crash leave nothing that `umount` does not take away. Needs root.
-@ResourceLock(HostMounts.LOCK)
 class MountTest {
     @TempDir Path dir;
 

@@ -8,7 +8,6 @@ import holdfast.replicator.status.StatusReport;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.api.parallel.Isolated;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -18,7 +17,6 @@ import java.util.Random;
 import java.util.concurrent.locks.LockSupport;
 
 /// `link.rate` is what goes over the wire, also when it is changed meanwhile.
-@Isolated("it measures rates")
 class RateTest {
     /// The token bucket's own test measures within 3 %; here two JVM-wide daemons and the machine's
     /// other work are in between.

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import holdfast.HostMounts;
 import holdfast.bench.BlockClient;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
@@ -16,8 +15,6 @@ import holdfast.replicator.status.StatusReport;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.api.parallel.ResourceAccessMode;
-import org.junit.jupiter.api.parallel.ResourceLock;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -32,7 +29,6 @@ import java.util.concurrent.atomic.AtomicBoolean;
 
 /// A resource becomes larger after its device did (S003-13, S003-31): under its clients, while it
 /// is detached, while the peer is away, and whenever either side is killed in between.
-@ResourceLock(value = HostMounts.LOCK, mode = ResourceAccessMode.READ)
 class ResizeTest {
     private static final int MIB = 1 << 20;
     private static final long SIZE = 16 * MIB;

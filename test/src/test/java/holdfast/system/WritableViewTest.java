@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import holdfast.HostMounts;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.status.StatusReport;
@@ -15,8 +14,6 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.api.parallel.ResourceAccessMode;
-import org.junit.jupiter.api.parallel.ResourceLock;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -29,7 +26,6 @@ import java.util.stream.Stream;
 
 /// A view that can be written to, judged by clients that nobody here wrote: what they write is
 /// there, the copy and the next view do not have it, replication goes on beside it.
-@ResourceLock(value = HostMounts.LOCK, mode = ResourceAccessMode.READ)
 class WritableViewTest {
     private static final int DISK_BYTES = 32 << 20;
 

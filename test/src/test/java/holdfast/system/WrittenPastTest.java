@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import holdfast.HostMounts;
 import holdfast.bench.BlockClient;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ProblemException;
@@ -16,8 +15,6 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.api.parallel.ResourceAccessMode;
-import org.junit.jupiter.api.parallel.ResourceLock;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -32,7 +29,6 @@ import java.util.Random;
 
 /// Somebody writes to the disk of a primary while it is detached (S000-07): the next attach says
 /// so, and the copy gets what differs and little more. Whoever only looks is no alarm.
-@ResourceLock(value = HostMounts.LOCK, mode = ResourceAccessMode.READ)
 class WrittenPastTest {
     private static final int MIB = 1 << 20;
     private static final ControlApi.NameRequest HOME = new ControlApi.NameRequest("home");
