@@ -391,7 +391,7 @@ final class BackupResource {
                             if (!backup.isToBeCut()) {
                                 return null;
                             }
-                            if (!backup.isListDurable()) {
+                            if (!backup.isListWritten()) {
                                 return new DeviceException(
                                         0, "the list of what is kept cannot be written");
                             }

@@ -371,6 +371,9 @@ final class Extraction {
             for (Path each : files.values()) {
                 most = Math.max(most, sizeOf(each));
             }
+            if (most == 0) {
+                throw new IOException("no segment can be read: the headers of all are damaged");
+            }
             segmentBytes = most;
             for (long number = files.firstKey(); number <= files.lastKey(); number++) {
                 Path file = files.get(number);

@@ -1655,7 +1655,7 @@ final class ResourceManager implements Link.Resources {
             try {
                 List<String> undone = undone(primary, copy, point);
                 // Of this moment, and of no later one that a relative time may mean by then.
-                String confirm = confirmOf(primary) + "-" + point.moment().position().number();
+                String confirm = confirmOf(primary) + "-" + point.moment().position();
                 if (request.dryRun()) {
                     return preview(request, point, undone, Optional.of(confirm));
                 }

@@ -222,7 +222,7 @@ public final class JournalFiles implements AutoCloseable {
                 takeInSpare(path);
             } else if (name.matches("[0-9a-f]{16}")) {
                 segments.add(Long.parseUnsignedLong(name, 16));
-            } else if (name.endsWith(PackedSegment.SUFFIX)) {
+            } else if (name.matches("[0-9a-f]{16}\\" + PackedSegment.SUFFIX)) {
                 takeInPacked(path);
             }
         }
@@ -239,10 +239,7 @@ public final class JournalFiles implements AutoCloseable {
 
     /// Packed beside the segment itself, which sorts in front of it: packing was cut off.
     private void takeInPacked(Path path) throws DeviceException {
-        String name = path.getFileName().toString();
-        long number =
-                Long.parseUnsignedLong(
-                        name.substring(0, name.length() - PackedSegment.SUFFIX.length()), 16);
+        long number = Long.parseUnsignedLong(path.getFileName().toString().substring(0, 16), 16);
         if (segments.add(number)) {
             packed.put(number, rounded(path.toFile().length()));
         } else {
@@ -614,12 +611,16 @@ public final class JournalFiles implements AutoCloseable {
     ///
     /// The segment is durable, and nobody writes to it any more.
     ///
-    /// @return empty if it has been freed, or is packed
+    /// @return empty if it has been freed, or is packed, or is the newest
     public Optional<Packing> packing(long segmentOffset) throws DeviceException {
         long number = segmentOffset / segmentBytes;
         names.lock();
         try {
-            if (!segments.contains(number) || packed.containsKey(number)) {
+            // Not the newest, so that a cut always sets a segment free to unpack another into.
+            if (closed
+                    || !segments.contains(number)
+                    || number == segments.last()
+                    || packed.containsKey(number)) {
                 return Optional.empty();
             }
             String unfinished = packedOf(number) + UNFINISHED;
@@ -674,11 +675,9 @@ public final class JournalFiles implements AutoCloseable {
 
         /// The other part.
         ///
-        /// /// @return bytes that the segment takes now; empty if there is no more room than
-        /// before, because packing saves little, or it has been freed, or somebody else has taken
-        /// what was saved of reserved space
-        ///
-        /// @throws DeviceException if it cannot be written: the segment is as it was
+        /// @return bytes that the segment takes now; empty if there is no more room than before:
+        ///   packing saves little, or it has been freed, or somebody else has taken what was saved
+        /// @throws DeviceException if it cannot be written: the segment can be read as before
         public Optional<Long> finish() throws DeviceException {
             if (bytes.isEmpty()) {
                 return bytes;

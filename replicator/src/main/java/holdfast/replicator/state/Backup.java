@@ -2340,7 +2340,7 @@ public final class Backup {
 
     /// A list of pins that could not be written may be on the disk all the same, and a base that is
     /// rolled would then be taken for what they need of it. So it is written again before.
-    private boolean isListWritten() {
+    public boolean isListWritten() {
         if (!pinsUnsure) {
             return true;
         }
@@ -2349,11 +2349,6 @@ public final class Backup {
         if (pinsUnsure) {
             lacksSpace("the list of kept moments cannot be written: " + trouble);
         }
-        return !pinsUnsure;
-    }
-
-    /// Whether the list of pins on the disk is what is kept.
-    public boolean isListDurable() {
         return !pinsUnsure;
     }
 

@@ -54,9 +54,6 @@ public final class Faults {
     /// Forgets the error of one piece of a request when a later one goes well.
     public static final boolean M18 = Mutants.on("M18");
 
-    /// Counts the whole of a packed segment as room when it is freed.
-    public static final boolean M80 = Mutants.on("M80");
-
     /// Takes a damaged journal for one with a torn end.
     public static final boolean M21 = Mutants.on("M21");
 
@@ -151,6 +148,9 @@ public final class Faults {
 
     /// Brings a copy back that has gone on by itself, unasked.
     public static final boolean M73 = Mutants.on("M73");
+
+    /// Counts the whole of a packed segment as room when it is freed.
+    public static final boolean M80 = Mutants.on("M80");
 
     private Faults() {}
 }

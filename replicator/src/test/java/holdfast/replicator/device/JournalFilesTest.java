@@ -456,6 +456,40 @@ class JournalFilesTest {
         }
     }
 
+    /// A cut needs room to unpack the segment in which it lies: what it deletes behind that is
+    /// enough.
+    @Test
+    void aFullJournalCanBeCutInAPackedSegment() throws Exception {
+        try (var files = open(4, 0)) {
+            files.reserve(4 * SEGMENT);
+            for (int i = 0; i < 6; i++) {
+                write(files, i, i + 1);
+                assertEquals(Optional.empty(), pack(files, i));
+                if (i > 0) {
+                    packs(files, i - 1);
+                }
+            }
+            assertEquals(4 * SEGMENT, files.takenBytes());
+            files.cut(4 * SEGMENT + 500);
+            assertEquals(5L * SEGMENT, files.endOffset());
+            assertEquals(4 * SEGMENT, files.takenBytes());
+            holds(files, 0, 4);
+            assertEquals(0, byteAt(files, 4 * SEGMENT + 500));
+        }
+    }
+
+    @Test
+    void whatIsNoSegmentIsLetBe() throws Exception {
+        try (var files = open(4, 0)) {
+            write(files, 0, 2);
+        }
+        Files.write(journal().resolve("notes.packed"), new byte[10]);
+        try (var files = open(4, 0)) {
+            holds(files, 0, 2);
+        }
+        assertTrue(Files.exists(journal().resolve("notes.packed")));
+    }
+
     @Test
     void packingThatWasCutOffLeavesTheSegment() throws Exception {
         try (var files = open(4, 0)) {
