@@ -149,6 +149,8 @@ final class PrimaryHost implements PrimaryEffects {
     private boolean setBack;
 
     private boolean everSetBack;
+    private boolean mayHaveToldUnnoted;
+    private boolean toldUnnoted;
 
     private int life;
     private long startedNanos;
@@ -660,6 +662,27 @@ final class PrimaryHost implements PrimaryEffects {
     /// Whether what it holds was put back to an older state, and the copy has not been told so.
     boolean isSetBack() {
         return setBack;
+    }
+
+    /// Whether its disk failed while the copy was told of a transaction of which it is not durable
+    /// that it was, and they have not met since.
+    boolean hasToldUnnoted() {
+        return toldUnnoted;
+    }
+
+    /// Somebody attaches the failed disk again, or starts the machine again: it goes on with what
+    /// it holds.
+    ///
+    /// @return false where that is another story: a promoted copy has no such disk
+    boolean comesBack(RandomGenerator own) {
+        if (!up || this.own != null || own.nextBoolean()) {
+            return false;
+        }
+        toldUnnoted = mayHaveToldUnnoted;
+        crash(own.nextBoolean());
+        diskFailed = false;
+        sim.reached(Rare.FAILED_DISK_CAME_BACK);
+        return true;
     }
 
     /// Whether it has forgotten generations that moments of the copy are of.
@@ -1681,6 +1704,7 @@ final class PrimaryHost implements PrimaryEffects {
                         greeted();
                         // Whoever is let in has seen all there is to see.
                         setBack &= primary.state() == ReplicationState.OFF;
+                        toldUnnoted &= primary.state() == ReplicationState.OFF;
                         if (!Verdict.isPrimary((Frame.ResourceHello) control)) {
                             sim.checkRestored(known, filled);
                         }
@@ -1762,6 +1786,7 @@ final class PrimaryHost implements PrimaryEffects {
                 if (frame instanceof Frame.EpochZero) {
                     sim.reached(Rare.EPOCH_ZERO_SENT);
                 }
+                mayHaveToldUnnoted |= frame instanceof Frame.Tracked && primary.isFailed();
                 if (frame instanceof Frame.EpochBlocks || frame instanceof Frame.EpochZero) {
                     stagedInLife = life;
                     comparedSince = false;

@@ -211,41 +211,23 @@ final class Simulation {
         if (!two.end(patience)) {
             return;
         }
-        int quiet = 0;
-        int lackedRoom = 0;
-        while (!isEqual() && !primary.isDiskFailed()) {
-            long next = agenda.nowNanos() + 50_000_000L;
-            while (agenda.nowNanos() < next) {
-                step();
-            }
-            quiet++;
-            if (lostOnlyPoint) {
-                backup.checkAll("the end, without a point");
-                return;
-            }
-            if (needsDecision()) {
-                lackedRoom++;
-                if (lackedRoom == 1200) {
-                    reached(Rare.JOURNAL_TOO_SMALL_FOR_EPOCH);
-                    backup.checkAll("the end, without room");
-                    return;
-                }
-            } else {
-                lackedRoom = 0;
-            }
-            if (agenda.nowNanos() > patience) {
-                throw new Violation(
-                        "LIV",
-                        "not equal after " + PATIENCE_NANOS / 1_000_000_000L + " s: " + describe());
-            }
+        if (!becomesEqual(patience)) {
+            return;
         }
-        note("equal after", quiet, 0);
-        if (primary.isDiskFailed()) {
+        while (primary.isDiskFailed()) {
             drain(agenda.nowNanos() + 60_000_000_000L);
             if (backup.isUp()) {
                 backup.checkAll("the end, with a failed disk");
             }
-            return;
+            if (!primary.comesBack(shell)) {
+                return;
+            }
+            cut(link);
+            start(primary);
+            patience = agenda.nowNanos() + PATIENCE_NANOS;
+            if (!becomesEqual(patience)) {
+                return;
+            }
         }
         if (!verifyToTheEnd(patience)) {
             return;
@@ -264,6 +246,41 @@ final class Simulation {
             step();
         }
         sameImage("the settled base", image, Arrays.copyOf(backup.baseImage(), image.length));
+    }
+
+    /// @return false when that is not to be expected: what was found is checked then. A disk that
+    ///   has failed is the end of it as well
+    private boolean becomesEqual(long patience) {
+        int quiet = 0;
+        int lackedRoom = 0;
+        while (!isEqual() && !primary.isDiskFailed()) {
+            long next = agenda.nowNanos() + 50_000_000L;
+            while (agenda.nowNanos() < next) {
+                step();
+            }
+            quiet++;
+            if (lostOnlyPoint) {
+                backup.checkAll("the end, without a point");
+                return false;
+            }
+            if (needsDecision()) {
+                lackedRoom++;
+                if (lackedRoom == 1200) {
+                    reached(Rare.JOURNAL_TOO_SMALL_FOR_EPOCH);
+                    backup.checkAll("the end, without room");
+                    return false;
+                }
+            } else {
+                lackedRoom = 0;
+            }
+            if (agenda.nowNanos() > patience) {
+                throw new Violation(
+                        "LIV",
+                        "not equal after " + PATIENCE_NANOS / 1_000_000_000L + " s: " + describe());
+            }
+        }
+        note("equal after", quiet, 0);
+        return true;
     }
 
     /// R11: what was buffered when the disk failed still reaches the copy, unless an epoch would be
@@ -918,10 +935,11 @@ final class Simulation {
         }
     }
 
-    /// Whether the primary was set back and knows nothing of what the copy holds: since then, or
-    /// again, because the copy was put back to that later.
+    /// Whether the primary knows nothing of what the copy holds: it was set back, the copy was put
+    /// back to that later, or its disk has failed before it could note that it told of it.
     private boolean isForgotten() {
         return primary.isSetBack()
+                || primary.hasToldUnnoted()
                 || primary.wasEverSetBack()
                         && backup.isUp()
                         && backup.backup().hasPoint()
@@ -1403,10 +1421,14 @@ final class Simulation {
             return; // The copy was set back, and is asked to make room.
         }
         if (isForgotten() && why.contains("was set back to an older copy of itself")) {
-            reached(
-                    primary.isSetBack()
-                            ? Rare.PRIMARY_SET_BACK_NOTICED
-                            : Rare.COPY_PUT_BACK_TO_WHAT_IS_FORGOTTEN);
+            if (primary.hasToldUnnoted()) {
+                reached(Rare.FAILED_DISK_TOLD_UNNOTED);
+            } else {
+                reached(
+                        primary.isSetBack()
+                                ? Rare.PRIMARY_SET_BACK_NOTICED
+                                : Rare.COPY_PUT_BACK_TO_WHAT_IS_FORGOTTEN);
+            }
             operatorReads(why);
             return;
         }

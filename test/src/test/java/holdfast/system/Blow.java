@@ -246,6 +246,12 @@ record Blow(
         };
     }
 
+    /// Whether the server's disk may fail before it has noted what the copy is told of.
+    boolean failsAsTheLinkIsBack() {
+        return atServer
+                && (kind == Kind.IO_ERROR || kind == Kind.LOST_SYNC || kind == Kind.NO_SPACE);
+    }
+
     @Override
     public String toString() {
         String call = calls == WRITE ? "write" : calls == SYNC ? "sync" : "read";

@@ -15,7 +15,9 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 
 /// A sync of the primary's disk fails and loses what only the copy has then (R11): the copy goes
@@ -83,6 +85,54 @@ class FailedDiskTest {
         }
     }
 
+    /// The first that is noted after the link is back fails: what is buffered goes to the copy all
+    /// the same, told as of what is durable but was not noted to be told. So nobody can say
+    /// whether the disk was set back, and an operator says which side counts.
+    @Test
+    void ofADiskThatFailsAsTheLinkIsBackAnOperatorSaysWhichSideCounts() throws Exception {
+        FaultyDisk faults = new FaultyDisk(FaultyDisk.build(dir), dir.resolve("left.faults"), dir);
+        List<String> typed = new ArrayList<>();
+        try (TwoProcesses nodes = new TwoProcesses(dir, faults.environment())) {
+            nodes.add(nodes.left, "home", 8 << 20);
+            try (BlockClient client = client(nodes.left)) {
+                write(client, 1);
+                client.flush();
+                nodes.awaitInSync(nodes.left, "home");
+                Operator.order(nodes.left, "disconnect", typed::add);
+                // Other extents of 4 MiB: they are noted as active, while nobody is told.
+                client.write(5L << 20, filled(2), true);
+                faults.arm(FaultyDisk.Kind.IO_ERROR, FaultyDisk.WRITE, "home/metadata", 1, 7);
+                Operator.order(nodes.left, "connect", typed::add);
+                TwoNodes.until("status says so", () -> trouble(nodes.left).contains("has failed"));
+            }
+            TwoNodes.until("it was drained", () -> copyHolds(nodes.right, 5L << 20, 2));
+            faults.end(false, 7);
+            assertTrue(nodes.left.hasEnded());
+            faults.reset();
+            nodes.left.start();
+            nodes.left.awaitAnswer();
+
+            for (NodeProcess each : List.of(nodes.left, nodes.right)) {
+                TwoNodes.until("asked", () -> trouble(each).contains("its disk failed while"));
+                assertTrue(trouble(each).contains("promote at the copy"), trouble(each));
+            }
+            assertTrue(copyHolds(nodes.right, 5L << 20, 2));
+            Operator operator = new Operator(List.of(nodes.left, nodes.right), typed::add);
+            TwoNodes.until(
+                    "in sync",
+                    () -> {
+                        operator.doWhatIsAskedFor();
+                        return nodes.left
+                                .resource("home")
+                                .filter(home -> home.replication().equals("ESTABLISHED"))
+                                .isPresent();
+                    });
+            assertEquals(1, operator.comparisons(), typed.toString());
+            nodes.awaitInSync(nodes.left, "home");
+            compareCopy(nodes.right, nodes.left);
+        }
+    }
+
     /// What was given up is kept, and a promotion is not made final while something is.
     private static void dropKept(NodeProcess node) throws Exception {
         for (var kept : node.api.points(new ControlApi.NameRequest("home")).kept()) {
@@ -109,6 +159,17 @@ class FailedDiskTest {
             return true;
         } catch (ProblemException e) {
             return false;
+        }
+    }
+
+    private static boolean copyHolds(NodeProcess copy, long offsetBytes, int with)
+            throws Exception {
+        ControlApi.OpenReply view =
+                copy.api.open(new ControlApi.OpenRequest("home", Optional.empty()));
+        try (BlockClient image = new BlockClient(Path.of(view.view().socket()), "home@latest")) {
+            return image.read(offsetBytes, BLOCK).equals(filled(with));
+        } finally {
+            copy.api.closeView(new ControlApi.CloseRequest(view.view().id()));
         }
     }
 

@@ -159,6 +159,7 @@ final class FaultyPair implements AutoCloseable {
     boolean run(Blow blow) throws Exception {
         Node struck = blow.atServer() ? server : backup;
         int stepsBefore = operator.steps();
+        int comparisonsBefore = operator.comparisons();
         boolean came;
         try (Load now = new Load()) {
             load = now;
@@ -190,6 +191,10 @@ final class FaultyPair implements AutoCloseable {
         judge(came && blow.mayLoseWrites());
         if (came && operator.steps() > stepsBefore && !blow.mayNeedHands()) {
             throw new AssertionError("somebody had to do something");
+        }
+        // A disk that fails just when the link is back tells what it cannot note any more.
+        if (operator.comparisons() > comparisonsBefore && !(came && blow.failsAsTheLinkIsBack())) {
+            throw new AssertionError("somebody had to say which side counts");
         }
         return came;
     }

@@ -16,6 +16,7 @@ final class Operator {
     private String asked = "";
     private long askedNanos;
     private int steps;
+    private int comparisons;
 
     /// @param notes takes what was typed, and what came of it if it was refused
     Operator(List<NodeProcess> nodes, Consumer<String> notes) {
@@ -26,6 +27,11 @@ final class Operator {
     /// Orders typed so far.
     int steps() {
         return steps;
+    }
+
+    /// Orders of them that say that the primary counts.
+    int comparisons() {
+        return comparisons;
     }
 
     /// Looks once.
@@ -46,6 +52,10 @@ final class Operator {
                 typeWhenItLasts(each, home.get().trouble().orElse(""));
                 return;
             }
+            if (home.filter(Operator::isPrimaryAsked).isPresent()) {
+                typeWhenItLasts(each, home.get().trouble().orElse(""));
+                return;
+            }
         }
         asked = "";
     }
@@ -53,6 +63,12 @@ final class Operator {
     /// Whether its disk has failed or is not there.
     static boolean isOut(StatusReport.Resource of) {
         return of.disk().equals("FAILED") || of.disk().equals("DISKLESS");
+    }
+
+    /// Whether somebody must say at its host which side counts.
+    private static boolean isPrimaryAsked(StatusReport.Resource of) {
+        return of.role().equals("PRIMARY")
+                && of.trouble().filter(said -> said.contains("invalidate-remote")).isPresent();
     }
 
     /// What status asks for is typed when it has asked for a while: a daemon that starts says for a
@@ -72,6 +88,10 @@ final class Operator {
     }
 
     private void type(NodeProcess at, String sentence) {
+        if (sentence.contains("invalidate-remote")) {
+            say(at, sentence);
+            return;
+        }
         boolean any = false;
         for (String verb : new String[] {"detach", "connect", "attach"}) {
             if (sentence.matches("(?s).*\\b" + verb + " home\\b.*")) {
@@ -86,12 +106,27 @@ final class Operator {
         }
     }
 
+    /// The primary counts: that loses nothing of what was flushed there.
+    private void say(NodeProcess at, String sentence) {
+        comparisons++;
+        String last = sentence.substring(sentence.lastIndexOf("at the primary: "));
+        for (String verb : new String[] {"detach", "attach", "invalidate-remote"}) {
+            if (last.contains(verb)) {
+                steps++;
+                notes.accept("typed " + verb);
+                order(at, verb, notes);
+            }
+        }
+    }
+
     /// One order, which may be refused.
     static void order(NodeProcess at, String verb, Consumer<String> notes) {
         try {
             switch (verb) {
                 case "detach" -> at.api.detach(new ControlApi.NameRequest("home"));
                 case "attach" -> at.api.attach(new ControlApi.NameRequest("home"));
+                case "invalidate-remote" ->
+                        at.api.invalidateRemote(new ControlApi.NameRequest("home"));
                 case "connect" -> at.api.connect(new ControlApi.LinkRequest(Optional.of("home")));
                 default -> at.api.disconnect(new ControlApi.LinkRequest(Optional.of("home")));
             }

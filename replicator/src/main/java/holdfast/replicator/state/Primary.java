@@ -2289,7 +2289,9 @@ public final class Primary {
     }
 
     /// A start that finds an older state of this host must see that the peer was told: so it is
-    /// durable first.
+    /// durable first. A disk that has failed notes nothing any more, and still sends what is
+    /// buffered (R11): when it comes back it cannot be told from one that was set back, and an
+    /// operator says which side counts.
     private Frame.Data tell() {
         if (wantTold()) {
             return null;

@@ -327,18 +327,22 @@ public sealed interface Verdict {
                     "the primary was set back to an older copy of itself, and an operator ordered"
                             + " that it counts");
         }
-        // The copy may as well have been put back, to a time which a primary that was set back
-        // before has forgotten. It was told of less then than the primary has told of since.
+        // A disk that fails just when the link is back tells what it could not note any more
+        // (R11). Or the copy may have been put back, to a time which a primary that was set back
+        // before has forgotten: it was told of less then than the primary has told of since.
         String who =
                 isSetBack(primary, copy)
-                        ? "the primary was set back to an older copy of itself"
+                        ? "the primary was set back to an older copy of itself, or its disk failed"
+                                + " while it sent the copy what the disk may lack"
                         : "the copy holds what the primary knows nothing of: one of the two was set"
                                 + " back to an older copy of itself";
         return new SetBack(
                 true,
                 ("%s. The primary stands at %s and has told of its transactions up to %d, the copy"
-                                + " stands at %s and was told of %d. To bring the copy back to what"
-                                + " the primary holds, at the primary: %sinvalidate-remote")
+                                + " stands at %s and was told of %d. To go on with what the copy"
+                                + " has, detach at the primary, promote at the copy, and reconnect"
+                                + " --discard at the primary. To bring the copy back to what the"
+                                + " primary holds instead, at the primary: %sinvalidate-remote")
                         .formatted(
                                 who,
                                 primary.committed(),

@@ -40,7 +40,6 @@ import java.util.regex.Pattern;
 /// node's id stands in the certificate's subject and stays when the key is renewed.
 public final class Identity {
     private static final String FILE = "identity.pem";
-    private static final BouncyCastleProvider BC = new BouncyCastleProvider();
     private static final SecureRandom RANDOM = new SecureRandom();
 
     private final UUID node;
@@ -64,8 +63,10 @@ public final class Identity {
     }
 
     private static Identity generate(UUID node) {
+        // Here and not for every start: what it brings along takes a third of a daemon's start.
+        var provider = new BouncyCastleProvider();
         try {
-            KeyPairGenerator generator = KeyPairGenerator.getInstance("EC", BC);
+            KeyPairGenerator generator = KeyPairGenerator.getInstance("EC", provider);
             generator.initialize(new ECGenParameterSpec("secp256r1"), RANDOM);
             KeyPair pair = generator.generateKeyPair();
             X500Name name =
@@ -84,7 +85,7 @@ public final class Identity {
                                     pair.getPublic())
                             .build(
                                     new JcaContentSignerBuilder("SHA256withECDSA")
-                                            .setProvider(BC)
+                                            .setProvider(provider)
                                             .build(pair.getPrivate()));
             return of(pair.getPrivate().getEncoded(), certificate.getEncoded());
         } catch (GeneralSecurityException | OperatorCreationException | IOException e) {
