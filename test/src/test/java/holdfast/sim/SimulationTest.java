@@ -44,7 +44,7 @@ class SimulationTest {
         if (HISTORIES >= 5000) {
             arguments.add("--floors");
         }
-        batch = Forked.sim(List.of("-Xmn300m", "-XX:+UseParallelGC"), arguments);
+        batch = Forked.sim(Forked.MANY, arguments);
         System.out.print(batch.output());
     }
 

@@ -49,7 +49,7 @@ class SweepTest {
     private static String sweep(List<String> what) throws Exception {
         List<String> arguments = new ArrayList<>(what);
         arguments.addAll(List.of("--threads", "2"));
-        Forked forked = Forked.sim(List.of("-Xmn300m", "-XX:+UseParallelGC"), arguments);
+        Forked forked = Forked.sim(Forked.MANY, arguments);
         assertEquals(0, forked.exitCode(), forked.output());
         System.out.print(forked.output());
         return forked.output();

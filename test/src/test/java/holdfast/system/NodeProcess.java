@@ -115,6 +115,11 @@ final class NodeProcess implements AutoCloseable {
         throw new IOException("the kernel does not tell");
     }
 
+    /// SIGTERM.
+    void terminate() {
+        process.destroy();
+    }
+
     /// SIGKILL.
     void kill() throws InterruptedException {
         process.destroyForcibly().waitFor();

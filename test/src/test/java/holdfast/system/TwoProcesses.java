@@ -9,8 +9,10 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
 
 /// Two daemons in processes of their own, paired over loopback, each of which has storage, so that
 /// either may be the backup of the other.
@@ -23,6 +25,25 @@ final class TwoProcesses implements AutoCloseable {
 
     /// @param environment of the left one, more than this process has
     TwoProcesses(Path dir, Map<String, String> environment) throws Exception {
+        this(
+                dir,
+                paths -> new NodeProcess(paths, environment),
+                paths -> new NodeProcess(paths));
+    }
+
+    /// @param leftFlags of the JVM
+    TwoProcesses(Path dir, List<String> leftFlags, List<String> rightFlags) throws Exception {
+        this(
+                dir,
+                paths -> new NodeProcess(paths, leftFlags),
+                paths -> new NodeProcess(paths, rightFlags));
+    }
+
+    private TwoProcesses(
+            Path dir,
+            Function<NodePaths, NodeProcess> leftOf,
+            Function<NodePaths, NodeProcess> rightOf)
+            throws Exception {
         this.dir = dir;
         NodePaths leftPaths = NodePaths.under(dir.resolve("left"));
         NodePaths rightPaths = NodePaths.under(dir.resolve("right"));
@@ -31,8 +52,8 @@ final class TwoProcesses implements AutoCloseable {
         TwoNodes.make(
                 rightPaths,
                 "[node]\nname = \"right\"\n[link]\nlisten = \"127.0.0.1:" + port + "\"\n");
-        left = new NodeProcess(leftPaths, environment);
-        right = new NodeProcess(rightPaths);
+        left = leftOf.apply(leftPaths);
+        right = rightOf.apply(rightPaths);
         try {
             pair(port);
         } catch (Exception | AssertionError e) {
