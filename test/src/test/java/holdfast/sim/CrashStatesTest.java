@@ -107,8 +107,7 @@ class CrashStatesTest {
     }
 
     private static Forked sweep(List<String> more) throws Exception {
-        List<String> options =
-                Stream.concat(Forked.MANY.stream(), more.stream()).toList();
+        List<String> options = Stream.concat(Forked.MANY.stream(), more.stream()).toList();
         return Forked.sim(options, List.of("--crash-states", "--seconds", "50", "--threads", "2"));
     }
 

@@ -12,8 +12,8 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /// What a daemon's classes are once they are loaded and linked, made once for all the daemons that
-/// the tests start: each start takes half as much of the processor. Without it everything goes
-/// as well; where the classes do not come from jars, as in `mvn test`, there is none.
+/// the tests start: each start takes half as much of the processor. Without it everything goes as
+/// well; where the classes do not come from jars, as in `mvn test`, there is none.
 final class AheadOfTime {
     private static final long DISK_BYTES = 1 << 20;
 

@@ -86,8 +86,8 @@ class FailedDiskTest {
     }
 
     /// The first that is noted after the link is back fails: what is buffered goes to the copy all
-    /// the same, told as of what is durable but was not noted to be told. So nobody can say
-    /// whether the disk was set back, and an operator says which side counts.
+    /// the same, told as of what is durable but was not noted to be told. So nobody can say whether
+    /// the disk was set back, and an operator says which side counts.
     @Test
     void ofADiskThatFailsAsTheLinkIsBackAnOperatorSaysWhichSideCounts() throws Exception {
         FaultyDisk faults = new FaultyDisk(FaultyDisk.build(dir), dir.resolve("left.faults"), dir);

@@ -25,10 +25,7 @@ final class TwoProcesses implements AutoCloseable {
 
     /// @param environment of the left one, more than this process has
     TwoProcesses(Path dir, Map<String, String> environment) throws Exception {
-        this(
-                dir,
-                paths -> new NodeProcess(paths, environment),
-                paths -> new NodeProcess(paths));
+        this(dir, paths -> new NodeProcess(paths, environment), paths -> new NodeProcess(paths));
     }
 
     /// @param leftFlags of the JVM
