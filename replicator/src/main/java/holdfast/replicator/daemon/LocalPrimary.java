@@ -206,6 +206,9 @@ final class LocalPrimary implements LocalResource {
     /// The device goes on without the copy, which is closed with it.
     private volatile boolean forgotten;
 
+    /// Another role of this resource goes on.
+    private volatile boolean over;
+
     /// What was promoted, until all of it is in the base.
     Optional<LocalBackup> copy() {
         return forgotten ? Optional.empty() : Optional.ofNullable(copy);
@@ -253,6 +256,7 @@ final class LocalPrimary implements LocalResource {
     ///
     /// @throws UncheckedIOException if its directory could not be deleted
     synchronized void handOver() {
+        over = true;
         copy = null;
         dir.remove();
     }
@@ -420,6 +424,9 @@ final class LocalPrimary implements LocalResource {
 
     /// Its copy would be written to under another history than its own.
     private void requireOwnHistory() throws IOException {
+        if (over) {
+            throw new IOException("its next role has taken over, just now");
+        }
         if (Promotion.isLeftBehind(this)) {
             throw new IOException(
                     "another moment was chosen, and the role that goes on from there could not be written; next: "

@@ -16,13 +16,10 @@ import holdfast.replicator.device.DeviceNode;
 import holdfast.replicator.device.FileBlockDevice;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.state.Backup;
-import holdfast.replicator.state.DiskState;
-import holdfast.replicator.state.History;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Role;
-import holdfast.replicator.state.Since;
 import holdfast.replicator.state.Verdict;
 import holdfast.replicator.status.StatusReport;
 import holdfast.replicator.status.Words;
@@ -101,7 +98,9 @@ final class ResourceManager implements Link.Resources {
     private final Adding adding = new Adding();
     private final Permits permits = new Permits(InstantSource.system());
     private final Offers offers;
+    private final Turns turns;
     private final Promotion promotion;
+    private final PromoteOrders promoteOrders;
     private final Demotion demotion;
     private final TcpExports tcp;
     private Link link;
@@ -116,7 +115,9 @@ final class ResourceManager implements Link.Resources {
         this.directory = shared.paths().state().resolve("resources");
         this.kernel = new KernelDevice(shared.paths().run());
         this.tcp = new TcpExports(shared, this::attached, this::copies);
+        this.turns = new Turns(shared, ANSWER);
         this.promotion = new Promotion(shared, directory, tcp);
+        this.promoteOrders = new PromoteOrders(shared, this, promotion, turns, this::isConnected);
         this.demotion = new Demotion(shared, directory, tcp);
         this.offers = new Offers(shared, node, directory, permits, adding, tcp);
     }
@@ -471,7 +472,7 @@ final class ResourceManager implements Link.Resources {
         if (get(name) instanceof LocalPrimary primary) {
             return primary;
         }
-        throw refused(
+        throw shared.refused(
                 Role.SECONDARY,
                 name + " is secondary here",
                 "open " + name,
@@ -483,18 +484,11 @@ final class ResourceManager implements Link.Resources {
         if (copy.isPresent()) {
             return copy.get();
         }
-        throw refused(
+        throw shared.refused(
                 Role.PRIMARY,
                 name + " is primary here: the copy is opened at its backup",
                 "status",
                 "the copy is at " + byName.get(name).dir().facts().peer());
-    }
-
-    private ProblemException refused(Role role, String cause, String next, String... evidence) {
-        return new ProblemException(
-                shared.problem(ExitCode.REFUSED, cause, next, evidence)
-                        .problem()
-                        .withRole(role.name()));
     }
 
     // ---- add ---------------------------------------------------------------------------------
@@ -1002,7 +996,31 @@ final class ResourceManager implements Link.Resources {
     }
 
     @Override
-    public synchronized void withdrawn(String peer, Frame.Withdraw withdraw) {
+    public void withdrawn(String peer, Frame.Withdraw withdraw) {
+        Optional<LocalResource> found = find(withdraw.resource());
+        if (found.isEmpty()) {
+            return;
+        }
+        String name = found.get().name();
+        try {
+            turns.of(
+                    name,
+                    "%s withdraws it".formatted(peer),
+                    () -> {
+                        withdrawnAlone(peer, withdraw);
+                        return null;
+                    });
+        } catch (ProblemException e) {
+            shared.events()
+                    .of(name)
+                    .accept(
+                            "withdrawn",
+                            "%s has removed the resource, which is not noted here: %s"
+                                    .formatted(peer, PromoteOrders.why(e)));
+        }
+    }
+
+    private void withdrawnAlone(String peer, Frame.Withdraw withdraw) {
         Optional<LocalResource> found = find(withdraw.resource());
         if (found.isEmpty()
                 || !(found.get() instanceof LocalBackup backup)
@@ -1031,10 +1049,11 @@ final class ResourceManager implements Link.Resources {
             primary.acceptDamage(); // Of the one that takes over.
             primary.attach();
         } catch (DeviceException e) {
-            throw refused(
+            throw shared.refused(
                     Role.PRIMARY, name + " was not attached", "attach " + name, e.getMessage());
         } catch (IOException e) {
-            throw refused(Role.PRIMARY, name + " was not attached", "doctor", e.getMessage());
+            throw shared.refused(
+                    Role.PRIMARY, name + " was not attached", "doctor", e.getMessage());
         }
         shared.events().of(name).accept("attached", "exported on " + primary.socket());
         List<String> notes = new ArrayList<>();
@@ -1052,11 +1071,11 @@ final class ResourceManager implements Link.Resources {
                 notes);
     }
 
-    private void requireOpenGate(LocalPrimary primary) throws ProblemException {
+    void requireOpenGate(LocalPrimary primary) throws ProblemException {
         String name = primary.name();
         if (primary.gate(node.get().bootGate()).orElse(null)
                 instanceof BootGate.Outcome.Closed(String why)) {
-            throw refused(
+            throw shared.refused(
                     Role.PRIMARY,
                     "%s stays closed: %s".formatted(name, why),
                     "disconnect %s, and then attach %s, gives up what was written at %s"
@@ -1103,7 +1122,7 @@ final class ResourceManager implements Link.Resources {
                     kernel.requireUnused(device);
                 }
             } catch (IOException e) {
-                throw refused(
+                throw shared.refused(
                         Role.PRIMARY,
                         name + " is in use and would see I/O errors, nothing changed",
                         "umount it and detach " + name,
@@ -1136,12 +1155,12 @@ final class ResourceManager implements Link.Resources {
                         .formatted(name, facts.words(), facts.disks().size() == 1 ? "is" : "are"));
     }
 
-    private void detach(LocalPrimary primary, boolean byOperator) throws ProblemException {
+    void detach(LocalPrimary primary, boolean byOperator) throws ProblemException {
         String name = primary.name();
         try {
             primary.detach(byOperator);
         } catch (IOException e) {
-            throw refused(
+            throw shared.refused(
                     Role.PRIMARY,
                     name
                             + " was detached, but not cleanly: what was being written to is compared at the next attach",
@@ -1154,8 +1173,7 @@ final class ResourceManager implements Link.Resources {
     ///
     /// @param next what is to be typed when all others are gone
     /// @param lets those go that wait for a disk that hangs: they cannot go by themselves
-    private void requireUnused(LocalPrimary primary, boolean lets, String next)
-            throws ProblemException {
+    void requireUnused(LocalPrimary primary, boolean lets, String next) throws ProblemException {
         int clients = 0;
         String use = "";
         try {
@@ -1185,7 +1203,8 @@ final class ResourceManager implements Link.Resources {
             use = e.getMessage();
         }
         if (clients > 0) {
-            throw refused(Role.PRIMARY, primary.name() + " is in use, nothing changed", next, use);
+            throw shared.refused(
+                    Role.PRIMARY, primary.name() + " is in use, nothing changed", next, use);
         }
     }
 
@@ -1197,7 +1216,7 @@ final class ResourceManager implements Link.Resources {
         requireUsable(request);
         LocalBackup.NoPoint taken = request.underName() ? backup.nameTaken() : null;
         if (taken != null) {
-            throw refused(Role.SECONDARY, taken.cause(), taken.next());
+            throw shared.refused(Role.SECONDARY, taken.cause(), taken.next());
         }
         try {
             LocalBackup.OpenView view = backup.openView(asked, request);
@@ -1219,13 +1238,13 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
-    private ProblemException notOpened(LocalBackup backup, AskedPoint asked) {
+    ProblemException notOpened(LocalBackup backup, AskedPoint asked) {
         LocalBackup.NoPoint why = backup.whyNot(asked);
-        return refused(
+        return shared.refused(
                 Role.SECONDARY, why.cause(), why.next(), why.evidence().toArray(String[]::new));
     }
 
-    private AskedPoint asked(String text) throws ProblemException {
+    AskedPoint asked(String text) throws ProblemException {
         try {
             return AskedPoint.parse(text, ZoneId.systemDefault(), Instant.now());
         } catch (IllegalArgumentException e) {
@@ -1327,9 +1346,9 @@ final class ResourceManager implements Link.Resources {
                             "status " + name,
                             points);
             case LOST -> shared.problem(ExitCode.PEER_AWAY, cause, later);
-            case BEHIND -> refused(Role.PRIMARY, cause, later);
+            case BEHIND -> shared.refused(Role.PRIMARY, cause, later);
             case TAKEN, DURABLE ->
-                    refused(Role.PRIMARY, cause, "mark " + name + " ANOTHER-NAME", points);
+                    shared.refused(Role.PRIMARY, cause, "mark " + name + " ANOTHER-NAME", points);
         };
     }
 
@@ -1338,7 +1357,7 @@ final class ResourceManager implements Link.Resources {
         String name = primary.name();
         String peer = primary.dir().facts().peer();
         if (!primary.isAttached()) {
-            return refused(
+            return shared.refused(
                     Role.PRIMARY,
                     "nothing was marked: %s is not attached".formatted(name),
                     "attach " + name);
@@ -1351,7 +1370,7 @@ final class ResourceManager implements Link.Resources {
                     "wait " + name);
         }
         if (isStandalone(primary)) {
-            return refused(
+            return shared.refused(
                     Role.PRIMARY,
                     "nothing was marked: %s is disconnected by an operator".formatted(name),
                     "connect " + name);
@@ -1361,12 +1380,12 @@ final class ResourceManager implements Link.Resources {
                         .map(each -> each.look(Primary::state))
                         .orElse(ReplicationState.OFF);
         if (state == ReplicationState.ESTABLISHED) {
-            return refused(
+            return shared.refused(
                     Role.PRIMARY,
                     "nothing was marked: the copy has just fallen behind, or too many orders to mark wait for their answers",
                     "wait " + name);
         }
-        return refused(
+        return shared.refused(
                 Role.PRIMARY,
                 "nothing was marked: every write goes to %s in its order only while the replication is Established, and it is %s: the copy does not pass through the present moment"
                         .formatted(peer, Words.state(state.name())),
@@ -1400,7 +1419,7 @@ final class ResourceManager implements Link.Resources {
         try {
             LocalBackup.Keeping keeping = backup.keep(request.as(), asked, span);
             if (!keeping.refusal().isEmpty()) {
-                throw refused(
+                throw shared.refused(
                         Role.SECONDARY,
                         "nothing was kept: " + keeping.refusal(),
                         "points " + request.name());
@@ -1432,7 +1451,7 @@ final class ResourceManager implements Link.Resources {
                         .findFirst()
                         .orElseThrow(
                                 () ->
-                                        refused(
+                                        shared.refused(
                                                 Role.SECONDARY,
                                                 "nothing of %s is kept under the name %s"
                                                         .formatted(request.name(), request.as()),
@@ -1448,28 +1467,15 @@ final class ResourceManager implements Link.Resources {
             return new ControlApi.DropReply(
                     false, request.name(), request.as(), shared.node(), effects, confirm);
         }
-        if (!request.confirm().map(confirm::equals).orElse(false)) {
-            throw new ProblemException(
-                    Problem.of(
-                                    ExitCode.CONFIRMATION_NEEDED,
-                                    shared.node(),
-                                    request.confirm().isEmpty()
-                                            ? "dropping %s has to be confirmed"
-                                                    .formatted(request.as())
-                                            : "%s confirms something else"
-                                                    .formatted(request.confirm().get()))
-                            .withEvidence(effects.toArray(String[]::new))
-                            .withNext(
-                                    shared.command(
-                                            "keep %s %s --drop --confirm %s"
-                                                    .formatted(
-                                                            request.name(),
-                                                            request.as(),
-                                                            confirm))));
-        }
+        shared.requireConfirmed(
+                request.confirm(),
+                confirm,
+                "dropping %s has to be confirmed".formatted(request.as()),
+                effects,
+                "keep %s %s --drop".formatted(request.name(), request.as()));
         String trouble = backup.resource().drop(request.as());
         if (!trouble.isEmpty()) {
-            throw refused(Role.SECONDARY, "nothing was dropped: " + trouble, "status");
+            throw shared.refused(Role.SECONDARY, "nothing was dropped: " + trouble, "status");
         }
         shared.events().of(request.name()).accept("pin-dropped", String.join("; ", effects));
         return new ControlApi.DropReply(
@@ -1488,440 +1494,59 @@ final class ResourceManager implements Link.Resources {
 
     // ---- promote -----------------------------------------------------------------------------
 
-    /// Makes the copy here the primary. The peer's primary, if it is alive, is refused a second one
-    /// beside it unless that is ordered.
     ControlApi.PromoteReply promote(ControlApi.PromoteRequest request) throws ProblemException {
-        return request.commit() ? commitPromotion(request) : promoteNow(request);
+        return promoteOrders.promote(request);
     }
 
-    private synchronized ControlApi.PromoteReply promoteNow(ControlApi.PromoteRequest request)
-            throws ProblemException {
-        return switch (get(request.name())) {
-            case LocalBackup backup -> promoteCopy(backup, request);
-            case LocalPrimary primary -> promoteAgain(primary, request);
-        };
-    }
-
-    private ControlApi.PromoteReply promoteCopy(
-            LocalBackup backup, ControlApi.PromoteRequest request) throws ProblemException {
-        String name = request.name();
-        AskedPoint at = asked(request.at().orElse("latest"));
-        requirePromotable(backup, request);
-        String peer = backup.dir().facts().peer();
-        Frame.ResourceHello theirs = backup.peerHello();
-        Promotion.Promoted promoted;
-        try {
-            if (request.dryRun()) {
-                OpenPoint point = pointOf(backup, at);
-                backup.resource().closePoint(point);
-                return preview(request, point, List.of(), Optional.empty());
-            }
-            promoted =
-                    promotion.of(
-                            backup,
-                            Optional.of(at).filter(each -> !(each instanceof AskedPoint.Newest)));
-        } catch (IOException e) {
-            throw refused(
-                    Role.SECONDARY, name + " was not promoted", "promote " + name, e.getMessage());
-        }
-        if (promoted == null) {
-            throw notOpened(backup, at);
-        }
-        LocalPrimary primary = promoted.primary();
-        takesOver(backup, primary);
-        ControlApi.Point from = LocalBackup.point(promoted.from());
-        List<String> notes = new ArrayList<>();
-        notes.add(laterNote(name));
-        if (theirs != null && !theirs.committed().equals(promoted.from().position())) {
-            notes.add(
-                    "%s is at %s, this goes on from %s: what lies between is not here"
-                            .formatted(peer, theirs.committed(), from.position()));
-        }
-        notes.add(
-                "there is no second copy now; %s keeps what it has and stands apart from this"
-                        .formatted(peer));
-        return promoted(primary, from, List.of(), notes);
-    }
-
-    private String laterNote(String name) {
-        return "the moments of before can still be opened, or gone on from instead (%s, %s), until they are too old or %s"
-                .formatted(
-                        shared.command("points " + name),
-                        shared.command("promote " + name + " --at POINT"),
-                        shared.command("promote " + name + " --commit"));
-    }
-
-    private OpenPoint pointOf(LocalBackup copy, AskedPoint at)
-            throws IOException, ProblemException {
-        OpenPoint point = copy.point(at);
-        if (point == null) {
-            throw notOpened(copy, at);
-        }
-        return point;
-    }
-
-    private ControlApi.PromoteReply preview(
-            ControlApi.PromoteRequest request,
-            OpenPoint point,
-            List<String> undone,
-            Optional<String> confirm) {
-        return new ControlApi.PromoteReply(
-                false,
-                request.name(),
-                shared.node(),
-                Optional.of(LocalBackup.point(point.moment())),
-                Optional.empty(),
-                undone,
-                List.of(),
-                confirm);
+    private boolean isConnected(LocalBackup copy) {
+        return link.session(copy.dir().facts().peer()).isPresent();
     }
 
     /// The resource has another role, or the same for another moment.
-    private void takesOver(LocalResource before, LocalPrimary now) {
+    void takesOver(LocalResource before, LocalPrimary now) {
         byName.put(now.name(), now);
         Optional<PeerSession> session = link.session(now.dir().facts().peer());
         session.ifPresent(before::disconnect);
         session.filter(_ -> !isStandalone(now)).ifPresent(now::connect);
     }
 
-    /// It is exported, and everybody is told.
-    private ControlApi.PromoteReply promoted(
-            LocalPrimary primary, ControlApi.Point from, List<String> undone, List<String> notes) {
-        String name = primary.name();
-        shared.events()
-                .of(name)
-                .accept(
-                        "promoted",
-                        "it goes on here from %s, as it was at %s%s"
-                                .formatted(
-                                        from.position(),
-                                        from.time(),
-                                        undone.isEmpty() ? "" : ": " + String.join("; ", undone)));
-        List<String> told = new ArrayList<>(notes);
-        Optional<ControlApi.AttachReply> attached = Optional.empty();
-        try {
-            attached = Optional.of(attach(name));
-        } catch (ProblemException e) {
-            told.add(
-                    "it is not exported yet: %s; next: %s"
-                            .formatted(why(e), shared.command("attach " + name)));
-        }
-        return new ControlApi.PromoteReply(
-                true,
-                name,
-                shared.node(),
-                Optional.of(from),
-                attached,
-                undone,
-                told,
-                Optional.empty());
-    }
-
-    private static String why(ProblemException e) {
-        return e.problem().evidence().isEmpty()
-                ? e.problem().cause()
-                : e.problem().evidence().getFirst();
-    }
-
-    // ---- another moment, until it is final ---------------------------------------------------
-
-    /// What is promoted here goes on from another moment (R31). Its device changes, and never below
-    /// a client: with one that is connected it is refused.
-    private ControlApi.PromoteReply promoteAgain(
-            LocalPrimary primary, ControlApi.PromoteRequest request) throws ProblemException {
-        String name = request.name();
-        LocalBackup copy =
-                primary.copy()
-                        .orElseThrow(
-                                () ->
-                                        refused(
-                                                Role.PRIMARY,
-                                                name + " is primary here already, nothing changed",
-                                                "status"));
-        if (request.at().isEmpty()) {
-            throw refused(
-                    Role.PRIMARY,
-                    name + " is promoted here already, nothing changed",
-                    "points " + name,
-                    "to go on from another moment: "
-                            + shared.command("promote " + name + " --at POINT"),
-                    "to make it final: " + shared.command("promote " + name + " --commit"));
-        }
-        AskedPoint at = asked(request.at().get());
-        String command = "promote %s --at %s".formatted(name, request.at().get());
-        try {
-            primary.requireWhole();
-            OpenPoint point = pointOf(copy, at);
-            try {
-                List<String> undone = undone(primary, copy, point);
-                // Of this moment, and of no later one that a relative time may mean by then.
-                String confirm = confirmOf(primary) + "-" + point.moment().position();
-                if (request.dryRun()) {
-                    return preview(request, point, undone, Optional.of(confirm));
-                }
-                requireConfirmed(request, undone, confirm, command);
-                return goOnFrom(primary, copy, point, undone, command);
-            } finally {
-                copy.resource().closePoint(point);
-            }
-        } catch (IOException e) {
-            throw refused(
-                    Role.PRIMARY,
-                    name + " goes on as before, nothing changed",
-                    command,
-                    e.getMessage());
-        }
-    }
-
-    private String confirmOf(LocalResource of) {
-        return "%s/%s@%06x"
-                .formatted(
-                        shared.node(),
-                        of.name(),
-                        of.dir().superblock().ancestry().generation() >>> 40);
-    }
-
-    private void requireConfirmed(
-            ControlApi.PromoteRequest request, List<String> undone, String confirm, String command)
-            throws ProblemException {
-        if (!request.confirm().map(confirm::equals).orElse(false)) {
-            throw new ProblemException(
-                    Problem.of(
-                                    ExitCode.CONFIRMATION_NEEDED,
-                                    shared.node(),
-                                    request.confirm().isEmpty()
-                                            ? "what was written to %s since would be undone"
-                                                    .formatted(request.name())
-                                            : "%s confirms something else"
-                                                    .formatted(request.confirm().get()))
-                            .withEvidence(undone.toArray(String[]::new))
-                            .withNext(shared.command(command + " --confirm " + confirm)));
-        }
-    }
-
-    /// What becomes of what the device is now.
-    private List<String> undone(LocalPrimary primary, LocalBackup copy, OpenPoint point)
-            throws IOException, ProblemException {
-        String name = primary.name();
-        History.Moment then = point.moment();
-        long bytes = copy.resource().changedSince(point);
-        if (bytes == 0) {
-            throw refused(
-                    Role.PRIMARY,
-                    "%s is what it was at %s, nothing changed"
-                            .formatted(name, Instant.ofEpochMilli(then.labelMillis())),
-                    "points " + name);
-        }
-        long writes =
-                copy.resource()
-                        .look(
-                                now ->
-                                        Since.writesBehind(
-                                                now.ancestry(),
-                                                now.committed(),
-                                                then.ancestry(),
-                                                then.position()));
-        return List.of(
-                "%s of %s become what they were at %s, and at least %d writes that are in it now are undone"
-                        .formatted(
-                                Words.bytes(bytes),
-                                name,
-                                Instant.ofEpochMilli(then.labelMillis()),
-                                writes),
-                "what it is now can still be opened, or gone on from again, until it is older than %s, the journal needs its room, or %s"
-                        .formatted(
-                                Words.span(primary.settings().retention()),
-                                shared.command("promote " + name + " --commit")));
-    }
-
-    private ControlApi.PromoteReply goOnFrom(
-            LocalPrimary primary,
-            LocalBackup copy,
-            OpenPoint point,
-            List<String> undone,
-            String command)
-            throws ProblemException, IOException {
-        String name = primary.name();
-        boolean wasAttached = primary.isAttached();
-        requireOpenGate(primary);
-        requireUnused(primary, false, command);
-        try {
-            synchronized (primary) { // Nobody attaches it in between.
-                detach(primary, false);
-                promotion.again(primary, point);
-            }
-        } catch (IOException e) {
-            throw notGoneOn(primary, copy, wasAttached, command, e);
-        }
-        LocalPrimary next;
-        try {
-            next = wholeRole(primary);
-        } catch (IOException e) {
-            throw shared.problem(
-                    ExitCode.FAILED,
-                    "%s goes on from what it was at %s, but its new role could not be written"
-                            .formatted(name, Instant.ofEpochMilli(point.moment().labelMillis())),
-                    "attach " + name,
-                    e.getMessage());
-        }
-        return promoted(
-                next,
-                LocalBackup.point(point.moment()),
-                undone,
-                List.of(
-                        laterNote(name),
-                        "%s stands apart from this if it had what is undone; %s says so"
-                                .formatted(
-                                        next.dir().facts().peer(),
-                                        shared.command("reconnect " + name))));
-    }
-
-    /// It is as it was, and exported if it was that; but for a journal that has failed, which may
-    /// hold the commit.
-    private ProblemException notGoneOn(
-            LocalPrimary primary,
-            LocalBackup copy,
-            boolean wasAttached,
-            String command,
-            IOException why) {
-        String name = primary.name();
-        List<String> evidence = new ArrayList<>(List.of(String.valueOf(why.getMessage())));
-        boolean isSure = !copy.resource().snapshot().isFailed();
-        if (wasAttached) {
-            try {
-                attach(name);
-            } catch (ProblemException e) {
-                evidence.add("it is not attached: " + why(e));
-            }
-        }
-        return refused(
-                Role.PRIMARY,
-                isSure
-                        ? name + " goes on as before, nothing changed"
-                        : "the journal has failed, and whether %s goes on from there is known when it is opened again"
-                                .formatted(name),
-                isSure ? command : "connect " + name,
-                evidence.toArray(String[]::new));
-    }
-
     /// As [Promotion#whole].
-    private LocalPrimary wholeRole(LocalPrimary primary) throws IOException {
+    LocalPrimary wholeRole(LocalPrimary primary) throws IOException, ProblemException {
         if (!Promotion.isLeftBehind(primary)) {
             return primary;
         }
-        synchronized (this) {
-            LocalPrimary next = promotion.whole(primary);
-            if (next != primary) {
-                takesOver(primary, next);
-            }
-            return next;
-        }
-    }
-
-    private void requirePromotable(LocalBackup backup, ControlApi.PromoteRequest request)
-            throws ProblemException {
-        String name = backup.name();
-        BackupResource.Snapshot now = backup.resource().snapshot();
-        if (!now.hasPoint() || now.disk() == DiskState.FAILED) {
-            throw now.disk() == DiskState.FAILED
-                    ? refused(
-                            Role.SECONDARY,
-                            "the disk of the copy of " + name + " has failed, nothing changed",
-                            "connect " + name)
-                    : notOpened(backup, new AskedPoint.Newest());
-        }
-        String peer = backup.dir().facts().peer();
-        if (!request.force() && staysAlive(backup)) {
-            throw new ProblemException(
-                    Problem.of(
-                                    ExitCode.REFUSED,
-                                    shared.node(),
-                                    "%s is alive at %s, and there would be two of it: nothing changed"
-                                            .formatted(name, peer))
-                            .withRole(Role.SECONDARY.name())
-                            .withEvidence(
-                                    "%s is connected and sends what is written there"
-                                            .formatted(peer))
-                            .withNext(
-                                    "at %s: holdfast detach %s; or, for two histories: %s"
-                                            .formatted(
-                                                    peer,
-                                                    name,
-                                                    shared.command(
-                                                            "promote " + name + " --force"))));
-        }
-    }
-
-    /// Whether the peer's primary writes to the copy; one that was detached a moment ago, by the
-    /// command typed before this one, may not have said so yet.
-    private boolean staysAlive(LocalBackup backup) {
-        long deadline = System.nanoTime() + CLIENT_GOES.toNanos();
-        while (link.session(backup.dir().facts().peer()).isPresent()
-                && !isStandalone(backup)
-                && !backup.resource().snapshot().replication().equals("OFF")) {
-            if (System.nanoTime() - deadline >= 0) {
-                return true;
-            }
-            LockSupport.parkNanos(20_000_000);
-        }
-        return false;
-    }
-
-    private ControlApi.PromoteReply commitPromotion(ControlApi.PromoteRequest request)
-            throws ProblemException {
-        String name = request.name();
-        if (!(get(name) instanceof LocalPrimary primary) || primary.copy().isEmpty()) {
-            throw shared.problem(
-                    ExitCode.REFUSED,
-                    "there is no promotion of %s to make final, nothing changed".formatted(name),
-                    "status " + name);
-        }
-        try {
-            String obstacle = primary.makeFinal();
-            if (byName.get(name) != primary) {
-                obstacle = "another moment was chosen just now";
-            }
-            if (!obstacle.isEmpty()) {
-                throw refused(
-                        Role.PRIMARY,
-                        "the promotion of %s is not final yet, the device goes on".formatted(name),
-                        "status " + name,
-                        obstacle);
-            }
-        } catch (IOException e) {
-            throw shared.problem(
-                    ExitCode.FAILED,
-                    "the promotion of %s is not final".formatted(name),
-                    "status " + name,
-                    e.getMessage());
-        }
-        shared.events()
-                .of(name)
-                .accept("promotion-final", "the moments of before the promotion are given up");
-        return new ControlApi.PromoteReply(
-                true,
+        String name = primary.name();
+        return turns.of(
                 name,
-                shared.node(),
-                Optional.empty(),
-                Optional.empty(),
-                List.of(),
-                List.of(
-                        "%s alone holds %s now, and nothing of the journal is needed any more"
-                                .formatted(primary.dir().facts().words(), name)),
-                Optional.empty());
+                "the role of another moment is made whole",
+                () -> {
+                    if (byName.get(name) instanceof LocalPrimary now && now != primary) {
+                        return now; // Somebody has waited for the same.
+                    }
+                    LocalPrimary next = promotion.whole(primary);
+                    if (next != primary) {
+                        takesOver(primary, next);
+                    }
+                    return next;
+                });
     }
 
     // ---- two histories -----------------------------------------------------------------------
 
     /// What both sides have done since they were the same, and what can be done about it. Nothing
     /// is given up but here, by an operator of the host that loses it.
-    synchronized ControlApi.ReconnectReply reconnect(ControlApi.ReconnectRequest request)
+    ControlApi.ReconnectReply reconnect(ControlApi.ReconnectRequest request)
+            throws ProblemException {
+        return turns.of(request.name(), "reconnect", () -> reconnectAlone(request));
+    }
+
+    private ControlApi.ReconnectReply reconnectAlone(ControlApi.ReconnectRequest request)
             throws ProblemException {
         String name = request.name();
         LocalResource found = get(name);
         String peer = found.dir().facts().peer();
         List<String> facts = facts(found);
-        String confirm = confirmOf(found);
+        String confirm = shared.confirmOf(found.dir());
         if (request.discard().isEmpty()) {
             return new ControlApi.ReconnectReply(
                     false, name, shared.node(), facts, choices(found), confirm);
@@ -1941,19 +1566,12 @@ final class ResourceManager implements Link.Resources {
                     "reconnect " + name);
         }
         requirePrimaryAtPeer(found);
-        if (!request.confirm().map(confirm::equals).orElse(false)) {
-            throw new ProblemException(
-                    Problem.of(
-                                    ExitCode.CONFIRMATION_NEEDED,
-                                    shared.node(),
-                                    "what %s has of %s by itself would be given up"
-                                            .formatted(shared.node(), name))
-                            .withEvidence(facts.toArray(String[]::new))
-                            .withNext(
-                                    shared.command(
-                                            "reconnect %s --discard %s --confirm %s"
-                                                    .formatted(name, shared.node(), confirm))));
-        }
+        shared.requireConfirmed(
+                request.confirm(),
+                confirm,
+                "what %s has of %s by itself would be given up".formatted(shared.node(), name),
+                facts,
+                "reconnect %s --discard %s".formatted(name, shared.node()));
         String keptAs =
                 switch (found) {
                     case LocalPrimary primary -> discard(primary);
@@ -1989,7 +1607,7 @@ final class ResourceManager implements Link.Resources {
                     "status " + name);
         }
         if (!Verdict.isPrimary(theirs)) {
-            throw refused(
+            throw shared.refused(
                     role,
                     "%s is secondary at %s, nothing changed".formatted(name, peer),
                     "status " + name,
@@ -1997,14 +1615,14 @@ final class ResourceManager implements Link.Resources {
         }
         Verdict verdict = Verdict.of(helloOf(of), theirs);
         if (verdict instanceof Verdict.Unrelated(String why)) {
-            throw refused(
+            throw shared.refused(
                     role,
                     "%s cannot become a copy of what %s has, nothing changed".formatted(name, peer),
                     "remove %s, and at %s: holdfast add".formatted(name, peer),
                     why);
         }
         if (of instanceof LocalBackup backup && !isByItself(backup, verdict)) {
-            throw refused(
+            throw shared.refused(
                     role,
                     name + " is a copy here and has nothing by itself",
                     "status " + name,
@@ -2134,32 +1752,25 @@ final class ResourceManager implements Link.Resources {
 
     // ---- remove ------------------------------------------------------------------------------
 
-    synchronized ControlApi.RemoveReply remove(ControlApi.RemoveRequest request)
+    ControlApi.RemoveReply remove(ControlApi.RemoveRequest request) throws ProblemException {
+        return turns.of(request.name(), "remove", () -> removeAlone(request));
+    }
+
+    private ControlApi.RemoveReply removeAlone(ControlApi.RemoveRequest request)
             throws ProblemException {
         LocalResource resource = get(request.name());
-        String generation =
-                "%06x".formatted(resource.dir().superblock().ancestry().generation() >>> 40);
-        String confirm = "%s/%s@%s".formatted(shared.node(), request.name(), generation);
+        String confirm = shared.confirmOf(resource.dir());
         List<String> effects = effects(resource, request.keepCopy());
         if (request.dryRun()) {
             return new ControlApi.RemoveReply(
                     false, request.name(), shared.node(), effects, confirm);
         }
-        if (!request.confirm().map(confirm::equals).orElse(false)) {
-            throw new ProblemException(
-                    Problem.of(
-                                    ExitCode.CONFIRMATION_NEEDED,
-                                    shared.node(),
-                                    request.confirm().isEmpty()
-                                            ? "removing " + request.name() + " has to be confirmed"
-                                            : "%s confirms something else"
-                                                    .formatted(request.confirm().get()))
-                            .withEvidence(effects.toArray(String[]::new))
-                            .withNext(
-                                    shared.command(
-                                            "remove %s --confirm %s"
-                                                    .formatted(request.name(), confirm))));
-        }
+        shared.requireConfirmed(
+                request.confirm(),
+                confirm,
+                "removing %s has to be confirmed".formatted(request.name()),
+                effects,
+                "remove %s%s".formatted(request.name(), request.keepCopy() ? " --keep-copy" : ""));
         try {
             switch (resource) {
                 case LocalPrimary primary -> removePrimary(primary, request.keepCopy());
@@ -2315,7 +1926,7 @@ final class ResourceManager implements Link.Resources {
         String refusal =
                 compareAll(primary, "an operator of %s ordered it".formatted(shared.node()));
         if (!refusal.isEmpty()) {
-            throw refused(Role.PRIMARY, refusal, "status " + name);
+            throw shared.refused(Role.PRIMARY, refusal, "status " + name);
         }
         String peer = primary.dir().facts().peer();
         String when =
@@ -2353,7 +1964,7 @@ final class ResourceManager implements Link.Resources {
         LocalResource found = get(name);
         String peer = found.dir().facts().peer();
         if (!(found instanceof LocalBackup backup)) {
-            throw refused(
+            throw shared.refused(
                     Role.PRIMARY,
                     name + " is primary here: its data is the truth, and no order overwrites it",
                     "invalidate-remote " + name,
@@ -2361,7 +1972,7 @@ final class ResourceManager implements Link.Resources {
                             .formatted(peer));
         }
         if (isStandalone(backup)) {
-            throw refused(
+            throw shared.refused(
                     Role.SECONDARY, name + " is disconnected by an operator", "connect " + name);
         }
         PeerSession session =
@@ -2377,7 +1988,7 @@ final class ResourceManager implements Link.Resources {
             Frame.InvalidateReply reply =
                     link.invalidate(session, backup.id()).get(ANSWER.toSeconds(), TimeUnit.SECONDS);
             if (!reply.refusal().isEmpty()) {
-                throw refused(
+                throw shared.refused(
                         Role.SECONDARY,
                         peer + " does not compare " + name,
                         "status " + name,
@@ -2430,7 +2041,7 @@ final class ResourceManager implements Link.Resources {
         try {
             outcome = primary.resize();
         } catch (IOException e) {
-            throw refused(
+            throw shared.refused(
                     Role.PRIMARY, name + " has the size it had", "resize " + name, e.getMessage());
         }
         AddressSpace space = primary.dir().superblock().space();
@@ -2478,7 +2089,17 @@ final class ResourceManager implements Link.Resources {
 
     /// To connect what could not be opened, or a copy that has failed since, is to try to open that
     /// again first.
-    synchronized void setConnect(String name, boolean connect) throws ProblemException {
+    void setConnect(String name, boolean connect) throws ProblemException {
+        turns.of(
+                name,
+                connect ? "connect" : "disconnect",
+                () -> {
+                    setConnectAlone(name, connect);
+                    return null;
+                });
+    }
+
+    private void setConnectAlone(String name, boolean connect) throws ProblemException {
         LocalResource now = byName.get(name);
         if (connect
                 && now != null
