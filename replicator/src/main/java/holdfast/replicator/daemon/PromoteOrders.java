@@ -12,39 +12,25 @@ import holdfast.replicator.status.Words;
 import holdfast.tunnel.wire.Frame;
 
 import java.io.IOException;
-import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.locks.LockSupport;
-import java.util.function.Predicate;
 
 /// What an operator orders of promotions, typed where the copy is: to go on from it, from another
 /// moment of it, and to make that final.
 final class PromoteOrders {
-    /// A primary that was detached by the command typed before this one may not have said so yet.
-    private static final Duration PRIMARY_GOES = Duration.ofSeconds(1);
-
     private final Shared shared;
     private final ResourceManager resources;
     private final Promotion promotion;
     private final Turns turns;
 
-    /// Whether the peer of a copy is connected.
-    private final Predicate<LocalBackup> isConnected;
-
-    PromoteOrders(
-            Shared shared,
-            ResourceManager resources,
-            Promotion promotion,
-            Turns turns,
-            Predicate<LocalBackup> isConnected) {
+    PromoteOrders(Shared shared, ResourceManager resources, Promotion promotion, Turns turns) {
         this.shared = shared;
         this.resources = resources;
         this.promotion = promotion;
         this.turns = turns;
-        this.isConnected = isConnected;
     }
 
     /// Makes the copy here the primary. The peer's primary, if it is alive, is refused a second one
@@ -55,14 +41,17 @@ final class PromoteOrders {
 
     private ControlApi.PromoteReply promoteNow(ControlApi.PromoteRequest request)
             throws ProblemException {
-        return turns.of(
-                request.name(),
-                "promote",
-                () ->
-                        switch (resources.get(request.name())) {
-                            case LocalBackup backup -> promoteCopy(backup, request);
-                            case LocalPrimary primary -> promoteAgain(primary, request);
-                        });
+        return request.dryRun()
+                ? promoteAlone(request)
+                : turns.of(request.name(), "promote", () -> promoteAlone(request));
+    }
+
+    private ControlApi.PromoteReply promoteAlone(ControlApi.PromoteRequest request)
+            throws ProblemException {
+        return switch (resources.get(request.name())) {
+            case LocalBackup backup -> promoteCopy(backup, request);
+            case LocalPrimary primary -> promoteAgain(primary, request);
+        };
     }
 
     private ControlApi.PromoteReply promoteCopy(
@@ -159,7 +148,7 @@ final class PromoteOrders {
         } catch (ProblemException e) {
             told.add(
                     "it is not exported yet: %s; next: %s"
-                            .formatted(why(e), shared.command("attach " + name)));
+                            .formatted(e.problem().why(), shared.command("attach " + name)));
         }
         return new ControlApi.PromoteReply(
                 true,
@@ -170,12 +159,6 @@ final class PromoteOrders {
                 undone,
                 told,
                 Optional.empty());
-    }
-
-    static String why(ProblemException e) {
-        return e.problem().evidence().isEmpty()
-                ? e.problem().cause()
-                : e.problem().evidence().getFirst();
     }
 
     // ---- another moment, until it is final ---------------------------------------------------
@@ -333,7 +316,7 @@ final class PromoteOrders {
             try {
                 resources.attach(name);
             } catch (ProblemException e) {
-                evidence.add("it is not attached: " + why(e));
+                evidence.add("it is not attached: " + e.problem().why());
             }
         }
         return shared.refused(
@@ -382,8 +365,8 @@ final class PromoteOrders {
 
     /// Whether the peer's primary writes to the copy.
     private boolean staysAlive(LocalBackup backup) {
-        long deadline = System.nanoTime() + PRIMARY_GOES.toNanos();
-        while (isConnected.test(backup)
+        long deadline = System.nanoTime() + ResourceManager.GOES.toNanos();
+        while (resources.isConnected(backup)
                 && !resources.isStandalone(backup)
                 && !backup.resource().snapshot().replication().equals("OFF")) {
             if (System.nanoTime() - deadline >= 0) {
@@ -405,9 +388,6 @@ final class PromoteOrders {
         }
         try {
             String obstacle = primary.makeFinal();
-            if (resources.get(name) != primary) {
-                obstacle = "another moment was chosen just now";
-            }
             if (!obstacle.isEmpty()) {
                 throw shared.refused(
                         Role.PRIMARY,

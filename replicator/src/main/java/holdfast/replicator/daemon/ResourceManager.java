@@ -27,6 +27,7 @@ import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Frame;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -44,7 +45,6 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -57,9 +57,15 @@ import java.util.stream.Collectors;
 /// The resources of this node: made, attached, opened and removed, on order of an operator here or
 /// of a peer.
 final class ResourceManager implements Link.Resources {
+    /// How long the peer may take to answer an order.
     private static final Duration ANSWER = Duration.ofSeconds(30);
 
-    private static final Duration CLIENT_GOES = Duration.ofSeconds(1);
+    /// How long an offer waits for an order on its name here: the peer does not wait for an answer
+    /// longer than [#ANSWER], and is to be told why.
+    private static final Duration OFFER_PATIENCE = Duration.ofSeconds(10);
+
+    /// Whoever was told to go by the command typed before this one may not be gone yet.
+    static final Duration GOES = Duration.ofSeconds(1);
 
     /// A journal holds what a backup takes in while it cannot roll forward, and one epoch.
     private static final long JOURNAL_MIN_BYTES = 64L << 20;
@@ -90,11 +96,7 @@ final class ResourceManager implements Link.Resources {
     private final PeerBook peers;
     private final Path directory;
     private final KernelDevice kernel;
-    private final SortedMap<String, LocalResource> byName = new ConcurrentSkipListMap<>();
-
-    /// What is here and could not be opened.
-    private final SortedMap<String, Unopened> unopened = new ConcurrentSkipListMap<>();
-
+    private final Roster roster = new Roster();
     private final Adding adding = new Adding();
     private final Permits permits = new Permits(InstantSource.system());
     private final Offers offers;
@@ -109,17 +111,22 @@ final class ResourceManager implements Link.Resources {
     private List<LocalBackup> sharing = List.of();
 
     ResourceManager(Shared shared, Supplier<NodeSettings> node, PeerBook peers) {
+        this(shared, node, peers, new Turns(shared, Turns.PATIENCE));
+    }
+
+    /// For tests: turns that somebody else has.
+    ResourceManager(Shared shared, Supplier<NodeSettings> node, PeerBook peers, Turns turns) {
         this.shared = shared;
         this.node = node;
         this.peers = peers;
         this.directory = shared.paths().state().resolve("resources");
         this.kernel = new KernelDevice(shared.paths().run());
         this.tcp = new TcpExports(shared, this::attached, this::copies);
-        this.turns = new Turns(shared, ANSWER);
+        this.turns = turns;
         this.promotion = new Promotion(shared, directory, tcp);
-        this.promoteOrders = new PromoteOrders(shared, this, promotion, turns, this::isConnected);
+        this.promoteOrders = new PromoteOrders(shared, this, promotion, turns);
         this.demotion = new Demotion(shared, directory, tcp);
-        this.offers = new Offers(shared, node, directory, permits, adding, tcp);
+        this.offers = new Offers(shared, node, directory, permits, adding, roster, tcp);
     }
 
     void use(Link link) {
@@ -139,10 +146,8 @@ final class ResourceManager implements Link.Resources {
             } catch (TimeoutException e) {
                 shared.events().of(name).accept("disk-hangs", "its disk does not answer");
                 var why = new IOException("its disk does not answer; it is opened when it does");
-                unopened.put(name, Unopened.of(directory, name, why));
-                if (byName.containsKey(name)) {
-                    unopened.remove(name); // It is known by now, and at most not attached yet.
-                }
+                // It may be known by now, and at most not attached yet.
+                roster.putUnlessOpen(Unopened.of(directory, name, why));
             } catch (ExecutionException e) {
                 throw new IOException(e.getCause());
             } catch (InterruptedException e) {
@@ -159,13 +164,12 @@ final class ResourceManager implements Link.Resources {
             opened = opened(name);
         } catch (IOException | RuntimeException e) {
             Unopened why = Unopened.of(directory, name, e);
-            unopened.put(name, why);
+            roster.put(why);
             shared.events().of(name).accept("open-failed", why.cause());
             return;
         }
         opened.states().linkStandalone(!isLinkWanted(opened));
-        byName.put(name, opened);
-        unopened.remove(name);
+        roster.put(opened);
         if (opened instanceof LocalPrimary primary && !opened.dir().superblock().detached()) {
             try {
                 if (primary.isAfterReboot()) {
@@ -185,6 +189,21 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
+    /// It is not to be had for a moment. Its name and its disks stay taken, and its peer is told
+    /// so; [#back], or a new role, or its end has to follow.
+    private void away(String name, String why) {
+        roster.put(Unopened.of(directory, name, new IOException(why)));
+    }
+
+    /// What was away is here again, as the disk has it.
+    private void back(String name) throws IOException {
+        if (ResourceDir.isThere(directory, name)) {
+            open(name);
+        } else {
+            roster.remove(name);
+        }
+    }
+
     private void export(LocalPrimary primary) {
         String name = primary.name();
         try {
@@ -199,7 +218,7 @@ final class ResourceManager implements Link.Resources {
 
     /// Exports what has waited for its peer long enough (R30). It may wait for a disk.
     void openGates() {
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             if (!(each instanceof LocalPrimary primary)) {
                 continue;
             }
@@ -270,14 +289,14 @@ final class ResourceManager implements Link.Resources {
     }
 
     private List<Export> attached() {
-        return byName.values().stream()
+        return roster.open().stream()
                 .filter(LocalPrimary.class::isInstance)
                 .flatMap(each -> ((LocalPrimary) each).exports().stream())
                 .toList();
     }
 
     void tick(long nowNanos, long wallMillis) {
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             switch (each) {
                 case LocalPrimary primary ->
                         primary.resource().ifPresent(at -> at.tick(nowNanos, wallMillis));
@@ -296,7 +315,7 @@ final class ResourceManager implements Link.Resources {
     }
 
     private List<LocalBackup> copies() {
-        return byName.values().stream()
+        return roster.open().stream()
                 .map(ResourceManager::copyOf)
                 .flatMap(Optional::stream)
                 .toList();
@@ -319,7 +338,7 @@ final class ResourceManager implements Link.Resources {
     }
 
     void endComparisons() {
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             if (each instanceof LocalPrimary primary) {
                 primary.endComparisonSoon();
             }
@@ -329,13 +348,13 @@ final class ResourceManager implements Link.Resources {
     /// Clients are let finish while the link is still there, so that what they wrote still goes
     /// out.
     void stop() {
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             if (each instanceof LocalPrimary primary) {
                 letKernelDevicesGo(primary);
                 primary.stopClients();
             }
         }
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             if (each instanceof LocalPrimary primary) {
                 primary.awaitAcknowledgement();
             }
@@ -365,13 +384,13 @@ final class ResourceManager implements Link.Resources {
 
     void closeAll() {
         closeEach(
-                byName.values(),
+                roster.open(),
                 LocalResource::close,
                 (resource, e) ->
                         shared.events()
                                 .of(resource.name())
                                 .accept("close-failed", String.valueOf(e)));
-        byName.clear();
+        roster.clear();
         tcp.close();
     }
 
@@ -391,7 +410,7 @@ final class ResourceManager implements Link.Resources {
 
     /// Whether an application's writes are answered by the peer at this moment (protocol C).
     boolean isPeerAwaited() {
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             if (each instanceof LocalPrimary primary
                     && primary.resource().filter(at -> at.look(Primary::isProtected)).isPresent()) {
                 return true;
@@ -401,45 +420,43 @@ final class ResourceManager implements Link.Resources {
     }
 
     Collection<LocalResource> all() {
-        return byName.values();
+        return roster.open();
+    }
+
+    Roster.Now now() {
+        return roster.now();
     }
 
     Optional<LocalResource> byName(String name) {
-        return Optional.ofNullable(byName.get(name));
+        return Optional.ofNullable(roster.now().open().get(name));
     }
 
     @Override
     public Iterable<LocalResource> ofPeer(String peer) {
-        return byName.values().stream()
+        return roster.open().stream()
                 .filter(each -> each.dir().facts().peer().equals(peer) && !isStandalone(each))
                 .toList();
     }
 
     @Override
     public Optional<LocalResource> find(UUID id) {
-        return byName.values().stream()
+        return roster.open().stream()
                 .filter(each -> each.id().equals(id) && !isStandalone(each))
                 .findFirst();
     }
 
-    Collection<Unopened> unopened() {
-        return unopened.values();
-    }
-
     @Override
     public String whyNot(String peer, UUID id) {
-        for (LocalResource each : byName.values()) {
-            if (each.id().equals(id) && each.dir().facts().peer().equals(peer)) {
-                return disconnectedBy();
-            }
-        }
-        for (Unopened each : unopened.values()) {
-            if (each.is(peer, id)) {
-                return "it cannot be opened at %s: %s".formatted(shared.node(), each.cause());
-            }
+        Roster.Now now = roster.now();
+        Optional<String> name = now.nameOf(peer, id);
+        if (name.isPresent()) {
+            Unopened why = now.unopened().get(name.get());
+            return why == null
+                    ? disconnectedBy()
+                    : "it cannot be opened at %s: %s".formatted(shared.node(), why.cause());
         }
         String none = "there is no such resource at " + shared.node();
-        return unopened.values().stream().allMatch(each -> each.facts().isPresent())
+        return now.unopened().values().stream().allMatch(each -> each.facts().isPresent())
                 ? none
                 : none + ", unless it is one that cannot be read there any more";
     }
@@ -449,8 +466,9 @@ final class ResourceManager implements Link.Resources {
     }
 
     LocalResource get(String name) throws ProblemException {
-        LocalResource found = byName.get(name);
-        Unopened why = unopened.get(name);
+        Roster.Now now = roster.now();
+        LocalResource found = now.open().get(name);
+        Unopened why = now.unopened().get(name);
         if (found == null && why != null) {
             throw shared.problem(
                     ExitCode.REFUSED,
@@ -463,24 +481,28 @@ final class ResourceManager implements Link.Resources {
                     ExitCode.REFUSED,
                     "there is no resource " + name + " here",
                     "status",
-                    byName.isEmpty() ? "no resource at all" : "resources: " + byName.keySet());
+                    now.open().isEmpty()
+                            ? "no resource at all"
+                            : "resources: " + now.open().keySet());
         }
         return found;
     }
 
     private LocalPrimary getPrimary(String name) throws ProblemException {
-        if (get(name) instanceof LocalPrimary primary) {
+        LocalResource found = get(name);
+        if (found instanceof LocalPrimary primary) {
             return primary;
         }
         throw shared.refused(
                 Role.SECONDARY,
                 name + " is secondary here",
                 "open " + name,
-                "its primary is " + byName.get(name).dir().facts().peer());
+                "its primary is " + found.dir().facts().peer());
     }
 
     private LocalBackup getBackup(String name) throws ProblemException {
-        Optional<LocalBackup> copy = copyOf(get(name));
+        LocalResource found = get(name);
+        Optional<LocalBackup> copy = copyOf(found);
         if (copy.isPresent()) {
             return copy.get();
         }
@@ -488,7 +510,7 @@ final class ResourceManager implements Link.Resources {
                 Role.PRIMARY,
                 name + " is primary here: the copy is opened at its backup",
                 "status",
-                "the copy is at " + byName.get(name).dir().facts().peer());
+                "the copy is at " + found.dir().facts().peer());
     }
 
     // ---- add ---------------------------------------------------------------------------------
@@ -510,19 +532,19 @@ final class ResourceManager implements Link.Resources {
                     "status " + name);
         }
         try {
-            return add(name, request, rate);
+            return turns.of(name, "add", () -> addAlone(name, request, rate));
         } finally {
             adding.end(name);
         }
     }
 
-    private ControlApi.AddReply add(
+    private ControlApi.AddReply addAlone(
             String name, ControlApi.AddRequest request, StatusReport.Rate rate)
             throws ProblemException {
-        if (unopened.containsKey(name)) {
+        if (roster.now().unopened().containsKey(name)) {
             get(name);
         }
-        if (byName.containsKey(name)) {
+        if (roster.now().open().containsKey(name)) {
             throw shared.problem(
                     ExitCode.REFUSED, "there is a resource " + name + " already", "status " + name);
         }
@@ -745,10 +767,11 @@ final class ResourceManager implements Link.Resources {
 
     /// One that is detached is not held by its lock; that its disk is taken has to be known here.
     private void requireNotOurs(Path disk) throws IOException {
-        for (LocalResource each : byName.values()) {
+        Roster.Now others = roster.now();
+        for (LocalResource each : others.open().values()) {
             requireOther(disk, each.name(), each.dir().facts());
         }
-        for (Unopened each : unopened.values()) {
+        for (Unopened each : others.unopened().values()) {
             if (each.facts().isPresent()) {
                 requireOther(disk, each.name(), each.facts().get());
             }
@@ -836,7 +859,7 @@ final class ResourceManager implements Link.Resources {
                             ResourceDir.newPrimary(idOf(name), space),
                             settings);
             LocalPrimary primary = new LocalPrimary(shared, dir, tcp, settings, Optional.empty());
-            byName.put(name, primary);
+            roster.put(primary);
             link.session(peer).ifPresent(primary::connect);
             shared.events().of(name).accept("added", words(disks) + ", the copy is at " + peer);
         } catch (IOException e) {
@@ -848,34 +871,44 @@ final class ResourceManager implements Link.Resources {
 
     @Override
     public Frame.OfferReply offered(String peer, Frame.Offer offer) {
+        String name = offer.name();
+        if (!adding.begin(name)) {
+            return refusal(offer, name + " is just being added here");
+        }
+        try {
+            return turns.of(
+                    name, peer + " offers a copy", OFFER_PATIENCE, () -> answer(peer, offer));
+        } catch (ProblemException e) {
+            Problem why = e.problem();
+            return refusal(offer, "%s: %s".formatted(why.cause(), why.why()));
+        } finally {
+            adding.end(name);
+        }
+    }
+
+    private Frame.OfferReply answer(String peer, Frame.Offer offer) {
         try {
             return accept(peer, offer);
         } catch (IOException | ConfigException | RuntimeException e) {
-            return new Frame.OfferReply(
-                    offer.resource(), false, "", "", shared.node() + ": " + e.getMessage());
-        }
-    }
-
-    private synchronized Frame.OfferReply accept(String peer, Frame.Offer offer)
-            throws IOException, ConfigException {
-        if (!adding.begin(offer.name())) {
-            throw new IOException(offer.name() + " is just being added here");
-        }
-        try {
-            return acceptAlone(peer, offer);
+            return refusal(offer, e.getMessage());
         } finally {
-            adding.end(offer.name());
+            offers.kept(offer.name());
         }
     }
 
-    private Frame.OfferReply acceptAlone(String peer, Frame.Offer offer)
+    private Frame.OfferReply refusal(Frame.Offer offer, String why) {
+        return new Frame.OfferReply(offer.resource(), false, "", "", shared.node() + ": " + why);
+    }
+
+    private Frame.OfferReply accept(String peer, Frame.Offer offer)
             throws IOException, ConfigException {
         String name = offer.name();
-        LocalResource existing = byName.get(name);
+        Roster.Now now = roster.now();
+        LocalResource existing = now.open().get(name);
         if (existing != null) {
             return offeredAgain(peer, offer, existing);
         }
-        Unopened why = unopened.get(name);
+        Unopened why = now.unopened().get(name);
         if (why != null) {
             throw new IOException(
                     "%s cannot be opened here: %s; next, at %s: %s"
@@ -885,11 +918,11 @@ final class ResourceManager implements Link.Resources {
                                     shared.node(),
                                     shared.command(Unopened.NEXT + name)));
         }
-        Offers.Outcome outcome = offers.accept(peer, offer, byName.values(), unopened.values());
+        Offers.Outcome outcome = offers.accept(peer, offer);
         outcome.made()
                 .ifPresent(
                         backup -> {
-                            byName.put(name, backup);
+                            roster.put(backup);
                             link.session(peer).ifPresent(backup::connect);
                             shared.events()
                                     .of(name)
@@ -997,40 +1030,35 @@ final class ResourceManager implements Link.Resources {
 
     @Override
     public void withdrawn(String peer, Frame.Withdraw withdraw) {
-        Optional<LocalResource> found = find(withdraw.resource());
-        if (found.isEmpty()) {
-            return;
-        }
-        String name = found.get().name();
-        try {
-            turns.of(
-                    name,
-                    "%s withdraws it".formatted(peer),
-                    () -> {
-                        withdrawnAlone(peer, withdraw);
-                        return null;
-                    });
-        } catch (ProblemException e) {
-            shared.events()
-                    .of(name)
-                    .accept(
-                            "withdrawn",
-                            "%s has removed the resource, which is not noted here: %s"
-                                    .formatted(peer, PromoteOrders.why(e)));
-        }
+        UUID id = withdraw.resource();
+        roster.now()
+                .nameOf(peer, id)
+                .ifPresent(name -> turns.leave(name, () -> withdrawnAlone(peer, id)));
     }
 
-    private void withdrawnAlone(String peer, Frame.Withdraw withdraw) {
-        Optional<LocalResource> found = find(withdraw.resource());
-        if (found.isEmpty()
-                || !(found.get() instanceof LocalBackup backup)
-                || !backup.dir().facts().peer().equals(peer)) {
-            return;
+    /// By whoever has the turn: what the order before it has made of the resource is seen here.
+    private void withdrawnAlone(String peer, UUID id) {
+        Roster.Now now = roster.now();
+        Optional<String> name = now.nameOf(peer, id);
+        if (name.isEmpty()) {
+            return; // It was removed here as well.
         }
-        // History belongs to the backup: a peer can end replication but never delete the copy.
-        standalone(backup, true, WITHDRAWN);
+        switch (now.open().get(name.get())) {
+            case LocalBackup backup -> {
+                // What an operator has disconnected stays so for every new offer.
+                if (isStandalone(backup)) {
+                    return;
+                }
+                // History belongs to the backup: a peer can end replication but never delete it.
+                standalone(backup, true, WITHDRAWN);
+            }
+            case LocalPrimary _ -> {
+                return; // The peer has removed the copy of it.
+            }
+            case null -> {} // It cannot be opened, and is not on the link.
+        }
         shared.events()
-                .of(backup.name())
+                .of(name.get())
                 .accept(
                         "withdrawn",
                         "%s has removed the resource; the copy stays until it is removed here"
@@ -1044,9 +1072,7 @@ final class ResourceManager implements Link.Resources {
         requireOpenGate(primary);
         try {
             listenTcp();
-            primary.acceptDamage();
-            primary = wholeRole(primary);
-            primary.acceptDamage(); // Of the one that takes over.
+            primary = roleToAttach(primary);
             primary.attach();
         } catch (DeviceException e) {
             throw shared.refused(
@@ -1069,6 +1095,25 @@ final class ResourceManager implements Link.Resources {
                 devices.getFirst(),
                 Reporter.volumes(primary.dir(), primary.exports(), primary.socket(), devices::get),
                 notes);
+    }
+
+    /// The operator goes on from what is left of a damaged journal, and from the moment that was
+    /// chosen last: neither while another order writes the one or the other.
+    private LocalPrimary roleToAttach(LocalPrimary primary) throws IOException, ProblemException {
+        String name = primary.name();
+        if (!primary.isDamaged() && !Promotion.isLeftBehind(primary)) {
+            return primary;
+        }
+        return turns.<LocalPrimary, IOException>of(
+                name,
+                "attach",
+                () -> {
+                    LocalPrimary now = getPrimary(name);
+                    now.acceptDamage();
+                    LocalPrimary next = wholeRole(now);
+                    next.acceptDamage(); // Of the one that takes over.
+                    return next;
+                });
     }
 
     void requireOpenGate(LocalPrimary primary) throws ProblemException {
@@ -1115,7 +1160,7 @@ final class ResourceManager implements Link.Resources {
     /// The first that the kernel's client uses is named, and nothing has changed: what is mounted
     /// does not outlive the daemon yet.
     void requireKernelDevicesUnused() throws ProblemException {
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             String name = each.name();
             try {
                 for (String device : kernelNames(each)) {
@@ -1134,7 +1179,7 @@ final class ResourceManager implements Link.Resources {
     /// How many clients are connected. One that has gone a moment ago, like the command typed
     /// before this one, may be there still.
     private static int clients(LocalPrimary primary, int usual) {
-        long deadline = System.nanoTime() + CLIENT_GOES.toNanos();
+        long deadline = System.nanoTime() + GOES.toNanos();
         while (true) {
             int clients = primary.resource().map(PrimaryResource::clients).orElse(0);
             if (clients <= usual || System.nanoTime() - deadline >= 0) {
@@ -1498,37 +1543,25 @@ final class ResourceManager implements Link.Resources {
         return promoteOrders.promote(request);
     }
 
-    private boolean isConnected(LocalBackup copy) {
+    boolean isConnected(LocalBackup copy) {
         return link.session(copy.dir().facts().peer()).isPresent();
     }
 
     /// The resource has another role, or the same for another moment.
     void takesOver(LocalResource before, LocalPrimary now) {
-        byName.put(now.name(), now);
+        roster.put(now);
         Optional<PeerSession> session = link.session(now.dir().facts().peer());
         session.ifPresent(before::disconnect);
         session.filter(_ -> !isStandalone(now)).ifPresent(now::connect);
     }
 
-    /// As [Promotion#whole].
-    LocalPrimary wholeRole(LocalPrimary primary) throws IOException, ProblemException {
-        if (!Promotion.isLeftBehind(primary)) {
-            return primary;
+    /// As [Promotion#whole], in the turn of an order.
+    LocalPrimary wholeRole(LocalPrimary primary) throws IOException {
+        LocalPrimary next = promotion.whole(primary);
+        if (next != primary) {
+            takesOver(primary, next);
         }
-        String name = primary.name();
-        return turns.of(
-                name,
-                "the role of another moment is made whole",
-                () -> {
-                    if (byName.get(name) instanceof LocalPrimary now && now != primary) {
-                        return now; // Somebody has waited for the same.
-                    }
-                    LocalPrimary next = promotion.whole(primary);
-                    if (next != primary) {
-                        takesOver(primary, next);
-                    }
-                    return next;
-                });
+        return next;
     }
 
     // ---- two histories -----------------------------------------------------------------------
@@ -1537,7 +1570,9 @@ final class ResourceManager implements Link.Resources {
     /// is given up but here, by an operator of the host that loses it.
     ControlApi.ReconnectReply reconnect(ControlApi.ReconnectRequest request)
             throws ProblemException {
-        return turns.of(request.name(), "reconnect", () -> reconnectAlone(request));
+        return request.discard().isEmpty()
+                ? reconnectAlone(request)
+                : turns.of(request.name(), "reconnect --discard", () -> reconnectAlone(request));
     }
 
     private ControlApi.ReconnectReply reconnectAlone(ControlApi.ReconnectRequest request)
@@ -1714,8 +1749,7 @@ final class ResourceManager implements Link.Resources {
         String name = primary.name();
         String peer = primary.dir().facts().peer();
         try {
-            Path storage =
-                    offers.storageFor(primary.settings().journalSize().bytes(), byName.values());
+            Path storage = offers.promise(name, primary.settings().journalSize().bytes());
             if (primary.isAttached()) {
                 detach(name);
             }
@@ -1725,10 +1759,7 @@ final class ResourceManager implements Link.Resources {
                     throw new IOException(obstacle);
                 }
             }
-            link.session(peer).ifPresent(primary::disconnect);
-            byName.remove(name);
-            LocalBackup made = demotion.of(primary, storage);
-            byName.put(name, made);
+            LocalBackup made = demoted(primary, storage);
             link.session(peer)
                     .filter(_ -> !isStandalone(made))
                     .ifPresent(
@@ -1739,13 +1770,38 @@ final class ResourceManager implements Link.Resources {
             tellDiscarded(made);
             return LocalBackup.discardedName(made.dir().discards().orElseThrow());
         } catch (IOException | RuntimeException e) {
-            if (!byName.containsKey(name)) {
-                open(name);
-            }
             throw shared.problem(
                     ExitCode.REFUSED,
                     "%s was not made a copy".formatted(name),
                     "reconnect " + name,
+                    e.getMessage());
+        } finally {
+            offers.kept(name);
+        }
+    }
+
+    /// What fails leaves the role that the disk says: the primary as it was, or a copy that has to
+    /// be opened.
+    private LocalBackup demoted(LocalPrimary primary, Path storage)
+            throws IOException, ProblemException {
+        String name = primary.name();
+        primary.end("it gives up its own and becomes a copy just now");
+        link.session(primary.dir().facts().peer()).ifPresent(primary::disconnect);
+        away(name, "it is just being made a copy");
+        try {
+            LocalBackup made = demotion.of(primary, storage);
+            roster.put(made);
+            return made;
+        } catch (IOException | RuntimeException e) {
+            primary.close();
+            back(name);
+            if (ResourceDir.facts(directory, name).isPrimary()) {
+                throw e;
+            }
+            throw shared.problem(
+                    ExitCode.FAILED,
+                    "%s is a copy from now on, and could not be opened".formatted(name),
+                    Unopened.NEXT + name,
                     e.getMessage());
         }
     }
@@ -1753,7 +1809,9 @@ final class ResourceManager implements Link.Resources {
     // ---- remove ------------------------------------------------------------------------------
 
     ControlApi.RemoveReply remove(ControlApi.RemoveRequest request) throws ProblemException {
-        return turns.of(request.name(), "remove", () -> removeAlone(request));
+        return request.dryRun()
+                ? removeAlone(request)
+                : turns.of(request.name(), "remove", () -> removeAlone(request));
     }
 
     private ControlApi.RemoveReply removeAlone(ControlApi.RemoveRequest request)
@@ -1776,7 +1834,7 @@ final class ResourceManager implements Link.Resources {
                 case LocalPrimary primary -> removePrimary(primary, request.keepCopy());
                 case LocalBackup backup -> removeBackup(backup, request.keepCopy());
             }
-        } catch (IOException e) {
+        } catch (IOException | UncheckedIOException e) {
             throw shared.problem(
                     ExitCode.FAILED, request.name() + " was not removed", "", e.getMessage());
         }
@@ -1820,12 +1878,29 @@ final class ResourceManager implements Link.Resources {
                 throw new IOException("the journal could not be rolled into the disk: " + obstacle);
             }
         }
+        primary.end("it is just being removed");
         link.session(primary.dir().facts().peer())
                 .ifPresent(each -> each.send(new Frame.Withdraw(primary.id(), keepCopy)));
-        byName.remove(primary.name());
-        primary.close();
-        primary.dir().remove();
-        Files.deleteIfExists(shared.settingsFile(primary.name()));
+        delete(primary, () -> primary.dir().remove());
+    }
+
+    private interface Deletion {
+        void run() throws IOException;
+    }
+
+    /// What fails is what the disk still has of it.
+    private void delete(LocalResource resource, Deletion deletion) throws IOException {
+        String name = resource.name();
+        away(name, "it is just being removed");
+        try {
+            resource.close();
+            deletion.run();
+            Files.deleteIfExists(shared.settingsFile(name));
+        } catch (IOException | RuntimeException e) {
+            back(name);
+            throw e;
+        }
+        roster.remove(name);
     }
 
     private void removeBackup(LocalBackup backup, boolean keepCopy) throws IOException {
@@ -1833,10 +1908,7 @@ final class ResourceManager implements Link.Resources {
         if (stays && backup.resource().snapshot().hasPoint()) {
             settle(backup);
         }
-        byName.remove(backup.name());
-        backup.close();
-        backup.delete(stays);
-        Files.deleteIfExists(shared.settingsFile(backup.name()));
+        delete(backup, () -> backup.delete(stays));
     }
 
     private void settle(LocalBackup backup) throws IOException {
@@ -1896,7 +1968,8 @@ final class ResourceManager implements Link.Resources {
     /// @param rest what follows the name in the command
     private LocalPrimary getPrimaryFor(String name, String why, String verb, String rest)
             throws ProblemException {
-        if (get(name) instanceof LocalPrimary primary) {
+        LocalResource found = get(name);
+        if (found instanceof LocalPrimary primary) {
             return primary;
         }
         throw new ProblemException(
@@ -1907,11 +1980,7 @@ final class ResourceManager implements Link.Resources {
                         .withRole(Role.SECONDARY.name())
                         .withNext(
                                 "at %s: holdfast %s %s%s"
-                                        .formatted(
-                                                byName.get(name).dir().facts().peer(),
-                                                verb,
-                                                name,
-                                                rest)));
+                                        .formatted(found.dir().facts().peer(), verb, name, rest)));
     }
 
     /// Has everything compared with the peer's copy, ordered at the primary.
@@ -2090,25 +2159,19 @@ final class ResourceManager implements Link.Resources {
     /// To connect what could not be opened, or a copy that has failed since, is to try to open that
     /// again first.
     void setConnect(String name, boolean connect) throws ProblemException {
-        turns.of(
-                name,
-                connect ? "connect" : "disconnect",
-                () -> {
-                    setConnectAlone(name, connect);
-                    return null;
-                });
+        turns.run(name, connect ? "connect" : "disconnect", () -> setConnectAlone(name, connect));
     }
 
     private void setConnectAlone(String name, boolean connect) throws ProblemException {
-        LocalResource now = byName.get(name);
+        LocalResource now = roster.now().open().get(name);
         if (connect
                 && now != null
                 && copyOf(now).filter(each -> each.resource().snapshot().isFailed()).isPresent()) {
             link.session(now.dir().facts().peer()).ifPresent(now::disconnect);
-            byName.remove(name);
+            away(name, "it is just being opened again");
             now.close();
             open(name);
-        } else if (connect && unopened.containsKey(name)) {
+        } else if (connect && roster.now().unopened().containsKey(name)) {
             open(name);
         }
         standalone(get(name), !connect, "");
@@ -2147,7 +2210,7 @@ final class ResourceManager implements Link.Resources {
 
     List<ControlApi.Change> changes(Map<String, ResourceSettings> read) throws IOException {
         List<ControlApi.Change> changes = new ArrayList<>();
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             ResourceSettings next = read.get(each.name());
             if (next != null) {
                 changes.addAll(
@@ -2163,7 +2226,7 @@ final class ResourceManager implements Link.Resources {
     /// Takes what was read as accepted. What concerns an attached resource holds from its next
     /// attach.
     void accept(Map<String, ResourceSettings> read) throws IOException {
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             ResourceSettings next = read.get(each.name());
             if (next != null && !next.equals(each.dir().settings())) {
                 switch (each) {
@@ -2176,7 +2239,7 @@ final class ResourceManager implements Link.Resources {
 
     List<String> filesThatDiffer() throws IOException {
         List<String> differ = new ArrayList<>();
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             Path file = shared.settingsFile(each.name());
             if (!Files.exists(file)
                     || !each.dir().isAccepted(Files.readString(file), file.toString())) {
