@@ -76,14 +76,15 @@ final class Demotion {
         }
     }
 
-    /// A name for the journal. The first choice may be left from a try that was cut off: it has no
-    /// records then, and goes. Under the others may be one of another resource.
+    /// A name for the journal. What is there under one is an earlier role's, or was left by a try
+    /// that was cut off: it has no records then, and goes.
     private Path unused(Path storage, String name) throws IOException {
         Path journal = storage.resolve(name + ".journal").toAbsolutePath();
-        if (JournalFiles.heldAt(journal).isEmpty() && !ResourceDir.isUsed(resources, journal)) {
-            ResourceDir.delete(journal);
-        }
         for (int i = 2; Files.exists(journal); i++) {
+            if (JournalFiles.heldAt(journal).isEmpty() && !ResourceDir.isUsed(resources, journal)) {
+                ResourceDir.delete(journal);
+                return journal;
+            }
             journal = storage.resolve("%s.%d.journal".formatted(name, i)).toAbsolutePath();
         }
         return journal;

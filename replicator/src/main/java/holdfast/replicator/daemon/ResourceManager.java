@@ -101,6 +101,7 @@ final class ResourceManager implements Link.Resources {
     private final Permits permits = new Permits(InstantSource.system());
     private final Offers offers;
     private final Turns turns;
+    private final Duration offerPatience;
     private final Promotion promotion;
     private final PromoteOrders promoteOrders;
     private final Demotion demotion;
@@ -111,11 +112,16 @@ final class ResourceManager implements Link.Resources {
     private List<LocalBackup> sharing = List.of();
 
     ResourceManager(Shared shared, Supplier<NodeSettings> node, PeerBook peers) {
-        this(shared, node, peers, new Turns(shared, Turns.PATIENCE));
+        this(shared, node, peers, new Turns(shared, Turns.PATIENCE), OFFER_PATIENCE);
     }
 
-    /// For tests: turns that somebody else has.
-    ResourceManager(Shared shared, Supplier<NodeSettings> node, PeerBook peers, Turns turns) {
+    /// For tests, which have turns themselves and wait as long as they like.
+    ResourceManager(
+            Shared shared,
+            Supplier<NodeSettings> node,
+            PeerBook peers,
+            Turns turns,
+            Duration offerPatience) {
         this.shared = shared;
         this.node = node;
         this.peers = peers;
@@ -123,6 +129,7 @@ final class ResourceManager implements Link.Resources {
         this.kernel = new KernelDevice(shared.paths().run());
         this.tcp = new TcpExports(shared, this::attached, this::copies);
         this.turns = turns;
+        this.offerPatience = offerPatience;
         this.promotion = new Promotion(shared, directory, tcp);
         this.promoteOrders = new PromoteOrders(shared, this, promotion, turns);
         this.demotion = new Demotion(shared, directory, tcp);
@@ -199,6 +206,7 @@ final class ResourceManager implements Link.Resources {
     private void back(String name) throws IOException {
         if (ResourceDir.isThere(directory, name)) {
             open(name);
+            byName(name).ifPresent(this::greet);
         } else {
             roster.remove(name);
         }
@@ -877,7 +885,7 @@ final class ResourceManager implements Link.Resources {
         }
         try {
             return turns.of(
-                    name, peer + " offers a copy", OFFER_PATIENCE, () -> answer(peer, offer));
+                    name, peer + " offers a copy", offerPatience, () -> answer(peer, offer));
         } catch (ProblemException e) {
             Problem why = e.problem();
             return refusal(offer, "%s: %s".formatted(why.cause(), why.why()));
@@ -1747,7 +1755,6 @@ final class ResourceManager implements Link.Resources {
     /// @return the name under which what it is now is kept
     private String discard(LocalPrimary primary) throws ProblemException {
         String name = primary.name();
-        String peer = primary.dir().facts().peer();
         try {
             Path storage = offers.promise(name, primary.settings().journalSize().bytes());
             if (primary.isAttached()) {
@@ -1760,13 +1767,7 @@ final class ResourceManager implements Link.Resources {
                 }
             }
             LocalBackup made = demoted(primary, storage);
-            link.session(peer)
-                    .filter(_ -> !isStandalone(made))
-                    .ifPresent(
-                            each -> {
-                                made.connect(each);
-                                made.call(each);
-                            });
+            greet(made);
             tellDiscarded(made);
             return LocalBackup.discardedName(made.dir().discards().orElseThrow());
         } catch (IOException | RuntimeException e) {
@@ -2190,7 +2191,18 @@ final class ResourceManager implements Link.Resources {
                 session.ifPresent(resource::disconnect);
             } else {
                 Files.deleteIfExists(resource.dir().standaloneMark());
-                session.ifPresent(
+                greet(resource);
+            }
+        } catch (IOException e) {
+            shared.events().of(resource.name()).accept("metadata-error", e.getMessage());
+        }
+    }
+
+    /// It greets its peer, or has itself greeted, unless it is to stay off the link.
+    private void greet(LocalResource resource) {
+        Optional<PeerSession> session = link.session(resource.dir().facts().peer());
+        session.filter(_ -> !isStandalone(resource))
+                .ifPresent(
                         each -> {
                             switch (resource) {
                                 case LocalPrimary primary -> primary.connect(each);
@@ -2200,10 +2212,6 @@ final class ResourceManager implements Link.Resources {
                                 }
                             }
                         });
-            }
-        } catch (IOException e) {
-            shared.events().of(resource.name()).accept("metadata-error", e.getMessage());
-        }
     }
 
     // ---- settings ----------------------------------------------------------------------------

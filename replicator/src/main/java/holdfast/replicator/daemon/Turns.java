@@ -25,16 +25,16 @@ import java.util.concurrent.locks.ReentrantLock;
 /// | a peer's withdrawal                      | marks the copy; it does not wait, see [#leave]      |
 ///
 /// What only looks takes none, a dry run for example: nothing is held up by it. The rest changes
-/// things within one role, whose object is the one owner of them: it lets one in after the other
-/// (`attach`, `detach`, `resize`, `verify`, `promote --commit`, views, what is kept), and refuses
-/// them once it is over ([LocalPrimary#end]). Those have to end or be cut off while an order waits
-/// for a disk, so they must not wait for that.
+/// things within one role, whose object lets one in after the other (`attach`, `detach`, `resize`,
+/// `verify`, `promote --commit`, views, what is kept); what would write to the disk of a role that
+/// is over is refused there ([LocalPrimary#end]). A `detach` has to get through while something
+/// waits for a disk that hangs, so it must not wait for a turn.
 ///
 /// A turn comes before every other lock.
 final class Turns {
-    /// How long an operator's order waits. The longest part of another one that ends is the closing
-    /// of what clients use, ten seconds for each way to it; what takes longer hangs, and is to be
-    /// seen.
+    /// How long an operator's order waits. Most orders end within it, also those that let clients
+    /// finish, ten seconds for each way by which these come. Somebody who has waited so long is to
+    /// know for what, and may type it again: nothing is lost by a refusal.
     static final Duration PATIENCE = Duration.ofSeconds(30);
 
     private final Shared shared;
