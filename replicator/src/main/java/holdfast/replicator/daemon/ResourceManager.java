@@ -147,7 +147,7 @@ final class ResourceManager implements Link.Resources {
     void openAll() throws IOException {
         for (String name : ResourceDir.names(directory)) {
             CompletableFuture<Void> opened =
-                    CompletableFuture.runAsync(() -> open(name), shared.pool());
+                    CompletableFuture.runAsync(() -> openAtStart(name), shared.pool());
             try {
                 opened.get(OPEN_LIMIT.toSeconds(), TimeUnit.SECONDS);
             } catch (TimeoutException e) {
@@ -164,8 +164,25 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
-    /// Opens one, or remembers why that cannot be done.
+    /// Keeps the turn as long as its disk does not let it be opened: an order would open it a
+    /// second time.
+    private void openAtStart(String name) {
+        try {
+            turns.of(name, "it is opened at the start of the daemon", () -> openAlone(name))
+                    .ifPresent(this::export);
+        } catch (ProblemException e) {
+            throw new IllegalStateException(e); // Nobody orders anything before.
+        }
+    }
+
     private void open(String name) {
+        openAlone(name).ifPresent(this::export);
+    }
+
+    /// Opens one, or remembers why that cannot be done.
+    ///
+    /// @return what is to be exported
+    private Optional<LocalPrimary> openAlone(String name) {
         LocalResource opened;
         try {
             opened = opened(name);
@@ -173,27 +190,28 @@ final class ResourceManager implements Link.Resources {
             Unopened why = Unopened.of(directory, name, e);
             roster.put(why);
             shared.events().of(name).accept("open-failed", why.cause());
-            return;
+            return Optional.empty();
         }
         opened.states().linkStandalone(!isLinkWanted(opened));
         roster.put(opened);
-        if (opened instanceof LocalPrimary primary && !opened.dir().superblock().detached()) {
-            try {
-                if (primary.isAfterReboot()) {
-                    primary.hold();
-                    shared.events()
-                            .of(name)
-                            .accept(
-                                    "boot-gate",
-                                    "this host was restarted: %s is asked before %s is exported"
-                                            .formatted(primary.dir().facts().peer(), name));
-                    return;
-                }
-            } catch (IOException e) {
-                shared.events().of(name).accept("metadata-error", e.getMessage());
-            }
-            export(primary);
+        if (!(opened instanceof LocalPrimary primary) || opened.dir().superblock().detached()) {
+            return Optional.empty();
         }
+        try {
+            if (primary.isAfterReboot()) {
+                primary.hold();
+                shared.events()
+                        .of(name)
+                        .accept(
+                                "boot-gate",
+                                "this host was restarted: %s is asked before %s is exported"
+                                        .formatted(primary.dir().facts().peer(), name));
+                return Optional.empty();
+            }
+        } catch (IOException e) {
+            shared.events().of(name).accept("metadata-error", e.getMessage());
+        }
+        return Optional.of(primary);
     }
 
     /// It is not to be had for a moment. Its name and its disks stay taken, and its peer is told

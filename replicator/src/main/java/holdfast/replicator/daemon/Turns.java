@@ -21,6 +21,7 @@ import java.util.concurrent.locks.ReentrantLock;
 /// | `remove`                                 | ends it                                             |
 /// | `promote`, `reconnect --discard`         | gives it another role, and its files to that        |
 /// | `connect`, `disconnect`                  | closes and opens what has failed, and marks what is not wanted on the link |
+/// | its opening at the start of the daemon   | is not to be opened twice while its disk hangs      |
 /// | `attach` of what is damaged, or of what another moment was chosen of | writes its role or its journal |
 /// | a peer's withdrawal                      | marks the copy; it does not wait, see [#leave]      |
 ///
