@@ -54,7 +54,7 @@ final class Offers {
     /// this object's monitor.
     private final Map<String, Room> promised = new HashMap<>();
 
-    /// @param journal bytes of the filesystem, all of which a copy takes as it is opened
+    /// @param journal bytes of the filesystem, all of which are taken as it is made
     /// @param copy bytes of new images, which have holes
     private record Room(long journal, long copy) {}
 
@@ -283,7 +283,8 @@ final class Offers {
         }
     }
 
-    /// Keeps the room for the journal of a copy whose disk is there already. [#kept] has to follow.
+    /// Keeps the room for the journal of a copy whose disk is there already. [#kept] has to follow,
+    /// whatever comes of it.
     ///
     /// @return where the journal may lie
     /// @throws IOException if the room is not there, or others are to have it
@@ -310,24 +311,33 @@ final class Offers {
                                                 + ": holdfast storage DIR"));
     }
 
-    /// What has been made but not been [#kept] yet may be counted twice, and a refusal come too
-    /// early by that; never too late.
-    private synchronized void promise(String name, Path storage, Room room) throws IOException {
-        long soonJournals = promised.values().stream().mapToLong(Room::journal).sum();
-        long soonCopies = promised.values().stream().mapToLong(Room::copy).sum();
+    /// What was promised before, beside which this one counts from now on.
+    private synchronized Room add(String name, Room room) {
+        var before =
+                new Room(
+                        promised.values().stream().mapToLong(Room::journal).sum(),
+                        promised.values().stream().mapToLong(Room::copy).sum());
+        promised.put(name, room);
+        return before;
+    }
+
+    /// What is made and not [#kept] yet may be counted twice here, and a refusal come too early by
+    /// that; never too late.
+    private void promise(String name, Path storage, Room room) throws IOException {
+        Room soon = add(name, room);
         long free = Files.getFileStore(storage).getUsableSpace();
-        if (free - soonJournals < room.journal()) {
+        if (free - soon.journal() < room.journal()) {
             throw new IOException(
                     "%s has %s free%s, the journal alone takes %s"
                             .formatted(
                                     storage,
                                     Words.bytes(free),
-                                    beingMade(soonJournals),
+                                    beingMade(soon.journal()),
                                     Words.bytes(room.journal())));
         }
         Optional<Size> max = node.get().storageMax();
         if (max.isPresent()) {
-            long used = room.journal() + room.copy() + soonJournals + soonCopies;
+            long used = room.journal() + room.copy() + soon.journal() + soon.copy();
             for (LocalResource each : roster.open()) {
                 if (each instanceof LocalBackup backup) {
                     used +=
@@ -343,10 +353,9 @@ final class Offers {
                                 .formatted(
                                         max.get(),
                                         Words.bytes(used),
-                                        beingMade(soonJournals + soonCopies)));
+                                        beingMade(soon.journal() + soon.copy())));
             }
         }
-        promised.put(name, room);
     }
 
     private static String beingMade(long bytes) {
