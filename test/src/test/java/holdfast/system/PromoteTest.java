@@ -23,6 +23,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
+import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -174,6 +175,71 @@ class PromoteTest {
         }
     }
 
+    /// Both count on the same room, of which there is enough for one. The other one stays what it
+    /// is and can go the same way when there is more.
+    @Test
+    void ofTwoThatGiveUpTheirOwnAtOnceOneWaitsForRoom() throws Exception {
+        try (TwoNodes nodes = new TwoNodes(dir);
+                var threads = Executors.newFixedThreadPool(2)) {
+            nodes.pair();
+            String storage = dir.resolve("server-storage").toString();
+            nodes.server.storage(new ControlApi.StorageRequest(storage, Optional.of(100L << 20)));
+            List<String> names = List.of("home", "mail");
+            for (String name : names) {
+                Path disk = Files.write(dir.resolve(name + ".disk"), new byte[8 << 20]);
+                nodes.addAndAttach(name, disk, 64 << 20);
+                nodes.untilInSync(name);
+                nodes.backup.promote(
+                        new ControlApi.PromoteRequest(name, Optional.empty(), true, false));
+                TwoNodes.until(
+                        "the backup is known to be primary",
+                        () ->
+                                reconnect(nodes.server, name, "").facts().stream()
+                                        .anyMatch(each -> each.startsWith("backup: primary")));
+            }
+            List<Callable<String>> orders = new ArrayList<>();
+            for (String name : names) {
+                String confirm = reconnect(nodes.server, name, "").confirm();
+                orders.add(
+                        () -> {
+                            try {
+                                reconnect(nodes.server, name, confirm);
+                                return "";
+                            } catch (ProblemException e) {
+                                return e.problem().text();
+                            }
+                        });
+            }
+            List<String> refusals = new ArrayList<>();
+            for (Future<String> each : threads.invokeAll(orders)) {
+                refusals.add(each.get());
+            }
+            assertEquals(1, refusals.stream().filter(String::isEmpty).count(), refusals::toString);
+            int other = refusals.getFirst().isEmpty() ? 1 : 0;
+            assertTrue(refusals.get(other).contains("storage.max is 100 MiB"), refusals::toString);
+            assertEquals("SECONDARY", nodes.atServer(names.get(1 - other)).role());
+            assertEquals("PRIMARY", nodes.atServer(names.get(other)).role());
+            assertEquals(List.of(), nodes.server.status().unopened());
+
+            nodes.server.storage(new ControlApi.StorageRequest(storage, Optional.of(200L << 20)));
+            String name = names.get(other);
+            reconnect(nodes.server, name, reconnect(nodes.server, name, "").confirm());
+            for (String each : names) {
+                TwoNodes.until("in sync", () -> isInSync(nodes.backup, each));
+            }
+        }
+    }
+
+    /// @param confirm gives up what this one has; empty: it is only looked
+    private static ControlApi.ReconnectReply reconnect(Daemon server, String name, String confirm)
+            throws ProblemException {
+        return server.reconnect(
+                new ControlApi.ReconnectRequest(
+                        name,
+                        confirm.isEmpty() ? Optional.empty() : Optional.of("server"),
+                        confirm.isEmpty() ? Optional.empty() : Optional.of(confirm)));
+    }
+
     private static void discard(Daemon at, String host) throws Exception {
         String confirm =
                 at.reconnect(
@@ -185,14 +251,14 @@ class PromoteTest {
     }
 
     private static void untilInSync(Daemon primary) {
-        TwoNodes.until(
-                "in sync",
-                () -> {
-                    StatusReport.Resource home = primary.status().resource("home").orElseThrow();
-                    return home.replication().equals("ESTABLISHED")
-                            && home.committed().equals(home.position())
-                            && home.behind().bytes() == 0;
-                });
+        TwoNodes.until("in sync", () -> isInSync(primary, "home"));
+    }
+
+    private static boolean isInSync(Daemon primary, String name) {
+        StatusReport.Resource now = primary.status().resource(name).orElseThrow();
+        return now.replication().equals("ESTABLISHED")
+                && now.committed().equals(now.position())
+                && now.behind().bytes() == 0;
     }
 
     private static void shows(Daemon copy, String at, int number, String range) throws Exception {

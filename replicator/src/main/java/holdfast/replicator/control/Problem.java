@@ -37,6 +37,11 @@ public record Problem(
         return new Problem(exitCode, host, role, cause, evidence, Optional.of(command));
     }
 
+    /// In a few words, for what says itself what was not done: the first that it was seen by.
+    public String why() {
+        return evidence.isEmpty() ? cause : evidence.getFirst();
+    }
+
     /// Like
     ///
     /// ```

@@ -866,14 +866,15 @@ public final class Daemon implements ControlApi, AutoCloseable {
                         now,
                         shared.budget().limitBytes());
         List<StatusReport.Resource> list = new ArrayList<>();
-        for (LocalResource each : resources.all()) {
+        Roster.Now known = resources.now();
+        for (LocalResource each : known.open().values()) {
             list.add(reporter.resource(each, isApart(each)));
         }
         return StatusReport.of(
                 node,
                 linkReport(now),
                 list,
-                resources.unopened().stream().map(this::unopened).toList(),
+                known.unopened().values().stream().map(this::unopened).toList(),
                 settingsDiffer(),
                 ZoneId.systemDefault());
     }

@@ -1,5 +1,6 @@
 package holdfast.replicator.daemon;
 
+import holdfast.replicator.device.JournalFiles;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.Rest;
 import holdfast.replicator.state.Role;
@@ -17,7 +18,7 @@ import java.security.SecureRandom;
 ///
 /// | step                                       | a crash behind it leaves                      |
 /// |--------------------------------------------|-----------------------------------------------|
-/// | the journal's first segment                | the primary, and a journal of nobody          |
+/// | the journal, with all of its space         | the primary, and an empty journal of nobody, which the next try deletes |
 /// | the directory of the new role is whole     | a copy that says that it gives up its own; the primary's directory is deleted by the next start |
 /// | the epoch's commit                         | an ordinary copy of the peer's primary        |
 final class Demotion {
@@ -33,8 +34,9 @@ final class Demotion {
         this.tcp = tcp;
     }
 
-    /// @param primary detached, and a plain disk; it is closed and forgotten
+    /// @param primary detached, a plain disk, and over ([LocalPrimary#end]); it is closed
     /// @param storage where the journal goes
+    /// @throws IOException if it failed; what it is at the next opening, the disk says
     LocalBackup of(LocalPrimary primary, Path storage) throws IOException {
         ResourceDir.Facts was = primary.dir().facts();
         ResourceDir.Facts facts =
@@ -48,14 +50,22 @@ final class Demotion {
                         was.peer());
         Superblock superblock = superblock(primary.dir().superblock());
         LocalBackup.create(facts);
-        ResourceDir dir =
-                ResourceDir.next(
-                        resources,
-                        primary.name(),
-                        facts,
-                        superblock,
-                        primary.settings(),
-                        ResourceDir.discarding(superblock.ancestry().generation()));
+        ResourceDir dir;
+        try {
+            dir =
+                    ResourceDir.next(
+                            resources,
+                            primary.name(),
+                            facts,
+                            superblock,
+                            primary.settings(),
+                            ResourceDir.discarding(superblock.ancestry().generation()));
+        } catch (IOException | RuntimeException e) {
+            if (!ResourceDir.isUsed(resources, Path.of(facts.journal()))) {
+                ResourceDir.delete(Path.of(facts.journal()));
+            }
+            throw e;
+        }
         primary.close();
         primary.dir().remove();
         try {
@@ -66,12 +76,18 @@ final class Demotion {
         }
     }
 
-    private static Path unused(Path storage, String name) {
-        Path journal = storage.resolve(name + ".journal");
+    /// A name for the journal. What is there under one is an earlier role's, or was left by a try
+    /// that was cut off: it has no records then, and goes.
+    private Path unused(Path storage, String name) throws IOException {
+        Path journal = storage.resolve(name + ".journal").toAbsolutePath();
         for (int i = 2; Files.exists(journal); i++) {
-            journal = storage.resolve("%s.%d.journal".formatted(name, i));
+            if (JournalFiles.heldAt(journal).isEmpty() && !ResourceDir.isUsed(resources, journal)) {
+                ResourceDir.delete(journal);
+                return journal;
+            }
+            journal = storage.resolve("%s.%d.journal".formatted(name, i)).toAbsolutePath();
         }
-        return journal.toAbsolutePath();
+        return journal;
     }
 
     /// The disk as it is.

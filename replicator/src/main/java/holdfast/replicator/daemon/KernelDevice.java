@@ -35,6 +35,9 @@ public final class KernelDevice {
     /// The resources whose connection is to this process, and so alive.
     private final Set<String> alive = ConcurrentHashMap.newKeySet();
 
+    /// Devices that a connect under way has chosen: the kernel shows no owner of them yet.
+    private final Set<String> chosen = ConcurrentHashMap.newKeySet();
+
     /// @param records the run directory
     public KernelDevice(Path records) {
         this(Path.of("/sys/block"), Path.of("/dev"), records);
@@ -57,14 +60,24 @@ public final class KernelDevice {
         return Files.exists(sysBlock.resolve("nbd0"));
     }
 
-    /// The first device that nobody is connected to.
-    Optional<String> free() {
+    /// The first device that nobody is connected to, nor about to be. Until [#chose] it is chosen
+    /// for nobody else.
+    Optional<String> choose() {
         for (int i = 0; Files.exists(sysBlock.resolve("nbd" + i)); i++) {
-            if (owner("nbd" + i).isEmpty()) {
-                return Optional.of("nbd" + i);
+            String device = "nbd" + i;
+            if (owner(device).isEmpty() && chosen.add(device)) {
+                if (owner(device).isEmpty()) {
+                    return Optional.of(device);
+                }
+                chosen.remove(device); // Another has chosen and connected it in between.
             }
         }
         return Optional.empty();
+    }
+
+    /// It has an owner by now, or is left as it was.
+    void chose(String device) {
+        chosen.remove(device);
     }
 
     /// The device that is connected for a resource, by this process or by one before it.
@@ -100,23 +113,27 @@ public final class KernelDevice {
                     e);
         }
         String device =
-                free().orElseThrow(
+                choose().orElseThrow(
                                 () ->
                                         new IOException(
                                                 "every NBD device of the kernel is in use; raise"
                                                         + " nbds_max of the nbd module"));
         Path node = dev.resolve(device);
-        run(
-                "nbd-client",
-                "-unix",
-                socket.toString(),
-                node.toString(),
-                "-name",
-                export,
-                "-timeout",
-                TIMEOUT_SECONDS);
-        String owner =
-                owner(device).orElseThrow(() -> new IOException(node + " was not connected"));
+        String owner;
+        try {
+            run(
+                    "nbd-client",
+                    "-unix",
+                    socket.toString(),
+                    node.toString(),
+                    "-name",
+                    export,
+                    "-timeout",
+                    TIMEOUT_SECONDS);
+            owner = owner(device).orElseThrow(() -> new IOException(node + " was not connected"));
+        } finally {
+            chose(device);
+        }
         Files.writeString(record(name), device + " " + owner + "\n");
         alive.add(name);
         Files.createDirectories(link.getParent());

@@ -201,16 +201,23 @@ final class LocalBackup implements LocalResource {
         return Math.max(2, journalBytes / segment) * segment;
     }
 
-    /// Makes the journal and notes what the base is, before the resource's directory is whole: from
-    /// then on their absence is a loss. A crash leaves files that nobody refers to.
+    /// Makes the journal with all the space that it may have, before the resource's directory is
+    /// whole: from then on its absence is a loss, and a lack of room keeps the copy from being
+    /// opened. A crash leaves files that nobody refers to; what fails leaves none.
     ///
     /// What was kept of an earlier copy means nothing beside this one.
     static void create(ResourceDir.Facts facts) throws IOException {
-        PinStore.delete(Path.of(facts.journal()).toAbsolutePath());
-        JournalFiles.create(
-                Path.of(facts.journal()),
-                segmentBytes(facts.journalBytes()),
-                wholeSegments(facts.journalBytes()));
+        Path journal = Path.of(facts.journal());
+        long segment = segmentBytes(facts.journalBytes());
+        long whole = wholeSegments(facts.journalBytes());
+        PinStore.delete(journal.toAbsolutePath());
+        JournalFiles.create(journal, segment, whole);
+        try (JournalFiles made = JournalFiles.open(journal, segment, whole, 0)) {
+            made.reserve(whole);
+        } catch (IOException | CorruptFormatException | RuntimeException e) {
+            ResourceDir.delete(journal);
+            throw new IOException("no journal could be made: " + e.getMessage(), e);
+        }
     }
 
     /// Opens base and journal and reads what the journal holds.

@@ -206,6 +206,9 @@ final class LocalPrimary implements LocalResource {
     /// The device goes on without the copy, which is closed with it.
     private volatile boolean forgotten;
 
+    /// Why this role is not carried on; empty while it is.
+    private volatile String over = "";
+
     /// What was promoted, until all of it is in the base.
     Optional<LocalBackup> copy() {
         return forgotten ? Optional.empty() : Optional.ofNullable(copy);
@@ -222,6 +225,7 @@ final class LocalPrimary implements LocalResource {
     ///
     /// @return what prevents it; empty when it is done
     synchronized String makeFinal() throws IOException {
+        requireNotOver();
         LocalBackup was = copy;
         if (was == null || forgotten) {
             return "";
@@ -253,8 +257,26 @@ final class LocalPrimary implements LocalResource {
     ///
     /// @throws UncheckedIOException if its directory could not be deleted
     synchronized void handOver() {
+        over = "another moment of it was chosen just now";
         copy = null;
         dir.remove();
+    }
+
+    /// What has found it before, and comes to it only now, does nothing with it any more.
+    ///
+    /// @param why what becomes of it
+    /// @throws IOException if it is attached again, and so goes on
+    synchronized void end(String why) throws IOException {
+        if (attached != null) {
+            throw new IOException("it was attached just now");
+        }
+        over = why;
+    }
+
+    private void requireNotOver() throws IOException {
+        if (!over.isEmpty()) {
+            throw new IOException(over);
+        }
     }
 
     /// The export and the deciding object; empty while detached.
@@ -404,11 +426,17 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
+    /// Whether [#acceptDamage] has something to do.
+    boolean isDamaged() {
+        LocalBackup now = copy;
+        return now != null && !damageAccepted && now.resource().damageAtStart().isPresent();
+    }
+
     /// An operator goes on from what is left. Until then nothing of the journal changes, so that
     /// the next start finds the damage as well. What was lost may be in the peer's copy, of which
     /// the bitmap says nothing: that all is to be compared is durable before.
     synchronized void acceptDamage() throws DeviceException {
-        if (copy != null && copy.resource().damageAtStart().isPresent() && !damageAccepted) {
+        if (isDamaged()) {
             if (!comparing) {
                 AtomicFile.write(dir.compareMark(), new byte[0]);
                 comparing = true;
@@ -420,6 +448,7 @@ final class LocalPrimary implements LocalResource {
 
     /// Its copy would be written to under another history than its own.
     private void requireOwnHistory() throws IOException {
+        requireNotOver();
         if (Promotion.isLeftBehind(this)) {
             throw new IOException(
                     "another moment was chosen, and the role that goes on from there could not be written; next: "

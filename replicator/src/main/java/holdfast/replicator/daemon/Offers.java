@@ -20,8 +20,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.ArrayList;
-import java.util.Collection;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
@@ -30,7 +31,8 @@ import java.util.stream.Collectors;
 /// copy. It takes only what is new or empty; anything else an operator of this host has to permit
 /// ([Permits]), since the peer may have gone bad.
 ///
-/// Its owner calls it from one thread at a time.
+/// Offers of several names may be looked at at once; of one name its owner calls it in its turn
+/// ([Turns]).
 final class Offers {
     /// What a peer may ask to be kept here: 1 PiB.
     static final long MAX_BYTES = 1L << 50;
@@ -45,22 +47,34 @@ final class Offers {
     private final Path directory;
     private final Permits permits;
     private final Adding adding;
+    private final Roster roster;
     private final TcpExports tcp;
+
+    /// What is being made takes this room soon, by resource: nobody else counts on it. Guarded by
+    /// this object's monitor.
+    private final Map<String, Room> promised = new HashMap<>();
+
+    /// @param journal bytes of the filesystem, all of which are taken as it is made
+    /// @param copy bytes of new images, which have holes
+    private record Room(long journal, long copy) {}
 
     /// @param directory of the resources in the state directory
     /// @param adding what is being made; an offer has begun there
+    /// @param roster the resources of this node, which take room and have disks as well
     Offers(
             Shared shared,
             Supplier<NodeSettings> node,
             Path directory,
             Permits permits,
             Adding adding,
+            Roster roster,
             TcpExports tcp) {
         this.shared = shared;
         this.node = node;
         this.directory = directory;
         this.permits = permits;
         this.adding = adding;
+        this.roster = roster;
         this.tcp = tcp;
     }
 
@@ -75,17 +89,10 @@ final class Offers {
     /// @param reads zero, all of it: new, or a file of holes
     private record Place(Path disk, boolean isNew, boolean blank, boolean ours, String holds) {}
 
-    /// An offer of a name that nothing here has.
+    /// An offer of a name that nothing here has. [#kept] has to follow, whatever comes of it.
     ///
-    /// @param others the resources of this node, which take room as well
-    /// @param unopened those that could not be opened: their disks are not free either
     /// @throws IOException if it is refused
-    Outcome accept(
-            String peer,
-            Frame.Offer offer,
-            Collection<LocalResource> others,
-            Collection<Unopened> unopened)
-            throws IOException, ConfigException {
+    Outcome accept(String peer, Frame.Offer offer) throws IOException, ConfigException {
         String name = Settings.checkResourceName(offer.name());
         AddressSpace space = offer.space();
         if (space.dataBytes() > MAX_BYTES) {
@@ -101,11 +108,12 @@ final class Offers {
             requireAllowed(name, disk, storage);
         }
         adding.claim(name, disks);
+        Roster.Now others = roster.now();
         for (Path disk : disks) {
-            for (LocalResource each : others) {
+            for (LocalResource each : others.open().values()) {
                 requireOther(disk, each.name(), each.dir().facts());
             }
-            for (Unopened each : unopened) {
+            for (Unopened each : others.unopened().values()) {
                 if (each.facts().isPresent()) {
                     requireOther(disk, each.name(), each.facts().get());
                 }
@@ -122,7 +130,7 @@ final class Offers {
         String holds = holds(places, JournalFiles.heldAt(oldJournal));
         String words = disks.stream().map(Path::toString).collect(Collectors.joining(", "));
         long journal = LocalBackup.wholeSegments(settings.journalSize().bytes());
-        requireRoom(storage, journal, newBytes, others);
+        promise(name, storage, new Room(journal, newBytes));
         if (!holds.isEmpty()) {
             var wanted =
                     new Permits.Wanted(
@@ -275,11 +283,21 @@ final class Offers {
         }
     }
 
-    /// Where the journal of a copy may lie that is to have this size.
-    Path storageFor(long journalBytes, Collection<LocalResource> others) throws IOException {
+    /// Keeps the room for the journal of a copy whose disk is there already. [#kept] has to follow,
+    /// whatever comes of it.
+    ///
+    /// @return where the journal may lie
+    /// @throws IOException if the room is not there, or others are to have it
+    Path promise(String name, long journalBytes) throws IOException {
         Path storage = storage();
-        requireRoom(storage, LocalBackup.wholeSegments(journalBytes), 0, others);
+        promise(name, storage, new Room(LocalBackup.wholeSegments(journalBytes), 0));
         return storage;
+    }
+
+    /// What was promised under this name is taken, and the resource counts for itself; or nothing
+    /// has come of it. Without effect where nothing was promised.
+    synchronized void kept(String name) {
+        promised.remove(name);
     }
 
     private Path storage() throws IOException {
@@ -293,19 +311,34 @@ final class Offers {
                                                 + ": holdfast storage DIR"));
     }
 
-    private void requireRoom(
-            Path storage, long journal, long copy, Collection<LocalResource> others)
-            throws IOException {
+    /// What was promised before, beside which this one counts from now on.
+    private synchronized Room add(String name, Room room) {
+        var before =
+                new Room(
+                        promised.values().stream().mapToLong(Room::journal).sum(),
+                        promised.values().stream().mapToLong(Room::copy).sum());
+        promised.put(name, room);
+        return before;
+    }
+
+    /// What is made and not [#kept] yet may be counted twice here, and a refusal come too early by
+    /// that; never too late.
+    private void promise(String name, Path storage, Room room) throws IOException {
+        Room soon = add(name, room);
         long free = Files.getFileStore(storage).getUsableSpace();
-        if (free < journal) {
+        if (free - soon.journal() < room.journal()) {
             throw new IOException(
-                    "%s has %s free, the journal alone takes %s"
-                            .formatted(storage, Words.bytes(free), Words.bytes(journal)));
+                    "%s has %s free%s, the journal alone takes %s"
+                            .formatted(
+                                    storage,
+                                    Words.bytes(free),
+                                    beingMade(soon.journal()),
+                                    Words.bytes(room.journal())));
         }
         Optional<Size> max = node.get().storageMax();
         if (max.isPresent()) {
-            long used = journal + copy;
-            for (LocalResource each : others) {
+            long used = room.journal() + room.copy() + soon.journal() + soon.copy();
+            for (LocalResource each : roster.open()) {
                 if (each instanceof LocalBackup backup) {
                     used +=
                             backup.journalBytes()
@@ -316,10 +349,19 @@ final class Offers {
             }
             if (used > max.get().bytes()) {
                 throw new IOException(
-                        "storage.max is %s, with this copy %s would be used"
-                                .formatted(max.get(), Words.bytes(used)));
+                        "storage.max is %s, with this copy %s would be used%s"
+                                .formatted(
+                                        max.get(),
+                                        Words.bytes(used),
+                                        beingMade(soon.journal() + soon.copy())));
             }
         }
+    }
+
+    private static String beingMade(long bytes) {
+        return bytes == 0
+                ? ""
+                : ", %s of it by what is being made just now".formatted(Words.bytes(bytes));
     }
 
     /// Makes the copy, in this order. Nothing is written into what was there before the resource

@@ -122,15 +122,19 @@ final class Promotion {
     /// on from what is left: another start may read all of it.
     static boolean isLeftBehind(LocalPrimary primary) {
         Ancestry known = primary.dir().superblock().ancestry();
-        return primary.copy().isPresent()
-                && primary.copy()
-                        .get()
-                        .resource()
-                        .look(
-                                at ->
-                                        at.hasPoint()
-                                                && !at.isDamaged()
-                                                && known.indexOf(at.ancestry().generation()) < 0);
+        return primary.copy()
+                .filter(
+                        copy ->
+                                copy.resource()
+                                        .look(
+                                                at ->
+                                                        at.hasPoint()
+                                                                && !at.isDamaged()
+                                                                && known.indexOf(
+                                                                                at.ancestry()
+                                                                                        .generation())
+                                                                        < 0))
+                .isPresent();
     }
 
     private void begin(LocalBackup backup, OpenPoint point, boolean restores) throws IOException {

@@ -205,6 +205,11 @@ final class ResourceDir implements AutoCloseable {
         }
     }
 
+    /// Whether anything of this name counts.
+    static boolean isThere(Path resources, String name) throws IOException {
+        return !roles(resources, name).isEmpty();
+    }
+
     private static Path current(Path resources, String name) throws IOException {
         List<Path> roles = roles(resources, name);
         return roles.isEmpty() ? resources.resolve(name) : roles.getFirst();
@@ -284,7 +289,7 @@ final class ResourceDir implements AutoCloseable {
     }
 
     /// Whether some role that counts has this journal: its name may have been given again.
-    private static boolean isUsed(Path resources, Path journal) throws IOException {
+    static boolean isUsed(Path resources, Path journal) throws IOException {
         try (Stream<Path> dirs = Files.list(resources)) {
             for (Path each : dirs.filter(at -> Files.exists(at.resolve(FACTS))).toList()) {
                 String other = facts(each).journal();

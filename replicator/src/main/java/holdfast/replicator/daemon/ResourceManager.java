@@ -16,13 +16,10 @@ import holdfast.replicator.device.DeviceNode;
 import holdfast.replicator.device.FileBlockDevice;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.state.Backup;
-import holdfast.replicator.state.DiskState;
-import holdfast.replicator.state.History;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Role;
-import holdfast.replicator.state.Since;
 import holdfast.replicator.state.Verdict;
 import holdfast.replicator.status.StatusReport;
 import holdfast.replicator.status.Words;
@@ -30,6 +27,7 @@ import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Frame;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -47,7 +45,6 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -60,9 +57,15 @@ import java.util.stream.Collectors;
 /// The resources of this node: made, attached, opened and removed, on order of an operator here or
 /// of a peer.
 final class ResourceManager implements Link.Resources {
+    /// How long the peer may take to answer an order.
     private static final Duration ANSWER = Duration.ofSeconds(30);
 
-    private static final Duration CLIENT_GOES = Duration.ofSeconds(1);
+    /// How long an offer waits for an order on its name here: the peer does not wait for an answer
+    /// longer than [#ANSWER], and is to be told why.
+    private static final Duration OFFER_PATIENCE = Duration.ofSeconds(10);
+
+    /// Whoever was told to go by the command typed before this one may not be gone yet.
+    static final Duration GOES = Duration.ofSeconds(1);
 
     /// A journal holds what a backup takes in while it cannot roll forward, and one epoch.
     private static final long JOURNAL_MIN_BYTES = 64L << 20;
@@ -93,15 +96,14 @@ final class ResourceManager implements Link.Resources {
     private final PeerBook peers;
     private final Path directory;
     private final KernelDevice kernel;
-    private final SortedMap<String, LocalResource> byName = new ConcurrentSkipListMap<>();
-
-    /// What is here and could not be opened.
-    private final SortedMap<String, Unopened> unopened = new ConcurrentSkipListMap<>();
-
+    private final Roster roster = new Roster();
     private final Adding adding = new Adding();
     private final Permits permits = new Permits(InstantSource.system());
     private final Offers offers;
+    private final Turns turns;
+    private final Duration offerPatience;
     private final Promotion promotion;
+    private final PromoteOrders promoteOrders;
     private final Demotion demotion;
     private final TcpExports tcp;
     private Link link;
@@ -110,15 +112,28 @@ final class ResourceManager implements Link.Resources {
     private List<LocalBackup> sharing = List.of();
 
     ResourceManager(Shared shared, Supplier<NodeSettings> node, PeerBook peers) {
+        this(shared, node, peers, new Turns(shared, Turns.PATIENCE), OFFER_PATIENCE);
+    }
+
+    /// For tests, which have turns themselves and wait as long as they like.
+    ResourceManager(
+            Shared shared,
+            Supplier<NodeSettings> node,
+            PeerBook peers,
+            Turns turns,
+            Duration offerPatience) {
         this.shared = shared;
         this.node = node;
         this.peers = peers;
         this.directory = shared.paths().state().resolve("resources");
         this.kernel = new KernelDevice(shared.paths().run());
         this.tcp = new TcpExports(shared, this::attached, this::copies);
+        this.turns = turns;
+        this.offerPatience = offerPatience;
         this.promotion = new Promotion(shared, directory, tcp);
+        this.promoteOrders = new PromoteOrders(shared, this, promotion, turns);
         this.demotion = new Demotion(shared, directory, tcp);
-        this.offers = new Offers(shared, node, directory, permits, adding, tcp);
+        this.offers = new Offers(shared, node, directory, permits, adding, roster, tcp);
     }
 
     void use(Link link) {
@@ -132,16 +147,14 @@ final class ResourceManager implements Link.Resources {
     void openAll() throws IOException {
         for (String name : ResourceDir.names(directory)) {
             CompletableFuture<Void> opened =
-                    CompletableFuture.runAsync(() -> open(name), shared.pool());
+                    CompletableFuture.runAsync(() -> openAtStart(name), shared.pool());
             try {
                 opened.get(OPEN_LIMIT.toSeconds(), TimeUnit.SECONDS);
             } catch (TimeoutException e) {
                 shared.events().of(name).accept("disk-hangs", "its disk does not answer");
                 var why = new IOException("its disk does not answer; it is opened when it does");
-                unopened.put(name, Unopened.of(directory, name, why));
-                if (byName.containsKey(name)) {
-                    unopened.remove(name); // It is known by now, and at most not attached yet.
-                }
+                // It may be known by now, and at most not attached yet.
+                roster.putUnlessOpen(Unopened.of(directory, name, why));
             } catch (ExecutionException e) {
                 throw new IOException(e.getCause());
             } catch (InterruptedException e) {
@@ -151,36 +164,69 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
-    /// Opens one, or remembers why that cannot be done.
+    /// Keeps the turn as long as its disk does not let it be opened: an order would open it a
+    /// second time.
+    private void openAtStart(String name) {
+        try {
+            turns.of(name, "it is opened at the start of the daemon", () -> openAlone(name))
+                    .ifPresent(this::export);
+        } catch (ProblemException e) {
+            throw new IllegalStateException(e); // Nobody orders anything before.
+        }
+    }
+
     private void open(String name) {
+        openAlone(name).ifPresent(this::export);
+    }
+
+    /// Opens one, or remembers why that cannot be done.
+    ///
+    /// @return what is to be exported
+    private Optional<LocalPrimary> openAlone(String name) {
         LocalResource opened;
         try {
             opened = opened(name);
         } catch (IOException | RuntimeException e) {
             Unopened why = Unopened.of(directory, name, e);
-            unopened.put(name, why);
+            roster.put(why);
             shared.events().of(name).accept("open-failed", why.cause());
-            return;
+            return Optional.empty();
         }
         opened.states().linkStandalone(!isLinkWanted(opened));
-        byName.put(name, opened);
-        unopened.remove(name);
-        if (opened instanceof LocalPrimary primary && !opened.dir().superblock().detached()) {
-            try {
-                if (primary.isAfterReboot()) {
-                    primary.hold();
-                    shared.events()
-                            .of(name)
-                            .accept(
-                                    "boot-gate",
-                                    "this host was restarted: %s is asked before %s is exported"
-                                            .formatted(primary.dir().facts().peer(), name));
-                    return;
-                }
-            } catch (IOException e) {
-                shared.events().of(name).accept("metadata-error", e.getMessage());
+        roster.put(opened);
+        if (!(opened instanceof LocalPrimary primary) || opened.dir().superblock().detached()) {
+            return Optional.empty();
+        }
+        try {
+            if (primary.isAfterReboot()) {
+                primary.hold();
+                shared.events()
+                        .of(name)
+                        .accept(
+                                "boot-gate",
+                                "this host was restarted: %s is asked before %s is exported"
+                                        .formatted(primary.dir().facts().peer(), name));
+                return Optional.empty();
             }
-            export(primary);
+        } catch (IOException e) {
+            shared.events().of(name).accept("metadata-error", e.getMessage());
+        }
+        return Optional.of(primary);
+    }
+
+    /// It is not to be had for a moment. Its name and its disks stay taken, and its peer is told
+    /// so; [#back], or a new role, or its end has to follow.
+    private void away(String name, String why) {
+        roster.put(Unopened.of(directory, name, new IOException(why)));
+    }
+
+    /// What was away is here again, as the disk has it.
+    private void back(String name) throws IOException {
+        if (ResourceDir.isThere(directory, name)) {
+            open(name);
+            byName(name).ifPresent(this::greet);
+        } else {
+            roster.remove(name);
         }
     }
 
@@ -198,7 +244,7 @@ final class ResourceManager implements Link.Resources {
 
     /// Exports what has waited for its peer long enough (R30). It may wait for a disk.
     void openGates() {
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             if (!(each instanceof LocalPrimary primary)) {
                 continue;
             }
@@ -269,14 +315,14 @@ final class ResourceManager implements Link.Resources {
     }
 
     private List<Export> attached() {
-        return byName.values().stream()
+        return roster.open().stream()
                 .filter(LocalPrimary.class::isInstance)
                 .flatMap(each -> ((LocalPrimary) each).exports().stream())
                 .toList();
     }
 
     void tick(long nowNanos, long wallMillis) {
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             switch (each) {
                 case LocalPrimary primary ->
                         primary.resource().ifPresent(at -> at.tick(nowNanos, wallMillis));
@@ -295,7 +341,7 @@ final class ResourceManager implements Link.Resources {
     }
 
     private List<LocalBackup> copies() {
-        return byName.values().stream()
+        return roster.open().stream()
                 .map(ResourceManager::copyOf)
                 .flatMap(Optional::stream)
                 .toList();
@@ -318,7 +364,7 @@ final class ResourceManager implements Link.Resources {
     }
 
     void endComparisons() {
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             if (each instanceof LocalPrimary primary) {
                 primary.endComparisonSoon();
             }
@@ -328,13 +374,13 @@ final class ResourceManager implements Link.Resources {
     /// Clients are let finish while the link is still there, so that what they wrote still goes
     /// out.
     void stop() {
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             if (each instanceof LocalPrimary primary) {
                 letKernelDevicesGo(primary);
                 primary.stopClients();
             }
         }
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             if (each instanceof LocalPrimary primary) {
                 primary.awaitAcknowledgement();
             }
@@ -364,13 +410,13 @@ final class ResourceManager implements Link.Resources {
 
     void closeAll() {
         closeEach(
-                byName.values(),
+                roster.open(),
                 LocalResource::close,
                 (resource, e) ->
                         shared.events()
                                 .of(resource.name())
                                 .accept("close-failed", String.valueOf(e)));
-        byName.clear();
+        roster.clear();
         tcp.close();
     }
 
@@ -390,7 +436,7 @@ final class ResourceManager implements Link.Resources {
 
     /// Whether an application's writes are answered by the peer at this moment (protocol C).
     boolean isPeerAwaited() {
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             if (each instanceof LocalPrimary primary
                     && primary.resource().filter(at -> at.look(Primary::isProtected)).isPresent()) {
                 return true;
@@ -400,45 +446,43 @@ final class ResourceManager implements Link.Resources {
     }
 
     Collection<LocalResource> all() {
-        return byName.values();
+        return roster.open();
+    }
+
+    Roster.Now now() {
+        return roster.now();
     }
 
     Optional<LocalResource> byName(String name) {
-        return Optional.ofNullable(byName.get(name));
+        return Optional.ofNullable(roster.now().open().get(name));
     }
 
     @Override
     public Iterable<LocalResource> ofPeer(String peer) {
-        return byName.values().stream()
+        return roster.open().stream()
                 .filter(each -> each.dir().facts().peer().equals(peer) && !isStandalone(each))
                 .toList();
     }
 
     @Override
     public Optional<LocalResource> find(UUID id) {
-        return byName.values().stream()
+        return roster.open().stream()
                 .filter(each -> each.id().equals(id) && !isStandalone(each))
                 .findFirst();
     }
 
-    Collection<Unopened> unopened() {
-        return unopened.values();
-    }
-
     @Override
     public String whyNot(String peer, UUID id) {
-        for (LocalResource each : byName.values()) {
-            if (each.id().equals(id) && each.dir().facts().peer().equals(peer)) {
-                return disconnectedBy();
-            }
-        }
-        for (Unopened each : unopened.values()) {
-            if (each.is(peer, id)) {
-                return "it cannot be opened at %s: %s".formatted(shared.node(), each.cause());
-            }
+        Roster.Now now = roster.now();
+        Optional<String> name = now.nameOf(peer, id);
+        if (name.isPresent()) {
+            Unopened why = now.unopened().get(name.get());
+            return why == null
+                    ? disconnectedBy()
+                    : "it cannot be opened at %s: %s".formatted(shared.node(), why.cause());
         }
         String none = "there is no such resource at " + shared.node();
-        return unopened.values().stream().allMatch(each -> each.facts().isPresent())
+        return now.unopened().values().stream().allMatch(each -> each.facts().isPresent())
                 ? none
                 : none + ", unless it is one that cannot be read there any more";
     }
@@ -448,8 +492,9 @@ final class ResourceManager implements Link.Resources {
     }
 
     LocalResource get(String name) throws ProblemException {
-        LocalResource found = byName.get(name);
-        Unopened why = unopened.get(name);
+        Roster.Now now = roster.now();
+        LocalResource found = now.open().get(name);
+        Unopened why = now.unopened().get(name);
         if (found == null && why != null) {
             throw shared.problem(
                     ExitCode.REFUSED,
@@ -462,39 +507,36 @@ final class ResourceManager implements Link.Resources {
                     ExitCode.REFUSED,
                     "there is no resource " + name + " here",
                     "status",
-                    byName.isEmpty() ? "no resource at all" : "resources: " + byName.keySet());
+                    now.open().isEmpty()
+                            ? "no resource at all"
+                            : "resources: " + now.open().keySet());
         }
         return found;
     }
 
     private LocalPrimary getPrimary(String name) throws ProblemException {
-        if (get(name) instanceof LocalPrimary primary) {
+        LocalResource found = get(name);
+        if (found instanceof LocalPrimary primary) {
             return primary;
         }
-        throw refused(
+        throw shared.refused(
                 Role.SECONDARY,
                 name + " is secondary here",
                 "open " + name,
-                "its primary is " + byName.get(name).dir().facts().peer());
+                "its primary is " + found.dir().facts().peer());
     }
 
     private LocalBackup getBackup(String name) throws ProblemException {
-        Optional<LocalBackup> copy = copyOf(get(name));
+        LocalResource found = get(name);
+        Optional<LocalBackup> copy = copyOf(found);
         if (copy.isPresent()) {
             return copy.get();
         }
-        throw refused(
+        throw shared.refused(
                 Role.PRIMARY,
                 name + " is primary here: the copy is opened at its backup",
                 "status",
-                "the copy is at " + byName.get(name).dir().facts().peer());
-    }
-
-    private ProblemException refused(Role role, String cause, String next, String... evidence) {
-        return new ProblemException(
-                shared.problem(ExitCode.REFUSED, cause, next, evidence)
-                        .problem()
-                        .withRole(role.name()));
+                "the copy is at " + found.dir().facts().peer());
     }
 
     // ---- add ---------------------------------------------------------------------------------
@@ -516,19 +558,19 @@ final class ResourceManager implements Link.Resources {
                     "status " + name);
         }
         try {
-            return add(name, request, rate);
+            return turns.of(name, "add", () -> addAlone(name, request, rate));
         } finally {
             adding.end(name);
         }
     }
 
-    private ControlApi.AddReply add(
+    private ControlApi.AddReply addAlone(
             String name, ControlApi.AddRequest request, StatusReport.Rate rate)
             throws ProblemException {
-        if (unopened.containsKey(name)) {
+        if (roster.now().unopened().containsKey(name)) {
             get(name);
         }
-        if (byName.containsKey(name)) {
+        if (roster.now().open().containsKey(name)) {
             throw shared.problem(
                     ExitCode.REFUSED, "there is a resource " + name + " already", "status " + name);
         }
@@ -751,10 +793,11 @@ final class ResourceManager implements Link.Resources {
 
     /// One that is detached is not held by its lock; that its disk is taken has to be known here.
     private void requireNotOurs(Path disk) throws IOException {
-        for (LocalResource each : byName.values()) {
+        Roster.Now others = roster.now();
+        for (LocalResource each : others.open().values()) {
             requireOther(disk, each.name(), each.dir().facts());
         }
-        for (Unopened each : unopened.values()) {
+        for (Unopened each : others.unopened().values()) {
             if (each.facts().isPresent()) {
                 requireOther(disk, each.name(), each.facts().get());
             }
@@ -842,7 +885,7 @@ final class ResourceManager implements Link.Resources {
                             ResourceDir.newPrimary(idOf(name), space),
                             settings);
             LocalPrimary primary = new LocalPrimary(shared, dir, tcp, settings, Optional.empty());
-            byName.put(name, primary);
+            roster.put(primary);
             link.session(peer).ifPresent(primary::connect);
             shared.events().of(name).accept("added", words(disks) + ", the copy is at " + peer);
         } catch (IOException e) {
@@ -854,34 +897,44 @@ final class ResourceManager implements Link.Resources {
 
     @Override
     public Frame.OfferReply offered(String peer, Frame.Offer offer) {
+        String name = offer.name();
+        if (!adding.begin(name)) {
+            return refusal(offer, name + " is just being added here");
+        }
+        try {
+            return turns.of(
+                    name, peer + " offers a copy", offerPatience, () -> answer(peer, offer));
+        } catch (ProblemException e) {
+            Problem why = e.problem();
+            return refusal(offer, "%s: %s".formatted(why.cause(), why.why()));
+        } finally {
+            adding.end(name);
+        }
+    }
+
+    private Frame.OfferReply answer(String peer, Frame.Offer offer) {
         try {
             return accept(peer, offer);
         } catch (IOException | ConfigException | RuntimeException e) {
-            return new Frame.OfferReply(
-                    offer.resource(), false, "", "", shared.node() + ": " + e.getMessage());
-        }
-    }
-
-    private synchronized Frame.OfferReply accept(String peer, Frame.Offer offer)
-            throws IOException, ConfigException {
-        if (!adding.begin(offer.name())) {
-            throw new IOException(offer.name() + " is just being added here");
-        }
-        try {
-            return acceptAlone(peer, offer);
+            return refusal(offer, e.getMessage());
         } finally {
-            adding.end(offer.name());
+            offers.kept(offer.name());
         }
     }
 
-    private Frame.OfferReply acceptAlone(String peer, Frame.Offer offer)
+    private Frame.OfferReply refusal(Frame.Offer offer, String why) {
+        return new Frame.OfferReply(offer.resource(), false, "", "", shared.node() + ": " + why);
+    }
+
+    private Frame.OfferReply accept(String peer, Frame.Offer offer)
             throws IOException, ConfigException {
         String name = offer.name();
-        LocalResource existing = byName.get(name);
+        Roster.Now now = roster.now();
+        LocalResource existing = now.open().get(name);
         if (existing != null) {
             return offeredAgain(peer, offer, existing);
         }
-        Unopened why = unopened.get(name);
+        Unopened why = now.unopened().get(name);
         if (why != null) {
             throw new IOException(
                     "%s cannot be opened here: %s; next, at %s: %s"
@@ -891,11 +944,11 @@ final class ResourceManager implements Link.Resources {
                                     shared.node(),
                                     shared.command(Unopened.NEXT + name)));
         }
-        Offers.Outcome outcome = offers.accept(peer, offer, byName.values(), unopened.values());
+        Offers.Outcome outcome = offers.accept(peer, offer);
         outcome.made()
                 .ifPresent(
                         backup -> {
-                            byName.put(name, backup);
+                            roster.put(backup);
                             link.session(peer).ifPresent(backup::connect);
                             shared.events()
                                     .of(name)
@@ -1002,17 +1055,36 @@ final class ResourceManager implements Link.Resources {
     }
 
     @Override
-    public synchronized void withdrawn(String peer, Frame.Withdraw withdraw) {
-        Optional<LocalResource> found = find(withdraw.resource());
-        if (found.isEmpty()
-                || !(found.get() instanceof LocalBackup backup)
-                || !backup.dir().facts().peer().equals(peer)) {
-            return;
+    public void withdrawn(String peer, Frame.Withdraw withdraw) {
+        UUID id = withdraw.resource();
+        roster.now()
+                .nameOf(peer, id)
+                .ifPresent(name -> turns.leave(name, () -> withdrawnAlone(peer, id)));
+    }
+
+    /// By whoever has the turn: what the order before it has made of the resource is seen here.
+    private void withdrawnAlone(String peer, UUID id) {
+        Roster.Now now = roster.now();
+        Optional<String> name = now.nameOf(peer, id);
+        if (name.isEmpty()) {
+            return; // It was removed here as well.
         }
-        // History belongs to the backup: a peer can end replication but never delete the copy.
-        standalone(backup, true, WITHDRAWN);
+        switch (now.open().get(name.get())) {
+            case LocalBackup backup -> {
+                // What an operator has disconnected stays so for every new offer.
+                if (isStandalone(backup)) {
+                    return;
+                }
+                // History belongs to the backup: a peer can end replication but never delete it.
+                standalone(backup, true, WITHDRAWN);
+            }
+            case LocalPrimary _ -> {
+                return; // The peer has removed the copy of it.
+            }
+            case null -> {} // It cannot be opened, and is not on the link.
+        }
         shared.events()
-                .of(backup.name())
+                .of(name.get())
                 .accept(
                         "withdrawn",
                         "%s has removed the resource; the copy stays until it is removed here"
@@ -1026,15 +1098,14 @@ final class ResourceManager implements Link.Resources {
         requireOpenGate(primary);
         try {
             listenTcp();
-            primary.acceptDamage();
-            primary = wholeRole(primary);
-            primary.acceptDamage(); // Of the one that takes over.
+            primary = roleToAttach(primary);
             primary.attach();
         } catch (DeviceException e) {
-            throw refused(
+            throw shared.refused(
                     Role.PRIMARY, name + " was not attached", "attach " + name, e.getMessage());
         } catch (IOException e) {
-            throw refused(Role.PRIMARY, name + " was not attached", "doctor", e.getMessage());
+            throw shared.refused(
+                    Role.PRIMARY, name + " was not attached", "doctor", e.getMessage());
         }
         shared.events().of(name).accept("attached", "exported on " + primary.socket());
         List<String> notes = new ArrayList<>();
@@ -1052,11 +1123,30 @@ final class ResourceManager implements Link.Resources {
                 notes);
     }
 
-    private void requireOpenGate(LocalPrimary primary) throws ProblemException {
+    /// The operator goes on from what is left of a damaged journal, and from the moment that was
+    /// chosen last: neither while another order writes the one or the other.
+    private LocalPrimary roleToAttach(LocalPrimary primary) throws IOException, ProblemException {
+        String name = primary.name();
+        if (!primary.isDamaged() && !Promotion.isLeftBehind(primary)) {
+            return primary;
+        }
+        return turns.<LocalPrimary, IOException>of(
+                name,
+                "attach",
+                () -> {
+                    LocalPrimary now = getPrimary(name);
+                    now.acceptDamage();
+                    LocalPrimary next = wholeRole(now);
+                    next.acceptDamage(); // Of the one that takes over.
+                    return next;
+                });
+    }
+
+    void requireOpenGate(LocalPrimary primary) throws ProblemException {
         String name = primary.name();
         if (primary.gate(node.get().bootGate()).orElse(null)
                 instanceof BootGate.Outcome.Closed(String why)) {
-            throw refused(
+            throw shared.refused(
                     Role.PRIMARY,
                     "%s stays closed: %s".formatted(name, why),
                     "disconnect %s, and then attach %s, gives up what was written at %s"
@@ -1096,14 +1186,14 @@ final class ResourceManager implements Link.Resources {
     /// The first that the kernel's client uses is named, and nothing has changed: what is mounted
     /// does not outlive the daemon yet.
     void requireKernelDevicesUnused() throws ProblemException {
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             String name = each.name();
             try {
                 for (String device : kernelNames(each)) {
                     kernel.requireUnused(device);
                 }
             } catch (IOException e) {
-                throw refused(
+                throw shared.refused(
                         Role.PRIMARY,
                         name + " is in use and would see I/O errors, nothing changed",
                         "umount it and detach " + name,
@@ -1115,7 +1205,7 @@ final class ResourceManager implements Link.Resources {
     /// How many clients are connected. One that has gone a moment ago, like the command typed
     /// before this one, may be there still.
     private static int clients(LocalPrimary primary, int usual) {
-        long deadline = System.nanoTime() + CLIENT_GOES.toNanos();
+        long deadline = System.nanoTime() + GOES.toNanos();
         while (true) {
             int clients = primary.resource().map(PrimaryResource::clients).orElse(0);
             if (clients <= usual || System.nanoTime() - deadline >= 0) {
@@ -1136,12 +1226,12 @@ final class ResourceManager implements Link.Resources {
                         .formatted(name, facts.words(), facts.disks().size() == 1 ? "is" : "are"));
     }
 
-    private void detach(LocalPrimary primary, boolean byOperator) throws ProblemException {
+    void detach(LocalPrimary primary, boolean byOperator) throws ProblemException {
         String name = primary.name();
         try {
             primary.detach(byOperator);
         } catch (IOException e) {
-            throw refused(
+            throw shared.refused(
                     Role.PRIMARY,
                     name
                             + " was detached, but not cleanly: what was being written to is compared at the next attach",
@@ -1154,8 +1244,7 @@ final class ResourceManager implements Link.Resources {
     ///
     /// @param next what is to be typed when all others are gone
     /// @param lets those go that wait for a disk that hangs: they cannot go by themselves
-    private void requireUnused(LocalPrimary primary, boolean lets, String next)
-            throws ProblemException {
+    void requireUnused(LocalPrimary primary, boolean lets, String next) throws ProblemException {
         int clients = 0;
         String use = "";
         try {
@@ -1185,7 +1274,8 @@ final class ResourceManager implements Link.Resources {
             use = e.getMessage();
         }
         if (clients > 0) {
-            throw refused(Role.PRIMARY, primary.name() + " is in use, nothing changed", next, use);
+            throw shared.refused(
+                    Role.PRIMARY, primary.name() + " is in use, nothing changed", next, use);
         }
     }
 
@@ -1197,7 +1287,7 @@ final class ResourceManager implements Link.Resources {
         requireUsable(request);
         LocalBackup.NoPoint taken = request.underName() ? backup.nameTaken() : null;
         if (taken != null) {
-            throw refused(Role.SECONDARY, taken.cause(), taken.next());
+            throw shared.refused(Role.SECONDARY, taken.cause(), taken.next());
         }
         try {
             LocalBackup.OpenView view = backup.openView(asked, request);
@@ -1219,13 +1309,13 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
-    private ProblemException notOpened(LocalBackup backup, AskedPoint asked) {
+    ProblemException notOpened(LocalBackup backup, AskedPoint asked) {
         LocalBackup.NoPoint why = backup.whyNot(asked);
-        return refused(
+        return shared.refused(
                 Role.SECONDARY, why.cause(), why.next(), why.evidence().toArray(String[]::new));
     }
 
-    private AskedPoint asked(String text) throws ProblemException {
+    AskedPoint asked(String text) throws ProblemException {
         try {
             return AskedPoint.parse(text, ZoneId.systemDefault(), Instant.now());
         } catch (IllegalArgumentException e) {
@@ -1327,9 +1417,9 @@ final class ResourceManager implements Link.Resources {
                             "status " + name,
                             points);
             case LOST -> shared.problem(ExitCode.PEER_AWAY, cause, later);
-            case BEHIND -> refused(Role.PRIMARY, cause, later);
+            case BEHIND -> shared.refused(Role.PRIMARY, cause, later);
             case TAKEN, DURABLE ->
-                    refused(Role.PRIMARY, cause, "mark " + name + " ANOTHER-NAME", points);
+                    shared.refused(Role.PRIMARY, cause, "mark " + name + " ANOTHER-NAME", points);
         };
     }
 
@@ -1338,7 +1428,7 @@ final class ResourceManager implements Link.Resources {
         String name = primary.name();
         String peer = primary.dir().facts().peer();
         if (!primary.isAttached()) {
-            return refused(
+            return shared.refused(
                     Role.PRIMARY,
                     "nothing was marked: %s is not attached".formatted(name),
                     "attach " + name);
@@ -1351,7 +1441,7 @@ final class ResourceManager implements Link.Resources {
                     "wait " + name);
         }
         if (isStandalone(primary)) {
-            return refused(
+            return shared.refused(
                     Role.PRIMARY,
                     "nothing was marked: %s is disconnected by an operator".formatted(name),
                     "connect " + name);
@@ -1361,12 +1451,12 @@ final class ResourceManager implements Link.Resources {
                         .map(each -> each.look(Primary::state))
                         .orElse(ReplicationState.OFF);
         if (state == ReplicationState.ESTABLISHED) {
-            return refused(
+            return shared.refused(
                     Role.PRIMARY,
                     "nothing was marked: the copy has just fallen behind, or too many orders to mark wait for their answers",
                     "wait " + name);
         }
-        return refused(
+        return shared.refused(
                 Role.PRIMARY,
                 "nothing was marked: every write goes to %s in its order only while the replication is Established, and it is %s: the copy does not pass through the present moment"
                         .formatted(peer, Words.state(state.name())),
@@ -1400,7 +1490,7 @@ final class ResourceManager implements Link.Resources {
         try {
             LocalBackup.Keeping keeping = backup.keep(request.as(), asked, span);
             if (!keeping.refusal().isEmpty()) {
-                throw refused(
+                throw shared.refused(
                         Role.SECONDARY,
                         "nothing was kept: " + keeping.refusal(),
                         "points " + request.name());
@@ -1432,7 +1522,7 @@ final class ResourceManager implements Link.Resources {
                         .findFirst()
                         .orElseThrow(
                                 () ->
-                                        refused(
+                                        shared.refused(
                                                 Role.SECONDARY,
                                                 "nothing of %s is kept under the name %s"
                                                         .formatted(request.name(), request.as()),
@@ -1448,28 +1538,15 @@ final class ResourceManager implements Link.Resources {
             return new ControlApi.DropReply(
                     false, request.name(), request.as(), shared.node(), effects, confirm);
         }
-        if (!request.confirm().map(confirm::equals).orElse(false)) {
-            throw new ProblemException(
-                    Problem.of(
-                                    ExitCode.CONFIRMATION_NEEDED,
-                                    shared.node(),
-                                    request.confirm().isEmpty()
-                                            ? "dropping %s has to be confirmed"
-                                                    .formatted(request.as())
-                                            : "%s confirms something else"
-                                                    .formatted(request.confirm().get()))
-                            .withEvidence(effects.toArray(String[]::new))
-                            .withNext(
-                                    shared.command(
-                                            "keep %s %s --drop --confirm %s"
-                                                    .formatted(
-                                                            request.name(),
-                                                            request.as(),
-                                                            confirm))));
-        }
+        shared.requireConfirmed(
+                request.confirm(),
+                confirm,
+                "dropping %s has to be confirmed".formatted(request.as()),
+                effects,
+                "keep %s %s --drop".formatted(request.name(), request.as()));
         String trouble = backup.resource().drop(request.as());
         if (!trouble.isEmpty()) {
-            throw refused(Role.SECONDARY, "nothing was dropped: " + trouble, "status");
+            throw shared.refused(Role.SECONDARY, "nothing was dropped: " + trouble, "status");
         }
         shared.events().of(request.name()).accept("pin-dropped", String.join("; ", effects));
         return new ControlApi.DropReply(
@@ -1488,440 +1565,49 @@ final class ResourceManager implements Link.Resources {
 
     // ---- promote -----------------------------------------------------------------------------
 
-    /// Makes the copy here the primary. The peer's primary, if it is alive, is refused a second one
-    /// beside it unless that is ordered.
     ControlApi.PromoteReply promote(ControlApi.PromoteRequest request) throws ProblemException {
-        return request.commit() ? commitPromotion(request) : promoteNow(request);
+        return promoteOrders.promote(request);
     }
 
-    private synchronized ControlApi.PromoteReply promoteNow(ControlApi.PromoteRequest request)
-            throws ProblemException {
-        return switch (get(request.name())) {
-            case LocalBackup backup -> promoteCopy(backup, request);
-            case LocalPrimary primary -> promoteAgain(primary, request);
-        };
-    }
-
-    private ControlApi.PromoteReply promoteCopy(
-            LocalBackup backup, ControlApi.PromoteRequest request) throws ProblemException {
-        String name = request.name();
-        AskedPoint at = asked(request.at().orElse("latest"));
-        requirePromotable(backup, request);
-        String peer = backup.dir().facts().peer();
-        Frame.ResourceHello theirs = backup.peerHello();
-        Promotion.Promoted promoted;
-        try {
-            if (request.dryRun()) {
-                OpenPoint point = pointOf(backup, at);
-                backup.resource().closePoint(point);
-                return preview(request, point, List.of(), Optional.empty());
-            }
-            promoted =
-                    promotion.of(
-                            backup,
-                            Optional.of(at).filter(each -> !(each instanceof AskedPoint.Newest)));
-        } catch (IOException e) {
-            throw refused(
-                    Role.SECONDARY, name + " was not promoted", "promote " + name, e.getMessage());
-        }
-        if (promoted == null) {
-            throw notOpened(backup, at);
-        }
-        LocalPrimary primary = promoted.primary();
-        takesOver(backup, primary);
-        ControlApi.Point from = LocalBackup.point(promoted.from());
-        List<String> notes = new ArrayList<>();
-        notes.add(laterNote(name));
-        if (theirs != null && !theirs.committed().equals(promoted.from().position())) {
-            notes.add(
-                    "%s is at %s, this goes on from %s: what lies between is not here"
-                            .formatted(peer, theirs.committed(), from.position()));
-        }
-        notes.add(
-                "there is no second copy now; %s keeps what it has and stands apart from this"
-                        .formatted(peer));
-        return promoted(primary, from, List.of(), notes);
-    }
-
-    private String laterNote(String name) {
-        return "the moments of before can still be opened, or gone on from instead (%s, %s), until they are too old or %s"
-                .formatted(
-                        shared.command("points " + name),
-                        shared.command("promote " + name + " --at POINT"),
-                        shared.command("promote " + name + " --commit"));
-    }
-
-    private OpenPoint pointOf(LocalBackup copy, AskedPoint at)
-            throws IOException, ProblemException {
-        OpenPoint point = copy.point(at);
-        if (point == null) {
-            throw notOpened(copy, at);
-        }
-        return point;
-    }
-
-    private ControlApi.PromoteReply preview(
-            ControlApi.PromoteRequest request,
-            OpenPoint point,
-            List<String> undone,
-            Optional<String> confirm) {
-        return new ControlApi.PromoteReply(
-                false,
-                request.name(),
-                shared.node(),
-                Optional.of(LocalBackup.point(point.moment())),
-                Optional.empty(),
-                undone,
-                List.of(),
-                confirm);
+    boolean isConnected(LocalBackup copy) {
+        return link.session(copy.dir().facts().peer()).isPresent();
     }
 
     /// The resource has another role, or the same for another moment.
-    private void takesOver(LocalResource before, LocalPrimary now) {
-        byName.put(now.name(), now);
+    void takesOver(LocalResource before, LocalPrimary now) {
+        roster.put(now);
         Optional<PeerSession> session = link.session(now.dir().facts().peer());
         session.ifPresent(before::disconnect);
         session.filter(_ -> !isStandalone(now)).ifPresent(now::connect);
     }
 
-    /// It is exported, and everybody is told.
-    private ControlApi.PromoteReply promoted(
-            LocalPrimary primary, ControlApi.Point from, List<String> undone, List<String> notes) {
-        String name = primary.name();
-        shared.events()
-                .of(name)
-                .accept(
-                        "promoted",
-                        "it goes on here from %s, as it was at %s%s"
-                                .formatted(
-                                        from.position(),
-                                        from.time(),
-                                        undone.isEmpty() ? "" : ": " + String.join("; ", undone)));
-        List<String> told = new ArrayList<>(notes);
-        Optional<ControlApi.AttachReply> attached = Optional.empty();
-        try {
-            attached = Optional.of(attach(name));
-        } catch (ProblemException e) {
-            told.add(
-                    "it is not exported yet: %s; next: %s"
-                            .formatted(why(e), shared.command("attach " + name)));
+    /// As [Promotion#whole], in the turn of an order.
+    LocalPrimary wholeRole(LocalPrimary primary) throws IOException {
+        LocalPrimary next = promotion.whole(primary);
+        if (next != primary) {
+            takesOver(primary, next);
         }
-        return new ControlApi.PromoteReply(
-                true,
-                name,
-                shared.node(),
-                Optional.of(from),
-                attached,
-                undone,
-                told,
-                Optional.empty());
-    }
-
-    private static String why(ProblemException e) {
-        return e.problem().evidence().isEmpty()
-                ? e.problem().cause()
-                : e.problem().evidence().getFirst();
-    }
-
-    // ---- another moment, until it is final ---------------------------------------------------
-
-    /// What is promoted here goes on from another moment (R31). Its device changes, and never below
-    /// a client: with one that is connected it is refused.
-    private ControlApi.PromoteReply promoteAgain(
-            LocalPrimary primary, ControlApi.PromoteRequest request) throws ProblemException {
-        String name = request.name();
-        LocalBackup copy =
-                primary.copy()
-                        .orElseThrow(
-                                () ->
-                                        refused(
-                                                Role.PRIMARY,
-                                                name + " is primary here already, nothing changed",
-                                                "status"));
-        if (request.at().isEmpty()) {
-            throw refused(
-                    Role.PRIMARY,
-                    name + " is promoted here already, nothing changed",
-                    "points " + name,
-                    "to go on from another moment: "
-                            + shared.command("promote " + name + " --at POINT"),
-                    "to make it final: " + shared.command("promote " + name + " --commit"));
-        }
-        AskedPoint at = asked(request.at().get());
-        String command = "promote %s --at %s".formatted(name, request.at().get());
-        try {
-            primary.requireWhole();
-            OpenPoint point = pointOf(copy, at);
-            try {
-                List<String> undone = undone(primary, copy, point);
-                // Of this moment, and of no later one that a relative time may mean by then.
-                String confirm = confirmOf(primary) + "-" + point.moment().position();
-                if (request.dryRun()) {
-                    return preview(request, point, undone, Optional.of(confirm));
-                }
-                requireConfirmed(request, undone, confirm, command);
-                return goOnFrom(primary, copy, point, undone, command);
-            } finally {
-                copy.resource().closePoint(point);
-            }
-        } catch (IOException e) {
-            throw refused(
-                    Role.PRIMARY,
-                    name + " goes on as before, nothing changed",
-                    command,
-                    e.getMessage());
-        }
-    }
-
-    private String confirmOf(LocalResource of) {
-        return "%s/%s@%06x"
-                .formatted(
-                        shared.node(),
-                        of.name(),
-                        of.dir().superblock().ancestry().generation() >>> 40);
-    }
-
-    private void requireConfirmed(
-            ControlApi.PromoteRequest request, List<String> undone, String confirm, String command)
-            throws ProblemException {
-        if (!request.confirm().map(confirm::equals).orElse(false)) {
-            throw new ProblemException(
-                    Problem.of(
-                                    ExitCode.CONFIRMATION_NEEDED,
-                                    shared.node(),
-                                    request.confirm().isEmpty()
-                                            ? "what was written to %s since would be undone"
-                                                    .formatted(request.name())
-                                            : "%s confirms something else"
-                                                    .formatted(request.confirm().get()))
-                            .withEvidence(undone.toArray(String[]::new))
-                            .withNext(shared.command(command + " --confirm " + confirm)));
-        }
-    }
-
-    /// What becomes of what the device is now.
-    private List<String> undone(LocalPrimary primary, LocalBackup copy, OpenPoint point)
-            throws IOException, ProblemException {
-        String name = primary.name();
-        History.Moment then = point.moment();
-        long bytes = copy.resource().changedSince(point);
-        if (bytes == 0) {
-            throw refused(
-                    Role.PRIMARY,
-                    "%s is what it was at %s, nothing changed"
-                            .formatted(name, Instant.ofEpochMilli(then.labelMillis())),
-                    "points " + name);
-        }
-        long writes =
-                copy.resource()
-                        .look(
-                                now ->
-                                        Since.writesBehind(
-                                                now.ancestry(),
-                                                now.committed(),
-                                                then.ancestry(),
-                                                then.position()));
-        return List.of(
-                "%s of %s become what they were at %s, and at least %d writes that are in it now are undone"
-                        .formatted(
-                                Words.bytes(bytes),
-                                name,
-                                Instant.ofEpochMilli(then.labelMillis()),
-                                writes),
-                "what it is now can still be opened, or gone on from again, until it is older than %s, the journal needs its room, or %s"
-                        .formatted(
-                                Words.span(primary.settings().retention()),
-                                shared.command("promote " + name + " --commit")));
-    }
-
-    private ControlApi.PromoteReply goOnFrom(
-            LocalPrimary primary,
-            LocalBackup copy,
-            OpenPoint point,
-            List<String> undone,
-            String command)
-            throws ProblemException, IOException {
-        String name = primary.name();
-        boolean wasAttached = primary.isAttached();
-        requireOpenGate(primary);
-        requireUnused(primary, false, command);
-        try {
-            synchronized (primary) { // Nobody attaches it in between.
-                detach(primary, false);
-                promotion.again(primary, point);
-            }
-        } catch (IOException e) {
-            throw notGoneOn(primary, copy, wasAttached, command, e);
-        }
-        LocalPrimary next;
-        try {
-            next = wholeRole(primary);
-        } catch (IOException e) {
-            throw shared.problem(
-                    ExitCode.FAILED,
-                    "%s goes on from what it was at %s, but its new role could not be written"
-                            .formatted(name, Instant.ofEpochMilli(point.moment().labelMillis())),
-                    "attach " + name,
-                    e.getMessage());
-        }
-        return promoted(
-                next,
-                LocalBackup.point(point.moment()),
-                undone,
-                List.of(
-                        laterNote(name),
-                        "%s stands apart from this if it had what is undone; %s says so"
-                                .formatted(
-                                        next.dir().facts().peer(),
-                                        shared.command("reconnect " + name))));
-    }
-
-    /// It is as it was, and exported if it was that; but for a journal that has failed, which may
-    /// hold the commit.
-    private ProblemException notGoneOn(
-            LocalPrimary primary,
-            LocalBackup copy,
-            boolean wasAttached,
-            String command,
-            IOException why) {
-        String name = primary.name();
-        List<String> evidence = new ArrayList<>(List.of(String.valueOf(why.getMessage())));
-        boolean isSure = !copy.resource().snapshot().isFailed();
-        if (wasAttached) {
-            try {
-                attach(name);
-            } catch (ProblemException e) {
-                evidence.add("it is not attached: " + why(e));
-            }
-        }
-        return refused(
-                Role.PRIMARY,
-                isSure
-                        ? name + " goes on as before, nothing changed"
-                        : "the journal has failed, and whether %s goes on from there is known when it is opened again"
-                                .formatted(name),
-                isSure ? command : "connect " + name,
-                evidence.toArray(String[]::new));
-    }
-
-    /// As [Promotion#whole].
-    private LocalPrimary wholeRole(LocalPrimary primary) throws IOException {
-        if (!Promotion.isLeftBehind(primary)) {
-            return primary;
-        }
-        synchronized (this) {
-            LocalPrimary next = promotion.whole(primary);
-            if (next != primary) {
-                takesOver(primary, next);
-            }
-            return next;
-        }
-    }
-
-    private void requirePromotable(LocalBackup backup, ControlApi.PromoteRequest request)
-            throws ProblemException {
-        String name = backup.name();
-        BackupResource.Snapshot now = backup.resource().snapshot();
-        if (!now.hasPoint() || now.disk() == DiskState.FAILED) {
-            throw now.disk() == DiskState.FAILED
-                    ? refused(
-                            Role.SECONDARY,
-                            "the disk of the copy of " + name + " has failed, nothing changed",
-                            "connect " + name)
-                    : notOpened(backup, new AskedPoint.Newest());
-        }
-        String peer = backup.dir().facts().peer();
-        if (!request.force() && staysAlive(backup)) {
-            throw new ProblemException(
-                    Problem.of(
-                                    ExitCode.REFUSED,
-                                    shared.node(),
-                                    "%s is alive at %s, and there would be two of it: nothing changed"
-                                            .formatted(name, peer))
-                            .withRole(Role.SECONDARY.name())
-                            .withEvidence(
-                                    "%s is connected and sends what is written there"
-                                            .formatted(peer))
-                            .withNext(
-                                    "at %s: holdfast detach %s; or, for two histories: %s"
-                                            .formatted(
-                                                    peer,
-                                                    name,
-                                                    shared.command(
-                                                            "promote " + name + " --force"))));
-        }
-    }
-
-    /// Whether the peer's primary writes to the copy; one that was detached a moment ago, by the
-    /// command typed before this one, may not have said so yet.
-    private boolean staysAlive(LocalBackup backup) {
-        long deadline = System.nanoTime() + CLIENT_GOES.toNanos();
-        while (link.session(backup.dir().facts().peer()).isPresent()
-                && !isStandalone(backup)
-                && !backup.resource().snapshot().replication().equals("OFF")) {
-            if (System.nanoTime() - deadline >= 0) {
-                return true;
-            }
-            LockSupport.parkNanos(20_000_000);
-        }
-        return false;
-    }
-
-    private ControlApi.PromoteReply commitPromotion(ControlApi.PromoteRequest request)
-            throws ProblemException {
-        String name = request.name();
-        if (!(get(name) instanceof LocalPrimary primary) || primary.copy().isEmpty()) {
-            throw shared.problem(
-                    ExitCode.REFUSED,
-                    "there is no promotion of %s to make final, nothing changed".formatted(name),
-                    "status " + name);
-        }
-        try {
-            String obstacle = primary.makeFinal();
-            if (byName.get(name) != primary) {
-                obstacle = "another moment was chosen just now";
-            }
-            if (!obstacle.isEmpty()) {
-                throw refused(
-                        Role.PRIMARY,
-                        "the promotion of %s is not final yet, the device goes on".formatted(name),
-                        "status " + name,
-                        obstacle);
-            }
-        } catch (IOException e) {
-            throw shared.problem(
-                    ExitCode.FAILED,
-                    "the promotion of %s is not final".formatted(name),
-                    "status " + name,
-                    e.getMessage());
-        }
-        shared.events()
-                .of(name)
-                .accept("promotion-final", "the moments of before the promotion are given up");
-        return new ControlApi.PromoteReply(
-                true,
-                name,
-                shared.node(),
-                Optional.empty(),
-                Optional.empty(),
-                List.of(),
-                List.of(
-                        "%s alone holds %s now, and nothing of the journal is needed any more"
-                                .formatted(primary.dir().facts().words(), name)),
-                Optional.empty());
+        return next;
     }
 
     // ---- two histories -----------------------------------------------------------------------
 
     /// What both sides have done since they were the same, and what can be done about it. Nothing
     /// is given up but here, by an operator of the host that loses it.
-    synchronized ControlApi.ReconnectReply reconnect(ControlApi.ReconnectRequest request)
+    ControlApi.ReconnectReply reconnect(ControlApi.ReconnectRequest request)
+            throws ProblemException {
+        return request.discard().isEmpty()
+                ? reconnectAlone(request)
+                : turns.of(request.name(), "reconnect --discard", () -> reconnectAlone(request));
+    }
+
+    private ControlApi.ReconnectReply reconnectAlone(ControlApi.ReconnectRequest request)
             throws ProblemException {
         String name = request.name();
         LocalResource found = get(name);
         String peer = found.dir().facts().peer();
         List<String> facts = facts(found);
-        String confirm = confirmOf(found);
+        String confirm = shared.confirmOf(found.dir());
         if (request.discard().isEmpty()) {
             return new ControlApi.ReconnectReply(
                     false, name, shared.node(), facts, choices(found), confirm);
@@ -1941,19 +1627,12 @@ final class ResourceManager implements Link.Resources {
                     "reconnect " + name);
         }
         requirePrimaryAtPeer(found);
-        if (!request.confirm().map(confirm::equals).orElse(false)) {
-            throw new ProblemException(
-                    Problem.of(
-                                    ExitCode.CONFIRMATION_NEEDED,
-                                    shared.node(),
-                                    "what %s has of %s by itself would be given up"
-                                            .formatted(shared.node(), name))
-                            .withEvidence(facts.toArray(String[]::new))
-                            .withNext(
-                                    shared.command(
-                                            "reconnect %s --discard %s --confirm %s"
-                                                    .formatted(name, shared.node(), confirm))));
-        }
+        shared.requireConfirmed(
+                request.confirm(),
+                confirm,
+                "what %s has of %s by itself would be given up".formatted(shared.node(), name),
+                facts,
+                "reconnect %s --discard %s".formatted(name, shared.node()));
         String keptAs =
                 switch (found) {
                     case LocalPrimary primary -> discard(primary);
@@ -1989,7 +1668,7 @@ final class ResourceManager implements Link.Resources {
                     "status " + name);
         }
         if (!Verdict.isPrimary(theirs)) {
-            throw refused(
+            throw shared.refused(
                     role,
                     "%s is secondary at %s, nothing changed".formatted(name, peer),
                     "status " + name,
@@ -1997,14 +1676,14 @@ final class ResourceManager implements Link.Resources {
         }
         Verdict verdict = Verdict.of(helloOf(of), theirs);
         if (verdict instanceof Verdict.Unrelated(String why)) {
-            throw refused(
+            throw shared.refused(
                     role,
                     "%s cannot become a copy of what %s has, nothing changed".formatted(name, peer),
                     "remove %s, and at %s: holdfast add".formatted(name, peer),
                     why);
         }
         if (of instanceof LocalBackup backup && !isByItself(backup, verdict)) {
-            throw refused(
+            throw shared.refused(
                     role,
                     name + " is a copy here and has nothing by itself",
                     "status " + name,
@@ -2094,10 +1773,8 @@ final class ResourceManager implements Link.Resources {
     /// @return the name under which what it is now is kept
     private String discard(LocalPrimary primary) throws ProblemException {
         String name = primary.name();
-        String peer = primary.dir().facts().peer();
         try {
-            Path storage =
-                    offers.storageFor(primary.settings().journalSize().bytes(), byName.values());
+            Path storage = offers.promise(name, primary.settings().journalSize().bytes());
             if (primary.isAttached()) {
                 detach(name);
             }
@@ -2107,65 +1784,76 @@ final class ResourceManager implements Link.Resources {
                     throw new IOException(obstacle);
                 }
             }
-            link.session(peer).ifPresent(primary::disconnect);
-            byName.remove(name);
-            LocalBackup made = demotion.of(primary, storage);
-            byName.put(name, made);
-            link.session(peer)
-                    .filter(_ -> !isStandalone(made))
-                    .ifPresent(
-                            each -> {
-                                made.connect(each);
-                                made.call(each);
-                            });
+            LocalBackup made = demoted(primary, storage);
+            greet(made);
             tellDiscarded(made);
             return LocalBackup.discardedName(made.dir().discards().orElseThrow());
         } catch (IOException | RuntimeException e) {
-            if (!byName.containsKey(name)) {
-                open(name);
-            }
             throw shared.problem(
                     ExitCode.REFUSED,
                     "%s was not made a copy".formatted(name),
                     "reconnect " + name,
+                    e.getMessage());
+        } finally {
+            offers.kept(name);
+        }
+    }
+
+    /// What fails leaves the role that the disk says: the primary as it was, or a copy that has to
+    /// be opened.
+    private LocalBackup demoted(LocalPrimary primary, Path storage)
+            throws IOException, ProblemException {
+        String name = primary.name();
+        primary.end("it gives up its own and becomes a copy just now");
+        link.session(primary.dir().facts().peer()).ifPresent(primary::disconnect);
+        away(name, "it is just being made a copy");
+        try {
+            LocalBackup made = demotion.of(primary, storage);
+            roster.put(made);
+            return made;
+        } catch (IOException | RuntimeException e) {
+            primary.close();
+            back(name);
+            if (ResourceDir.facts(directory, name).isPrimary()) {
+                throw e;
+            }
+            throw shared.problem(
+                    ExitCode.FAILED,
+                    "%s is a copy from now on, and could not be opened".formatted(name),
+                    Unopened.NEXT + name,
                     e.getMessage());
         }
     }
 
     // ---- remove ------------------------------------------------------------------------------
 
-    synchronized ControlApi.RemoveReply remove(ControlApi.RemoveRequest request)
+    ControlApi.RemoveReply remove(ControlApi.RemoveRequest request) throws ProblemException {
+        return request.dryRun()
+                ? removeAlone(request)
+                : turns.of(request.name(), "remove", () -> removeAlone(request));
+    }
+
+    private ControlApi.RemoveReply removeAlone(ControlApi.RemoveRequest request)
             throws ProblemException {
         LocalResource resource = get(request.name());
-        String generation =
-                "%06x".formatted(resource.dir().superblock().ancestry().generation() >>> 40);
-        String confirm = "%s/%s@%s".formatted(shared.node(), request.name(), generation);
+        String confirm = shared.confirmOf(resource.dir());
         List<String> effects = effects(resource, request.keepCopy());
         if (request.dryRun()) {
             return new ControlApi.RemoveReply(
                     false, request.name(), shared.node(), effects, confirm);
         }
-        if (!request.confirm().map(confirm::equals).orElse(false)) {
-            throw new ProblemException(
-                    Problem.of(
-                                    ExitCode.CONFIRMATION_NEEDED,
-                                    shared.node(),
-                                    request.confirm().isEmpty()
-                                            ? "removing " + request.name() + " has to be confirmed"
-                                            : "%s confirms something else"
-                                                    .formatted(request.confirm().get()))
-                            .withEvidence(effects.toArray(String[]::new))
-                            .withNext(
-                                    shared.command(
-                                            "remove %s --confirm %s"
-                                                    .formatted(request.name(), confirm))));
-        }
+        shared.requireConfirmed(
+                request.confirm(),
+                confirm,
+                "removing %s has to be confirmed".formatted(request.name()),
+                effects,
+                "remove %s%s".formatted(request.name(), request.keepCopy() ? " --keep-copy" : ""));
         try {
             switch (resource) {
                 case LocalPrimary primary -> removePrimary(primary, request.keepCopy());
                 case LocalBackup backup -> removeBackup(backup, request.keepCopy());
             }
-        } catch (IOException e) {
+        } catch (IOException | UncheckedIOException e) {
             throw shared.problem(
                     ExitCode.FAILED, request.name() + " was not removed", "", e.getMessage());
         }
@@ -2209,12 +1897,29 @@ final class ResourceManager implements Link.Resources {
                 throw new IOException("the journal could not be rolled into the disk: " + obstacle);
             }
         }
+        primary.end("it is just being removed");
         link.session(primary.dir().facts().peer())
                 .ifPresent(each -> each.send(new Frame.Withdraw(primary.id(), keepCopy)));
-        byName.remove(primary.name());
-        primary.close();
-        primary.dir().remove();
-        Files.deleteIfExists(shared.settingsFile(primary.name()));
+        delete(primary, () -> primary.dir().remove());
+    }
+
+    private interface Deletion {
+        void run() throws IOException;
+    }
+
+    /// What fails is what the disk still has of it.
+    private void delete(LocalResource resource, Deletion deletion) throws IOException {
+        String name = resource.name();
+        away(name, "it is just being removed");
+        try {
+            resource.close();
+            deletion.run();
+            Files.deleteIfExists(shared.settingsFile(name));
+        } catch (IOException | RuntimeException e) {
+            back(name);
+            throw e;
+        }
+        roster.remove(name);
     }
 
     private void removeBackup(LocalBackup backup, boolean keepCopy) throws IOException {
@@ -2222,10 +1927,7 @@ final class ResourceManager implements Link.Resources {
         if (stays && backup.resource().snapshot().hasPoint()) {
             settle(backup);
         }
-        byName.remove(backup.name());
-        backup.close();
-        backup.delete(stays);
-        Files.deleteIfExists(shared.settingsFile(backup.name()));
+        delete(backup, () -> backup.delete(stays));
     }
 
     private void settle(LocalBackup backup) throws IOException {
@@ -2285,7 +1987,8 @@ final class ResourceManager implements Link.Resources {
     /// @param rest what follows the name in the command
     private LocalPrimary getPrimaryFor(String name, String why, String verb, String rest)
             throws ProblemException {
-        if (get(name) instanceof LocalPrimary primary) {
+        LocalResource found = get(name);
+        if (found instanceof LocalPrimary primary) {
             return primary;
         }
         throw new ProblemException(
@@ -2296,11 +1999,7 @@ final class ResourceManager implements Link.Resources {
                         .withRole(Role.SECONDARY.name())
                         .withNext(
                                 "at %s: holdfast %s %s%s"
-                                        .formatted(
-                                                byName.get(name).dir().facts().peer(),
-                                                verb,
-                                                name,
-                                                rest)));
+                                        .formatted(found.dir().facts().peer(), verb, name, rest)));
     }
 
     /// Has everything compared with the peer's copy, ordered at the primary.
@@ -2315,7 +2014,7 @@ final class ResourceManager implements Link.Resources {
         String refusal =
                 compareAll(primary, "an operator of %s ordered it".formatted(shared.node()));
         if (!refusal.isEmpty()) {
-            throw refused(Role.PRIMARY, refusal, "status " + name);
+            throw shared.refused(Role.PRIMARY, refusal, "status " + name);
         }
         String peer = primary.dir().facts().peer();
         String when =
@@ -2353,7 +2052,7 @@ final class ResourceManager implements Link.Resources {
         LocalResource found = get(name);
         String peer = found.dir().facts().peer();
         if (!(found instanceof LocalBackup backup)) {
-            throw refused(
+            throw shared.refused(
                     Role.PRIMARY,
                     name + " is primary here: its data is the truth, and no order overwrites it",
                     "invalidate-remote " + name,
@@ -2361,7 +2060,7 @@ final class ResourceManager implements Link.Resources {
                             .formatted(peer));
         }
         if (isStandalone(backup)) {
-            throw refused(
+            throw shared.refused(
                     Role.SECONDARY, name + " is disconnected by an operator", "connect " + name);
         }
         PeerSession session =
@@ -2377,7 +2076,7 @@ final class ResourceManager implements Link.Resources {
             Frame.InvalidateReply reply =
                     link.invalidate(session, backup.id()).get(ANSWER.toSeconds(), TimeUnit.SECONDS);
             if (!reply.refusal().isEmpty()) {
-                throw refused(
+                throw shared.refused(
                         Role.SECONDARY,
                         peer + " does not compare " + name,
                         "status " + name,
@@ -2430,7 +2129,7 @@ final class ResourceManager implements Link.Resources {
         try {
             outcome = primary.resize();
         } catch (IOException e) {
-            throw refused(
+            throw shared.refused(
                     Role.PRIMARY, name + " has the size it had", "resize " + name, e.getMessage());
         }
         AddressSpace space = primary.dir().superblock().space();
@@ -2478,16 +2177,20 @@ final class ResourceManager implements Link.Resources {
 
     /// To connect what could not be opened, or a copy that has failed since, is to try to open that
     /// again first.
-    synchronized void setConnect(String name, boolean connect) throws ProblemException {
-        LocalResource now = byName.get(name);
+    void setConnect(String name, boolean connect) throws ProblemException {
+        turns.run(name, connect ? "connect" : "disconnect", () -> setConnectAlone(name, connect));
+    }
+
+    private void setConnectAlone(String name, boolean connect) throws ProblemException {
+        LocalResource now = roster.now().open().get(name);
         if (connect
                 && now != null
                 && copyOf(now).filter(each -> each.resource().snapshot().isFailed()).isPresent()) {
             link.session(now.dir().facts().peer()).ifPresent(now::disconnect);
-            byName.remove(name);
+            away(name, "it is just being opened again");
             now.close();
             open(name);
-        } else if (connect && unopened.containsKey(name)) {
+        } else if (connect && roster.now().unopened().containsKey(name)) {
             open(name);
         }
         standalone(get(name), !connect, "");
@@ -2506,7 +2209,18 @@ final class ResourceManager implements Link.Resources {
                 session.ifPresent(resource::disconnect);
             } else {
                 Files.deleteIfExists(resource.dir().standaloneMark());
-                session.ifPresent(
+                greet(resource);
+            }
+        } catch (IOException e) {
+            shared.events().of(resource.name()).accept("metadata-error", e.getMessage());
+        }
+    }
+
+    /// It greets its peer, or has itself greeted, unless it is to stay off the link.
+    private void greet(LocalResource resource) {
+        Optional<PeerSession> session = link.session(resource.dir().facts().peer());
+        session.filter(_ -> !isStandalone(resource))
+                .ifPresent(
                         each -> {
                             switch (resource) {
                                 case LocalPrimary primary -> primary.connect(each);
@@ -2516,17 +2230,13 @@ final class ResourceManager implements Link.Resources {
                                 }
                             }
                         });
-            }
-        } catch (IOException e) {
-            shared.events().of(resource.name()).accept("metadata-error", e.getMessage());
-        }
     }
 
     // ---- settings ----------------------------------------------------------------------------
 
     List<ControlApi.Change> changes(Map<String, ResourceSettings> read) throws IOException {
         List<ControlApi.Change> changes = new ArrayList<>();
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             ResourceSettings next = read.get(each.name());
             if (next != null) {
                 changes.addAll(
@@ -2542,7 +2252,7 @@ final class ResourceManager implements Link.Resources {
     /// Takes what was read as accepted. What concerns an attached resource holds from its next
     /// attach.
     void accept(Map<String, ResourceSettings> read) throws IOException {
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             ResourceSettings next = read.get(each.name());
             if (next != null && !next.equals(each.dir().settings())) {
                 switch (each) {
@@ -2555,7 +2265,7 @@ final class ResourceManager implements Link.Resources {
 
     List<String> filesThatDiffer() throws IOException {
         List<String> differ = new ArrayList<>();
-        for (LocalResource each : byName.values()) {
+        for (LocalResource each : roster.open()) {
             Path file = shared.settingsFile(each.name());
             if (!Files.exists(file)
                     || !each.dir().isAccepted(Files.readString(file), file.toString())) {

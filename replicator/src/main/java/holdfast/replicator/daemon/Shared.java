@@ -10,9 +10,12 @@ import holdfast.replicator.nbd.Exports;
 import holdfast.replicator.nbd.NbdLimits;
 import holdfast.replicator.nbd.NbdServer;
 import holdfast.replicator.nbd.PayloadPool;
+import holdfast.replicator.state.Role;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
@@ -62,6 +65,38 @@ record Shared(
     ProblemException problem(ExitCode code, String cause, String next, String... evidence) {
         Problem problem = Problem.of(code, node, cause).withEvidence(evidence);
         return new ProblemException(next.isEmpty() ? problem : problem.withNext(command(next)));
+    }
+
+    /// The same, for what a resource of this role does not do.
+    ProblemException refused(Role role, String cause, String next, String... evidence) {
+        return new ProblemException(
+                problem(ExitCode.REFUSED, cause, next, evidence).problem().withRole(role.name()));
+    }
+
+    /// What has to be typed with an order that gives up what the resource is now.
+    String confirmOf(ResourceDir of) {
+        return "%s/%s@%06x"
+                .formatted(node, of.name(), of.superblock().ancestry().generation() >>> 40);
+    }
+
+    /// What gives something up is typed twice, the second time with what the first one has shown.
+    ///
+    /// @param cause why, where nothing was typed with it
+    /// @param command the order without its `--confirm`
+    void requireConfirmed(
+            Optional<String> typed,
+            String confirm,
+            String cause,
+            List<String> evidence,
+            String command)
+            throws ProblemException {
+        if (!typed.map(confirm::equals).orElse(false)) {
+            throw problem(
+                    ExitCode.CONFIRMATION_NEEDED,
+                    typed.map("%s confirms something else"::formatted).orElse(cause),
+                    command + " --confirm " + confirm,
+                    evidence.toArray(String[]::new));
+        }
     }
 
     /// `holdfast …` as it has to be typed for this node.

@@ -185,7 +185,12 @@ final class VerifyOrders {
                                         shared.node()),
                         "they go as one epoch; as they are now the copy can be opened at any moment before that, as long as its history reaches");
         if (!request.dryRun()) {
-            requireConfirmed(primary, request, confirm);
+            shared.requireConfirmed(
+                    request.confirm(),
+                    confirm,
+                    "mending %s has to be confirmed".formatted(primary.name()),
+                    List.of(),
+                    "verify %s --repair %s".formatted(primary.name(), request.from()));
             carryOut(primary, report);
         }
         return new ControlApi.MendReply(
@@ -199,29 +204,6 @@ final class VerifyOrders {
                 report.rangeCount(),
                 effects,
                 confirm);
-    }
-
-    private void requireConfirmed(
-            LocalPrimary primary, ControlApi.MendRequest request, String confirm)
-            throws ProblemException {
-        if (!request.confirm().map(confirm::equals).orElse(false)) {
-            throw new ProblemException(
-                    Problem.of(
-                                    ExitCode.CONFIRMATION_NEEDED,
-                                    shared.node(),
-                                    request.confirm().isEmpty()
-                                            ? "mending %s has to be confirmed"
-                                                    .formatted(primary.name())
-                                            : "%s confirms something else"
-                                                    .formatted(request.confirm().get()))
-                            .withNext(
-                                    shared.command(
-                                            "verify %s --repair %s --confirm %s"
-                                                    .formatted(
-                                                            primary.name(),
-                                                            request.from(),
-                                                            confirm))));
-        }
     }
 
     private void carryOut(LocalPrimary primary, VerifyReport report) throws ProblemException {

@@ -25,7 +25,7 @@ class KernelDeviceTest {
     @Test
     void aKernelWithoutNbdHasNoDevice() {
         assertFalse(kernel().isThere());
-        assertEquals(Optional.empty(), kernel().free());
+        assertEquals(Optional.empty(), kernel().choose());
     }
 
     @Test
@@ -34,7 +34,23 @@ class KernelDeviceTest {
         Files.createFile(dir.resolve("sys/nbd0/pid"));
         Files.createDirectories(dir.resolve("sys/nbd1"));
         assertTrue(kernel().isThere());
-        assertEquals(Optional.of("nbd1"), kernel().free());
+        assertEquals(Optional.of("nbd1"), kernel().choose());
+    }
+
+    /// The kernel shows an owner only when `nbd-client` has done its work.
+    @Test
+    void aDeviceThatIsAboutToBeConnectedIsNobodyElses() throws Exception {
+        Files.createDirectories(dir.resolve("sys/nbd0"));
+        Files.createDirectories(dir.resolve("sys/nbd1"));
+        KernelDevice kernel = kernel();
+        assertEquals(Optional.of("nbd0"), kernel.choose());
+        assertEquals(Optional.of("nbd1"), kernel.choose());
+        assertEquals(Optional.empty(), kernel.choose());
+        kernel.chose("nbd0");
+        assertEquals(Optional.of("nbd0"), kernel.choose(), "it was not connected after all");
+        Files.createFile(dir.resolve("sys/nbd1/pid"));
+        kernel.chose("nbd1");
+        assertEquals(Optional.empty(), kernel.choose(), "it has an owner");
     }
 
     @Test
