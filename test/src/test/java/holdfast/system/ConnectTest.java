@@ -114,8 +114,7 @@ class ConnectTest {
             assertTrue(lost.cause().contains(image.toString()), lost.cause());
             assertTrue(
                     status.sentences().stream()
-                            .anyMatch(
-                                    each -> each.startsWith("home could not be opened at backup")),
+                            .anyMatch(each -> each.startsWith("home is not open at backup")),
                     status.sentences().toString());
             TwoNodes.until(
                     "the peer is told the truth",

@@ -267,7 +267,7 @@ class LostStorageTest {
         assertTrue(text.contains("connect home"), text);
         assertTrue(nodes.backup.status().resource("home").isEmpty());
         String sentence = nodes.backup.status().sentences().getFirst();
-        assertTrue(sentence.contains("home could not be opened"), sentence);
+        assertTrue(sentence.contains("home is not open"), sentence);
         assertFalse(nodes.atServer("home").replication().equals("ESTABLISHED"));
     }
 

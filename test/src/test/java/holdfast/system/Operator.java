@@ -44,6 +44,9 @@ final class Operator {
                 return; // It still opens its resources.
             }
             for (StatusReport.Unopened unopened : said.unopened()) {
+                if (unopened.cause().startsWith("it is being opened")) {
+                    return;
+                }
                 typeWhenItLasts(each, unopened.next());
                 return;
             }

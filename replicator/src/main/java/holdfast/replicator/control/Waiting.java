@@ -89,7 +89,7 @@ final class Waiting {
                         Problem.of(
                                         ExitCode.REFUSED,
                                         report.node().name(),
-                                        request.name() + " could not be opened")
+                                        request.name() + " is not open")
                                 .withEvidence(each.cause())
                                 .withNext(each.next()));
             }

@@ -290,6 +290,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
         Files.createDirectories(paths.run());
         Files.setPosixFilePermissions(paths.run(), PosixFilePermissions.fromString("rwx------"));
         applyRates();
+        resources.find();
         control = ControlServer.open(paths.run(), shared.node(), this, Audit.to(paths.auditFile()));
         resources.openAll();
         listenForClients();

@@ -88,6 +88,9 @@ final class ResourceManager implements Link.Resources {
     /// disconnected it is empty.
     private static final String WITHDRAWN = "withdrawn";
 
+    /// Why it is not open, as long as the start has not come to its end.
+    private static final String OPENING = "it is being opened, the daemon has just started";
+
     /// How long the start of the daemon waits for one disk.
     private static final Duration OPEN_LIMIT = Duration.ofSeconds(10);
 
@@ -141,6 +144,14 @@ final class ResourceManager implements Link.Resources {
     }
 
     // ---- start and end -----------------------------------------------------------------------
+
+    /// Knows of every resource there is: whoever asks while a long journal is read, or a disk does
+    /// not answer, is not told that there is nothing.
+    void find() throws IOException {
+        for (String name : ResourceDir.names(directory)) {
+            away(name, OPENING);
+        }
+    }
 
     /// Opens every resource there is. One that cannot be opened is reported and left alone, and one
     /// whose disk does not answer is opened when it does: the others are not held up by them.
@@ -497,10 +508,7 @@ final class ResourceManager implements Link.Resources {
         Unopened why = now.unopened().get(name);
         if (found == null && why != null) {
             throw shared.problem(
-                    ExitCode.REFUSED,
-                    name + " could not be opened",
-                    Unopened.NEXT + name,
-                    why.cause());
+                    ExitCode.REFUSED, name + " is not open", Unopened.NEXT + name, why.cause());
         }
         if (found == null) {
             throw shared.problem(

@@ -5,9 +5,9 @@ import java.nio.file.Path;
 import java.util.Optional;
 import java.util.UUID;
 
-/// A resource that is here but could not be opened: a disk that is missing, a file that is damaged.
-/// Nothing is guessed about its state, and nothing of it is touched until an operator has mended
-/// the cause and connects it.
+/// A resource that is here and not open: a disk that is missing, a file that is damaged; or an
+/// order, or the start, is about to open it. Nothing is guessed about its state, and nothing of it
+/// is touched until an operator has mended the cause and connects it.
 ///
 /// @param facts absent when not even those can be read
 /// @param cause why, in words

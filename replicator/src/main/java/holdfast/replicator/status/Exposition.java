@@ -98,7 +98,7 @@ final class Exposition {
         if (report.resources().isEmpty() && report.unopened().isEmpty()) {
             return;
         }
-        head("holdfast_resource_open", "gauge", "0 for a resource that could not be opened.");
+        head("holdfast_resource_open", "gauge", "0 for a resource that is not open.");
         report.resources()
                 .forEach(r -> line("holdfast_resource_open", labels("resource", r.name()), "1"));
         report.unopened()

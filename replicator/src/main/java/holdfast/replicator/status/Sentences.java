@@ -12,7 +12,7 @@ import java.util.stream.Stream;
 ///
 /// | side   | situation                          | sentence                                                              |
 /// |--------|------------------------------------|-----------------------------------------------------------------------|
-/// | both   | it could not be opened             | home could not be opened at backup: CAUSE. Next: COMMAND.             |
+/// | both   | it is not open, or not yet         | home is not open at backup: CAUSE. Next: COMMAND.                      |
 /// | both   | no second copy                     | home runs at backup. There is no second copy.                         |
 /// | server | first sync                         | home has no copy yet: 41 % sent, about 19 h left.                     |
 /// | server | nothing is missing                 | If this server vanished now you would lose nothing of home.           |
@@ -36,7 +36,7 @@ final class Sentences {
         this.zone = zone;
     }
 
-    /// Those of the resources in their order, then those of what could not be opened.
+    /// Those of the resources in their order, then those of what is not open.
     List<String> of(List<StatusReport.Resource> resources, List<StatusReport.Unopened> unopened) {
         if (resources.isEmpty() && unopened.isEmpty()) {
             return List.of(nothingYet());
@@ -49,7 +49,7 @@ final class Sentences {
     }
 
     private String notOpened(StatusReport.Unopened u) {
-        return "%s could not be opened at %s: %s. Next: %s"
+        return "%s is not open at %s: %s. Next: %s"
                 .formatted(u.name(), node.name(), u.cause(), u.next());
     }
 

@@ -11,7 +11,7 @@ import java.util.Optional;
 /// are written as `3fa901/1234` (generation and number), or `none`.
 ///
 /// @param sentences what matters most, one for each resource, in words ([Sentences])
-/// @param unopened resources that are here but could not be opened: nothing is known of their state
+/// @param unopened resources that are here but not open: nothing is known of their state
 /// @param settingsDiffer files whose content is not what `adjust` accepted last, as paths
 public record StatusReport(
         List<String> sentences,
@@ -178,7 +178,8 @@ public record StatusReport(
         }
     }
 
-    /// A resource that is here and could not be opened, at the start of the daemon or since.
+    /// A resource that is here and not open: it could not be opened, at the start of the daemon or
+    /// since, or an order or the start is about to do so.
     ///
     /// @param role PRIMARY or SECONDARY, absent when not even that can be read
     /// @param path of the backing device or file here, as far as known

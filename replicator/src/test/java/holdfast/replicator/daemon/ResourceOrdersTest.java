@@ -101,6 +101,21 @@ class ResourceOrdersTest {
         }
     }
 
+    // ---- the start ----------------------------------------------------------------------------
+
+    @Test
+    void whatIsNotOpenYetIsKnown() throws Exception {
+        offer("home");
+        manager.closeAll();
+        manager = node.manager(turns, Duration.ZERO);
+        manager.find();
+        ProblemException said = assertThrows(ProblemException.class, () -> manager.get("home"));
+        assertTrue(said.getMessage().contains("home is not open"), said.getMessage());
+        assertTrue(said.getMessage().contains("it is being opened"), said.getMessage());
+        manager.openAll();
+        assertInstanceOf(LocalBackup.class, manager.get("home"));
+    }
+
     // ---- a withdrawal and another order ------------------------------------------------------
 
     @Test

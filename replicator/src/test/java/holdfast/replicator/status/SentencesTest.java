@@ -133,7 +133,7 @@ class SentencesTest {
     void whatCouldNotBeOpenedIsNotPassedOver() {
         var sentences = new Sentences(Samples.node("backup"), Optional.empty(), ZoneOffset.UTC);
         String music =
-                "music could not be opened at backup: /srv/music.img: No such file or directory."
+                "music is not open at backup: /srv/music.img: No such file or directory."
                         + " Next: holdfast connect music";
         assertEquals(List.of(music), sentences.of(List.of(), List.of(Samples.unopened("music"))));
         assertEquals(
