@@ -2,6 +2,7 @@ package holdfast.sim;
 
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.History;
+import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.Rest;
 import holdfast.replicator.state.Since;
 import holdfast.replicator.state.Verdict;
@@ -115,7 +116,17 @@ final class TwoHistories {
             former.crash(own.nextBoolean());
             sim.cut();
             sim.reached(Rare.PROMOTED_AFTER_PRIMARY_WAS_GONE);
-            sim.agenda().in(own.nextLong(15_000_000_000L), sim.restartOf(sim.machineOf(former)));
+            Machine machine = sim.machineOf(former);
+            boolean isExchanged = own.nextInt(4) == 0;
+            sim.agenda()
+                    .in(
+                            own.nextLong(15_000_000_000L),
+                            () -> {
+                                if (isExchanged && machine.has(former)) {
+                                    former.exchangeDisk(own);
+                                }
+                                sim.restartOf(machine).run();
+                            });
         }
         state = State.PROMOTING;
         begun.clear();
@@ -215,7 +226,7 @@ final class TwoHistories {
                     if (older) {
                         sim.reached(Rare.PROMOTED_OLDER);
                     }
-                    copy.afterAWhile(() -> promoted(copy, ancestry));
+                    copy.afterAWhile(() -> promoted(copy, ancestry, !older));
                 },
                 () -> {
                     copy.backup().closeView(view.id());
@@ -265,7 +276,7 @@ final class TwoHistories {
     }
 
     /// The directory of the new role is whole.
-    private void promoted(BackupHost copy, Ancestry ancestry) {
+    private void promoted(BackupHost copy, Ancestry ancestry, boolean newest) {
         Machine machine = sim.otherThan(sim.primary());
         copy.promoted();
         promoted =
@@ -276,6 +287,7 @@ final class TwoHistories {
                         machine,
                         copy,
                         ancestry,
+                        newest,
                         line);
         machine.plays(promoted, copy);
         state = State.TWO;
@@ -324,6 +336,9 @@ final class TwoHistories {
             if (areConnected) {
                 sim.reached(Rare.FAILED_DISK_GIVEN_UP);
                 loser.crash(false); // What is in flight is lost, and nothing is synced any more.
+                if (random.nextBoolean()) {
+                    loser.exchangeDisk(random);
+                }
                 demote(loser);
                 return;
             }
@@ -349,7 +364,11 @@ final class TwoHistories {
                 sim.reached(Rare.DISCARD_CUT_OFF);
             }
             stopped = true;
-            loser.stop(() -> loser.makeFinal(() -> stopped(loser)));
+            loser.stop(
+                    () -> {
+                        loser.tellRest();
+                        loser.makeFinal(() -> stopped(loser));
+                    });
         }
         sim.agenda().in(AGAIN_NANOS, this::tryToDiscard);
     }
@@ -387,9 +406,8 @@ final class TwoHistories {
         SimDisk disk = loser.disk();
         disk.dropClean();
         disk.syncNow();
-        if (!loser.isClean()) {
-            loser.line().begin(rest.position().generation(), loser.image());
-        }
+        loser.line().begin(rest.position().generation(), loser.image());
+        OwnChanges changes = loser.ownChanges(rest.position().generation());
         long now = machine.clock().millis();
         BackupHost copy =
                 new BackupHost(
@@ -410,7 +428,8 @@ final class TwoHistories {
                                 now,
                                 now,
                                 rest.ancestry()),
-                        rest.ancestry().generation());
+                        rest.ancestry().generation(),
+                        changes);
         machine.plays(null, copy);
         sim.reached(giveUpFirst ? Rare.FORMER_PRIMARY_GIVEN_UP : Rare.PROMOTED_GIVEN_UP);
         sim.note("discarded", rest.position().number(), rest.position().generation());

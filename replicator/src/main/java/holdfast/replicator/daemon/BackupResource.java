@@ -260,7 +260,7 @@ final class BackupResource {
                             session = null;
                             backup.sessionDown();
                         }
-                        peer.send(backup.hello()); // It asks before it is exported (R30).
+                        greet(peer); // It asks before it is exported (R30).
                         return;
                     }
                     if (peer == session && hello.diskState() == DiskState.FAILED.ordinal()) {
@@ -279,7 +279,25 @@ final class BackupResource {
 
     /// Asks the primary on this session to greet, when it does not use it.
     void call(PeerSession peer) {
-        mailbox.post(() -> peer.send(backup.hello()));
+        mailbox.post(
+                () -> {
+                    if (peer == session) {
+                        greet(peer);
+                    } else {
+                        call(peer, "this copy was not greeted");
+                    }
+                });
+    }
+
+    /// The primary may wait for the answer to a greeting that went to whatever was here before, and
+    /// would take ours for it: so it is told first that nobody will give it.
+    private void call(PeerSession peer, String why) {
+        peer.send(new Frame.Refused(backup.hello().resource(), why));
+        greet(peer);
+    }
+
+    private void greet(PeerSession peer) {
+        backup.greeting().forEach(peer::send);
     }
 
     /// What is still on its way on our stream is passed over.
@@ -294,12 +312,8 @@ final class BackupResource {
         mailbox.post(
                 () -> {
                     if (peer != session && frame instanceof Frame.StreamStart) {
-                        // It took our call for the answer to a greeting that went to whatever was
-                        // here before: it has to greet again.
-                        peer.send(
-                                new Frame.Refused(
-                                        backup.hello().resource(), "this copy was not greeted"));
-                        peer.send(backup.hello());
+                        // It took what was said to somebody else for its answer.
+                        call(peer, "this copy was not greeted");
                         return;
                     }
                     // The answer to a call of ours is a refusal where the primary is not there yet.

@@ -22,6 +22,7 @@ import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.History;
 import holdfast.replicator.state.History.Moment;
 import holdfast.replicator.state.Marks;
+import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Retention;
 import holdfast.replicator.state.Role;
@@ -288,6 +289,12 @@ final class LocalBackup implements LocalResource {
             opened.retain(dir.settings());
             if (dir.discards().isPresent()) {
                 opened.giveUp(dir.discards().get());
+                OwnChanges changes = dir.ownChanges();
+                resource.look(
+                        at -> {
+                            at.changed(changes);
+                            return null;
+                        });
             }
             opened.listen(true);
             return opened;

@@ -131,6 +131,9 @@ final class LocalPrimary implements LocalResource {
     /// Of a promoted copy: its base and journal, which hold the device; else null.
     private volatile LocalBackup copy;
 
+    /// Of this attach.
+    private volatile boolean failureNoted;
+
     /// A disk that is plain, or the copy that was promoted.
     LocalPrimary(
             Shared shared,
@@ -437,10 +440,7 @@ final class LocalPrimary implements LocalResource {
     /// the bitmap says nothing: that all is to be compared is durable before.
     synchronized void acceptDamage() throws DeviceException {
         if (isDamaged()) {
-            if (!comparing) {
-                AtomicFile.write(dir.compareMark(), new byte[0]);
-                comparing = true;
-            }
+            compareFromNowOn();
             copy.resource().cutDamage();
         }
         damageAccepted = true;
@@ -590,6 +590,17 @@ final class LocalPrimary implements LocalResource {
         if (dir.superblock().clean() && copy == null) {
             lookForForeignWrites(disks);
         }
+        if (dir.isDiskExchanged()) {
+            compareFromNowOn();
+            shared.events()
+                    .of(name())
+                    .accept(
+                            "disk-exchanged",
+                            "%s is not the disk that was attached last, or nothing says that it is, and there was no clean stop; all of it is compared with the copy"
+                                    .formatted(disks));
+        }
+        dir.noteDisk(comparing);
+        failureNoted = false;
         long generation = RANDOM.nextLong() | 1;
         Kept kept = withComparison(found.kept());
         boolean isGrown = markGrown(kept);
@@ -650,11 +661,16 @@ final class LocalPrimary implements LocalResource {
         if (doubt.isPresent()) {
             writtenPast = doubt.get().words();
             AtomicFile.write(dir.writtenPastFile(), writtenPast.getBytes(StandardCharsets.UTF_8));
-            if (!comparing) {
-                AtomicFile.write(dir.compareMark(), new byte[0]);
-                comparing = true;
-            }
+            compareFromNowOn();
             shared.events().of(name()).accept(doubt.get().event(), writtenPast);
+        }
+    }
+
+    /// Everything is to be compared, durably.
+    private void compareFromNowOn() throws DeviceException {
+        if (!comparing) {
+            AtomicFile.write(dir.compareMark(), new byte[0]);
+            comparing = true;
         }
     }
 
@@ -666,11 +682,23 @@ final class LocalPrimary implements LocalResource {
 
     /// Under the resource's lock, in the order it happens.
     private void stateIs(Primary now) {
+        if (now.isFailed() && !failureNoted) {
+            failureNoted = true;
+            shared.pool().execute(this::noteFailure);
+        }
         states.is(
                 StateChanges.DISK,
                 (now.isFailed() ? DiskState.FAILED : DiskState.UP_TO_DATE).name());
         states.is(StateChanges.REPLICATION, now.state().name());
         peerIs(now.state());
+    }
+
+    private void noteFailure() {
+        try {
+            dir.doubtDisk();
+        } catch (DeviceException e) {
+            shared.events().of(name()).accept("metadata-error", e.getMessage());
+        }
     }
 
     private void peerIs(ReplicationState state) {
@@ -706,6 +734,8 @@ final class LocalPrimary implements LocalResource {
                         byOperator);
                 forgetUnlessOrdered(now.resource());
                 tellRest();
+            } else {
+                dir.doubtDisk();
             }
         } finally {
             now.disks().close();
@@ -1319,6 +1349,12 @@ final class LocalPrimary implements LocalResource {
         if ((comparing || !writtenPast.isEmpty() || Files.exists(dir.grownMark()))
                 && resource().filter(at -> at.look(LocalPrimary::lacksNothing)).isPresent()) {
             try {
+                if (comparing) {
+                    dir.trustDisk();
+                    if (resource().filter(at -> at.look(Primary::isFailed)).isPresent()) {
+                        dir.doubtDisk(); // Just now: who notes it may have been too early.
+                    }
+                }
                 forgetComparison();
                 Files.deleteIfExists(dir.grownMark());
                 Files.deleteIfExists(dir.writtenPastFile());

@@ -12,6 +12,7 @@ import holdfast.replicator.device.MetadataFile;
 import holdfast.replicator.device.TwoSlotFile;
 import holdfast.replicator.json.Json;
 import holdfast.replicator.json.JsonException;
+import holdfast.replicator.metadata.ChangeList;
 import holdfast.replicator.metadata.CorruptFormatException;
 import holdfast.replicator.metadata.MetadataLayout;
 import holdfast.replicator.metadata.Superblock;
@@ -19,10 +20,12 @@ import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.Faults;
 import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Limits;
+import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.PageMemory;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Transaction;
+import holdfast.replicator.state.Verdict;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
@@ -116,6 +119,9 @@ final class ResourceDir implements AutoCloseable {
     private static final String OVER = "over.json";
 
     private static final String DISCARDS = "discards";
+    private static final String CHANGED = "changed";
+    private static final String HEARD = "heard";
+    private static final String DOUBTED = "disk-doubted";
     private static final String STANDALONE = "standalone";
 
     /// Files whose presence says something.
@@ -128,6 +134,9 @@ final class ResourceDir implements AutoCloseable {
                     "resize",
                     "grown",
                     DISCARDS,
+                    CHANGED,
+                    HEARD,
+                    DOUBTED,
                     "boot");
 
     /// What [#compareMark] holds when an operator ordered it; nothing when evidence did.
@@ -318,9 +327,46 @@ final class ResourceDir implements AutoCloseable {
                 resources, resources.resolve(name + ROLE + role), facts, first, settings, marks);
     }
 
-    /// The mark of [#discards].
-    static Map<String, byte[]> discarding(long generation) {
-        return Map.of(DISCARDS, Long.toString(generation).getBytes(UTF_8));
+    /// The marks of [#discards] and [#ownChanges].
+    ///
+    /// @param changes null when it is not known what was changed
+    static Map<String, byte[]> discarding(UUID resource, long generation, OwnChanges changes) {
+        Map<String, byte[]> marks = new LinkedHashMap<>();
+        marks.put(DISCARDS, Long.toString(generation).getBytes(UTF_8));
+        if (changes != null) {
+            marks.put(CHANGED, new ChangeList(resource, changes).encode().array());
+        }
+        return marks;
+    }
+
+    /// At a copy that gives up a generation: what it has changed in it; null when that is not
+    /// known. A file that cannot be read costs comparing everything.
+    OwnChanges ownChanges() throws IOException {
+        Path file = dir.resolve(CHANGED);
+        if (!Files.exists(file)) {
+            return null;
+        }
+        try {
+            ChangeList found = ChangeList.decode(ByteBuffer.wrap(Files.readAllBytes(file)));
+            return found.resource().equals(facts.uuid()) ? found.changes() : null;
+        } catch (IllegalArgumentException e) {
+            LOG.warn("{}: {}; every block is compared", file, e.getMessage());
+            return null;
+        }
+    }
+
+    /// The mark of a primary that is the newest moment of its copy: nothing but what it writes from
+    /// now on differs from that.
+    ///
+    /// @param transaction the newest of the former primary that the copy was told of
+    static Map<String, byte[]> promoted(long transaction) {
+        return Map.of(HEARD, Long.toString(transaction).getBytes(UTF_8));
+    }
+
+    /// Of a promoted copy: the newest transaction of the former primary that it was told of; 0
+    /// where nobody knows.
+    long heard() throws IOException {
+        return number(dir.resolve(HEARD), 0);
     }
 
     /// What an operator has ordered of the link, and when it was exported last: the next role has
@@ -403,7 +449,15 @@ final class ResourceDir implements AutoCloseable {
             // The peer of an earlier primary here was told of its transactions.
             long transaction = first.incarnation() == 0 ? 1 : beyondAll(first);
             MetadataFile metadata =
-                    facts.isPrimary() ? firstMetadata(dir, first, transaction) : null;
+                    facts.isPrimary()
+                            ? firstMetadata(
+                                    dir,
+                                    first,
+                                    marks.containsKey(HEARD)
+                                            ? Transaction.Blank.CLEAR
+                                            : unknown(first),
+                                    transaction)
+                            : null;
             created = new ResourceDir(dir, facts, slots, metadata);
             created.accept(settings);
             if (!facts.isPrimary() || facts.paths().size() > 1) {
@@ -474,22 +528,23 @@ final class ResourceDir implements AutoCloseable {
             return MetadataFile.open(file, layout(was));
         }
         LOG.warn("{} is missing: every block is compared", file);
-        return firstMetadata(dir, was, beyondAll(was));
+        return firstMetadata(dir, was, unknown(was), beyondAll(was));
+    }
+
+    private static Transaction.Blank unknown(Superblock of) {
+        return of.ancestry().entries().isEmpty()
+                ? Transaction.Blank.MISSING
+                : Transaction.Blank.SUSPECT;
     }
 
     /// @param transaction number of the first one
-    private static MetadataFile firstMetadata(Path dir, Superblock of, long transaction)
+    private static MetadataFile firstMetadata(
+            Path dir, Superblock of, Transaction.Blank blank, long transaction)
             throws DeviceException {
         return MetadataFile.create(
                 dir.resolve(METADATA),
                 layout(of),
-                MetadataLayout.first(
-                        of.ancestry().entries().isEmpty()
-                                ? Transaction.Blank.MISSING
-                                : Transaction.Blank.SUSPECT,
-                        transaction,
-                        of.acknowledged(),
-                        of.peerMark()));
+                MetadataLayout.first(blank, transaction, of.acknowledged(), of.peerMark()));
     }
 
     /// A number that no transaction has had, where nobody knows how far they got.
@@ -542,6 +597,64 @@ final class ResourceDir implements AutoCloseable {
     /// The boot of the host under which the primary was exported last.
     Path bootMark() {
         return dir.resolve("boot");
+    }
+
+    /// At a primary: what its disks are, as of the last attach.
+    private Path attachedFile() {
+        return dir.resolve("attached");
+    }
+
+    /// Whether it was not stopped cleanly, and its disks are others now: the bitmap says nothing of
+    /// what these hold. After a clean stop the evidence tells.
+    boolean isDiskExchanged() throws IOException {
+        return !superblock().clean()
+                && !superblock().ancestry().entries().isEmpty()
+                && !isAttachedLast();
+    }
+
+    private boolean isAttachedLast() throws IOException {
+        return Files.exists(attachedFile())
+                && Files.readString(attachedFile()).equals(identity(facts));
+    }
+
+    /// The disks are attached. If they were exchanged, that everything is to be compared is durable
+    /// by now. So neither an attach nor a stop forgets what [#isSameDisk] has to know.
+    ///
+    /// | step             | a crash behind it leaves                                          |
+    /// |------------------|-------------------------------------------------------------------|
+    /// | the mark written | a disk that is doubted, as it is to be                            |
+    /// | or deleted       | the mark or none; that everything is to be compared stands for it |
+    /// | identity written | the same                                                          |
+    ///
+    /// @param compared whether everything is to be
+    void noteDisk(boolean compared) throws IOException {
+        String now = identity(facts);
+        if (now.contains(DeviceNode.WITHOUT_ID)) {
+            doubtDisk();
+        } else if (compared) {
+            Files.deleteIfExists(dir.resolve(DOUBTED));
+        }
+        AtomicFile.write(attachedFile(), now.getBytes(UTF_8));
+    }
+
+    /// Whether the disks are those that were attached last, and there was no doubt of them since
+    /// everything was compared: then they hold what was written to them, but for what was active in
+    /// a crash.
+    boolean isSameDisk() throws IOException {
+        return !Files.exists(dir.resolve(DOUBTED)) && isAttachedLast();
+    }
+
+    /// A disk has failed, and what an operator puts in its place or brings back to it nothing here
+    /// says; or it is one that cannot be told from another.
+    void doubtDisk() throws DeviceException {
+        AtomicFile.write(dir.resolve(DOUBTED), new byte[0]);
+    }
+
+    /// Everything was compared while they were attached.
+    void trustDisk() throws IOException {
+        if (!Files.readString(attachedFile()).contains(DeviceNode.WITHOUT_ID)) {
+            Files.deleteIfExists(dir.resolve(DOUBTED));
+        }
     }
 
     /// Its presence means that the operator keeps catch-up, first sync and comparison from going
@@ -765,7 +878,13 @@ final class ResourceDir implements AutoCloseable {
         metadata.grown(layout(superblock()));
         MetadataLayout.Recovered found = metadata.recover(marks);
         long size = superblock().sizeBytes();
-        missingBytes = found.kept().missingBytes() + size - grownFrom(size);
+        missingBytes =
+                Verdict.isFollowed(
+                                superblock().ancestry(),
+                                found.kept().acknowledged(),
+                                found.kept().peerCopy())
+                        ? found.kept().missingBytes() + size - grownFrom(size)
+                        : size;
         return found.kept().isLost()
                 ? new MetadataLayout.Recovered(
                         found.kept()
@@ -839,7 +958,7 @@ final class ResourceDir implements AutoCloseable {
                         0,
                         0,
                         ancestry));
-        return new Primary.Attached(ancestry, kept);
+        return new Primary.Attached(ancestry, kept, heard());
     }
 
     /// How much the peer may lack while the resource is not attached.

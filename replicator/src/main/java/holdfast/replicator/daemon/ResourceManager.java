@@ -1783,6 +1783,7 @@ final class ResourceManager implements Link.Resources {
         String name = primary.name();
         try {
             Path storage = offers.promise(name, primary.settings().journalSize().bytes());
+            boolean watched = primary.isAttached() || primary.copy().isPresent();
             if (primary.isAttached()) {
                 detach(name);
             }
@@ -1792,7 +1793,7 @@ final class ResourceManager implements Link.Resources {
                     throw new IOException(obstacle);
                 }
             }
-            LocalBackup made = demoted(primary, storage);
+            LocalBackup made = demoted(primary, storage, watched);
             greet(made);
             tellDiscarded(made);
             return LocalBackup.discardedName(made.dir().discards().orElseThrow());
@@ -1809,14 +1810,14 @@ final class ResourceManager implements Link.Resources {
 
     /// What fails leaves the role that the disk says: the primary as it was, or a copy that has to
     /// be opened.
-    private LocalBackup demoted(LocalPrimary primary, Path storage)
+    private LocalBackup demoted(LocalPrimary primary, Path storage, boolean watched)
             throws IOException, ProblemException {
         String name = primary.name();
         primary.end("it gives up its own and becomes a copy just now");
         link.session(primary.dir().facts().peer()).ifPresent(primary::disconnect);
         away(name, "it is just being made a copy");
         try {
-            LocalBackup made = demotion.of(primary, storage);
+            LocalBackup made = demotion.of(primary, storage, watched);
             roster.put(made);
             return made;
         } catch (IOException | RuntimeException e) {

@@ -74,6 +74,9 @@ public record DeviceNode(Path path, boolean isBlockDevice, long device, long ino
                 : "file-%s-%d".formatted(numbers(root.device).replace(':', '-'), root.inode);
     }
 
+    /// A device that says nothing of itself by which another one could be told from it.
+    public static final String WITHOUT_ID = "a device without an id";
+
     /// Which file or device it is, in words that stay the same over a reboot and differ for another
     /// one at the same path: for a file its inode, for a device what it says of itself, as far as
     /// it does.
@@ -95,7 +98,7 @@ public record DeviceNode(Path path, boolean isBlockDevice, long device, long ino
                 }
             }
         }
-        return part + "a device without an id";
+        return part + WITHOUT_ID;
     }
 
     /// @throws DeviceException if it, a part of it or something built on it is mounted, swapped on

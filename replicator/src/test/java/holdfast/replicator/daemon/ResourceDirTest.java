@@ -27,6 +27,7 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.Map;
@@ -79,6 +80,61 @@ class ResourceDirTest {
                     resource.attach(resource.recover().kept(), false, NODE, 200, 2);
             assertEquals(200, doubted.ancestry().generation());
             assertEquals(Ancestry.Reason.ATTACH, doubted.ancestry().entries().getLast().reason());
+        }
+    }
+
+    /// What an attach that was no clean stop before finds in its place may hold anything, and no
+    /// later attach or stop makes it what it was.
+    @Test
+    void aDiskThatWasExchangedAfterACrashIsComparedAndNotForgotten() throws Exception {
+        Path disk = Files.write(dir.resolve("disk"), new byte[8]);
+        try (ResourceDir resource = created(dir, List.of(disk.toString()), AddressSpace.of(SIZE))) {
+            assertFalse(resource.isDiskExchanged(), "there was none before");
+            assertFalse(resource.isSameDisk());
+            resource.noteDisk(false);
+            attach(resource, 100, 1);
+            assertTrue(resource.isSameDisk());
+            Files.move(disk, dir.resolve("gone"));
+            Files.write(disk, new byte[8]);
+            assertTrue(resource.isDiskExchanged());
+            assertFalse(resource.isSameDisk());
+            resource.noteDisk(true); // Everything is compared from here on.
+            assertFalse(resource.isDiskExchanged());
+            assertTrue(resource.isSameDisk());
+
+            // After a clean stop the evidence tells.
+            resource.detached(new Position(100, 7), Position.NONE, 0, true);
+            Files.move(dir.resolve("gone"), disk, StandardCopyOption.REPLACE_EXISTING);
+            assertFalse(resource.isDiskExchanged());
+            assertFalse(resource.isSameDisk());
+            resource.noteDisk(false);
+            attach(resource, 200, 2);
+
+            // Nothing says what was attached.
+            Files.delete(dir.resolve("home/attached"));
+            assertTrue(resource.isDiskExchanged());
+        }
+    }
+
+    @Test
+    void aDiskThatHasFailedIsDoubtedUntilEverythingWasCompared() throws Exception {
+        Path disk = Files.write(dir.resolve("disk"), new byte[8]);
+        try (ResourceDir resource = created(dir, List.of(disk.toString()), AddressSpace.of(SIZE))) {
+            resource.noteDisk(false);
+            attach(resource, 100, 1);
+            resource.doubtDisk();
+            assertFalse(resource.isDiskExchanged());
+            resource.noteDisk(false);
+            attach(resource, 200, 2);
+            resource.detached(new Position(200, 7), Position.NONE, 0, true);
+            resource.noteDisk(false);
+            attach(resource, 300, 3);
+            assertFalse(resource.isSameDisk(), "a clean stop compares nothing");
+            resource.trustDisk();
+            assertTrue(resource.isSameDisk());
+            resource.doubtDisk();
+            resource.noteDisk(true);
+            assertTrue(resource.isSameDisk());
         }
     }
 
