@@ -122,6 +122,10 @@ record Filesystem(String type, String label, String uuid) {
         if ((ran.code() & ~7) != 0) {
             return new Damaged("it could not be checked: " + ran.words());
         }
+        // -p takes away the name of a file whose inode is no more, and calls that mended.
+        if (ran.output().contains("CLEARED")) {
+            return new Damaged("files are lost: " + ran.words());
+        }
         return (ran.code() & 4) != 0
                 ? new Damaged(ran.words())
                 : new Mended("errors were mended, in the overlay alone: " + ran.words());

@@ -49,6 +49,20 @@ class FilesystemTest {
         assertEquals("it could not be checked: e2fsck ended with 8: no such file", damaged.words());
     }
 
+    /// What e2fsck 1.47 says, with code 1, of a block of inodes that was overwritten with zeroes.
+    @Test
+    void filesThatACheckGivesUpAreDamageAndNotMended() {
+        String said =
+                """
+                nbd: Entry 'f50' in /d (12) has deleted/unused inode 59.  CLEARED.
+                nbd: 96/16384 files (1.0% non-contiguous), 2150/16384 blocks""";
+        var damaged =
+                assertInstanceOf(
+                        Filesystem.Damaged.class,
+                        of("ext4").verdict(new Programs.Ran("e2fsck", 1, said)));
+        assertEquals("files are lost: e2fsck ended with 1: " + said, damaged.words());
+    }
+
     @Test
     void noTypeIsMountedWithDeviceNodesOrSetUidPrograms() {
         assertEquals("ro,nosuid,nodev", of("ext4").options(true));
