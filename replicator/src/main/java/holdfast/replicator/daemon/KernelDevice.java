@@ -2,6 +2,7 @@ package holdfast.replicator.daemon;
 
 import holdfast.replicator.device.DeviceNode;
 import holdfast.replicator.device.FileBlockDevice;
+import holdfast.replicator.device.NbdNetlink;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -27,6 +28,9 @@ public final class KernelDevice {
     private static final String TIMEOUT_SECONDS = "0";
 
     private static final int COMMAND_SECONDS = 20;
+
+    /// What the kernel counts sizes in.
+    private static final int SECTOR_BYTES = 512;
 
     private final Path sysBlock;
     private final Path dev;
@@ -150,6 +154,29 @@ public final class KernelDevice {
         alive.remove(name);
         Files.deleteIfExists(link(name));
         Files.deleteIfExists(record(name));
+    }
+
+    /// Tells the kernel that the export has become larger; what is mounted stays mounted. Without
+    /// effect where this process has not connected it. Nothing of it is durable: a connection that
+    /// is made anew has the size of the export.
+    ///
+    /// @throws IOException if the kernel refuses; the device has the size it had
+    void resize(String name, long sizeBytes) throws IOException {
+        Optional<String> device = of(name);
+        if (alive.contains(name) && device.isPresent()) {
+            NbdNetlink.resize(Integer.parseInt(device.get().substring(3)), sizeBytes);
+        }
+    }
+
+    /// How large the kernel shows the device of a resource; absent where this process has not
+    /// connected it.
+    Optional<Long> sizeBytes(String name) throws IOException {
+        Optional<String> device = of(name);
+        if (!alive.contains(name) || device.isEmpty()) {
+            return Optional.empty();
+        }
+        Path sectors = sysBlock.resolve(device.get()).resolve("size");
+        return Optional.of(Long.parseLong(Files.readString(sectors).strip()) * SECTOR_BYTES);
     }
 
     /// @throws IOException if the device of a resource is in use; the message says by whom

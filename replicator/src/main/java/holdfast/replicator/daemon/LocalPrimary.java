@@ -1043,17 +1043,35 @@ final class LocalPrimary implements LocalResource {
                 attached = renew(now, to);
                 exported = to;
                 now.resource().pauseSync(pauseWords());
+                growKernelDevices(to);
             }
             shared.events()
                     .of(name())
                     .accept(
                             "resized",
-                            "it has %s, it had %s; NBD clients see it when they connect again"
+                            "it has %s, it had %s; NBD clients but the kernel's see it when they connect again"
                                     .formatted(sizeWords(to), sizeWords(was)));
         }
         if (wanted == null || sizeBytes >= wanted.sizeBytes()) {
             Files.deleteIfExists(dir.resizeMark());
             wanted = null;
+        }
+    }
+
+    /// The export has its size whatever comes of this.
+    private void growKernelDevices(AddressSpace to) {
+        for (int i = 0; i < to.volumes(); i++) {
+            String device = KernelDevice.name(name(), i);
+            try {
+                shared.kernel().resize(device, to.volumeBytes(i));
+            } catch (IOException e) {
+                shared.events()
+                        .of(name())
+                        .accept(
+                                "kernel-device-size",
+                                "/dev/holdfast/%s keeps its old size until it is detached and attached: %s"
+                                        .formatted(device, e.getMessage()));
+            }
         }
     }
 

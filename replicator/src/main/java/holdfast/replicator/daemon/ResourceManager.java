@@ -114,7 +114,7 @@ final class ResourceManager implements Link.Resources {
         this.node = node;
         this.peers = peers;
         this.directory = shared.paths().state().resolve("resources");
-        this.kernel = new KernelDevice(shared.paths().run());
+        this.kernel = shared.kernel();
         this.tcp = new TcpExports(shared, this::attached, this::copies);
         this.promotion = new Promotion(shared, directory, tcp);
         this.demotion = new Demotion(shared, directory, tcp);
@@ -2447,8 +2447,36 @@ final class ResourceManager implements Link.Resources {
             case DONE ->
                     ControlApi.Done.of(
                             "%s has %s, and so has its copy at %s".formatted(name, bytes, peer),
-                            "NBD clients see it when they connect again (the kernel's: detach, attach); then enlarge the filesystem, for example with resize2fs");
+                            clientWords(primary, space));
         };
+    }
+
+    /// Who sees the new size, by what the kernel shows.
+    private String clientWords(LocalPrimary primary, AddressSpace space) {
+        String name = primary.name();
+        boolean hasDevice = false;
+        try {
+            List<String> devices = kernelNames(primary);
+            for (int i = 0; i < devices.size(); i++) {
+                Optional<Long> shown = kernel.sizeBytes(devices.get(i));
+                hasDevice |= shown.isPresent();
+                if (shown.isPresent() && shown.get() != space.volumeBytes(i)) {
+                    return "/dev/holdfast/%s still has %d bytes: umount it, %s, %s, mount it; then enlarge the filesystem, for example with resize2fs"
+                            .formatted(
+                                    devices.get(i),
+                                    shown.get(),
+                                    shared.command("detach " + name),
+                                    shared.command("attach " + name));
+                }
+            }
+        } catch (IOException e) {
+            shared.events().of(name).accept("kernel-device-size", e.getMessage());
+        }
+        return (hasDevice
+                        ? "/dev/holdfast/%s has it now, mounted or not; other NBD clients see it when they connect again"
+                                .formatted(name)
+                        : "NBD clients see it when they connect again")
+                + "; then enlarge the filesystem, for example with resize2fs";
     }
 
     @Override
