@@ -194,7 +194,7 @@ public final class KernelDevice {
 
     /// Opens a device that nobody else uses, exclusively, so that nobody mounts it meanwhile.
     private static FileBlockDevice hold(Path node) throws IOException {
-        FileBlockDevice held = FileBlockDevice.open(node);
+        FileBlockDevice held = FileBlockDevice.hold(node);
         Optional<String> user = DeviceNode.of(node).openedBy();
         if (user.isPresent()) {
             held.close();
