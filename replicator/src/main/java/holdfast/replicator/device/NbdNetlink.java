@@ -22,7 +22,8 @@ import java.nio.charset.StandardCharsets;
 /// |     2 | zero                                                     |
 /// |       | attributes: 2 length with this, 2 type, value, padding   |
 ///
-/// An answer of type 2 has, behind the first header, 4 bytes with `-errno`, 0 when it is done.
+/// An answer of type 2 has, behind the first header, 4 bytes with `-errno`, 0 when it is done. It
+/// ends what the kernel says of a request, also behind what was asked for.
 public final class NbdNetlink {
     private static final int HEADER_BYTES = 16;
     private static final int GENERIC_HEADER_BYTES = 4;
@@ -52,7 +53,8 @@ public final class NbdNetlink {
     ///
     /// @param device N of `/dev/nbdN`
     /// @throws DeviceException if the kernel refuses: ENOENT when it has no nbd, EPERM without the
-    ///   right to it, EINVAL for a device that is not connected or was connected without netlink
+    ///   right to it, EINVAL for a device that is not connected, or was connected without netlink
+    ///   or with an identifier
     public static void resize(int device, long sizeBytes) throws DeviceException {
         String what = "the size of /dev/nbd%d cannot be changed".formatted(device);
         int socket = Native.netlinkSocket();
@@ -117,28 +119,43 @@ public final class NbdNetlink {
         return bytes + 3 & ~3;
     }
 
-    /// The kernel answers before the write returns: nothing is waited for.
+    /// The kernel answers before the write returns: nothing is waited for. What was asked for comes
+    /// first, if anything was; then, of type 2, that it is done.
+    ///
+    /// @return what was asked for, or that it is done
     private static ByteBuffer ask(int socket, ByteBuffer message, String what)
             throws DeviceException {
         long written = Native.write(socket, MemorySegment.ofBuffer(message));
         if (written < 0) {
             throw new DeviceException((int) -written, what);
         }
+        ByteBuffer said = null;
+        while (true) {
+            ByteBuffer in = next(socket, what);
+            if (in.getShort(4) != TYPE_ERROR) {
+                said = in;
+                continue;
+            }
+            int error = in.getInt(HEADER_BYTES);
+            if (error != 0) {
+                throw new DeviceException(-error, what);
+            }
+            return said == null ? in : said;
+        }
+    }
+
+    private static ByteBuffer next(int socket, String what) throws DeviceException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment answer = arena.allocate(ANSWER_BYTES);
             long got = Native.read(socket, answer);
             if (got < 0) {
                 throw new DeviceException((int) -got, what);
             }
-            ByteBuffer in = ByteBuffer.allocate((int) got).order(ByteOrder.nativeOrder());
-            in.put(answer.asSlice(0, got).asByteBuffer()).flip();
             if (got < HEADER_BYTES + 4) {
                 throw new DeviceException(0, what + ": an answer of %d bytes".formatted(got));
             }
-            if (in.getShort(4) == TYPE_ERROR && in.getInt(HEADER_BYTES) != 0) {
-                throw new DeviceException(-in.getInt(HEADER_BYTES), what);
-            }
-            return in;
+            ByteBuffer in = ByteBuffer.allocate((int) got).order(ByteOrder.nativeOrder());
+            return in.put(answer.asSlice(0, got).asByteBuffer()).flip();
         }
     }
 }

@@ -50,4 +50,17 @@ class NbdNetlinkTest {
         assertEquals(2, refused.errno());
         assertTrue(refused.getMessage().startsWith("it cannot be: "), refused.getMessage());
     }
+
+    /// The kernel sends what was asked for, and then that it is done: one must not be taken for the
+    /// answer to what is asked next.
+    @Test
+    void aRefusalBehindAnAnswerIsHeardAndSoIsTheAnswerBehindARefusal() throws Exception {
+        assertEquals(16, NbdNetlink.family(socket, "nlctrl", "test"));
+        DeviceException refused =
+                assertThrows(
+                        DeviceException.class,
+                        () -> NbdNetlink.family(socket, "holdfast-none", "it cannot be"));
+        assertEquals(2, refused.errno());
+        assertEquals(16, NbdNetlink.family(socket, "nlctrl", "test"));
+    }
 }
