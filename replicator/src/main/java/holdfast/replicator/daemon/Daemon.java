@@ -140,6 +140,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                         new PayloadPool(),
                         new ReadBuffers(),
                         pacer::acquire,
+                        new KernelDevice(paths.run()),
                         events);
         this.resources = new ResourceManager(shared, this::settings, peers);
         this.link = new Link(resources, pool, events);

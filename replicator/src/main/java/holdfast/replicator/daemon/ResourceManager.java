@@ -129,7 +129,7 @@ final class ResourceManager implements Link.Resources {
         this.node = node;
         this.peers = peers;
         this.directory = shared.paths().state().resolve("resources");
-        this.kernel = new KernelDevice(shared.paths().run());
+        this.kernel = shared.kernel();
         this.tcp = new TcpExports(shared, this::attached, this::copies);
         this.turns = turns;
         this.offerPatience = offerPatience;
@@ -401,13 +401,20 @@ final class ResourceManager implements Link.Resources {
     private void letKernelDevicesGo(LocalPrimary primary) {
         for (String device : kernelNames(primary)) {
             try {
-                kernel.disconnect(device);
+                kernel.disconnect(List.of(device), () -> canSync(primary));
             } catch (IOException e) {
                 shared.events()
                         .of(primary.name())
                         .accept("kernel-device-lost", "the daemon stops while " + e.getMessage());
             }
         }
+    }
+
+    /// A sync of a disk that has failed fails, and one of a disk that hangs never ends.
+    private static boolean canSync(LocalPrimary primary) {
+        return primary.resource()
+                .filter(at -> !at.look(Primary::isFailed) && at.hangsFor().isEmpty())
+                .isPresent();
     }
 
     /// What the kernel's devices of its volumes are called.
@@ -1188,6 +1195,7 @@ final class ResourceManager implements Link.Resources {
                 devices.add(Optional.empty());
             }
         }
+        primary.growKernelDevices(); // It may have grown since a client was told its size.
         return devices;
     }
 
@@ -1270,12 +1278,7 @@ final class ResourceManager implements Link.Resources {
                             + (clients == 1 ? " client is" : " clients are")
                             + " connected to the export";
             if (clients <= kernels || hangs) {
-                for (String device : kernelNames(primary)) {
-                    kernel.requireUnused(device); // All of them or none.
-                }
-                for (String device : kernelNames(primary)) {
-                    kernel.disconnect(device);
-                }
+                kernel.disconnect(kernelNames(primary), () -> canSync(primary));
                 clients = 0;
             }
         } catch (IOException e) {
@@ -2143,10 +2146,15 @@ final class ResourceManager implements Link.Resources {
         AddressSpace space = primary.dir().superblock().space();
         String bytes = LocalPrimary.sizeWords(space);
         return switch (outcome) {
-            case SAME ->
-                    ControlApi.Done.of(
-                            "%s has %s, as its device; enlarge that first, and where the copy at %s is a device, that too"
-                                    .formatted(name, bytes, peer));
+            case SAME -> {
+                String same =
+                        "%s has %s, as its device; enlarge that first, and where the copy at %s is a device, that too"
+                                .formatted(name, bytes, peer);
+                // A device that kept its size when this one grew has a second chance.
+                yield primary.growKernelDevices()
+                        ? ControlApi.Done.of(same, clientWords(primary, space))
+                        : ControlApi.Done.of(same);
+            }
             case RECORDED ->
                     ControlApi.Done.of(
                             "%s becomes larger as soon as %s is there; until then it has %s"
@@ -2154,8 +2162,45 @@ final class ResourceManager implements Link.Resources {
             case DONE ->
                     ControlApi.Done.of(
                             "%s has %s, and so has its copy at %s".formatted(name, bytes, peer),
-                            "NBD clients see it when they connect again (the kernel's: detach, attach); then enlarge the filesystem, for example with resize2fs");
+                            clientWords(primary, space));
         };
+    }
+
+    /// Who sees the new size, by what the kernel shows.
+    private String clientWords(LocalPrimary primary, AddressSpace space) {
+        String name = primary.name();
+        List<String> late = new ArrayList<>();
+        List<String> grown = new ArrayList<>();
+        List<String> devices = kernelNames(primary);
+        for (int i = 0; i < devices.size(); i++) {
+            String device = "/dev/holdfast/" + devices.get(i);
+            try {
+                Optional<Long> shown = kernel.sizeBytes(devices.get(i));
+                if (shown.isPresent() && shown.get() != space.volumeBytes(i)) {
+                    late.add("%s still has %d bytes".formatted(device, shown.get()));
+                } else if (shown.isPresent()) {
+                    grown.add(device);
+                }
+            } catch (IOException e) {
+                late.add(e.getMessage());
+            }
+        }
+        String then = "then enlarge the filesystem, for example with resize2fs";
+        if (!late.isEmpty()) {
+            return "%s: umount it, %s, %s, mount it; %s"
+                    .formatted(
+                            String.join(", ", late),
+                            shared.command("detach " + name),
+                            shared.command("attach " + name),
+                            then);
+        }
+        return grown.isEmpty()
+                ? "NBD clients see it when they connect again; " + then
+                : "%s %s it now, mounted or not; other NBD clients see it when they connect again; %s"
+                        .formatted(
+                                String.join(" and ", grown),
+                                grown.size() == 1 ? "has" : "have",
+                                then);
     }
 
     @Override
