@@ -1198,6 +1198,9 @@ final class LocalBackup implements LocalResource {
     }
 
     private OpenPoint openPoint(AskedPoint asked) throws IOException {
+        if (promoted) {
+            resource.bringUp();
+        }
         return switch (asked) {
             case AskedPoint.Named(String as) -> resource.openPin(as);
             case AskedPoint.Newest _ -> resource.openPoint();

@@ -2475,9 +2475,10 @@ public final class Backup {
         return rolling;
     }
 
-    /// Whether the base alone holds the committed image.
+    /// Whether the base alone holds the committed image, and nothing that was appended will change
+    /// it.
     public boolean isSettled() {
-        return hasPoint() && index.size() == 0;
+        return hasPoint() && index.size() == 0 && appliedEnd >= end;
     }
 
     /// Journal bytes in use, the room kept for an epoch included.

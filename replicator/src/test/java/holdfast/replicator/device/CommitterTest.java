@@ -25,10 +25,16 @@ class CommitterTest {
     /// Remembers what it was told; may be made to hold the committer up.
     private static final class Ear implements Committer.Listener {
         final BlockingQueue<Object> heard = new LinkedBlockingQueue<>();
+        final BlockingQueue<Long> written = new LinkedBlockingQueue<>();
         final CountDownLatch gate;
 
         Ear(int closedGates) {
             gate = new CountDownLatch(closedGates);
+        }
+
+        @Override
+        public void written(long endOffset) {
+            written.add(endOffset);
         }
 
         @Override
@@ -50,6 +56,16 @@ class CommitterTest {
             Object next = heard.poll(20, TimeUnit.SECONDS);
             assertNotNull(next, "nothing was heard");
             return next;
+        }
+
+        void awaitWritten(long endOffset) throws InterruptedException {
+            long last = 0;
+            while (last < endOffset) {
+                Long next = written.poll(20, TimeUnit.SECONDS);
+                assertNotNull(next, "nothing was written");
+                last = next;
+            }
+            assertEquals(endOffset, last);
         }
 
         void awaitDurable(long endOffset) throws InterruptedException {
@@ -83,6 +99,72 @@ class CommitterTest {
             }
             ear.awaitDurable(600 * 4096L);
             assertEquals(0, writer.queuedBytes());
+        }
+    }
+
+    @Test
+    void whatNobodyWaitsForIsWrittenAndSyncedWhenAskedFor() throws Exception {
+        var ear = new Ear(0);
+        try (var files = files("a");
+                var committer = new Committer("test");
+                var writer = committer.register(files, 64 << 20, ear)) {
+            writer.sync(); // Of nothing.
+            for (int i = 0; i < 600; i++) {
+                assertTrue(writer.appendUnsynced(i * 4096L, block()));
+            }
+            ear.awaitWritten(600 * 4096L);
+            assertEquals(0, writer.queuedBytes());
+            assertTrue(ear.heard.isEmpty(), "synced, and nobody has asked for it");
+            writer.sync();
+            ear.awaitDurable(600 * 4096L);
+            writer.sync();
+            assertTrue(writer.appendUnsynced(600 * 4096L, block()));
+            ear.awaitWritten(601 * 4096L);
+            assertTrue(ear.heard.isEmpty(), "what was asked for before is done");
+            assertTrue(writer.append(601 * 4096L, block()));
+            ear.awaitDurable(602 * 4096L);
+        }
+    }
+
+    @Test
+    void onlySoMuchIsWrittenAndNotSynced() throws Exception {
+        var ear = new Ear(0);
+        JournalFiles.create(directory.resolve("a"), SEGMENT, 20 * SEGMENT);
+        try (var files = JournalFiles.open(directory.resolve("a"), SEGMENT, 20 * SEGMENT, 0);
+                var committer = new Committer("test");
+                var writer = committer.register(files, 64 << 20, ear)) {
+            long at = 0;
+            for (; at < Committer.UNSYNCED_BYTES; at += SEGMENT) {
+                assertTrue(ear.heard.isEmpty());
+                assertTrue(writer.appendUnsynced(at, ByteBuffer.allocateDirect(SEGMENT)));
+            }
+            assertEquals(at, ear.next());
+            assertTrue(writer.appendUnsynced(at, block()));
+            ear.awaitWritten(at + 4096);
+            assertTrue(ear.heard.isEmpty());
+            committer.close(); // Makes durable what is written.
+            assertEquals(at + 4096, ear.next());
+        }
+    }
+
+    @Test
+    void aSyncThatIsAskedForCoversWhatIsStillQueued() throws Exception {
+        var hold = new Ear(1);
+        var ear = new Ear(0);
+        try (var holdFiles = files("hold");
+                var files = files("a");
+                var committer = new Committer("test");
+                var holdWriter = committer.register(holdFiles, 1 << 20, hold);
+                var writer = committer.register(files, 64 << 20, ear)) {
+            holdWriter.append(0, block());
+            hold.next();
+            long bytes = 2L * Committer.SHARE_BYTES + SEGMENT;
+            for (long at = 0; at < bytes; at += SEGMENT) {
+                assertTrue(writer.appendUnsynced(at, ByteBuffer.allocateDirect(SEGMENT)));
+            }
+            writer.sync();
+            hold.gate.countDown();
+            ear.awaitDurable(bytes);
         }
     }
 
