@@ -2,6 +2,7 @@ package holdfast.replicator.device;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -9,6 +10,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -165,6 +167,35 @@ class CommitterTest {
             writer.sync();
             hold.gate.countDown();
             ear.awaitDurable(bytes);
+        }
+    }
+
+    /// A new segment's name cannot be made durable here: its directory is not where it was.
+    @Test
+    void aFailedSyncOfWhatNobodyWaitsForIsFinal() throws Exception {
+        var bad = new Ear(0);
+        var good = new Ear(0);
+        try (var badFiles = files("bad");
+                var goodFiles = files("good");
+                var committer = new Committer("test");
+                var badWriter = committer.register(badFiles, 1 << 20, bad);
+                var goodWriter = committer.register(goodFiles, 1 << 20, good)) {
+            assertTrue(badWriter.appendUnsynced(SEGMENT, block()));
+            bad.awaitWritten(SEGMENT + 4096);
+            goodWriter.append(0, block());
+            good.awaitDurable(4096); // So the round of the other has ended.
+            Files.move(directory.resolve("bad"), directory.resolve("moved"));
+            assertTrue(bad.heard.isEmpty());
+            badWriter.sync();
+            assertInstanceOf(DeviceException.class, bad.next());
+            assertFalse(badWriter.appendUnsynced(SEGMENT + 4096, block()));
+            assertFalse(badWriter.append(SEGMENT + 4096, block()));
+            assertEquals(0, badWriter.queuedBytes());
+            badWriter.sync();
+            goodWriter.append(4096, block());
+            good.awaitDurable(8192);
+            assertTrue(bad.heard.isEmpty());
+            assertTrue(bad.written.isEmpty());
         }
     }
 

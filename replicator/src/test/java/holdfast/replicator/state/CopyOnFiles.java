@@ -272,10 +272,12 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
     private final TreeMap<Long, byte[]> before = new TreeMap<>();
 
     private void remember(long address, long bytes) throws IOException {
+        // Makes the segment, if need be of one that was used before: what is in it is old records.
+        journal.write(address, ByteBuffer.allocate(0));
         for (long at = address / SECTOR * SECTOR; at < address + bytes; at += SECTOR) {
             if (!before.containsKey(at)) {
                 ByteBuffer sector = ByteBuffer.allocate(SECTOR);
-                journal.read(at, sector); // Zeroes in a segment that is not there yet.
+                journal.read(at, sector);
                 before.put(at, sector.array());
             }
         }
