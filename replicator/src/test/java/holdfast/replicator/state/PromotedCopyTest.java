@@ -138,23 +138,25 @@ class PromotedCopyTest {
         settle();
     }
 
+    private Frame.Data frame(int block, int with) {
+        return with == 0
+                ? new Frame.Zero(
+                        0,
+                        copy.backup.nextOwn(),
+                        5,
+                        (long) block * CopyOnFiles.BLOCK,
+                        CopyOnFiles.BLOCK,
+                        true)
+                : new Frame.Write(
+                        0,
+                        copy.backup.nextOwn(),
+                        5,
+                        (long) block * CopyOnFiles.BLOCK,
+                        filled(with, 1));
+    }
+
     private void writeUnsynced(int block, int with) {
-        Frame.Data frame =
-                with == 0
-                        ? new Frame.Zero(
-                                0,
-                                copy.backup.nextOwn(),
-                                5,
-                                (long) block * CopyOnFiles.BLOCK,
-                                CopyOnFiles.BLOCK,
-                                true)
-                        : new Frame.Write(
-                                0,
-                                copy.backup.nextOwn(),
-                                5,
-                                (long) block * CopyOnFiles.BLOCK,
-                                filled(with, 1));
-        assertTrue(copy.backup.takeOwn(frame, 5));
+        assertTrue(copy.backup.takeOwn(frame(block, with), 5));
         byte[] next = written().clone();
         next[block] = (byte) with;
         since.add(next);
@@ -284,6 +286,38 @@ class PromotedCopyTest {
             oneSeed(seed);
         }
         assertTrue(lost > 0 && kept > 0, lost + " writes lost, " + kept + " kept");
+    }
+
+    /// Whoever gives it again whenever the roller has looked would keep a processor busy else.
+    @Test
+    void theRollerIsWokenOnceByWhatFindsNoRoom() throws Exception {
+        try (CopyOnFiles made = new CopyOnFiles(dir)) {
+            copy = made;
+            copy.connect(Position.NONE);
+            copy.commit(1, 1, 0);
+            copy.backup.sessionDown();
+            promote(copy.backup.ancestry(), copy.backup.committed());
+            copy.rollerWoken = 0;
+            int taken = 0;
+            while (copy.backup.takeOwn(frame(taken % CopyOnFiles.BLOCKS, 1), 5)) {
+                taken++;
+            }
+            assertTrue(taken > CopyOnFiles.BLOCKS);
+            assertEquals(1, copy.rollerWoken);
+            for (int i = 0; i < 5; i++) {
+                assertFalse(copy.backup.takeOwn(frame(0, 2), 5));
+            }
+            assertEquals(1, copy.rollerWoken);
+            copy.rollWhatIsDue(); // What was durable before.
+            copy.rollerWoken = 0;
+            assertFalse(copy.backup.takeOwn(frame(0, 2), 5));
+            assertNull(copy.backup.startRoll(false));
+            assertEquals(0, copy.rollerWoken);
+            copy.settle();
+            assertEquals(1, copy.rollerWoken);
+            copy.rollWhatIsDue();
+            assertTrue(copy.backup.takeOwn(frame(0, 2), 5));
+        }
     }
 
     @Test
