@@ -89,6 +89,7 @@ final class BackupHost implements BackupEffects {
     private static final boolean M81 = Mutants.on("M81");
 
     /// What is written to the journal of a promoted copy counts as durable: it is rolled and shown.
+    /// Its flushes are answered rightly.
     private static final boolean M82 = Mutants.on("M82");
 
     private final Simulation sim;
@@ -1156,7 +1157,7 @@ final class BackupHost implements BackupEffects {
                 };
         if (failed) {
             lost.run();
-        } else if (answeredEnd <= backup.appliedEnd() || M70) {
+        } else if (answeredEnd <= ownDurableEnd() || M70) {
             told.run();
         } else {
             sim.reached(Rare.PROMOTED_FLUSH_WAITED);
@@ -1189,13 +1190,13 @@ final class BackupHost implements BackupEffects {
         while (of == life
                 && !waiters.isEmpty()
                 && !failed
-                && backup.appliedEnd() >= waiters.peek().end()) {
+                && ownDurableEnd() >= waiters.peek().end()) {
             waiters.poll().then().run();
         }
         if (of != life || failed) {
             return;
         }
-        ownUnsynced.removeIf(each -> each.end <= backup.appliedEnd());
+        ownUnsynced.removeIf(each -> each.end <= ownDurableEnd());
         if (ownWaiting.isEmpty() && ownSent.isEmpty()) {
             return;
         }
@@ -1223,7 +1224,7 @@ final class BackupHost implements BackupEffects {
             OwnWrite next = ownSent.poll();
             answered = next.number;
             answeredEnd = next.end;
-            if (next.end > backup.appliedEnd()) {
+            if (next.end > ownDurableEnd()) {
                 ownUnsynced.add(next);
             }
             sim.reached(Rare.PROMOTED_WRITE_ANSWERED);
@@ -1231,6 +1232,21 @@ final class BackupHost implements BackupEffects {
         }
         if (of == life) {
             makeViewsGiveWay();
+        }
+    }
+
+    /// In front of it all is durable and in the image. By what this host has synced, and not by
+    /// what it has told the deciding object, which M82 tells too early.
+    private long ownDurableEnd() {
+        return Math.min(durableEnd, backup.appliedEnd());
+    }
+
+    /// What was answered and has been synced, whoever has asked for that, is there for good.
+    private void acknowledgeOwn() {
+        for (OwnWrite each : ownUnsynced) {
+            if (each.end <= durableEnd && isBefore(acknowledged, each.number)) {
+                acknowledged = each.number;
+            }
         }
     }
 
@@ -1648,9 +1664,7 @@ final class BackupHost implements BackupEffects {
                                 journalSyncing = false;
                                 sim.cloneAndCrash();
                                 backup.durable(upTo);
-                                if (promoted && isBefore(acknowledged, backup.committed())) {
-                                    acknowledged = backup.committed();
-                                }
+                                acknowledgeOwn();
                                 check("durable");
                                 sim.check("durable");
                                 settleOwn();
