@@ -29,6 +29,7 @@ import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -126,6 +127,10 @@ final class BackupResource {
     /// What [#own] has written and the journal has not taken yet.
     private final ArrayDeque<JournaledDevice.Write> ownWrites = new ArrayDeque<>();
 
+    /// What is appended is a write of [#own], which nobody waits for to be durable: only within
+    /// [#takeOwnWrites].
+    private boolean appendsUnsynced;
+
     /// Moments that are open and read.
     private final List<OpenPoint> points = new ArrayList<>();
 
@@ -137,9 +142,6 @@ final class BackupResource {
     private long retryNanos;
     private volatile long retryAtNanos;
     private volatile boolean retryDue;
-
-    /// What is appended is a write of [#own], which nobody waits for to be durable.
-    private boolean appendsUnsynced;
 
     // The timer's.
     private long tickedNanos;
@@ -471,16 +473,20 @@ final class BackupResource {
         appends.sync();
     }
 
-    /// What clients of a promoted copy were answered is in its newest moment when this returns; but
-    /// a disk that hangs is not waited for long.
-    void bringUp() {
+    /// Makes durable what clients of a promoted copy were answered before, so that it is in the
+    /// newest moment when this returns.
+    ///
+    /// @param limit a disk that is slower than that is not waited for
+    /// @return false when it is not: the disk is slow, or the journal or the base has failed
+    boolean bringUp(Duration limit) {
         long until = ask(backup::end);
-        long deadline = System.nanoTime() + OWN_SYNC_NANOS;
+        long deadline = System.nanoTime() + limit.toNanos();
         appends.sync();
         while (!ask(() -> isFailed() || backup.appliedEnd() >= until)
                 && System.nanoTime() < deadline) {
             LockSupport.parkNanos(1_000_000);
         }
+        return ask(() -> backup.appliedEnd() >= until);
     }
 
     private boolean isFailed() {
@@ -506,7 +512,9 @@ final class BackupResource {
         mailbox.post(() -> backup.failed(why));
     }
 
-    /// The primary is detached: what it has not been answered is not written any more.
+    /// The primary is detached. What it has not been answered is not written any more, but for what
+    /// the committer has already: that is in the journal when its disk answers, as behind a write
+    /// that failed at any disk.
     void fence() {
         ask(
                 () -> {
@@ -705,8 +713,9 @@ final class BackupResource {
         mailbox.post(() -> ownWrites.add(write));
     }
 
-    /// As many as the committer's queue has room for. What finds no room in the journal waits for a
-    /// roll-forward, which needs what is durable.
+    /// As many as the committer's queue has room for. The rest waits for a sync, whatever it lacks:
+    /// where the journal has no room, only what is durable can be rolled; and where the queue is
+    /// full, nothing but something durable wakes the mailbox when it has been written.
     private void takeOwnWrites(JournaledDevice device) {
         appendsUnsynced = true;
         try {

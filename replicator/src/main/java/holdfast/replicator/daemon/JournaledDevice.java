@@ -28,10 +28,11 @@ import java.util.function.Supplier;
 ///  read  ◄─ what is in memory, over the index's journal, over the base
 /// ```
 ///
-/// A write returns when its record is in the journal's file: a client of the kernel's outlives a
-/// daemon that is killed, and takes for written what was answered; so do the file's pages. A power
-/// cut may take what was not flushed, as from any disk, but only from the end on: what is left is
-/// what the journal holds up to the first record that is not whole.
+/// A write returns when its record is in the journal's file: a client that connects again (qemu,
+/// `nbd-client -persist`) outlives a daemon that is killed, and takes for written what was
+/// answered; so do the file's pages. A power cut may take what was not flushed, as from any disk,
+/// but only from the end on: what is left is what the journal holds up to the first record that is
+/// not whole.
 ///
 /// Nothing but this device knows of what is not synced: the index, and all that is rolled, kept,
 /// shown or freed by it, is of what is durable.
@@ -59,8 +60,9 @@ final class JournaledDevice implements BlockDevice {
 
     private final TreeMap<Long, Write> unsyncedWrites = new TreeMap<>();
 
-    /// The base alone is the device: nothing of the journal is needed any more.
-    private boolean direct;
+    /// The base alone is the device: nothing of the journal is needed any more. Once it is, it
+    /// stays so; then it is read without the lock as well.
+    private volatile boolean direct;
 
     /// Nothing is written at present.
     private boolean held;
@@ -72,17 +74,18 @@ final class JournaledDevice implements BlockDevice {
     /// and under `reading` where the records of the one before are freed.
     private JournalIndex index;
 
-    /// One write on its way to the journal; of zeroes without data.
+    /// One write on its way to the journal.
     static final class Write {
         final long offsetBytes;
         final long lengthBytes;
         final boolean punch;
-        final ByteBuffer data;
-        private final CompletableFuture<Void> done = new CompletableFuture<>();
 
-        /// The same data, which is this device's own: the other belongs to the client again when
-        /// the write has returned.
-        private final ByteBuffer kept;
+        /// This device's own; null for zeroes. What the client gave belongs to it again when the
+        /// write has returned, also one that failed while its record waits for a disk that hangs:
+        /// that may be written later, and is a whole record then.
+        final ByteBuffer data;
+
+        private final CompletableFuture<Void> done = new CompletableFuture<>();
 
         /// Journal offset behind its record, once it has one.
         private long endAddress = Long.MAX_VALUE;
@@ -92,14 +95,10 @@ final class JournaledDevice implements BlockDevice {
             this.lengthBytes = lengthBytes;
             this.punch = punch;
             this.data = data;
-            this.kept =
-                    data == null
-                            ? null
-                            : ByteBuffer.allocate(data.remaining()).put(data.duplicate()).flip();
         }
 
         private JournalIndex.Run run() {
-            int dataBytes = data == null ? 0 : kept.remaining();
+            int dataBytes = data == null ? 0 : data.remaining();
             long record = endAddress - JournalRecord.totalBytes(dataBytes);
             return new JournalIndex.Run(
                     offsetBytes,
@@ -137,22 +136,22 @@ final class JournaledDevice implements BlockDevice {
 
     @Override
     public void write(long offsetBytes, ByteBuffer... parts) throws DeviceException {
+        if (direct) {
+            base.write(offsetBytes, parts);
+            return;
+        }
         int length = 0;
         for (ByteBuffer part : parts) {
             length += part.remaining();
         }
-        ByteBuffer whole = parts[0];
-        if (parts.length > 1) {
-            whole = ByteBuffer.allocate(length);
-            for (ByteBuffer part : parts) {
-                whole.put(part);
-            }
-            whole.flip();
+        ByteBuffer data = ByteBuffer.allocate(length);
+        for (ByteBuffer part : parts) {
+            data.put(part);
         }
-        if (!submit(new Write(offsetBytes, length, false, whole.duplicate()))) {
-            base.write(offsetBytes, whole);
+        data.flip();
+        if (!submit(new Write(offsetBytes, length, false, data))) {
+            base.write(offsetBytes, data);
         }
-        whole.position(whole.limit());
     }
 
     @Override
@@ -320,10 +319,11 @@ final class JournaledDevice implements BlockDevice {
         void run() throws IOException;
     }
 
-    /// Runs `settle` and `forget` while nothing is written. When both succeed, the base alone is
-    /// the device from then on. Nothing is written to it before it is durable that it is nothing
-    /// else: a start would take it for the moment at which it was settled. Where that may or may
-    /// not be durable, the device has failed: what would be written to either place could be lost.
+    /// Holds what is written, makes durable what was answered, and runs `settle` and `forget`. When
+    /// all of that succeeds, the base alone is the device from then on. Nothing is written to it
+    /// before it is durable that it is nothing else: a start would take it for the moment at which
+    /// it was settled. Where that may or may not be durable, the device has failed: what would be
+    /// written to either place could be lost.
     ///
     /// @param settle brings all of the journal into the base; returns what prevents it, empty when
     ///   it is done
@@ -401,7 +401,7 @@ final class JournaledDevice implements BlockDevice {
                                 length,
                                 run.isZero()
                                         ? null
-                                        : from.kept.slice(
+                                        : from.data.slice(
                                                 (int) (run.offsetBytes() - from.offsetBytes),
                                                 length)));
             }

@@ -3,7 +3,9 @@ package holdfast.replicator.daemon;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.config.ResourceSettings;
@@ -27,14 +29,20 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.UUID;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 
 /// The device of a promoted copy: what was answered is read, also while only its journal's file has
 /// it; nothing else knows of it before it is synced, and a flush says so.
@@ -48,6 +56,7 @@ class JournaledDeviceTest {
             Ancestry.EMPTY.plus(
                     new Ancestry.Entry(1, Position.NONE, Ancestry.Reason.CREATE, ID, 0));
     private static final Position POINT = new Position(1, 1);
+    private static final Duration LIMIT = Duration.ofMinutes(2);
 
     @TempDir Path dir;
 
@@ -194,13 +203,118 @@ class JournaledDeviceTest {
 
     @Test
     void whatNobodyFlushesIsSyncedWithinASecond() throws Exception {
+        long start = System.nanoTime();
+        resource.tick(start);
         write(0, filled(3, 1));
-        assertFalse(isAllDurable());
-        resource.tick(System.nanoTime() + 2_000_000_000L);
-        while (!isAllDurable()) {
-            Thread.onSpinWait();
-        }
+        long end = resource.look(Backup::end);
+        resource.tick(start + 500_000_000L);
+        // Two rounds of the committer later it would be durable, had that asked for it.
+        write(BLOCK, filled(4, 1));
+        write(BLOCK, filled(5, 1));
+        assertTrue(resource.look(Backup::appliedEnd) < end);
+        resource.tick(start + 1_000_000_000L);
+        awaitAllDurable();
         assertArrayEquals(model, newestMoment());
+    }
+
+    private void awaitAllDurable() {
+        assertTimeoutPreemptively(
+                LIMIT,
+                () -> {
+                    while (!isAllDurable()) {
+                        Thread.sleep(1);
+                    }
+                });
+    }
+
+    /// While it is there nothing of any journal of this filesystem is written, as when its disk
+    /// hangs.
+    private final class Hang implements AutoCloseable {
+        private final CountDownLatch began = new CountDownLatch(1);
+        private final CountDownLatch ends = new CountDownLatch(1);
+        private final JournalFiles files;
+        private final Committer.Writer writer;
+
+        Hang() throws Exception {
+            Path other = dir.resolve("other.journal");
+            JournalFiles.create(other, segment(), JOURNAL);
+            files = JournalFiles.open(other, segment(), JOURNAL, 0);
+            writer =
+                    committer.register(
+                            files,
+                            1 << 20,
+                            new Committer.Listener() {
+                                @Override
+                                public void durable(long endOffset) {
+                                    began.countDown();
+                                    try {
+                                        assertTrue(ends.await(LIMIT.toSeconds(), TimeUnit.SECONDS));
+                                    } catch (InterruptedException e) {
+                                        throw new IllegalStateException(e);
+                                    }
+                                }
+
+                                @Override
+                                public void failed(DeviceException cause) {
+                                    throw new IllegalStateException(cause);
+                                }
+                            });
+            assertTrue(writer.append(0, ByteBuffer.allocateDirect(BLOCK)));
+            assertTrue(began.await(LIMIT.toSeconds(), TimeUnit.SECONDS));
+        }
+
+        @Override
+        public void close() {
+            ends.countDown();
+            writer.close();
+            files.close();
+        }
+    }
+
+    /// Detached while the disk hangs, the client has its buffer back and fills it with another
+    /// request; then the disk answers.
+    @Test
+    void aWriteThatComesTooLateIsTheOneThatWasAskedFor() throws Exception {
+        write(0, filled(1, 1));
+        device.sync();
+        long before = resource.look(Backup::end);
+        ByteBuffer clients = ByteBuffer.allocateDirect(BLOCK).put(filled(2, 1)).flip();
+        try (Hang hang = new Hang()) {
+            Future<?> writing =
+                    pool.submit(
+                            () -> {
+                                device.write(0, clients);
+                                return null;
+                            });
+            assertTimeoutPreemptively(
+                    LIMIT,
+                    () -> {
+                        while (resource.look(Backup::end) == before) {
+                            Thread.sleep(1);
+                        }
+                    });
+            resource.fence();
+            assertThrows(ExecutionException.class, writing::get);
+            clients.clear().put(filled(0x77, 1));
+        }
+        resource.syncOwn();
+        awaitAllDurable();
+        Arrays.fill(model, 0, BLOCK, (byte) 2);
+        assertArrayEquals(model, newestMoment());
+        assertEquals(new Position(2, 2), startedFrom(copyOfJournal()).committed());
+    }
+
+    @Test
+    void anOrderIsToldThatTheNewestWritesAreNotSynced() throws Exception {
+        write(0, filled(1, 1));
+        try (Hang hang = new Hang()) {
+            assertFalse(resource.bringUp(Duration.ofMillis(20)));
+        }
+        assertTrue(resource.bringUp(LIMIT));
+        assertArrayEquals(model, newestMoment());
+        write(0, filled(2, 1));
+        resource.failed("a test");
+        assertFalse(resource.bringUp(LIMIT));
     }
 
     @Test
@@ -266,12 +380,30 @@ class JournaledDeviceTest {
         write(BLOCK, filled(2, 3));
         zero(2 * BLOCK, BLOCK);
         assertFalse(isAllDurable());
-        // As a start finds them.
-        try (JournalFiles found = JournalFiles.open(journalPath(), segment(), JOURNAL, 0)) {
+        Backup started = startedFrom(copyOfJournal());
+        assertEquals(new Position(2, 3), started.committed());
+        assertEquals(resource.look(Backup::end), started.end());
+    }
+
+    /// What the kernel has of it: the journal itself is being written.
+    private Path copyOfJournal() throws Exception {
+        Path copy = Files.createDirectory(dir.resolve("copy.journal"));
+        try (var files = Files.list(journalPath())) {
+            for (Path each : files.toList()) {
+                if (!each.getFileName().toString().startsWith("spare-")) {
+                    Files.copy(each, copy.resolve(each.getFileName()));
+                }
+            }
+        }
+        return copy;
+    }
+
+    /// As a start finds it.
+    private static Backup startedFrom(Path journal) throws Exception {
+        try (JournalFiles found = JournalFiles.open(journal, segment(), JOURNAL, 0)) {
             Backup started = new Backup(config(), point(), 99, new Nothing());
-            started.recover(found::read, JournalScan.Indexes.NONE, found.endOffset());
-            assertEquals(new Position(2, 3), started.committed());
-            assertEquals(resource.look(Backup::end), started.end());
+            assertNull(started.recover(found::read, JournalScan.Indexes.NONE, found.endOffset()));
+            return started;
         }
     }
 
