@@ -28,7 +28,7 @@ class MutantsTest {
                             + " M23 M24 M25 M26 M27 M28 M29:23 M30:63 M31 M32 M36 M37:191 M38:324"
                             + " M39:173 M40:38 M42 M44 M45 M46:79 M50:20 M51:38 M52:25 M53:22"
                             + " M54:21 M60:26 M61:26 M62:26 M63:67 M65:26 M70 M71:34 M72 M74 M75:350"
-                            + " M80:60 M81");
+                            + " M80:60 M81 M82:90");
 
     private static final int HISTORIES = 1000;
 

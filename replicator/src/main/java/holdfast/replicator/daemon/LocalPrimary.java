@@ -419,7 +419,7 @@ final class LocalPrimary implements LocalResource {
         hanging = null;
     }
 
-    /// What a promoted copy's journal has lost was answered as durable: that is not passed over in
+    /// What a promoted copy's journal has lost had been durable: that is not passed over in
     /// silence.
     void requireWhole() throws IOException {
         Optional<String> damage = copy == null ? Optional.empty() : copy.resource().damageAtStart();

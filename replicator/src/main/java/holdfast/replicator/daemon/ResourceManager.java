@@ -84,6 +84,10 @@ final class ResourceManager implements Link.Resources {
             "the time asked for lies in a gap: the server was ahead of the copy then, and this is the"
                     + " last whole moment before";
 
+    private static final String UNSYNCED =
+            "what was written last is not in it: the journal's disk has failed or is slow, and has not"
+                    + " synced that";
+
     /// What the mark of a copy holds whose primary was removed; of one that an operator
     /// disconnected it is empty.
     private static final String WITHDRAWN = "withdrawn";
@@ -1314,10 +1318,22 @@ final class ResourceManager implements Link.Resources {
                     request.name(),
                     Reporter.view(backup.dir(), view),
                     view.exports().stream().mapToLong(Export::sizeBytes).sum(),
-                    view.point().isInGap() ? Optional.of(IN_GAP) : Optional.empty());
+                    noteOf(view));
         } catch (IOException e) {
             throw shared.problem(ExitCode.FAILED, "the view was not opened", "", e.getMessage());
         }
+    }
+
+    /// What one who looks at it should know.
+    private static Optional<String> noteOf(LocalBackup.OpenView view) {
+        List<String> notes = new ArrayList<>();
+        if (view.behind()) {
+            notes.add(UNSYNCED);
+        }
+        if (view.point().isInGap()) {
+            notes.add(IN_GAP);
+        }
+        return notes.isEmpty() ? Optional.empty() : Optional.of(String.join("; ", notes));
     }
 
     ProblemException notOpened(LocalBackup backup, AskedPoint asked) {
