@@ -49,7 +49,8 @@ public final class KernelDevice {
     /// The resources whose connection is to this process, and so alive.
     private final Set<String> alive = ConcurrentHashMap.newKeySet();
 
-    /// Devices that a connect under way has chosen: the kernel shows no owner of them yet.
+    /// Devices that a connect under way has chosen: the kernel shows no owner of them yet. Also
+    /// those that are being told a size.
     private final Set<String> chosen = ConcurrentHashMap.newKeySet();
 
     /// @param records the run directory
@@ -261,7 +262,20 @@ public final class KernelDevice {
         if (device.isEmpty() || shown.isEmpty() || shown.get() == sizeBytes) {
             return false;
         }
-        NbdNetlink.resize(Integer.parseInt(device.get().substring(3)), sizeBytes);
+        // Chosen for nobody else until the kernel has answered: should it be disconnected
+        // meanwhile,
+        // it does not become that of another resource, which would have this size then.
+        if (!chosen.add(device.get())) {
+            return false; // It went meanwhile, and another resource has chosen it.
+        }
+        try {
+            if (!of(name).equals(device)) {
+                return false;
+            }
+            NbdNetlink.resize(Integer.parseInt(device.get().substring(3)), sizeBytes);
+        } finally {
+            chose(device.get());
+        }
         return true;
     }
 
