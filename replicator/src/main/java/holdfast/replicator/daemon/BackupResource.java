@@ -521,8 +521,10 @@ final class BackupResource {
                     if (own != null) {
                         own.failed("the resource was detached");
                         own = null;
-                        ownWrites.clear();
+                        backup.sessionDown(); // Nobody waits for room any more.
                     }
+                    ownWrites.clear();
+                    waitsSinceNanos = 0;
                     return null;
                 });
     }
@@ -709,8 +711,13 @@ final class BackupResource {
     }
 
     /// What the primary of a promoted copy writes, in order.
-    void append(JournaledDevice.Write write) {
-        mailbox.post(() -> ownWrites.add(write));
+    void append(JournaledDevice from, JournaledDevice.Write write) {
+        mailbox.post(
+                () -> {
+                    if (own == from) {
+                        ownWrites.add(write); // Else it was fenced, and answered with an error.
+                    }
+                });
     }
 
     /// As many as the committer's queue has room for. The rest waits for a sync, whatever it lacks:

@@ -888,7 +888,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                 each.facts().map(ResourceDir.Facts::peer),
                 each.facts().map(ResourceDir.Facts::words),
                 each.cause(),
-                shared.command(Unopened.NEXT + each.name()));
+                shared.command(each.next()));
     }
 
     /// Whether the operator keeps the resource, or the whole link, disconnected.

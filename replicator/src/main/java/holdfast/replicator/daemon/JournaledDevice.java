@@ -176,7 +176,7 @@ final class JournaledDevice implements BlockDevice {
                 return true;
             }
             inFlight.add(write);
-            resource.append(write); // In the order of `inFlight`.
+            resource.append(this, write); // In the order of `inFlight`.
         } finally {
             lock.unlock();
         }

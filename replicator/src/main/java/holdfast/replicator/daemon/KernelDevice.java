@@ -190,16 +190,20 @@ public final class KernelDevice {
                 }
             }
             List<String> gone = new ArrayList<>();
-            for (FileBlockDevice each : held.values()) {
+            for (Map.Entry<String, FileBlockDevice> entry : held.entrySet()) {
+                String each = entry.getValue().toString();
                 try {
-                    run("nbd-client", "-d", each.toString());
+                    run("nbd-client", "-d", each);
                 } catch (IOException e) {
                     String before = String.join(" and ", gone);
                     throw gone.isEmpty()
                             ? e
                             : new IOException(e.getMessage() + "; gone is " + before, e);
                 }
-                gone.add(each.toString());
+                gone.add(each);
+                // At once: the device may soon be another resource's.
+                alive.remove(entry.getKey());
+                Files.deleteIfExists(link(entry.getKey()));
             }
         } finally {
             held.values().forEach(FileBlockDevice::close);
@@ -262,8 +266,7 @@ public final class KernelDevice {
         if (device.isEmpty() || shown.isEmpty() || shown.get() == sizeBytes) {
             return false;
         }
-        // Chosen for nobody else until the kernel has answered: should it be disconnected
-        // meanwhile,
+        // Chosen for nobody else until the kernel has answered: should it be disconnected meanwhile
         // it does not become that of another resource, which would have this size then.
         if (!chosen.add(device.get())) {
             return false; // It went meanwhile, and another resource has chosen it.

@@ -150,26 +150,26 @@ final class ResourceManager implements Link.Resources {
     // ---- start and end -----------------------------------------------------------------------
 
     /// Knows of every resource there is: whoever asks while a long journal is read, or a disk does
-    /// not answer, is not told that there is nothing.
+    /// not answer, is not told that there is nothing. Orders on them are carried out from now on.
     void find() throws IOException {
         for (String name : ResourceDir.names(directory)) {
             away(name, OPENING);
         }
     }
 
-    /// Opens every resource there is. One that cannot be opened is reported and left alone, and one
-    /// whose disk does not answer is opened when it does: the others are not held up by them.
+    /// Opens every resource that was found and that no order has opened or removed since. One that
+    /// cannot be opened is reported and left alone, and one whose disk does not answer is opened
+    /// when it does: the others are not held up by them.
     void openAll() throws IOException {
-        for (String name : ResourceDir.names(directory)) {
+        for (String name : List.copyOf(roster.now().unopened().keySet())) {
             CompletableFuture<Void> opened =
                     CompletableFuture.runAsync(() -> openAtStart(name), shared.pool());
             try {
                 opened.get(OPEN_LIMIT.toSeconds(), TimeUnit.SECONDS);
             } catch (TimeoutException e) {
                 shared.events().of(name).accept("disk-hangs", "its disk does not answer");
-                var why = new IOException("its disk does not answer; it is opened when it does");
-                // It may be known by now, and at most not attached yet.
-                roster.putUnlessOpen(Unopened.of(directory, name, why));
+                String why = "its disk does not answer; it is opened when it does";
+                roster.putIfUnopened(Unopened.soon(directory, name, why));
             } catch (ExecutionException e) {
                 throw new IOException(e.getCause());
             } catch (InterruptedException e) {
@@ -180,14 +180,27 @@ final class ResourceManager implements Link.Resources {
     }
 
     /// Keeps the turn as long as its disk does not let it be opened: an order would open it a
-    /// second time.
+    /// second time. One that was faster has opened it, or removed it.
     private void openAtStart(String name) {
         try {
-            turns.of(name, "it is opened at the start of the daemon", () -> openAlone(name))
+            turns.of(
+                            name,
+                            "it is opened at the start of the daemon",
+                            () ->
+                                    roster.now().unopened().containsKey(name)
+                                            ? openLate(name)
+                                            : Optional.<LocalPrimary>empty())
                     .ifPresent(this::export);
         } catch (ProblemException e) {
-            throw new IllegalStateException(e); // Nobody orders anything before.
+            shared.events().of(name).accept("open-failed", e.problem().cause());
         }
+    }
+
+    /// The link may be up already, and has greeted what was open by then.
+    private Optional<LocalPrimary> openLate(String name) {
+        Optional<LocalPrimary> exported = openAlone(name);
+        byName(name).ifPresent(this::greet);
+        return exported;
     }
 
     private void open(String name) {
@@ -232,7 +245,7 @@ final class ResourceManager implements Link.Resources {
     /// It is not to be had for a moment. Its name and its disks stay taken, and its peer is told
     /// so; [#back], or a new role, or its end has to follow.
     private void away(String name, String why) {
-        roster.put(Unopened.of(directory, name, new IOException(why)));
+        roster.put(Unopened.soon(directory, name, why));
     }
 
     /// What was away is here again, as the disk has it.
@@ -348,7 +361,7 @@ final class ResourceManager implements Link.Resources {
     }
 
     /// The copy that is kept here, also of one that was promoted.
-    private static Optional<LocalBackup> copyOf(LocalResource of) {
+    static Optional<LocalBackup> copyOf(LocalResource of) {
         return switch (of) {
             case LocalPrimary primary -> primary.copy();
             case LocalBackup backup -> Optional.of(backup);
@@ -519,7 +532,7 @@ final class ResourceManager implements Link.Resources {
         Unopened why = now.unopened().get(name);
         if (found == null && why != null) {
             throw shared.problem(
-                    ExitCode.REFUSED, name + " is not open", Unopened.NEXT + name, why.cause());
+                    ExitCode.REFUSED, name + " is not open", why.next(), why.cause());
         }
         if (found == null) {
             throw shared.problem(
@@ -961,7 +974,7 @@ final class ResourceManager implements Link.Resources {
                                     name,
                                     why.cause(),
                                     shared.node(),
-                                    shared.command(Unopened.NEXT + name)));
+                                    shared.command(why.next())));
         }
         Offers.Outcome outcome = offers.accept(peer, offer);
         outcome.made()
@@ -1847,7 +1860,7 @@ final class ResourceManager implements Link.Resources {
             throw shared.problem(
                     ExitCode.FAILED,
                     "%s is a copy from now on, and could not be opened".formatted(name),
-                    Unopened.NEXT + name,
+                    "connect " + name,
                     e.getMessage());
         }
     }
@@ -1881,8 +1894,16 @@ final class ResourceManager implements Link.Resources {
                 case LocalBackup backup -> removeBackup(backup, request.keepCopy());
             }
         } catch (IOException | UncheckedIOException e) {
+            Roster.Now now = roster.now();
+            boolean isGone =
+                    !now.open().containsKey(request.name())
+                            && !now.unopened().containsKey(request.name());
             throw shared.problem(
-                    ExitCode.FAILED, request.name() + " was not removed", "", e.getMessage());
+                    ExitCode.FAILED,
+                    request.name()
+                            + (isGone ? " is removed, but not all that it had" : " was not removed"),
+                    "",
+                    e.getMessage());
         }
         shared.events().of(request.name()).accept("removed", String.join("; ", effects));
         return new ControlApi.RemoveReply(true, request.name(), shared.node(), effects, confirm);
@@ -1941,12 +1962,19 @@ final class ResourceManager implements Link.Resources {
         try {
             resource.close();
             deletion.run();
-            Files.deleteIfExists(shared.settingsFile(name));
         } catch (IOException | RuntimeException e) {
             back(name);
             throw e;
         }
         roster.remove(name);
+        Path settings = shared.settingsFile(name);
+        try {
+            Files.deleteIfExists(settings);
+        } catch (IOException e) {
+            shared.events()
+                    .of(name)
+                    .accept("metadata-error", "it is removed, but its settings stay: " + e.getMessage());
+        }
     }
 
     private void removeBackup(LocalBackup backup, boolean keepCopy) throws IOException {

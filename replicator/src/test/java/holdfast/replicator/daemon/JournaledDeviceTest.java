@@ -63,6 +63,7 @@ class JournaledDeviceTest {
     private final ExecutorService pool = Executors.newFixedThreadPool(4);
     private final Committer committer = new Committer("test");
     private final byte[] model = new byte[SIZE];
+    private int hangs;
     private ResourceDir store;
     private JournalFiles journal;
     private FileBlockDevice base;
@@ -236,7 +237,7 @@ class JournaledDeviceTest {
         private final Committer.Writer writer;
 
         Hang() throws Exception {
-            Path other = dir.resolve("other.journal");
+            Path other = dir.resolve("other-%d.journal".formatted(++hangs));
             JournalFiles.create(other, segment(), JOURNAL);
             files = JournalFiles.open(other, segment(), JOURNAL, 0);
             writer =
@@ -313,8 +314,10 @@ class JournaledDeviceTest {
         assertTrue(resource.bringUp(LIMIT));
         assertArrayEquals(model, newestMoment());
         write(0, filled(2, 1));
-        resource.failed("a test");
-        assertFalse(resource.bringUp(LIMIT));
+        try (Hang hang = new Hang()) { // Else the sync may be faster than the failure.
+            resource.failed("a test");
+            assertFalse(resource.bringUp(LIMIT));
+        }
     }
 
     @Test
