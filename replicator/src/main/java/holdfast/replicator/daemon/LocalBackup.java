@@ -70,8 +70,8 @@ final class LocalBackup implements LocalResource {
     /// How long the primary of a promoted copy waits for room that a view keeps from it.
     private static final long VIEW_GIVES_WAY_NANOS = 5_000_000_000L;
 
-    /// How long an order, or an NBD client that chooses a moment, waits until what was written before
-    /// it is synced.
+    /// How long an order, or an NBD client that chooses a moment, waits until what was written
+    /// before it is synced.
     private static final Duration BRING_UP_LIMIT = Duration.ofSeconds(5);
 
     /// Runs of all journals' indexes together: 190 MiB of memory at most.

@@ -531,8 +531,7 @@ final class ResourceManager implements Link.Resources {
         LocalResource found = now.open().get(name);
         Unopened why = now.unopened().get(name);
         if (found == null && why != null) {
-            throw shared.problem(
-                    ExitCode.REFUSED, name + " is not open", why.next(), why.cause());
+            throw shared.problem(ExitCode.REFUSED, name + " is not open", why.next(), why.cause());
         }
         if (found == null) {
             throw shared.problem(
@@ -971,10 +970,7 @@ final class ResourceManager implements Link.Resources {
             throw new IOException(
                     "%s cannot be opened here: %s; next, at %s: %s"
                             .formatted(
-                                    name,
-                                    why.cause(),
-                                    shared.node(),
-                                    shared.command(why.next())));
+                                    name, why.cause(), shared.node(), shared.command(why.next())));
         }
         Offers.Outcome outcome = offers.accept(peer, offer);
         outcome.made()
@@ -1901,7 +1897,9 @@ final class ResourceManager implements Link.Resources {
             throw shared.problem(
                     ExitCode.FAILED,
                     request.name()
-                            + (isGone ? " is removed, but not all that it had" : " was not removed"),
+                            + (isGone
+                                    ? " is removed, but not all that it had"
+                                    : " was not removed"),
                     "",
                     e.getMessage());
         }
@@ -1973,7 +1971,9 @@ final class ResourceManager implements Link.Resources {
         } catch (IOException e) {
             shared.events()
                     .of(name)
-                    .accept("metadata-error", "it is removed, but its settings stay: " + e.getMessage());
+                    .accept(
+                            "metadata-error",
+                            "it is removed, but its settings stay: " + e.getMessage());
         }
     }
 

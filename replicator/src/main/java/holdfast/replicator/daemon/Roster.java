@@ -53,8 +53,8 @@ final class Roster {
         set(why.name(), null, why);
     }
 
-    /// Another reason for one that is not open still. It may have been opened meanwhile, or be gone:
-    /// then it is left as it is.
+    /// Another reason for one that is not open still. It may have been opened meanwhile, or be
+    /// gone: then it is left as it is.
     synchronized void putIfUnopened(Unopened why) {
         if (now.unopened().containsKey(why.name())) {
             put(why);
