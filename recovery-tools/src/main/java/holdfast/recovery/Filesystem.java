@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.regex.Pattern;
 
 /// What stands in a copy, as far as mounting and checking it have to know.
 ///
@@ -43,6 +44,16 @@ record Filesystem(String type, String label, String uuid) {
                     "squashfs",
                     "erofs",
                     "cramfs");
+
+    /// How a line of e2fsck ends by which a file or directory is no more: -p takes away the name of
+    /// one whose inode is gone, and calls that mended. Names stand before that. Other things that
+    /// are `CLEARED` cost no file: the index of a directory, which is made anew, a flag.
+    private static final Pattern GIVEN_UP =
+            Pattern.compile(
+                    "(?m)( has deleted/unused inode \\d+\\.\\s+CLEARED"
+                            + "| is a zero-length directory\\.\\s+CLEARED"
+                            + "|(^|\\s)INODE CLEARED"
+                            + "|(^|\\s)FILE DELETED)\\.$");
 
     private static final Path BLOCK_DEVICES = Path.of("/sys/class/block");
     private static final Path BTRFS = Path.of("/sys/fs/btrfs");
@@ -121,6 +132,9 @@ record Filesystem(String type, String label, String uuid) {
         // e2fsck(8): a sum of bits. 4 is what -p dares not mend, 8 and more that it could not look.
         if ((ran.code() & ~7) != 0) {
             return new Damaged("it could not be checked: " + ran.words());
+        }
+        if (GIVEN_UP.matcher(ran.output()).find()) {
+            return new Damaged("files are lost: " + ran.words());
         }
         return (ran.code() & 4) != 0
                 ? new Damaged(ran.words())

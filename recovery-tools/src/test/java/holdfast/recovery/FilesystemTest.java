@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.util.Optional;
@@ -47,6 +48,50 @@ class FilesystemTest {
                         Filesystem.Damaged.class,
                         of("ext4").verdict(new Programs.Ran("e2fsck", 8, "no such file")));
         assertEquals("it could not be checked: e2fsck ended with 8: no such file", damaged.words());
+    }
+
+    /// What e2fsck 1.47 says, with code 1, of a block of inodes that was overwritten with zeroes.
+    @Test
+    void filesThatACheckGivesUpAreDamageAndNotMended() {
+        String said =
+                """
+                nbd: Entry 'f50' in /d (12) has deleted/unused inode 59.  CLEARED.
+                nbd: 96/16384 files (1.0% non-contiguous), 2150/16384 blocks""";
+        var damaged =
+                assertInstanceOf(
+                        Filesystem.Damaged.class,
+                        of("ext4").verdict(new Programs.Ran("e2fsck", 1, said)));
+        assertEquals("files are lost: e2fsck ended with 1: " + said, damaged.words());
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "nbd: Inode 14 is a zero-length directory.  CLEARED.",
+                "nbd: Inode 14 has a bad block map.\nINODE CLEARED.",
+                "nbd: Entry 'HTREE INDEX CLEARED.' in / (2) has deleted/unused inode 14.  CLEARED."
+            })
+    void eachEndOfALineByWhichAFileIsGivenUpIsDamage(String said) {
+        assertInstanceOf(
+                Filesystem.Damaged.class,
+                of("ext4").verdict(new Programs.Ran("e2fsck", 1, said + "\nnbd: 96/16384 files")));
+    }
+
+    /// The first is what e2fsck 1.47 says, with code 1, of a file whose flags say that it is an
+    /// indexed directory; the others are of its table and of names that look like its words.
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "nbd: Inode 2792 has INDEX_FL flag set but is not a directory.\nHTREE INDEX CLEARED.",
+                "nbd: Inode 14 has a flag that it should not have.  FLAG CLEARED.",
+                "nbd: Orphan file (inode 12) block 0 is not clean.  CLEARED.",
+                "nbd: Entry 'INODE CLEARED.' in / (2) has an incorrect filetype (was 1, should be 2).  FIXED.",
+                "nbd: Entry 'x has deleted/unused inode 9.  CLEARED.' in / (2) has filetype set.  FIXED."
+            })
+    void whatCostsNoFileIsMended(String said) {
+        assertInstanceOf(
+                Filesystem.Mended.class,
+                of("ext4").verdict(new Programs.Ran("e2fsck", 1, said + "\nnbd: 96/16384 files")));
     }
 
     @Test

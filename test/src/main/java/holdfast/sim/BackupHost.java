@@ -80,7 +80,7 @@ final class BackupHost implements BackupEffects {
     /// The opening of the journal is numbered by the wall clock.
     private static final boolean M30 = Mutants.on("M30");
 
-    /// A write to a promoted copy is answered before its journal is synced.
+    /// A flush of a promoted copy is answered before its journal is synced.
     private static final boolean M70 = Mutants.on("M70");
 
     /// A promotion is told before its commit is durable.
@@ -88,6 +88,10 @@ final class BackupHost implements BackupEffects {
 
     /// A damaged journal goes on where the damage is, and what stands behind that stays.
     private static final boolean M81 = Mutants.on("M81");
+
+    /// What is written to the journal of a promoted copy counts as durable: it is rolled and shown.
+    /// Its flushes are answered rightly.
+    private static final boolean M82 = Mutants.on("M82");
 
     private final Simulation sim;
     private final Scenario scenario;
@@ -148,6 +152,16 @@ final class BackupHost implements BackupEffects {
     private Backup backup;
     private boolean up;
     private long appendedEnd;
+
+    /// What is appended is a write of the primary of this host, which need not be durable soon.
+    private boolean appendsUnsynced;
+
+    /// The journal is to be synced as far as that.
+    private long syncTo;
+
+    /// A sync of it has failed: what was answered before and not flushed may be lost.
+    private boolean syncFailed;
+
     private long freed;
     private boolean journalSyncing;
     private boolean journalBroken;
@@ -222,10 +236,12 @@ final class BackupHost implements BackupEffects {
     /// No peer writes to it: it is promoted, or being promoted.
     private boolean taken;
 
-    /// Of [#promoted]: what is not in the journal yet, and what is not durable there.
+    /// Of [#promoted]: what is not in the journal yet, what is not written there, and what is and
+    /// was answered, but is not durable.
     private final ArrayDeque<OwnWrite> ownWaiting = new ArrayDeque<>();
 
     private final ArrayDeque<OwnWrite> ownSent = new ArrayDeque<>();
+    private final ArrayDeque<OwnWrite> ownUnsynced = new ArrayDeque<>();
     private long waitsSinceNanos;
 
     private static final class OwnWrite {
@@ -260,7 +276,9 @@ final class BackupHost implements BackupEffects {
     }
 
     /// What waits until the journal is durable up to an offset.
-    private record Waiter(long end, Runnable then) {}
+    ///
+    /// @param lost when it never will be
+    private record Waiter(long end, Runnable then, Runnable lost) {}
 
     private final ArrayDeque<Waiter> waiters = new ArrayDeque<>();
 
@@ -270,6 +288,15 @@ final class BackupHost implements BackupEffects {
     private Truth.Seen ownSeen;
     private Truth.Line ownLine;
     private Position acknowledged = Position.NONE;
+
+    /// The newest write to a promoted copy that was answered in this life, and where its record
+    /// ends. It outlives a kill; a power cut may take what is not acknowledged.
+    private Position answered = Position.NONE;
+
+    private long answeredEnd;
+
+    /// The same, when the power was cut.
+    private Position answeredBefore = Position.NONE;
 
     /// Where the copy comes to by the commit with which an operator has promoted an older moment;
     /// [Position#NONE] when none is on its way. What was acknowledged behind that moment is not in
@@ -370,6 +397,7 @@ final class BackupHost implements BackupEffects {
         up = true;
         freed = durableBase.watermark() / scenario.segmentBytes() * scenario.segmentBytes();
         appendedEnd = 0;
+        syncTo = 0;
         durableEnd = 0;
         fresh.set(0, (base.size() + 4095) / 4096);
         lacked = true;
@@ -393,6 +421,10 @@ final class BackupHost implements BackupEffects {
             giveUp();
         }
         check("backup started");
+        if (isBefore(backup.committed(), answeredBefore)) {
+            sim.reached(Rare.PROMOTED_LOST_UNFLUSHED);
+        }
+        answeredBefore = Position.NONE;
         noteOrderCarriedOut();
         checkPins("backup started");
         keepRolling(life);
@@ -478,6 +510,7 @@ final class BackupHost implements BackupEffects {
                             if (of == life && up) {
                                 backup.tick(receipt());
                                 wakeRoller();
+                                askSync();
                                 settleOwn();
                                 keepRolling(of);
                             }
@@ -655,11 +688,16 @@ final class BackupHost implements BackupEffects {
         if (rolling) {
             sim.reached(Rare.BACKUP_CRASH_MID_ROLL);
         }
-        if (isWrittenTo()) {
+        if (isWrittenTo() || !ownUnsynced.isEmpty()) {
             sim.reached(Rare.PROMOTED_CRASHED_WITH_WRITES);
         }
         if (isGivingUp() && backup.holdsStaged()) {
             sim.reached(Rare.COPY_CRASHED_WHILE_GIVING_UP);
+        }
+        if (power) {
+            answeredBefore = answered;
+        } else if (!syncFailed && isBefore(acknowledged, answered)) {
+            acknowledged = answered;
         }
         if (power) {
             int fate = Math.min(scenario.cutFate(), 2);
@@ -702,6 +740,10 @@ final class BackupHost implements BackupEffects {
         settling = false;
         ownWaiting.clear();
         ownSent.clear();
+        ownUnsynced.clear();
+        answered = Position.NONE;
+        answeredEnd = 0;
+        syncFailed = false;
         waiters.clear();
         sim.closeViews(this);
     }
@@ -963,6 +1005,7 @@ final class BackupHost implements BackupEffects {
     void take() {
         taken = true;
         retain();
+        askSync();
         if (link != null) {
             link = null;
             backup.sessionDown();
@@ -1039,7 +1082,7 @@ final class BackupHost implements BackupEffects {
                     if (M74) {
                         later(0, told);
                     } else {
-                        waiters.add(new Waiter(backup.end(), told));
+                        waiters.add(new Waiter(backup.end(), told, () -> {}));
                     }
                 };
         begin(begin, sim.agenda().nowNanos() + ROOM_LIMIT_NANOS, parts.iterator(), commit, refused);
@@ -1102,7 +1145,7 @@ final class BackupHost implements BackupEffects {
 
     /// A write of the primary of this host.
     ///
-    /// @param done called when it is durable
+    /// @param done called when it is in the journal's file
     /// @param lost when nobody knows whether it ever will be
     void write(long offset, int length, byte[] data, boolean punch, Runnable done, Runnable lost) {
         ownWaiting.add(new OwnWrite(offset, length, data, punch, done, lost));
@@ -1113,14 +1156,39 @@ final class BackupHost implements BackupEffects {
         }
     }
 
+    /// A flush of it: what was answered before becomes durable.
+    ///
+    /// @param lost when it never will
+    void sync(Runnable done, Runnable lost) {
+        Position covered = answered;
+        Runnable told =
+                () -> {
+                    if (isBefore(acknowledged, covered)) {
+                        acknowledged = covered;
+                    }
+                    done.run();
+                };
+        if (failed) {
+            lost.run();
+        } else if (answeredEnd <= ownDurableEnd() || M70) {
+            told.run();
+        } else {
+            sim.reached(Rare.PROMOTED_FLUSH_WAITED);
+            waiters.add(new Waiter(answeredEnd, told, lost));
+            askSync();
+        }
+    }
+
     /// The journal or the base has failed: nothing of what that primary waits for comes any more.
     private void failOwn() {
-        List<OwnWrite> all = new ArrayList<>(ownSent);
-        all.addAll(ownWaiting);
+        List<Runnable> all = new ArrayList<>();
+        ownSent.forEach(each -> all.add(each.lost));
+        ownWaiting.forEach(each -> all.add(each.lost));
+        waiters.forEach(each -> all.add(each.lost()));
         ownSent.clear();
         ownWaiting.clear();
         waiters.clear();
-        all.forEach(each -> each.lost.run());
+        all.forEach(Runnable::run);
     }
 
     /// Whether something of that primary is not answered.
@@ -1128,18 +1196,28 @@ final class BackupHost implements BackupEffects {
         return !ownWaiting.isEmpty() || !ownSent.isEmpty();
     }
 
-    /// What came to be durable is answered, and what waits is taken in.
+    /// What is written is answered, who waits for what came to be durable is told, and what waits
+    /// is taken in.
     private void settleOwn() {
-        while (!waiters.isEmpty() && !failed && backup.appliedEnd() >= waiters.peek().end()) {
+        int of = life;
+        while (of == life
+                && !waiters.isEmpty()
+                && !failed
+                && ownDurableEnd() >= waiters.peek().end()) {
             waiters.poll().then().run();
         }
-        if (ownWaiting.isEmpty() && ownSent.isEmpty() || failed) {
+        if (of != life || failed) {
+            return;
+        }
+        ownUnsynced.removeIf(each -> each.end <= ownDurableEnd());
+        if (ownWaiting.isEmpty() && ownSent.isEmpty()) {
             return;
         }
         while (!ownWaiting.isEmpty()) {
             OwnWrite next = ownWaiting.peek();
             Position at = backup.nextOwn();
-            if (!takeOwn(next.at(at, machine.clock().millis()))) {
+            if (!takeOwnWrite(next.at(at, machine.clock().millis()))) {
+                askSync(); // A roll-forward makes room of what is durable.
                 break;
             }
             next.end = backup.end();
@@ -1152,19 +1230,45 @@ final class BackupHost implements BackupEffects {
             }
             ownSent.add(ownWaiting.poll());
         }
-        int of = life;
-        while (of == life
-                && !ownSent.isEmpty()
-                && (ownSent.peek().end <= backup.appliedEnd() || M70)) {
-            Position answered = ownSent.peek().number;
-            if (isBefore(acknowledged, answered)) {
-                acknowledged = answered;
+        if (M82) {
+            backup.durable(appendedEnd);
+        }
+        while (of == life && !ownSent.isEmpty() && ownSent.peek().end <= appendedEnd) {
+            OwnWrite next = ownSent.poll();
+            answered = next.number;
+            answeredEnd = next.end;
+            if (next.end > ownDurableEnd()) {
+                ownUnsynced.add(next);
             }
             sim.reached(Rare.PROMOTED_WRITE_ANSWERED);
-            ownSent.poll().done.run();
+            next.done.run();
         }
         if (of == life) {
             makeViewsGiveWay();
+        }
+    }
+
+    /// In front of it all is durable and in the image. By what this host has synced, and not by
+    /// what it has told the deciding object, which M82 tells too early.
+    private long ownDurableEnd() {
+        return Math.min(durableEnd, backup.appliedEnd());
+    }
+
+    /// What was answered and has been synced, whoever has asked for that, is there for good.
+    private void acknowledgeOwn() {
+        for (OwnWrite each : ownUnsynced) {
+            if (each.end <= durableEnd && isBefore(acknowledged, each.number)) {
+                acknowledged = each.number;
+            }
+        }
+    }
+
+    private boolean takeOwnWrite(Frame.Data frame) {
+        appendsUnsynced = true;
+        try {
+            return takeOwn(frame);
+        } finally {
+            appendsUnsynced = false;
         }
     }
 
@@ -1184,6 +1288,13 @@ final class BackupHost implements BackupEffects {
     byte[] read(int from, int end) {
         byte[] into = new byte[end - from];
         readCommitted(backup.committedIndex(), base.now(), journal.now(), from, into);
+        for (OwnWrite each : ownUnsynced) {
+            int first = (int) Math.max(from, each.offset);
+            int last = (int) Math.min(end, each.offset + each.length);
+            for (int at = first; at < last; at++) {
+                into[at - from] = each.data == null ? 0 : each.data[(int) (at - each.offset)];
+            }
+        }
         return into;
     }
 
@@ -1229,6 +1340,7 @@ final class BackupHost implements BackupEffects {
     /// Everything goes into the base, and nothing of history is kept.
     void settleAll() {
         backup.retain(Retention.NONE, scenario.indexRuns());
+        askSync();
         settle();
     }
 
@@ -1423,6 +1535,15 @@ final class BackupHost implements BackupEffects {
             journal.write(at + JournalRecord.HEADER_BYTES, data);
         }
         appendedEnd = address + JournalRecord.totalBytes(data == null ? 0 : data.remaining());
+        // Or as much as may be unsynced has come together.
+        if (!appendsUnsynced || random.nextInt(16) == 0) {
+            askSync();
+        }
+    }
+
+    /// What was appended becomes durable soon.
+    private void askSync() {
+        syncTo = appendedEnd;
         syncJournal();
     }
 
@@ -1529,7 +1650,7 @@ final class BackupHost implements BackupEffects {
     }
 
     private void syncJournal() {
-        if (journalSyncing || appendedEnd <= durableEnd) {
+        if (journalSyncing || syncTo <= durableEnd) {
             return;
         }
         journalSyncing = true;
@@ -1543,6 +1664,7 @@ final class BackupHost implements BackupEffects {
                             () -> {
                                 if (failNextSync) {
                                     journal.syncFailed(mark, random);
+                                    syncFailed = true;
                                     if (!M23) {
                                         fail();
                                         return;
@@ -1555,6 +1677,7 @@ final class BackupHost implements BackupEffects {
                                 journalSyncing = false;
                                 sim.cloneAndCrash();
                                 backup.durable(upTo);
+                                acknowledgeOwn();
                                 check("durable");
                                 sim.check("durable");
                                 settleOwn();

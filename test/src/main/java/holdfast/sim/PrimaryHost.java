@@ -40,6 +40,7 @@ import java.util.BitSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import java.util.random.RandomGenerator;
 
 /// The primary's machine: [Primary] with a disk and a superblock, doing what the daemon's shell
@@ -1136,16 +1137,29 @@ final class PrimaryHost implements PrimaryEffects {
         return true;
     }
 
-    /// All that a promoted copy has answered is durable already.
-    private long syncDisk() {
-        return own != null ? 0 : disk.sync();
+    /// @param ended called with whether all that was written before is durable
+    private void syncDisk(Consumer<Boolean> ended) {
+        if (own != null) {
+            int of = life;
+            own.sync(
+                    () -> {
+                        if (of == life) {
+                            later(0, () -> ended.accept(true));
+                        }
+                    },
+                    () -> {
+                        if (of == life) {
+                            later(0, () -> ended.accept(false));
+                        }
+                    });
+            return;
+        }
+        long mark = disk.sync();
+        later(diskTime(), () -> ended.accept(synced(mark)));
     }
 
-    /// @return whether it failed: then what it covered looks clean and may be lost (R11)
+    /// @return false if it failed: then what it covered looks clean and may be lost (R11)
     private boolean synced(long mark) {
-        if (own != null) {
-            return !own.hasFailed();
-        }
         if (!fails(Strike.Fault.LOCAL_SYNC_EIO)) {
             disk.synced(mark);
             return true;
@@ -1267,11 +1281,9 @@ final class PrimaryHost implements PrimaryEffects {
             write.run();
             return;
         }
-        long mark = syncDisk();
-        later(
-                diskTime(),
-                () -> {
-                    if (synced(mark)) {
+        syncDisk(
+                succeeded -> {
+                    if (succeeded) {
                         write.run();
                     } else {
                         transactionFailed();
@@ -1457,11 +1469,9 @@ final class PrimaryHost implements PrimaryEffects {
         sim.note("flush", id, 0);
         Owner owner = new Owner();
         owner.request = new Request(id, null, null, false);
-        long mark = syncDisk();
-        later(
-                diskTime(),
-                () -> {
-                    if (!synced(mark)) {
+        syncDisk(
+                succeeded -> {
+                    if (!succeeded) {
                         syncFailed();
                         return;
                     }
@@ -1640,11 +1650,9 @@ final class PrimaryHost implements PrimaryEffects {
             sim.reached(Rare.REPLY_HELD_FOR_PEER);
         }
         if (request.sync) {
-            long mark = syncDisk();
-            later(
-                    diskTime(),
-                    () -> {
-                        if (!synced(mark)) {
+            syncDisk(
+                    succeeded -> {
+                        if (!succeeded) {
                             syncFailed();
                             return;
                         }

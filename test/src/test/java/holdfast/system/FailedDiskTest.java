@@ -19,6 +19,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.locks.LockSupport;
 
 /// A sync of the primary's disk fails and loses what only the copy has then (R11): the copy goes
 /// on, the disk comes back as its copy, and nothing that was replicated is missing anywhere.
@@ -131,6 +132,107 @@ class FailedDiskTest {
             nodes.awaitInSync(nodes.left, "home");
             compareCopy(nodes.right, nodes.left);
         }
+    }
+
+    /// The client of a promoted copy is answered and flushes nothing. When the journal's disk
+    /// fails, status says that this may be lost, moments say that they lack it, and what is
+    /// attached anew is a beginning of what was written.
+    @Test
+    void whatNobodyFlushedBeforeAPromotedCopyFailedIsSaidToBeLost() throws Exception {
+        FaultyDisk faults = new FaultyDisk(FaultyDisk.build(dir), dir.resolve("left.faults"), dir);
+        try (TwoProcesses nodes = new TwoProcesses(dir, faults.environment())) {
+            nodes.add(nodes.right, "home", 8 << 20);
+            nodes.right.api.detach(new ControlApi.NameRequest("home"));
+            nodes.left.api.promote(
+                    new ControlApi.PromoteRequest("home", Optional.empty(), false, false));
+            int answered = writeUntilItFails(nodes.left, faults);
+            TwoNodes.until(
+                    "status says so",
+                    () -> trouble(nodes.left).contains("what was answered since the last sync"));
+            ProblemException notKept =
+                    assertThrows(
+                            ProblemException.class,
+                            () ->
+                                    nodes.left.api.keep(
+                                            new ControlApi.KeepRequest(
+                                                    "home",
+                                                    "now",
+                                                    Optional.empty(),
+                                                    Optional.empty())));
+            assertTrue(notKept.problem().toString().contains("has failed"), notKept.toString());
+            ControlApi.OpenReply view =
+                    nodes.left.api.open(new ControlApi.OpenRequest("home", Optional.empty()));
+            assertTrue(
+                    view.note().orElse("").contains("written last is not in it"), view::toString);
+            nodes.left.api.closeView(new ControlApi.CloseRequest(view.view().id()));
+
+            Operator operator = new Operator(List.of(nodes.left), System.out::println);
+            NodeProcess.until(
+                    "it is attached again",
+                    () -> {
+                        operator.doWhatIsAskedFor();
+                        return nodes.left
+                                .resource("home")
+                                .filter(home -> home.export().isPresent())
+                                .filter(home -> !Operator.isOut(home))
+                                .isPresent();
+                    },
+                    nodes.left);
+            try (BlockClient client = client(nodes.left)) {
+                client.flush();
+                int left = writesIn(client, answered + 1);
+                System.out.printf(
+                        "FailedDiskTest: %d writes answered, %d of them left%n", answered, left);
+                assertTrue(left >= BLOCKS, "of what was flushed only %d are left".formatted(left));
+                assertTrue(left < answered, "the sync lost nothing");
+            }
+        }
+    }
+
+    /// Of each write, what it fills its block with.
+    private static int with(int write) {
+        return 1 + write / BLOCKS % 100;
+    }
+
+    /// Flushes as many writes as there are blocks, and no later one.
+    ///
+    /// @return how many were answered
+    private static int writeUntilItFails(NodeProcess node, FaultyDisk faults) throws IOException {
+        int done = 0;
+        try (BlockClient client = client(node)) {
+            for (; done < BLOCKS; done++) {
+                client.write((long) done * BLOCK, filled(with(done)), false);
+            }
+            client.flush();
+            // Not the next one, which may come at once.
+            faults.arm(FaultyDisk.Kind.LOST_SYNC, FaultyDisk.SYNC, "home.journal/", 2, 7);
+            for (long end = System.nanoTime() + 60_000_000_000L; System.nanoTime() < end; done++) {
+                client.write((long) (done % BLOCKS) * BLOCK, filled(with(done)), false);
+                LockSupport.parkNanos(1_000_000); // So that the journal has room.
+            }
+        } catch (IOException e) {
+            assertTrue(done >= BLOCKS, String.valueOf(e));
+            return done;
+        }
+        throw new AssertionError("nobody has synced it");
+    }
+
+    /// Of which beginning of so many writes this is the outcome; the longest one.
+    private static int writesIn(BlockClient client, int most) throws IOException {
+        byte[] found = new byte[BLOCKS];
+        for (int i = 0; i < BLOCKS; i++) {
+            ByteBuffer block = client.read((long) i * BLOCK, BLOCK);
+            found[i] = block.get(0);
+            assertEquals(filled(found[i]), block, "block " + i);
+        }
+        byte[] model = new byte[BLOCKS];
+        int fits = -1;
+        for (int done = 0; done < most; done++) {
+            model[done % BLOCKS] = (byte) with(done);
+            fits = Arrays.equals(model, found) ? done + 1 : fits;
+        }
+        assertTrue(fits >= 0, "it is no beginning of what was written: " + Arrays.toString(found));
+        return fits;
     }
 
     /// What was given up is kept, and a promotion is not made final while something is.

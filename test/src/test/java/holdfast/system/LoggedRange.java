@@ -39,6 +39,9 @@ final class LoggedRange {
     private Step pending;
     private int floor;
 
+    /// How many writes are durable, at least, where one that is has all before it with it.
+    private int flushedSteps;
+
     private long writes;
 
     /// @param strideBlocks from one run of [#MAX_BLOCKS] of these blocks to the next
@@ -137,6 +140,9 @@ final class LoggedRange {
         }
         apply(step, state);
         steps.add(step);
+        if (durable) {
+            flushedSteps = steps.size();
+        }
         pending = null;
     }
 
@@ -145,6 +151,7 @@ final class LoggedRange {
             unflushed.get(i).clear();
             unflushed.get(i).add(state[i]);
         }
+        flushedSteps = steps.size();
     }
 
     private static void apply(Step step, long[] to) {
@@ -168,7 +175,7 @@ final class LoggedRange {
     /// Checks that the image is what the device was at one moment, and one that is not before what
     /// was acknowledged.
     void requireMoment(BlockClient image) throws IOException {
-        String wrong = whyNoMoment(tags(image));
+        String wrong = whyNoMoment(tags(image), floor);
         if (!wrong.isEmpty()) {
             throw new AssertionError(wrong);
         }
@@ -178,14 +185,14 @@ final class LoggedRange {
     /// also be what it holds now.
     void requireMomentOr(BlockClient image, BlockClient device) throws IOException {
         long[] found = tags(image);
-        String wrong = whyNoMoment(found);
+        String wrong = whyNoMoment(found, floor);
         if (!wrong.isEmpty() && !Arrays.equals(found, tags(device))) {
             throw new AssertionError(wrong + ", and it is not what the device holds now");
         }
     }
 
-    /// Empty when it is of a moment.
-    private synchronized String whyNoMoment(long[] found) {
+    /// Empty when it is of a moment, at which so many writes had been answered at least.
+    private synchronized String whyNoMoment(long[] found, int least) {
         long[] at = before.clone();
         int wrong = 0;
         for (int i = 0; i < count; i++) {
@@ -195,7 +202,7 @@ final class LoggedRange {
         int best = wrong;
         int bestAt = 0;
         for (int step = 0; step <= last; step++) {
-            if (wrong == 0 && step >= floor) {
+            if (wrong == 0 && step >= least) {
                 return "";
             }
             if (wrong <= best) {
@@ -214,7 +221,21 @@ final class LoggedRange {
         }
         return ("the copy is the device of no moment from %d on (of %d): it is nearest to %d,"
                         + " where %d blocks differ")
-                .formatted(floor, last, bestAt, best);
+                .formatted(least, last, bestAt, best);
+    }
+
+    /// As [#requireKept], of a device that is a journal: what it holds is a beginning of what was
+    /// written, in its order, with all that was answered or, where that may be lost, flushed.
+    void requireKeptInOrder(BlockClient device, boolean unflushedMayBeLost) throws IOException {
+        long[] found = tags(device);
+        synchronized (this) {
+            String wrong = whyNoMoment(found, unflushedMayBeLost ? flushedSteps : steps.size());
+            if (!wrong.isEmpty()) {
+                throw new AssertionError(
+                        "%s; %d of them were flushed".formatted(wrong, flushedSteps));
+            }
+            begin(found);
+        }
     }
 
     /// Checks after a restart that the device has kept its word, and takes what it holds for its

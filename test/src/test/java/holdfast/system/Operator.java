@@ -44,8 +44,8 @@ final class Operator {
                 return; // It still opens its resources.
             }
             for (StatusReport.Unopened unopened : said.unopened()) {
-                if (unopened.cause().startsWith("it is being opened")) {
-                    return;
+                if (unopened.next().contains(" status ")) {
+                    return; // Whoever has it opens it.
                 }
                 typeWhenItLasts(each, unopened.next());
                 return;

@@ -21,7 +21,8 @@ import java.util.concurrent.Future;
 /// by a daemon in a process of its own, and at chosen calls of it to the kernel the process is
 /// killed, the power cut, or the call fails. Each run begins with the same copy, see [PromotedRun],
 /// and ends with a plain disk that holds the moment that was chosen, and what was written and
-/// answered since.
+/// answered since: all of it after a kill, after a power cut or a sync that failed all that was
+/// flushed, and until the promotion is made final nothing that was written later than what is gone.
 ///
 /// `-Dholdfast.seed=N` repeats, as far as processes and kernel do the same again;
 /// `-Dholdfast.fault.runs=M` and `-Dholdfast.fault.only=T,U` try longer, or some of the targets.
@@ -63,8 +64,7 @@ class PromoteFaultsTest {
             Kind kind,
             End end,
             long seed) {
-        /// Whether what was written after the promotion was made final, and not flushed, may be
-        /// gone.
+        /// Whether what was written and not flushed may be gone.
         boolean mayLoseUnflushed() {
             return kind.cutsThePower() || kind == Kind.LOST_SYNC || end == End.POWER_CUT;
         }

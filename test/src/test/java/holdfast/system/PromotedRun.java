@@ -109,7 +109,7 @@ final class PromotedRun implements AutoCloseable {
         if (before != null) {
             goOnFromAnother(came);
         }
-        requireWhole(finalAsked && came && fault.mayLoseUnflushed());
+        requireWhole(came && fault.mayLoseUnflushed());
         writeMore();
         makeFinal();
         requireBaseAlone();
@@ -184,6 +184,7 @@ final class PromotedRun implements AutoCloseable {
         endWriter(writer);
         LockSupport.parkNanos(5_000_000); // The clock is in milliseconds.
         try (BlockClient client = client()) {
+            client.flush(); // So that none of it is lost, whatever strikes.
             before =
                     new SavedCopy.Moment(
                             Instant.now(), KeptMoments.digest(client, 0, SavedCopy.DEVICE_BYTES));
@@ -381,7 +382,8 @@ final class PromotedRun implements AutoCloseable {
         }
     }
 
-    /// The device is the chosen moment and what was written since.
+    /// The device is the chosen moment and what was written since: a beginning of that, as long as
+    /// it cannot be a plain disk.
     private void requireWhole(boolean unflushedMayBeLost) throws IOException {
         try (BlockClient client = client()) {
             client.flush(); // What is there now counts as durable from now on.
@@ -389,7 +391,11 @@ final class PromotedRun implements AutoCloseable {
                     chosen.digest(),
                     KeptMoments.digest(client, SavedCopy.CONTENT_FROM, SavedCopy.DEVICE_BYTES),
                     "it does not go on from the moment that was chosen");
-            range.requireKept(client, unflushedMayBeLost);
+            if (finalAsked) {
+                range.requireKept(client, unflushedMayBeLost);
+            } else {
+                range.requireKeptInOrder(client, unflushedMayBeLost);
+            }
         }
     }
 
@@ -412,7 +418,7 @@ final class PromotedRun implements AutoCloseable {
                     if (!why.isEmpty()) {
                         notes.accept("write: " + why);
                         awaitSteady();
-                        requireWhole(finalAsked && fault.mayLoseUnflushed());
+                        requireWhole(fault.mayLoseUnflushed());
                     }
                     return why.isEmpty();
                 },

@@ -125,6 +125,25 @@ class ResizeTest {
         return written;
     }
 
+    /// As the kernel's client, which is told of the size beside the connection.
+    @Test
+    void aClientThatWasThereBeforeMayUseWhatIsNew() throws Exception {
+        try (TwoNodes nodes = started();
+                BlockClient client =
+                        new BlockClient(nodes.serverPaths.run().resolve("home.nbd"), "home")) {
+            ByteBuffer data = ByteBuffer.allocate(4096).put(0, (byte) 7);
+            assertThrows(
+                    IOException.class, () -> client.write(2 * SIZE - 4096, data.duplicate(), true));
+            enlarge(2 * SIZE);
+            String done = resize(nodes);
+            assertTrue(done.contains("see it when they connect again"), done);
+            client.write(2 * SIZE - 4096, data.duplicate(), true);
+            assertEquals(data, client.read(2 * SIZE - 4096, 4096));
+            nodes.untilInSync("home");
+            assertCopyIsSame(nodes, 2 * SIZE);
+        }
+    }
+
     /// Only what is new is compared, and of that only what differs is sent.
     @Test
     void itCostsNoComparisonOfWhatWasThere() throws Exception {

@@ -29,6 +29,7 @@ import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -67,6 +68,10 @@ final class BackupResource {
     private static final long ROOM_NANOS = 1_000_000_000L;
 
     private static final long RETRY_MAX_NANOS = 60_000_000_000L;
+
+    /// What clients of a promoted copy have written is synced so often at least, so that what
+    /// nobody flushes is not lost for long, and soon among the moments.
+    private static final long OWN_SYNC_NANOS = 1_000_000_000L;
 
     private static final Logger LOG = LoggerFactory.getLogger(BackupResource.class);
 
@@ -115,11 +120,16 @@ final class BackupResource {
     /// No peer writes to the copy: it is promoted, or being promoted.
     private boolean taken;
 
-    /// What the primary of a promoted copy writes to; null while it is not attached.
-    private JournaledDevice own;
+    /// What the primary of a promoted copy writes to; null while it is not attached. The committer
+    /// tells it by itself what is written.
+    private volatile JournaledDevice own;
 
     /// What [#own] has written and the journal has not taken yet.
     private final ArrayDeque<JournaledDevice.Write> ownWrites = new ArrayDeque<>();
+
+    /// What is appended is a write of [#own], which nobody waits for to be durable: only within
+    /// [#takeOwnWrites].
+    private boolean appendsUnsynced;
 
     /// Moments that are open and read.
     private final List<OpenPoint> points = new ArrayList<>();
@@ -133,8 +143,9 @@ final class BackupResource {
     private volatile long retryAtNanos;
     private volatile boolean retryDue;
 
-    /// The timer's.
+    // The timer's.
     private long tickedNanos;
+    private long ownSyncedNanos;
 
     /// @param completeMillis wall time of the primary until which the copy is complete, 0 if
     ///   unknown
@@ -222,6 +233,14 @@ final class BackupResource {
                         journal,
                         QUEUE_BYTES,
                         new Committer.Listener() {
+                            @Override
+                            public void written(long endOffset) {
+                                JournaledDevice device = own;
+                                if (device != null) {
+                                    device.written(JournalRecord.padded(endOffset));
+                                }
+                            }
+
                             @Override
                             public void durable(long endOffset) {
                                 // What is written ends with the data, a record with its padding.
@@ -448,9 +467,40 @@ final class BackupResource {
                     backup.sessionDown();
                     return null;
                 });
-        while (!ask(() -> isFailed() || backup.appliedEnd() >= backup.end())) {
+        while (!ask(this::isAllDurable)) {
             LockSupport.parkNanos(2_000_000);
         }
+    }
+
+    /// Whether all that was appended is in the copy, or never will be; if it is not, it will be
+    /// soon.
+    private boolean isAllDurable() {
+        if (isFailed() || backup.appliedEnd() >= backup.end()) {
+            return true;
+        }
+        appends.sync();
+        return false;
+    }
+
+    /// What [#own] has written becomes durable soon.
+    void syncOwn() {
+        appends.sync();
+    }
+
+    /// Makes durable what clients of a promoted copy were answered before, so that it is in the
+    /// newest moment when this returns.
+    ///
+    /// @param limit a disk that is slower than that is not waited for
+    /// @return false when it is not: the disk is slow, or the journal or the base has failed
+    boolean bringUp(Duration limit) {
+        long until = ask(backup::end);
+        long deadline = System.nanoTime() + limit.toNanos();
+        appends.sync();
+        while (!ask(() -> isFailed() || backup.appliedEnd() >= until)
+                && System.nanoTime() < deadline) {
+            LockSupport.parkNanos(1_000_000);
+        }
+        return ask(() -> backup.appliedEnd() >= until);
     }
 
     private boolean isFailed() {
@@ -476,15 +526,19 @@ final class BackupResource {
         mailbox.post(() -> backup.failed(why));
     }
 
-    /// The primary is detached: what it has not been answered is not written any more.
+    /// The primary is detached. What it has not been answered is not written any more, but for what
+    /// the committer has already: that is in the journal when its disk answers, as behind a write
+    /// that failed at any disk.
     void fence() {
         ask(
                 () -> {
                     if (own != null) {
                         own.failed("the resource was detached");
                         own = null;
-                        ownWrites.clear();
+                        backup.sessionDown(); // Nobody waits for room any more.
                     }
+                    ownWrites.clear();
+                    waitsSinceNanos = 0;
                     return null;
                 });
     }
@@ -671,16 +725,31 @@ final class BackupResource {
     }
 
     /// What the primary of a promoted copy writes, in order.
-    void append(JournaledDevice.Write write) {
-        mailbox.post(() -> ownWrites.add(write));
+    void append(JournaledDevice from, JournaledDevice.Write write) {
+        mailbox.post(
+                () -> {
+                    if (own == from) {
+                        ownWrites.add(write); // Else it was fenced, and answered with an error.
+                    }
+                });
     }
 
-    /// As many as the committer's queue has room for.
-    private void takeOwnWrites() {
-        while (!ownWrites.isEmpty()
-                && appends.queuedBytes() <= QUEUE_BYTES / 2
-                && takeOwn(frameOf(ownWrites.peek()))) {
-            ownWrites.poll().appendedUpTo(backup.end());
+    /// As many as the committer's queue has room for. The rest waits for a sync, whatever it lacks:
+    /// where the journal has no room, only what is durable can be rolled; and where the queue is
+    /// full, nothing but something durable wakes the mailbox when it has been written.
+    private void takeOwnWrites(JournaledDevice device) {
+        appendsUnsynced = true;
+        try {
+            while (!ownWrites.isEmpty()
+                    && appends.queuedBytes() <= QUEUE_BYTES / 2
+                    && takeOwn(frameOf(ownWrites.peek()))) {
+                device.appended(ownWrites.poll(), backup.end());
+            }
+        } finally {
+            appendsUnsynced = false;
+        }
+        if (!ownWrites.isEmpty()) {
+            appends.sync();
         }
     }
 
@@ -703,15 +772,16 @@ final class BackupResource {
             }
             return;
         }
-        if (own != null) {
-            takeOwnWrites();
+        JournaledDevice device = own;
+        if (device != null) {
+            takeOwnWrites(device);
             waitsSinceNanos = ownWrites.isEmpty() ? 0 : waitsSinceNanos;
             if (!ownWrites.isEmpty() && waitsSinceNanos == 0) {
                 waitsSinceNanos = System.nanoTime() | 1;
             }
             if (publishedEnd != backup.appliedEnd()) {
                 publishedEnd = backup.appliedEnd();
-                own.publish(backup.committedIndex().copy(), publishedEnd);
+                device.publish(backup.committedIndex().copy(), publishedEnd);
             }
         }
         waiters.removeIf(
@@ -1205,6 +1275,10 @@ final class BackupResource {
 
     /// Time passes; ten times a second.
     void tick(long nowNanos) {
+        if (nowNanos - ownSyncedNanos >= OWN_SYNC_NANOS) {
+            ownSyncedNanos = nowNanos;
+            appends.sync();
+        }
         if (retryDue && nowNanos - retryAtNanos >= 0) {
             tryAgain();
         }
@@ -1275,8 +1349,12 @@ final class BackupResource {
     }
 
     private void settle(CompletableFuture<String> settled) {
-        if (backup.isRolling()) {
-            whenRolled(() -> settle(settled));
+        if (stopping) {
+            settled.complete("the copy is being closed");
+            return;
+        }
+        if (backup.isRolling() || !isAllDurable()) {
+            againSoon(() -> settle(settled));
             return;
         }
         if (backup.isToBeCut()) {
@@ -1317,14 +1395,18 @@ final class BackupResource {
     /// Runs a task in the mailbox once neither a roll-forward nor a read of the base is under way.
     private void whenRolled(Runnable then) {
         if (backup.isRolling() || digester.isReading() || stopping && indexes.isMaking()) {
-            pool.execute(
-                    () -> {
-                        LockSupport.parkNanos(5_000_000);
-                        mailbox.post(() -> whenRolled(then));
-                    });
+            againSoon(() -> whenRolled(then));
         } else {
             then.run();
         }
+    }
+
+    private void againSoon(Runnable task) {
+        pool.execute(
+                () -> {
+                    LockSupport.parkNanos(5_000_000);
+                    mailbox.post(task);
+                });
     }
 
     private final class Effects implements BackupEffects {
@@ -1337,10 +1419,12 @@ final class BackupResource {
 
         @Override
         public void append(long address, ByteBuffer header, ByteBuffer data) {
+            ByteBuffer[] parts =
+                    data == null ? new ByteBuffer[] {header} : new ByteBuffer[] {header, data};
             boolean taken =
-                    data == null
-                            ? appends.append(address, header)
-                            : appends.append(address, header, data);
+                    appendsUnsynced
+                            ? appends.appendUnsynced(address, parts)
+                            : appends.append(address, parts);
             if (!taken) {
                 backup.failed("the journal takes nothing more");
             }

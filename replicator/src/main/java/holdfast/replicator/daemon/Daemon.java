@@ -140,6 +140,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                         new PayloadPool(),
                         new ReadBuffers(),
                         pacer::acquire,
+                        new KernelDevice(paths.run()),
                         events);
         this.resources = new ResourceManager(shared, this::settings, peers);
         this.link = new Link(resources, pool, events);
@@ -887,7 +888,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                 each.facts().map(ResourceDir.Facts::peer),
                 each.facts().map(ResourceDir.Facts::words),
                 each.cause(),
-                shared.command(Unopened.NEXT + each.name()));
+                shared.command(each.next()));
     }
 
     /// Whether the operator keeps the resource, or the whole link, disconnected.

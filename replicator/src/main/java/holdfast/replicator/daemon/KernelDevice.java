@@ -1,18 +1,26 @@
 package holdfast.replicator.daemon;
 
-import holdfast.replicator.device.DeviceNode;
 import holdfast.replicator.device.FileBlockDevice;
+import holdfast.replicator.device.NbdNetlink;
 
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 
 /// Connects the kernel's own NBD client to an export, where the kernel has one: `/dev/nbdN`, with
 /// `/dev/holdfast/NAME` leading to it. `nbd-client` does the talking. A further volume of a
@@ -28,6 +36,12 @@ public final class KernelDevice {
 
     private static final int COMMAND_SECONDS = 20;
 
+    /// How often it is asked, while a sync waits, whether that can still succeed.
+    private static final int LOOK_MILLIS = 100;
+
+    /// What the kernel counts sizes in.
+    private static final int SECTOR_BYTES = 512;
+
     private final Path sysBlock;
     private final Path dev;
     private final Path records;
@@ -35,7 +49,8 @@ public final class KernelDevice {
     /// The resources whose connection is to this process, and so alive.
     private final Set<String> alive = ConcurrentHashMap.newKeySet();
 
-    /// Devices that a connect under way has chosen: the kernel shows no owner of them yet.
+    /// Devices that a connect under way has chosen: the kernel shows no owner of them yet. Also
+    /// those that are being told a size.
     private final Set<String> chosen = ConcurrentHashMap.newKeySet();
 
     /// @param records the run directory
@@ -141,32 +156,150 @@ public final class KernelDevice {
         return link;
     }
 
-    /// Takes the device off the export again; without effect when it was not connected. The kernel
-    /// itself would do so under a mounted filesystem as well.
-    ///
-    /// @throws IOException if the device is in use, or `nbd-client` fails; nothing has changed then
+    /// As the other one, of one device, and however long its sync takes.
     public void disconnect(String name) throws IOException {
-        Optional<String> device = of(name);
-        if (device.isPresent()) {
-            Path node = dev.resolve(device.get());
-            try (FileBlockDevice held = hold(node)) {
-                if (alive.contains(name)) {
-                    // What a program left in the page cache, for which nobody would be told.
-                    held.sync();
+        disconnect(List.of(name), () -> true);
+    }
+
+    /// Takes devices off their exports again, all of them or none; without effect on one that was
+    /// not connected. The kernel itself would do so under a mounted filesystem as well.
+    ///
+    /// What a program left in the page cache is written first, for which nobody would be told: not
+    /// to a connection that is dead, nor to a disk that has failed, which never takes it, or that
+    /// hangs, which would be waited for without end.
+    ///
+    /// Nothing is durable but the records: after a crash at any step the next [#connect] or
+    /// `disconnect` takes away what is left.
+    ///
+    /// @param syncs whether a sync can still succeed; asked again while one waits
+    /// @throws IOException if a device is in use, or a sync fails: nothing has changed then. Or if
+    ///   `nbd-client` fails, or the kernel does not let go: the message says of which device, and
+    ///   those before it are disconnected
+    void disconnect(List<String> names, BooleanSupplier syncs) throws IOException {
+        Map<String, FileBlockDevice> held = new LinkedHashMap<>();
+        try {
+            for (String name : names) {
+                Optional<String> device = of(name);
+                if (device.isPresent()) {
+                    held.put(name, hold(dev.resolve(device.get())));
                 }
-                run("nbd-client", "-d", node.toString());
             }
+            for (String name : held.keySet()) {
+                if (alive.contains(name)) {
+                    sync(held.get(name), syncs);
+                }
+            }
+            List<String> gone = new ArrayList<>();
+            for (Map.Entry<String, FileBlockDevice> entry : held.entrySet()) {
+                String each = entry.getValue().toString();
+                try {
+                    run("nbd-client", "-d", each);
+                } catch (IOException e) {
+                    String before = String.join(" and ", gone);
+                    throw gone.isEmpty()
+                            ? e
+                            : new IOException(e.getMessage() + "; gone is " + before, e);
+                }
+                gone.add(each);
+                // At once: the device may soon be another resource's.
+                alive.remove(entry.getKey());
+                Files.deleteIfExists(link(entry.getKey()));
+            }
+        } finally {
+            held.values().forEach(FileBlockDevice::close);
+        }
+        for (FileBlockDevice each : held.values()) {
+            String device = each.node().path().getFileName().toString();
             // The kernel lets go when the last one who had it open has closed it.
-            for (int i = 0; owner(device.get()).isPresent(); i++) {
+            for (int i = 0; owner(device).isPresent(); i++) {
                 if (i == 10 * COMMAND_SECONDS) {
-                    throw new IOException(node + " stays connected");
+                    throw new IOException(each + " stays connected");
                 }
                 LockSupport.parkNanos(100_000_000);
             }
         }
-        alive.remove(name);
-        Files.deleteIfExists(link(name));
-        Files.deleteIfExists(record(name));
+        for (String name : names) {
+            alive.remove(name);
+            Files.deleteIfExists(link(name));
+            Files.deleteIfExists(record(name));
+        }
+    }
+
+    /// A sync that is given up ends when its device is disconnected, with an error that nobody asks
+    /// for.
+    private static void sync(FileBlockDevice held, BooleanSupplier syncs) throws IOException {
+        if (!syncs.getAsBoolean()) {
+            return;
+        }
+        FutureTask<Void> sync =
+                new FutureTask<>(
+                        () -> {
+                            held.sync();
+                            return null;
+                        });
+        Thread.ofPlatform().daemon().name("kernel-device-sync").start(sync);
+        do {
+            try {
+                sync.get(LOOK_MILLIS, TimeUnit.MILLISECONDS);
+                return;
+            } catch (TimeoutException e) {
+                // Asked again below.
+            } catch (ExecutionException e) {
+                throw new IOException(e.getCause().getMessage(), e.getCause());
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new IOException("interrupted", e);
+            }
+        } while (syncs.getAsBoolean());
+    }
+
+    /// Tells the kernel that the export has become larger; what is mounted stays mounted. Without
+    /// effect where this process has not connected it, or the device has that size. Nothing of it
+    /// is durable: a connection that is made anew has the size of the export. Since Linux 6.9 it
+    /// waits for what is in flight at the device.
+    ///
+    /// @return whether the device had another size
+    /// @throws IOException if the kernel refuses; the device has the size it had
+    boolean resize(String name, long sizeBytes) throws IOException {
+        Optional<String> device = of(name);
+        Optional<Long> shown = sizeBytes(name);
+        if (device.isEmpty() || shown.isEmpty() || shown.get() == sizeBytes) {
+            return false;
+        }
+        // Chosen for nobody else until the kernel has answered: should it be disconnected meanwhile
+        // it does not become that of another resource, which would have this size then.
+        if (!chosen.add(device.get())) {
+            return false; // It went meanwhile, and another resource has chosen it.
+        }
+        try {
+            if (!of(name).equals(device)) {
+                return false;
+            }
+            NbdNetlink.resize(Integer.parseInt(device.get().substring(3)), sizeBytes);
+        } finally {
+            chose(device.get());
+        }
+        return true;
+    }
+
+    /// How large the kernel shows the device of a resource; absent where this process has not
+    /// connected it.
+    ///
+    /// @throws IOException if the kernel does not show it; the message says of which device
+    Optional<Long> sizeBytes(String name) throws IOException {
+        Optional<String> device = of(name);
+        if (!alive.contains(name) || device.isEmpty()) {
+            return Optional.empty();
+        }
+        Path sectors = sysBlock.resolve(device.get()).resolve("size");
+        try {
+            return Optional.of(Long.parseLong(Files.readString(sectors).strip()) * SECTOR_BYTES);
+        } catch (IOException | NumberFormatException e) {
+            throw new IOException(
+                    "the size of %s cannot be read in %s: %s"
+                            .formatted(link(name), sectors, e.getMessage()),
+                    e);
+        }
     }
 
     /// @throws IOException if the device of a resource is in use; the message says by whom
@@ -184,13 +317,17 @@ public final class KernelDevice {
 
     /// Opens a device that nobody else uses, exclusively, so that nobody mounts it meanwhile.
     private static FileBlockDevice hold(Path node) throws IOException {
-        FileBlockDevice held = FileBlockDevice.open(node);
-        Optional<String> user = DeviceNode.of(node).openedBy();
-        if (user.isPresent()) {
+        FileBlockDevice held = FileBlockDevice.hold(node);
+        try {
+            Optional<String> user = held.node().openedBy();
+            if (user.isPresent()) {
+                throw new IOException("%s is open in %s".formatted(node, user.get()));
+            }
+            return held;
+        } catch (IOException | RuntimeException e) {
             held.close();
-            throw new IOException("%s is open in %s".formatted(node, user.get()));
+            throw e;
         }
-        return held;
     }
 
     private Path link(String name) {

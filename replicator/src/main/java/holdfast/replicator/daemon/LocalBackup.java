@@ -71,6 +71,10 @@ final class LocalBackup implements LocalResource {
     /// How long the primary of a promoted copy waits for room that a view keeps from it.
     private static final long VIEW_GIVES_WAY_NANOS = 5_000_000_000L;
 
+    /// How long an order, or an NBD client that chooses a moment, waits until what was written
+    /// before it is synced.
+    private static final Duration BRING_UP_LIMIT = Duration.ofSeconds(5);
+
     /// Runs of all journals' indexes together: 190 MiB of memory at most.
     static final int INDEX_RUNS = 4_000_000;
 
@@ -135,6 +139,7 @@ final class LocalBackup implements LocalResource {
     ///
     /// @param exports one for each volume
     /// @param asked by a client, by its name: it ends with its last client
+    /// @param behind what was written last was not synced when it was opened, and is in no moment
     /// @param own server of one that was opened by order; else it is served with the moments
     /// @param overlay of a writable one
     /// @param lease of one that ends with its use
@@ -144,6 +149,7 @@ final class LocalBackup implements LocalResource {
             ViewExport export,
             List<Export> exports,
             boolean asked,
+            boolean behind,
             Optional<NbdServer> own,
             Path socket,
             Optional<OverlaySpace> overlay,
@@ -666,9 +672,13 @@ final class LocalBackup implements LocalResource {
     /// Opens a moment without serving it.
     ///
     /// @return null when there is none yet, or all that there are are later
-    synchronized OpenPoint point(AskedPoint asked) throws IOException {
-        requireOpenable();
-        return openPoint(asked);
+    /// @throws IOException also when it might be an older one than it is in a moment
+    OpenPoint point(AskedPoint asked) throws IOException {
+        requireBroughtUp(asked);
+        synchronized (this) {
+            requireOpenable();
+            return openPoint(asked);
+        }
     }
 
     /// Its peer's primary brings it on from what that has, and what it is now is kept under the
@@ -824,7 +834,14 @@ final class LocalBackup implements LocalResource {
     /// Serves one moment of the copy on a socket of its own, read-only or into an overlay.
     ///
     /// @return null when there is none yet, or all that there are are later
-    synchronized OpenView openView(AskedPoint asked, ControlApi.OpenRequest request)
+    OpenView openView(AskedPoint asked, ControlApi.OpenRequest request) throws IOException {
+        boolean behind = !bringUp(asked);
+        synchronized (this) {
+            return openView(asked, request, behind);
+        }
+    }
+
+    private OpenView openView(AskedPoint asked, ControlApi.OpenRequest request, boolean behind)
             throws IOException {
         requireOpenable();
         NoPoint taken = request.underName() ? nameTaken() : null;
@@ -851,6 +868,7 @@ final class LocalBackup implements LocalResource {
                             export,
                             exports,
                             false,
+                            behind,
                             Optional.empty(),
                             socket(),
                             Optional.empty(),
@@ -886,6 +904,7 @@ final class LocalBackup implements LocalResource {
                         export,
                         exports,
                         false,
+                        behind,
                         Optional.of(own),
                         socket,
                         overlay,
@@ -990,12 +1009,17 @@ final class LocalBackup implements LocalResource {
     ///   empty for the view under the resource's name
     /// @param shown takes the export, before anybody can close its view
     /// @throws UnknownExportException if there is no such moment, or too many are open
-    synchronized void openFor(String name, String moment, int volume, Consumer<Export> shown)
+    void openFor(String name, String moment, int volume, Consumer<Export> shown)
             throws ExportException {
-        shown.accept(openFor(name, moment, volume));
+        boolean isOpen = moment.isEmpty() || NUMBER.matcher(moment).matches();
+        boolean behind = !isOpen && promoted && !resource.bringUp(BRING_UP_LIMIT);
+        synchronized (this) {
+            shown.accept(openFor(name, moment, volume, behind));
+        }
     }
 
-    private Export openFor(String name, String moment, int volume) throws ExportException {
+    private Export openFor(String name, String moment, int volume, boolean behind)
+            throws ExportException {
         if (closed) {
             throw new UnknownExportException(name + ": its copy is being closed");
         }
@@ -1042,7 +1066,7 @@ final class LocalBackup implements LocalResource {
                 }
             }
         }
-        return opened(openAsked(name, asked), volume);
+        return opened(openAsked(name, asked, behind), volume);
     }
 
     private static Export opened(OpenView view, int volume) throws ExportException {
@@ -1063,7 +1087,8 @@ final class LocalBackup implements LocalResource {
         }
     }
 
-    private OpenView openAsked(String name, AskedPoint asked) throws ExportException {
+    private OpenView openAsked(String name, AskedPoint asked, boolean behind)
+            throws ExportException {
         closeUnused();
         List<OpenView> open = views.values().stream().filter(OpenView::asked).toList();
         if (open.size() >= MOST_ASKED) {
@@ -1096,6 +1121,7 @@ final class LocalBackup implements LocalResource {
                             export,
                             volumes(asked, asked.suffix(), point, export),
                             true,
+                            behind,
                             Optional.empty(),
                             socket(),
                             Optional.empty(),
@@ -1165,7 +1191,14 @@ final class LocalBackup implements LocalResource {
     record Keeping(String refusal, boolean inGap) {}
 
     /// Keeps a moment under a name; when it returns that is durable.
-    synchronized Keeping keep(String as, AskedPoint asked, Duration span) throws IOException {
+    Keeping keep(String as, AskedPoint asked, Duration span) throws IOException {
+        requireBroughtUp(asked);
+        synchronized (this) {
+            return keepNow(as, asked, span);
+        }
+    }
+
+    private Keeping keepNow(String as, AskedPoint asked, Duration span) throws IOException {
         requireOpenable();
         OpenPoint point = openPoint(asked);
         if (point == null) {
@@ -1202,6 +1235,24 @@ final class LocalBackup implements LocalResource {
                 Instant.ofEpochMilli(pin.expiresMillis()),
                 resource.pinStore().bytesOf(pin.id()),
                 pin.damaged());
+    }
+
+    /// What clients of a promoted copy were answered before is in the newest moment when this
+    /// returns. Not under the monitor of this object: a slow disk is waited for.
+    ///
+    /// @return false when it is not; a moment that has a name is the same in any case
+    private boolean bringUp(AskedPoint asked) {
+        return !promoted || asked instanceof AskedPoint.Named || resource.bringUp(BRING_UP_LIMIT);
+    }
+
+    private void requireBroughtUp(AskedPoint asked) throws IOException {
+        if (!bringUp(asked)) {
+            throw new IOException(
+                    resource.snapshot().isFailed()
+                            ? "its journal or its disk has failed; next: "
+                                    + shared.command("status " + name())
+                            : "the newest writes are not synced yet, since the journal's disk is slow; try again");
+        }
     }
 
     private OpenPoint openPoint(AskedPoint asked) throws IOException {

@@ -42,6 +42,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Collectors;
@@ -111,6 +112,9 @@ final class LocalPrimary implements LocalResource {
     /// Of a detach that a hanging disk did not let end: closed, with a call still in the kernel.
     /// Null for none.
     private Disks hanging;
+
+    /// How many have come to [#growKernelDevices] since one began there; 0 while nobody is there.
+    private final AtomicInteger kernelGrowths = new AtomicInteger();
 
     private final AtomicBoolean endingComparison = new AtomicBoolean();
     private final VerifyFile verifications;
@@ -418,7 +422,7 @@ final class LocalPrimary implements LocalResource {
         hanging = null;
     }
 
-    /// What a promoted copy's journal has lost was answered as durable: that is not passed over in
+    /// What a promoted copy's journal has lost had been durable: that is not passed over in
     /// silence.
     void requireWhole() throws IOException {
         Optional<String> damage = copy == null ? Optional.empty() : copy.resource().damageAtStart();
@@ -947,7 +951,8 @@ final class LocalPrimary implements LocalResource {
             }
             return Resize.DONE;
         } catch (TimeoutException | ExecutionException e) {
-            return Resize.RECORDED;
+            // It may have its size already, and only the kernel's device not yet.
+            return wanted == null ? Resize.DONE : Resize.RECORDED;
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             return Resize.RECORDED;
@@ -1067,6 +1072,7 @@ final class LocalPrimary implements LocalResource {
             if (session == peer) {
                 begin(peer);
             }
+            growKernelDevices();
         }
         CompletableFuture<String> waiting;
         synchronized (this) {
@@ -1114,6 +1120,50 @@ final class LocalPrimary implements LocalResource {
             Files.deleteIfExists(dir.resizeMark());
             wanted = null;
         }
+    }
+
+    /// Tells the kernel's devices of its volumes the size that their exports have, where they show
+    /// another one; the exports have theirs whatever comes of this.
+    ///
+    /// Under no lock: since Linux 6.9 the kernel waits for what is in flight at the device. Who
+    /// comes while another one is at it leaves it to him, who then looks once more: so a smaller
+    /// size of before is never told behind a larger one.
+    ///
+    /// @return whether one had another size
+    boolean growKernelDevices() {
+        if (kernelGrowths.getAndIncrement() > 0) {
+            return false;
+        }
+        boolean differed = false;
+        int seen;
+        do {
+            seen = kernelGrowths.get();
+            AddressSpace now = exported;
+            for (int i = 0; now != null && i < now.volumes(); i++) {
+                differed |= growKernelDevice(i, now.volumeBytes(i));
+            }
+        } while (kernelGrowths.addAndGet(-seen) > 0);
+        return differed;
+    }
+
+    private boolean growKernelDevice(int volume, long sizeBytes) {
+        if (resource().flatMap(PrimaryResource::hangsFor).isPresent()) {
+            // The kernel would wait for the disk, and whoever gives it such an order for that.
+            return false;
+        }
+        String device = "/dev/holdfast/" + KernelDevice.name(name(), volume);
+        String words = "%s has %d bytes now".formatted(device, sizeBytes);
+        try {
+            if (!shared.kernel().resize(KernelDevice.name(name(), volume), sizeBytes)) {
+                return false;
+            }
+        } catch (IOException | RuntimeException e) {
+            words =
+                    "%s keeps its old size until it is detached and attached: %s"
+                            .formatted(device, e.getMessage());
+        }
+        shared.events().of(name()).accept("kernel-device-size", words);
+        return true;
     }
 
     private void requireBytes(AddressSpace to) throws IOException {

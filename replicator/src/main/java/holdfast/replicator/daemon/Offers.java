@@ -338,15 +338,7 @@ final class Offers {
         Optional<Size> max = node.get().storageMax();
         if (max.isPresent()) {
             long used = room.journal() + room.copy() + soon.journal() + soon.copy();
-            for (LocalResource each : roster.open()) {
-                if (each instanceof LocalBackup backup) {
-                    used +=
-                            backup.journalBytes()
-                                    + (backup.dir().facts().ownDisk()
-                                            ? backup.dir().superblock().space().dataBytes()
-                                            : 0);
-                }
-            }
+            used += usedBytes(roster.now());
             if (used > max.get().bytes()) {
                 throw new IOException(
                         "storage.max is %s, with this copy %s would be used%s"
@@ -356,6 +348,31 @@ final class Offers {
                                         beingMade(soon.journal() + soon.copy())));
             }
         }
+    }
+
+    /// Journals and images of all copies, promoted ones and those that are not open as well.
+    private static long usedBytes(Roster.Now of) throws IOException {
+        long used = 0;
+        for (LocalResource each : of.open().values()) {
+            Optional<LocalBackup> copy = ResourceManager.copyOf(each);
+            if (copy.isPresent()) {
+                LocalBackup backup = copy.get();
+                used += backup.journalBytes();
+                if (backup.dir().facts().ownDisk()) {
+                    used += backup.dir().superblock().space().dataBytes();
+                }
+            }
+        }
+        for (Unopened each : of.unopened().values()) {
+            ResourceDir.Facts facts = each.facts().orElse(null);
+            if (facts != null && !facts.journal().isEmpty()) {
+                used += LocalBackup.wholeSegments(facts.journalBytes());
+                for (Path disk : facts.ownDisk() ? facts.paths() : List.<Path>of()) {
+                    used += Files.exists(disk) ? Files.size(disk) : 0;
+                }
+            }
+        }
+        return used;
     }
 
     private static String beingMade(long bytes) {

@@ -361,7 +361,7 @@ final class Reporter {
         if (hasFailedCopy(resource)) {
             // Its peer has the history of before the promotion: it is no way out.
             return Optional.of(
-                    "the journal or the base of the promoted copy has failed: writes have stopped, and what was answered is in what is left. Next, once its disk is mended: %s, then %s, then %s"
+                    "the journal or the base of the promoted copy has failed: writes have stopped. What was flushed is in what is left; what was answered since the last sync, a second or 16 MiB of it, may be lost, and no flush after the attach says so: end what uses the device first. Next, once its disk is mended: %s, then %s, then %s"
                             .formatted(
                                     shared.command("detach " + resource.name()),
                                     shared.command("connect " + resource.name()),

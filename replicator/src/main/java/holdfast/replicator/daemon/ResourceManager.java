@@ -84,6 +84,10 @@ final class ResourceManager implements Link.Resources {
             "the time asked for lies in a gap: the server was ahead of the copy then, and this is the"
                     + " last whole moment before";
 
+    private static final String UNSYNCED =
+            "what was written last is not in it: the journal's disk has failed or is slow, and has not"
+                    + " synced that";
+
     /// What the mark of a copy holds whose primary was removed; of one that an operator
     /// disconnected it is empty.
     private static final String WITHDRAWN = "withdrawn";
@@ -129,7 +133,7 @@ final class ResourceManager implements Link.Resources {
         this.node = node;
         this.peers = peers;
         this.directory = shared.paths().state().resolve("resources");
-        this.kernel = new KernelDevice(shared.paths().run());
+        this.kernel = shared.kernel();
         this.tcp = new TcpExports(shared, this::attached, this::copies);
         this.turns = turns;
         this.offerPatience = offerPatience;
@@ -146,26 +150,26 @@ final class ResourceManager implements Link.Resources {
     // ---- start and end -----------------------------------------------------------------------
 
     /// Knows of every resource there is: whoever asks while a long journal is read, or a disk does
-    /// not answer, is not told that there is nothing.
+    /// not answer, is not told that there is nothing. Orders on them are carried out from now on.
     void find() throws IOException {
         for (String name : ResourceDir.names(directory)) {
             away(name, OPENING);
         }
     }
 
-    /// Opens every resource there is. One that cannot be opened is reported and left alone, and one
-    /// whose disk does not answer is opened when it does: the others are not held up by them.
+    /// Opens every resource that was found and that no order has opened or removed since. One that
+    /// cannot be opened is reported and left alone, and one whose disk does not answer is opened
+    /// when it does: the others are not held up by them.
     void openAll() throws IOException {
-        for (String name : ResourceDir.names(directory)) {
+        for (String name : List.copyOf(roster.now().unopened().keySet())) {
             CompletableFuture<Void> opened =
                     CompletableFuture.runAsync(() -> openAtStart(name), shared.pool());
             try {
                 opened.get(OPEN_LIMIT.toSeconds(), TimeUnit.SECONDS);
             } catch (TimeoutException e) {
                 shared.events().of(name).accept("disk-hangs", "its disk does not answer");
-                var why = new IOException("its disk does not answer; it is opened when it does");
-                // It may be known by now, and at most not attached yet.
-                roster.putUnlessOpen(Unopened.of(directory, name, why));
+                String why = "its disk does not answer; it is opened when it does";
+                roster.putIfUnopened(Unopened.soon(directory, name, why));
             } catch (ExecutionException e) {
                 throw new IOException(e.getCause());
             } catch (InterruptedException e) {
@@ -176,14 +180,27 @@ final class ResourceManager implements Link.Resources {
     }
 
     /// Keeps the turn as long as its disk does not let it be opened: an order would open it a
-    /// second time.
+    /// second time. One that was faster has opened it, or removed it.
     private void openAtStart(String name) {
         try {
-            turns.of(name, "it is opened at the start of the daemon", () -> openAlone(name))
+            turns.of(
+                            name,
+                            "it is opened at the start of the daemon",
+                            () ->
+                                    roster.now().unopened().containsKey(name)
+                                            ? openLate(name)
+                                            : Optional.<LocalPrimary>empty())
                     .ifPresent(this::export);
         } catch (ProblemException e) {
-            throw new IllegalStateException(e); // Nobody orders anything before.
+            shared.events().of(name).accept("open-failed", e.problem().cause());
         }
+    }
+
+    /// The link may be up already, and has greeted what was open by then.
+    private Optional<LocalPrimary> openLate(String name) {
+        Optional<LocalPrimary> exported = openAlone(name);
+        byName(name).ifPresent(this::greet);
+        return exported;
     }
 
     private void open(String name) {
@@ -228,7 +245,7 @@ final class ResourceManager implements Link.Resources {
     /// It is not to be had for a moment. Its name and its disks stay taken, and its peer is told
     /// so; [#back], or a new role, or its end has to follow.
     private void away(String name, String why) {
-        roster.put(Unopened.of(directory, name, new IOException(why)));
+        roster.put(Unopened.soon(directory, name, why));
     }
 
     /// What was away is here again, as the disk has it.
@@ -344,7 +361,7 @@ final class ResourceManager implements Link.Resources {
     }
 
     /// The copy that is kept here, also of one that was promoted.
-    private static Optional<LocalBackup> copyOf(LocalResource of) {
+    static Optional<LocalBackup> copyOf(LocalResource of) {
         return switch (of) {
             case LocalPrimary primary -> primary.copy();
             case LocalBackup backup -> Optional.of(backup);
@@ -401,13 +418,20 @@ final class ResourceManager implements Link.Resources {
     private void letKernelDevicesGo(LocalPrimary primary) {
         for (String device : kernelNames(primary)) {
             try {
-                kernel.disconnect(device);
+                kernel.disconnect(List.of(device), () -> canSync(primary));
             } catch (IOException e) {
                 shared.events()
                         .of(primary.name())
                         .accept("kernel-device-lost", "the daemon stops while " + e.getMessage());
             }
         }
+    }
+
+    /// A sync of a disk that has failed fails, and one of a disk that hangs never ends.
+    private static boolean canSync(LocalPrimary primary) {
+        return primary.resource()
+                .filter(at -> !at.look(Primary::isFailed) && at.hangsFor().isEmpty())
+                .isPresent();
     }
 
     /// What the kernel's devices of its volumes are called.
@@ -507,8 +531,7 @@ final class ResourceManager implements Link.Resources {
         LocalResource found = now.open().get(name);
         Unopened why = now.unopened().get(name);
         if (found == null && why != null) {
-            throw shared.problem(
-                    ExitCode.REFUSED, name + " is not open", Unopened.NEXT + name, why.cause());
+            throw shared.problem(ExitCode.REFUSED, name + " is not open", why.next(), why.cause());
         }
         if (found == null) {
             throw shared.problem(
@@ -947,10 +970,7 @@ final class ResourceManager implements Link.Resources {
             throw new IOException(
                     "%s cannot be opened here: %s; next, at %s: %s"
                             .formatted(
-                                    name,
-                                    why.cause(),
-                                    shared.node(),
-                                    shared.command(Unopened.NEXT + name)));
+                                    name, why.cause(), shared.node(), shared.command(why.next())));
         }
         Offers.Outcome outcome = offers.accept(peer, offer);
         outcome.made()
@@ -1188,6 +1208,7 @@ final class ResourceManager implements Link.Resources {
                 devices.add(Optional.empty());
             }
         }
+        primary.growKernelDevices(); // It may have grown since a client was told its size.
         return devices;
     }
 
@@ -1270,12 +1291,7 @@ final class ResourceManager implements Link.Resources {
                             + (clients == 1 ? " client is" : " clients are")
                             + " connected to the export";
             if (clients <= kernels || hangs) {
-                for (String device : kernelNames(primary)) {
-                    kernel.requireUnused(device); // All of them or none.
-                }
-                for (String device : kernelNames(primary)) {
-                    kernel.disconnect(device);
-                }
+                kernel.disconnect(kernelNames(primary), () -> canSync(primary));
                 clients = 0;
             }
         } catch (IOException e) {
@@ -1311,10 +1327,22 @@ final class ResourceManager implements Link.Resources {
                     request.name(),
                     Reporter.view(backup.dir(), view),
                     view.exports().stream().mapToLong(Export::sizeBytes).sum(),
-                    view.point().isInGap() ? Optional.of(IN_GAP) : Optional.empty());
+                    noteOf(view));
         } catch (IOException e) {
             throw shared.problem(ExitCode.FAILED, "the view was not opened", "", e.getMessage());
         }
+    }
+
+    /// What one who looks at it should know.
+    private static Optional<String> noteOf(LocalBackup.OpenView view) {
+        List<String> notes = new ArrayList<>();
+        if (view.behind()) {
+            notes.add(UNSYNCED);
+        }
+        if (view.point().isInGap()) {
+            notes.add(IN_GAP);
+        }
+        return notes.isEmpty() ? Optional.empty() : Optional.of(String.join("; ", notes));
     }
 
     ProblemException notOpened(LocalBackup backup, AskedPoint asked) {
@@ -1829,7 +1857,7 @@ final class ResourceManager implements Link.Resources {
             throw shared.problem(
                     ExitCode.FAILED,
                     "%s is a copy from now on, and could not be opened".formatted(name),
-                    Unopened.NEXT + name,
+                    "connect " + name,
                     e.getMessage());
         }
     }
@@ -1863,8 +1891,18 @@ final class ResourceManager implements Link.Resources {
                 case LocalBackup backup -> removeBackup(backup, request.keepCopy());
             }
         } catch (IOException | UncheckedIOException e) {
+            Roster.Now now = roster.now();
+            boolean isGone =
+                    !now.open().containsKey(request.name())
+                            && !now.unopened().containsKey(request.name());
             throw shared.problem(
-                    ExitCode.FAILED, request.name() + " was not removed", "", e.getMessage());
+                    ExitCode.FAILED,
+                    request.name()
+                            + (isGone
+                                    ? " is removed, but not all that it had"
+                                    : " was not removed"),
+                    "",
+                    e.getMessage());
         }
         shared.events().of(request.name()).accept("removed", String.join("; ", effects));
         return new ControlApi.RemoveReply(true, request.name(), shared.node(), effects, confirm);
@@ -1923,12 +1961,21 @@ final class ResourceManager implements Link.Resources {
         try {
             resource.close();
             deletion.run();
-            Files.deleteIfExists(shared.settingsFile(name));
         } catch (IOException | RuntimeException e) {
             back(name);
             throw e;
         }
         roster.remove(name);
+        Path settings = shared.settingsFile(name);
+        try {
+            Files.deleteIfExists(settings);
+        } catch (IOException e) {
+            shared.events()
+                    .of(name)
+                    .accept(
+                            "metadata-error",
+                            "it is removed, but its settings stay: " + e.getMessage());
+        }
     }
 
     private void removeBackup(LocalBackup backup, boolean keepCopy) throws IOException {
@@ -2144,10 +2191,15 @@ final class ResourceManager implements Link.Resources {
         AddressSpace space = primary.dir().superblock().space();
         String bytes = LocalPrimary.sizeWords(space);
         return switch (outcome) {
-            case SAME ->
-                    ControlApi.Done.of(
-                            "%s has %s, as its device; enlarge that first, and where the copy at %s is a device, that too"
-                                    .formatted(name, bytes, peer));
+            case SAME -> {
+                String same =
+                        "%s has %s, as its device; enlarge that first, and where the copy at %s is a device, that too"
+                                .formatted(name, bytes, peer);
+                // A device that kept its size when this one grew has a second chance.
+                yield primary.growKernelDevices()
+                        ? ControlApi.Done.of(same, clientWords(primary, space))
+                        : ControlApi.Done.of(same);
+            }
             case RECORDED ->
                     ControlApi.Done.of(
                             "%s becomes larger as soon as %s is there; until then it has %s"
@@ -2155,8 +2207,45 @@ final class ResourceManager implements Link.Resources {
             case DONE ->
                     ControlApi.Done.of(
                             "%s has %s, and so has its copy at %s".formatted(name, bytes, peer),
-                            "NBD clients see it when they connect again (the kernel's: detach, attach); then enlarge the filesystem, for example with resize2fs");
+                            clientWords(primary, space));
         };
+    }
+
+    /// Who sees the new size, by what the kernel shows.
+    private String clientWords(LocalPrimary primary, AddressSpace space) {
+        String name = primary.name();
+        List<String> late = new ArrayList<>();
+        List<String> grown = new ArrayList<>();
+        List<String> devices = kernelNames(primary);
+        for (int i = 0; i < devices.size(); i++) {
+            String device = "/dev/holdfast/" + devices.get(i);
+            try {
+                Optional<Long> shown = kernel.sizeBytes(devices.get(i));
+                if (shown.isPresent() && shown.get() != space.volumeBytes(i)) {
+                    late.add("%s still has %d bytes".formatted(device, shown.get()));
+                } else if (shown.isPresent()) {
+                    grown.add(device);
+                }
+            } catch (IOException e) {
+                late.add(e.getMessage());
+            }
+        }
+        String then = "then enlarge the filesystem, for example with resize2fs";
+        if (!late.isEmpty()) {
+            return "%s: umount it, %s, %s, mount it; %s"
+                    .formatted(
+                            String.join(", ", late),
+                            shared.command("detach " + name),
+                            shared.command("attach " + name),
+                            then);
+        }
+        return grown.isEmpty()
+                ? "NBD clients see it when they connect again; " + then
+                : "%s %s it now, mounted or not; other NBD clients see it when they connect again; %s"
+                        .formatted(
+                                String.join(" and ", grown),
+                                grown.size() == 1 ? "has" : "have",
+                                then);
     }
 
     @Override

@@ -53,9 +53,10 @@ final class Roster {
         set(why.name(), null, why);
     }
 
-    /// The same for one that may have been opened meanwhile, which is left as it is.
-    synchronized void putUnlessOpen(Unopened why) {
-        if (!now.open().containsKey(why.name())) {
+    /// Another reason for one that is not open still. It may have been opened meanwhile, or be
+    /// gone: then it is left as it is.
+    synchronized void putIfUnopened(Unopened why) {
+        if (now.unopened().containsKey(why.name())) {
             put(why);
         }
     }

@@ -26,6 +26,7 @@ import java.util.concurrent.ThreadFactory;
 /// @param pool platform threads for whatever waits for a disk
 /// @param idle a thread that gives way to all others, for work that may wait
 /// @param pace how fast blocks are read for first sync and comparison
+/// @param kernel its own NBD clients, connected to exports
 record Shared(
         String node,
         UUID nodeId,
@@ -37,6 +38,7 @@ record Shared(
         PayloadPool payloads,
         ReadBuffers readBuffers,
         PrimaryResource.ReadPace pace,
+        KernelDevice kernel,
         Events events) {
 
     /// One for all daemons of the host, so that two of them never open one device; a node without

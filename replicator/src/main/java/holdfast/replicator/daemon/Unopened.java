@@ -11,23 +11,36 @@ import java.util.UUID;
 ///
 /// @param facts absent when not even those can be read
 /// @param cause why, in words
-record Unopened(String name, Optional<ResourceDir.Facts> facts, String cause) {
-    /// The command that tries again; the name follows.
-    static final String NEXT = "connect ";
+/// @param soon whoever has it opens it, and no command is needed
+record Unopened(String name, Optional<ResourceDir.Facts> facts, String cause, boolean soon) {
 
     /// It goes to the peer as well, whose frames are bounded.
     private static final int CAUSE_CHARS = 1000;
 
     static Unopened of(Path resources, String name, Exception why) {
-        String cause = String.valueOf(why.getMessage());
+        return of(resources, name, String.valueOf(why.getMessage()), false);
+    }
+
+    /// One that is to be had again by itself.
+    static Unopened soon(Path resources, String name, String why) {
+        return of(resources, name, why, true);
+    }
+
+    private static Unopened of(Path resources, String name, String why, boolean soon) {
+        String cause = why;
         cause = cause.substring(0, Math.min(cause.length(), CAUSE_CHARS));
         try {
             ResourceDir.Facts facts = ResourceDir.facts(resources, name);
             facts.uuid();
-            return new Unopened(name, Optional.of(facts), cause);
+            return new Unopened(name, Optional.of(facts), cause, soon);
         } catch (IOException | RuntimeException e) {
-            return new Unopened(name, Optional.empty(), cause);
+            return new Unopened(name, Optional.empty(), cause, soon);
         }
+    }
+
+    /// The command that tries again, or shows how it stands.
+    String next() {
+        return (soon ? "status " : "connect ") + name;
     }
 
     /// Whether it is this resource of that peer.

@@ -13,12 +13,15 @@ import java.util.concurrent.locks.ReentrantLock;
 /// ```
 /// append ─► queue of a resource ─┐
 /// append ─► queue of a resource ─┼─► round: write a share of each ─► sync each ─► durable(end) of each
-/// append ─► queue of a resource ─┘
+/// append ─► queue of a resource ─┘                └─► written(end)
 /// ```
 ///
 /// It begins as soon as anything is queued, and what arrives during a sync goes into the next
 /// round: an idle disk answers at once, a busy one gets larger groups. The first sync of a round
 /// commits the filesystem's metadata for all, so the others cost little more than their data.
+///
+/// What is appended by [Writer#appendUnsynced] alone does not make a round sync its resource:
+/// somebody asks for that ([Writer#sync]), or [#UNSYNCED_BYTES] have come together.
 ///
 /// A resource that fails harms no other: it is called back once and takes nothing more.
 public final class Committer implements AutoCloseable {
@@ -26,9 +29,17 @@ public final class Committer implements AutoCloseable {
     /// one share only. At 100 MB/s that is 40 ms.
     static final int SHARE_BYTES = 4 << 20;
 
+    /// Most that is written and not synced of one resource, a share beside it. At 100 MB/s a sync
+    /// of that takes 160 ms, and so long a flush waits at most for what others have written.
+    static final int UNSYNCED_BYTES = 16 << 20;
+
     /// Called on the committer's thread, in order, never two at once; it must not wait for a disk,
     /// a peer or [Committer#close].
     public interface Listener {
+        /// Everything appended below this offset is in the files, whose content outlives the
+        /// process and not a power cut. Said of all that is written, before it is durable.
+        default void written(long endOffset) {}
+
         /// Everything appended below this offset is on stable storage.
         void durable(long endOffset);
 
@@ -36,7 +47,8 @@ public final class Committer implements AutoCloseable {
         void failed(DeviceException cause);
     }
 
-    private record Part(long atOffset, ByteBuffer[] parts, long lengthBytes) {}
+    /// @param waits whether somebody waits for it to be durable
+    private record Part(long atOffset, ByteBuffer[] parts, long lengthBytes, boolean waits) {}
 
     /// One resource's end of the queue.
     public final class Writer implements AutoCloseable {
@@ -47,8 +59,15 @@ public final class Committer implements AutoCloseable {
         // Guarded by the committer's lock.
         private final ArrayDeque<Part> queue = new ArrayDeque<>();
         private long queued;
+        private boolean syncAsked;
         private boolean closed;
         private boolean busy;
+
+        /// Written since the last sync. Changed by the committer's thread, under the lock.
+        private long unsynced;
+
+        /// The committer's thread's: where what is written ends.
+        private long writtenEnd;
 
         private Writer(JournalFiles files, long queueBytes, Listener listener) {
             this.files = files;
@@ -63,6 +82,16 @@ public final class Committer implements AutoCloseable {
         /// @return false when the queue is full or this writer has failed or is closed: nothing was
         ///   taken. Whoever feeds it stops before, by the credit of its stream
         public boolean append(long atOffset, ByteBuffer... parts) {
+            return append(true, atOffset, parts);
+        }
+
+        /// As [#append], of what nobody waits for to be durable: the buffers belong to the
+        /// committer until their end is written.
+        public boolean appendUnsynced(long atOffset, ByteBuffer... parts) {
+            return append(false, atOffset, parts);
+        }
+
+        private boolean append(boolean waits, long atOffset, ByteBuffer... parts) {
             long length = 0;
             for (ByteBuffer part : parts) {
                 length += part.remaining();
@@ -73,7 +102,7 @@ public final class Committer implements AutoCloseable {
                 if (closed || queued > 0 && queued + length > queueBytes) {
                     return false;
                 }
-                queue.add(new Part(atOffset, parts, length));
+                queue.add(new Part(atOffset, parts, length, waits));
                 queued += length;
                 work.signal();
                 return true;
@@ -82,7 +111,22 @@ public final class Committer implements AutoCloseable {
             }
         }
 
-        /// Bytes that were appended and are not durable yet.
+        /// All that was appended before becomes durable soon: in the next round in which nothing of
+        /// it is queued any more. Never waits; nothing happens when all of it is durable.
+        public void sync() {
+            lock.lock();
+            try {
+                if (unsynced > 0 || queued > 0) {
+                    syncAsked = true;
+                    work.signal();
+                }
+            } finally {
+                lock.unlock();
+            }
+        }
+
+        /// Bytes that were appended and wait here: to be durable, or to be written where that is
+        /// all that somebody waits for.
         public long queuedBytes() {
             lock.lock();
             try {
@@ -112,6 +156,7 @@ public final class Committer implements AutoCloseable {
             closed = true;
             queue.clear();
             queued = 0;
+            unsynced = 0;
         }
     }
 
@@ -148,16 +193,9 @@ public final class Committer implements AutoCloseable {
     }
 
     /// A writer's part of a round.
-    private record Turn(Writer writer, List<Part> parts) {
-        long endOffset() {
-            Part last = parts.getLast();
-            return last.atOffset + last.lengthBytes;
-        }
-
-        long lengthBytes() {
-            return parts.stream().mapToLong(Part::lengthBytes).sum();
-        }
-    }
+    ///
+    /// @param parts none when there is only something to sync
+    private record Turn(Writer writer, List<Part> parts, long lengthBytes, boolean syncs) {}
 
     private void run() {
         while (true) {
@@ -172,7 +210,9 @@ public final class Committer implements AutoCloseable {
                 }
             }
             for (Turn turn : written) {
-                sync(turn);
+                if (turn.syncs) {
+                    sync(turn);
+                }
             }
             for (Turn turn : round) {
                 turn.writer.files.prepare();
@@ -181,14 +221,15 @@ public final class Committer implements AutoCloseable {
         }
     }
 
-    /// Waits until something is queued; empty when closing and nothing is.
+    /// Waits until there is something to do; empty when closing and there is nothing.
     private List<Turn> nextRound() {
         lock.lock();
         try {
             while (true) {
                 var round = new ArrayList<Turn>();
                 for (Writer writer : writers) {
-                    if (!writer.queue.isEmpty()) {
+                    if (!writer.queue.isEmpty()
+                            || writer.unsynced > 0 && (writer.syncAsked || closing)) {
                         round.add(take(writer));
                     }
                 }
@@ -211,29 +252,59 @@ public final class Committer implements AutoCloseable {
             length += part.lengthBytes;
         }
         writer.busy = true;
-        return new Turn(writer, parts);
+        boolean syncs =
+                parts.stream().anyMatch(Part::waits)
+                        || writer.syncAsked && writer.queue.isEmpty()
+                        || writer.unsynced + length >= UNSYNCED_BYTES
+                        || closing;
+        writer.syncAsked &= !writer.queue.isEmpty();
+        return new Turn(writer, parts, length, syncs);
     }
 
     private boolean write(Turn turn) {
+        Writer writer = turn.writer;
         try {
             for (Part part : turn.parts) {
-                turn.writer.files.write(part.atOffset, part.parts);
+                writer.files.write(part.atOffset, part.parts);
+                writer.writtenEnd = part.atOffset + part.lengthBytes;
+            }
+            if (!turn.parts.isEmpty() && isWritten(turn)) {
+                writer.listener.written(writer.writtenEnd);
             }
             return true;
         } catch (DeviceException e) {
-            fail(turn.writer, e);
+            fail(writer, e);
         } catch (RuntimeException e) {
-            fail(turn.writer, new DeviceException(0, "a bug in writing the journal: " + e, e));
+            fail(writer, new DeviceException(0, "a bug in writing the journal: " + e, e));
         }
         return false;
+    }
+
+    /// Takes what nobody waits for any more off the count; false when the writer was closed
+    /// meanwhile.
+    private boolean isWritten(Turn turn) {
+        Writer writer = turn.writer;
+        lock.lock();
+        try {
+            if (writer.closed) {
+                return false;
+            }
+            writer.unsynced += turn.lengthBytes;
+            if (!turn.syncs) {
+                writer.queued -= turn.lengthBytes;
+            }
+            return true;
+        } finally {
+            lock.unlock();
+        }
     }
 
     private void sync(Turn turn) {
         Writer writer = turn.writer;
         try {
             writer.files.sync();
-            if (settle(writer, turn.lengthBytes())) {
-                writer.listener.durable(turn.endOffset());
+            if (settle(writer, turn.lengthBytes)) {
+                writer.listener.durable(writer.writtenEnd);
             }
         } catch (DeviceException e) {
             fail(writer, e);
@@ -251,6 +322,8 @@ public final class Committer implements AutoCloseable {
                 return false;
             }
             writer.queued -= lengthBytes;
+            writer.unsynced = 0;
+            writer.syncAsked &= !writer.queue.isEmpty();
             return true;
         } finally {
             lock.unlock();

@@ -46,16 +46,23 @@ public final class FileBlockDevice implements BlockDevice {
     /// @throws DeviceException if it is no file or block device, is read-only, is in use (the
     ///   message says by whom) or cannot be opened
     public static FileBlockDevice open(Path path) throws DeviceException {
-        return open(path, Native.O_RDWR);
+        return open(path, Native.O_RDWR, true);
     }
 
     /// Opens for reading alone, and a block device not exclusively: what is read may change.
     /// Writing throws a [DeviceException] with EBADF.
     public static FileBlockDevice openReadOnly(Path path) throws DeviceException {
-        return open(path, Native.O_RDONLY);
+        return open(path, Native.O_RDONLY, false);
     }
 
-    private static FileBlockDevice open(Path path, int flags) throws DeviceException {
+    /// Opens exclusively, as [#open] does, what is only to be kept from others: it is not synced,
+    /// which a device that is dead cannot be.
+    public static FileBlockDevice hold(Path path) throws DeviceException {
+        return open(path, Native.O_RDWR, false);
+    }
+
+    private static FileBlockDevice open(Path path, int flags, boolean syncs)
+            throws DeviceException {
         boolean writing = flags != Native.O_RDONLY;
         DeviceNode node = DeviceNode.of(path);
         if (writing) {
@@ -86,7 +93,7 @@ public final class FileBlockDevice implements BlockDevice {
             if (writing && !node.isBlockDevice()) {
                 lock(file);
             }
-            if (writing) {
+            if (syncs) {
                 // What a killed daemon wrote and did not sync is durable from here on, and what a
                 // failed sync left in memory alone is not taken for what the disk holds.
                 file.sync();

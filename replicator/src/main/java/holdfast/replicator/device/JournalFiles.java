@@ -370,6 +370,9 @@ public final class JournalFiles implements AutoCloseable {
                 if (spares.isEmpty() && !fillerToSpare()) {
                     makeSpare();
                 }
+                // Many segments may be written before the next sync, and names need not become
+                // durable in their order: without this a power cut could take one from the middle.
+                syncNames();
                 RawFile.rename(spares.getFirst().toString(), segment(number).toString());
                 spares.removeFirst();
                 segments.add(number);

@@ -135,6 +135,54 @@ final class Native {
         }
     }
 
+    /// socket(2) for generic netlink, closed on exec.
+    static int netlinkSocket() {
+        final class Bound {
+            static final MethodHandle SOCKET =
+                    bind("socket", JAVA_INT, takes(JAVA_INT, JAVA_INT, JAVA_INT));
+        }
+        int family = 16; // AF_NETLINK
+        int type = 3 | O_CLOEXEC; // SOCK_RAW; SOCK_CLOEXEC is the same bit
+        int protocol = 16; // NETLINK_GENERIC
+        try {
+            MemorySegment state = state();
+            int result = (int) Bound.SOCKET.invokeExact(state, family, type, protocol);
+            return (int) resultOrErrno(result, state);
+        } catch (Throwable e) {
+            throw broken(e);
+        }
+    }
+
+    /// read(2), of a socket
+    static long read(int fd, MemorySegment into) {
+        final class Bound {
+            static final MethodHandle READ =
+                    bind("read", JAVA_LONG, takes(JAVA_INT, ADDRESS, JAVA_LONG));
+        }
+        try {
+            MemorySegment state = state();
+            long result = (long) Bound.READ.invokeExact(state, fd, into, into.byteSize());
+            return resultOrErrno(result, state);
+        } catch (Throwable e) {
+            throw broken(e);
+        }
+    }
+
+    /// write(2), to a socket
+    static long write(int fd, MemorySegment from) {
+        final class Bound {
+            static final MethodHandle WRITE =
+                    bind("write", JAVA_LONG, takes(JAVA_INT, ADDRESS, JAVA_LONG));
+        }
+        try {
+            MemorySegment state = state();
+            long result = (long) Bound.WRITE.invokeExact(state, fd, from, from.byteSize());
+            return resultOrErrno(result, state);
+        } catch (Throwable e) {
+            throw broken(e);
+        }
+    }
+
     /// pread(2)
     static long pread(int fd, MemorySegment into, long offsetBytes) {
         final class Bound {

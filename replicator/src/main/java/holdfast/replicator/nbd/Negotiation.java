@@ -187,7 +187,7 @@ final class Negotiation {
 
     RequestRules rules() {
         return new RequestRules(
-                held.sizeBytes(),
+                held::sizeBytes,
                 held.minBlockBytes(),
                 held.maxBlockBytes(),
                 transmissionFlags(held),

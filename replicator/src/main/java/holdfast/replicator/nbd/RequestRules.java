@@ -1,16 +1,18 @@
 package holdfast.replicator.nbd;
 
+import java.util.function.LongSupplier;
+
 /// Whether a request may reach the export, and if not, with which number it is refused. Decides
 /// only.
 ///
-/// @param sizeBytes of the export
+/// @param sizeBytes of the export, asked for each request: one may grow under its clients
 /// @param minBlockBytes every offset and length is a multiple of it
 /// @param maxBlockBytes longest read or write
 /// @param flags the transmission flags the client was told
 /// @param extended whether extended headers were agreed on
 /// @param blockStatus whether the client has selected `base:allocation`
 record RequestRules(
-        long sizeBytes,
+        LongSupplier sizeBytes,
         int minBlockBytes,
         int maxBlockBytes,
         int flags,
@@ -61,8 +63,9 @@ record RequestRules(
     ///
     /// @param pastEnd the answer if it ends behind the export
     int range(long offset, long length, int pastEnd) {
+        long size = sizeBytes.getAsLong();
         // Nothing is added before it is known to be small, so nothing can wrap.
-        if (offset < 0 || length < 0 || offset > sizeBytes || length > sizeBytes - offset) {
+        if (offset < 0 || length < 0 || offset > size || length > size - offset) {
             return pastEnd;
         }
         return ((offset | length) & minBlockBytes - 1) == 0 ? Errno.OK : Errno.EINVAL;

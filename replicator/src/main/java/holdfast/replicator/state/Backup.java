@@ -1359,7 +1359,8 @@ public final class Backup {
     /// (R24): a write or a part of an epoch. No session with a peer is up then.
     ///
     /// @param clockMillis as in [#on]
-    /// @return false if there is no room for it now: it is to be given again after a roll-forward
+    /// @return false if there is no room for it now: it is to be given again after a roll-forward,
+    ///   and may be at any time before
     /// @throws IllegalStateException if it does not fit what the copy is
     public boolean takeOwn(Frame.Data frame, long clockMillis) {
         if (sessionUp) {
@@ -1378,8 +1379,11 @@ public final class Backup {
             throw new IllegalStateException(refusal);
         }
         if (!taken || epochLacksRoom) {
-            noteHolding();
-            fx.wakeRoller();
+            // Once: what it waits for then wakes the roller itself, and who is woken by that and
+            // gives the frame again would never rest.
+            if (noteHolding()) {
+                fx.wakeRoller();
+            }
             return false;
         }
         holding = false;
@@ -1432,14 +1436,17 @@ public final class Backup {
         return epochLacksRoom ? missingBytes : 0;
     }
 
-    private void noteHolding() {
-        if (!holding && !waitsForSpace) {
-            holding = true;
-            fx.event(
-                    "journal-full",
-                    "the journal is full: nothing more is taken in until records are rolled"
-                            + " forward");
+    /// @return whether it is so only now
+    private boolean noteHolding() {
+        if (holding || waitsForSpace) {
+            return false;
         }
+        holding = true;
+        fx.event(
+                "journal-full",
+                "the journal is full: nothing more is taken in until records are rolled"
+                        + " forward");
+        return true;
     }
 
     // ---- the journal
@@ -2506,9 +2513,10 @@ public final class Backup {
         return rolling;
     }
 
-    /// Whether the base alone holds the committed image.
+    /// Whether the base alone holds the committed image, and nothing that was appended will change
+    /// it.
     public boolean isSettled() {
-        return hasPoint() && index.size() == 0;
+        return hasPoint() && index.size() == 0 && appliedEnd >= end;
     }
 
     /// Journal bytes in use, the room kept for an epoch included.

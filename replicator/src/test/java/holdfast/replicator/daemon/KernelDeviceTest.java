@@ -5,12 +5,15 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import holdfast.replicator.device.FileBlockDevice;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 
 /// Which device is chosen, from what the kernel shows in `/sys/block`. The kernel itself takes part
@@ -92,5 +95,35 @@ class KernelDeviceTest {
     @Test
     void whatWasNeverConnectedIsDisconnectedWithoutAWord() throws Exception {
         kernel().disconnect("home");
+    }
+
+    /// The devices are files here; that each of them is synced before the first is disconnected
+    /// takes a kernel's, and is in `test/guest`.
+    @Test
+    void whileOneVolumeIsHeldBySomebodyElseNoneIsLetGo() throws Exception {
+        Files.createDirectories(dir.resolve("dev/holdfast"));
+        for (int i = 0; i < 2; i++) {
+            String name = KernelDevice.name("db", i);
+            Files.createDirectories(dir.resolve("sys/nbd" + i));
+            Files.writeString(dir.resolve("sys/nbd" + i + "/pid"), "812\n");
+            Files.writeString(dir.resolve("dev/nbd" + i), "");
+            Files.writeString(dir.resolve(name + ".kernel"), "nbd" + i + " 812\n");
+            Files.createSymbolicLink(
+                    dir.resolve("dev/holdfast").resolve(name), dir.resolve("dev/nbd" + i));
+        }
+        KernelDevice kernel = kernel();
+        try (FileBlockDevice other = FileBlockDevice.hold(dir.resolve("dev/nbd1"))) {
+            IOException refused =
+                    assertThrows(
+                            IOException.class,
+                            () -> kernel.disconnect(List.of("db", "db.1"), () -> true));
+            assertTrue(refused.getMessage().startsWith(other + " "), refused.getMessage());
+        }
+        assertEquals(Optional.of("nbd0"), kernel.of("db"));
+        assertEquals(Optional.of("nbd1"), kernel.of("db.1"));
+        assertTrue(Files.isSymbolicLink(dir.resolve("dev/holdfast/db")));
+        // What was opened for the refusal is closed: either can be held again.
+        FileBlockDevice.hold(dir.resolve("dev/nbd0")).close();
+        FileBlockDevice.hold(dir.resolve("dev/nbd1")).close();
     }
 }

@@ -56,6 +56,7 @@ final class LoneNode implements AutoCloseable {
                         new PayloadPool(),
                         new ReadBuffers(),
                         _ -> {},
+                        new KernelDevice(paths.run()),
                         new Events(log, pool));
     }
 

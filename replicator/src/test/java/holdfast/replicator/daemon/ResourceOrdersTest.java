@@ -3,6 +3,7 @@ package holdfast.replicator.daemon;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -112,8 +113,25 @@ class ResourceOrdersTest {
         ProblemException said = assertThrows(ProblemException.class, () -> manager.get("home"));
         assertTrue(said.getMessage().contains("home is not open"), said.getMessage());
         assertTrue(said.getMessage().contains("it is being opened"), said.getMessage());
+        assertTrue(said.problem().next().orElse("").contains("status home"), said.problem().text());
         manager.openAll();
         assertInstanceOf(LocalBackup.class, manager.get("home"));
+    }
+
+    @Test
+    void whatAnOrderHasOpenedTheStartDoesNotOpenAgain() throws Exception {
+        offer("home");
+        offer("mail");
+        manager.closeAll();
+        manager = node.manager(turns, Duration.ZERO);
+        manager.find();
+        manager.setConnect("home", true);
+        LocalResource first = manager.get("home");
+        manager.setConnect("mail", true);
+        remove("mail");
+        manager.openAll();
+        assertSame(first, manager.get("home"));
+        assertThrows(ProblemException.class, () -> manager.get("mail"));
     }
 
     // ---- a withdrawal and another order ------------------------------------------------------
@@ -138,6 +156,7 @@ class ResourceOrdersTest {
         Path journal = node.storage.resolve("home.journal");
         Path elsewhere = dir.resolve("elsewhere");
         Files.move(journal, elsewhere);
+        manager.find();
         manager.openAll();
         assertThrows(ProblemException.class, () -> manager.get("home"));
         try (var _ =
@@ -184,15 +203,15 @@ class ResourceOrdersTest {
 
     /// What is in the way is a directory with something in it, where the settings should be.
     @Test
-    void aCopyThatCannotBeRemovedIsWhatTheDiskHasOfIt() throws Exception {
+    void aCopyWhoseSettingsStayIsRemovedAllTheSame() throws Exception {
         offer("home");
         Path pins = node.storage.resolve("home.pins");
         assertTrue(remove("home", Optional.empty()).effects().size() > 1);
         Path settings = node.shared.settingsFile("home");
         Files.delete(settings);
         Files.createDirectories(settings.resolve("in-the-way"));
-        ProblemException e = assertThrows(ProblemException.class, () -> remove("home"));
-        assertTrue(e.problem().cause().contains("was not removed"), e.problem().text());
+        remove("home");
+        assertTrue(node.saidOf("home").contains("metadata-error"));
         assertEquals(Optional.empty(), manager.byName("home"));
         assertFalse(Files.exists(pins));
         Files.delete(settings.resolve("in-the-way"));

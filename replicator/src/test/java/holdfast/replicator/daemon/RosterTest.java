@@ -82,10 +82,13 @@ class RosterTest {
             LocalPrimary home = primary(node, "home", ID);
             var roster = new Roster();
             Unopened hangs = Unopened.of(node.resources(), "home", new IOException("hangs"));
-            roster.putUnlessOpen(hangs);
+            roster.putIfUnopened(hangs);
+            assertTrue(roster.now().unopened().isEmpty(), "it is gone");
+            roster.put(Unopened.soon(node.resources(), "home", "it is being opened"));
+            roster.putIfUnopened(hangs);
             assertEquals(List.of("home"), List.copyOf(roster.now().unopened().keySet()));
             roster.put(home);
-            roster.putUnlessOpen(hangs);
+            roster.putIfUnopened(hangs);
             assertTrue(roster.now().unopened().isEmpty());
             assertEquals(List.of(home), List.copyOf(roster.open()));
             home.close();

@@ -2,6 +2,7 @@ package holdfast.replicator.device;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -9,6 +10,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -25,10 +27,16 @@ class CommitterTest {
     /// Remembers what it was told; may be made to hold the committer up.
     private static final class Ear implements Committer.Listener {
         final BlockingQueue<Object> heard = new LinkedBlockingQueue<>();
+        final BlockingQueue<Long> written = new LinkedBlockingQueue<>();
         final CountDownLatch gate;
 
         Ear(int closedGates) {
             gate = new CountDownLatch(closedGates);
+        }
+
+        @Override
+        public void written(long endOffset) {
+            written.add(endOffset);
         }
 
         @Override
@@ -50,6 +58,16 @@ class CommitterTest {
             Object next = heard.poll(20, TimeUnit.SECONDS);
             assertNotNull(next, "nothing was heard");
             return next;
+        }
+
+        void awaitWritten(long endOffset) throws InterruptedException {
+            long last = 0;
+            while (last < endOffset) {
+                Long next = written.poll(20, TimeUnit.SECONDS);
+                assertNotNull(next, "nothing was written");
+                last = next;
+            }
+            assertEquals(endOffset, last);
         }
 
         void awaitDurable(long endOffset) throws InterruptedException {
@@ -83,6 +101,101 @@ class CommitterTest {
             }
             ear.awaitDurable(600 * 4096L);
             assertEquals(0, writer.queuedBytes());
+        }
+    }
+
+    @Test
+    void whatNobodyWaitsForIsWrittenAndSyncedWhenAskedFor() throws Exception {
+        var ear = new Ear(0);
+        try (var files = files("a");
+                var committer = new Committer("test");
+                var writer = committer.register(files, 64 << 20, ear)) {
+            writer.sync(); // Of nothing.
+            for (int i = 0; i < 600; i++) {
+                assertTrue(writer.appendUnsynced(i * 4096L, block()));
+            }
+            ear.awaitWritten(600 * 4096L);
+            assertEquals(0, writer.queuedBytes());
+            assertTrue(ear.heard.isEmpty(), "synced, and nobody has asked for it");
+            writer.sync();
+            ear.awaitDurable(600 * 4096L);
+            writer.sync();
+            assertTrue(writer.appendUnsynced(600 * 4096L, block()));
+            ear.awaitWritten(601 * 4096L);
+            assertTrue(ear.heard.isEmpty(), "what was asked for before is done");
+            assertTrue(writer.append(601 * 4096L, block()));
+            ear.awaitDurable(602 * 4096L);
+        }
+    }
+
+    @Test
+    void onlySoMuchIsWrittenAndNotSynced() throws Exception {
+        var ear = new Ear(0);
+        JournalFiles.create(directory.resolve("a"), SEGMENT, 20 * SEGMENT);
+        try (var files = JournalFiles.open(directory.resolve("a"), SEGMENT, 20 * SEGMENT, 0);
+                var committer = new Committer("test");
+                var writer = committer.register(files, 64 << 20, ear)) {
+            long at = 0;
+            for (; at < Committer.UNSYNCED_BYTES; at += SEGMENT) {
+                assertTrue(ear.heard.isEmpty());
+                assertTrue(writer.appendUnsynced(at, ByteBuffer.allocateDirect(SEGMENT)));
+            }
+            assertEquals(at, ear.next());
+            assertTrue(writer.appendUnsynced(at, block()));
+            ear.awaitWritten(at + 4096);
+            assertTrue(ear.heard.isEmpty());
+            committer.close(); // Makes durable what is written.
+            assertEquals(at + 4096, ear.next());
+        }
+    }
+
+    @Test
+    void aSyncThatIsAskedForCoversWhatIsStillQueued() throws Exception {
+        var hold = new Ear(1);
+        var ear = new Ear(0);
+        try (var holdFiles = files("hold");
+                var files = files("a");
+                var committer = new Committer("test");
+                var holdWriter = committer.register(holdFiles, 1 << 20, hold);
+                var writer = committer.register(files, 64 << 20, ear)) {
+            holdWriter.append(0, block());
+            hold.next();
+            long bytes = 2L * Committer.SHARE_BYTES + SEGMENT;
+            for (long at = 0; at < bytes; at += SEGMENT) {
+                assertTrue(writer.appendUnsynced(at, ByteBuffer.allocateDirect(SEGMENT)));
+            }
+            writer.sync();
+            hold.gate.countDown();
+            ear.awaitDurable(bytes);
+        }
+    }
+
+    /// A new segment's name cannot be made durable here: its directory is not where it was.
+    @Test
+    void aFailedSyncOfWhatNobodyWaitsForIsFinal() throws Exception {
+        var bad = new Ear(0);
+        var good = new Ear(0);
+        try (var badFiles = files("bad");
+                var goodFiles = files("good");
+                var committer = new Committer("test");
+                var badWriter = committer.register(badFiles, 1 << 20, bad);
+                var goodWriter = committer.register(goodFiles, 1 << 20, good)) {
+            assertTrue(badWriter.appendUnsynced(SEGMENT, block()));
+            bad.awaitWritten(SEGMENT + 4096);
+            goodWriter.append(0, block());
+            good.awaitDurable(4096); // So the round of the other has ended.
+            Files.move(directory.resolve("bad"), directory.resolve("moved"));
+            assertTrue(bad.heard.isEmpty());
+            badWriter.sync();
+            assertInstanceOf(DeviceException.class, bad.next());
+            assertFalse(badWriter.appendUnsynced(SEGMENT + 4096, block()));
+            assertFalse(badWriter.append(SEGMENT + 4096, block()));
+            assertEquals(0, badWriter.queuedBytes());
+            badWriter.sync();
+            goodWriter.append(4096, block());
+            good.awaitDurable(8192);
+            assertTrue(bad.heard.isEmpty());
+            assertTrue(bad.written.isEmpty());
         }
     }
 

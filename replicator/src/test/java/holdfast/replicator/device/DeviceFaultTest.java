@@ -1,6 +1,7 @@
 package holdfast.replicator.device;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import org.junit.jupiter.api.Test;
@@ -10,6 +11,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 
 /// What the kernel may answer, put into its mouth by strace in a process of its own.
@@ -36,6 +38,17 @@ class DeviceFaultTest {
                     say("free", () -> files.free(4096));
                     say("write", () -> files.write(8192, filled(100)));
                     say("sync", files::sync);
+                }
+                return;
+            }
+            if (arguments[0].equals("segments")) {
+                try (var files = JournalFiles.open(path, 4096, 8 * 4096, 0)) {
+                    for (int i = 0; i < 5; i++) {
+                        files.write(i * 4096L, filled(4096));
+                        if (i == 2) {
+                            files.prepare();
+                        }
+                    }
                 }
                 return;
             }
@@ -95,16 +108,20 @@ class DeviceFaultTest {
 
     private List<String> run(String what, Path path, Path faulty, String fault, String mutant)
             throws IOException {
+        return trace(
+                what,
+                path,
+                mutant,
+                List.of("-o", "/dev/null", "-P", faulty + "", "-e", "inject=" + fault));
+    }
+
+    private static List<String> trace(String what, Path path, String mutant, List<String> how)
+            throws IOException {
         assumeTrue(Files.exists(Path.of("/usr/bin/strace")), "needs strace");
-        return Tool.run(
-                        "strace",
-                        "-f",
-                        "-o",
-                        "/dev/null",
-                        "-P",
-                        faulty,
-                        "-e",
-                        "inject=" + fault,
+        var words = new ArrayList<Object>(List.of("strace", "-f"));
+        words.addAll(how);
+        words.addAll(
+                List.of(
                         System.getProperty("java.home") + "/bin/java",
                         "-XX:TieredStopAtLevel=1",
                         "--enable-native-access=ALL-UNNAMED",
@@ -113,9 +130,8 @@ class DeviceFaultTest {
                         System.getProperty("java.class.path"),
                         Faulty.class.getName(),
                         what,
-                        path)
-                .lines()
-                .toList();
+                        path));
+        return Tool.run(words.toArray()).lines().toList();
     }
 
     private List<String> device(String fault) throws IOException {
@@ -199,7 +215,12 @@ class DeviceFaultTest {
         JournalFiles.create(journal, 4096, 8192);
         assertEquals(
                 answers("fill ok", "free 5", "write 5", "sync 5"),
-                run("free", journal, journal, "fsync:error=EIO:when=3"));
+                run(
+                        "free",
+                        journal,
+                        journal,
+                        // Behind those of opening, of naming a segment and of the sync.
+                        "fsync:error=EIO:when=4"));
     }
 
     @Test
@@ -213,6 +234,32 @@ class DeviceFaultTest {
                         journal,
                         journal.resolve("0000000000000000"),
                         "fdatasync:error=EIO:when=2")); // The first is that of opening it.
+    }
+
+    /// Nothing is synced here. A power cut may then take the name of the newest segment, and of
+    /// none in front of it.
+    @Test
+    void aSegmentIsNamedOnceTheNamesOfThoseBeforeAreDurable() throws Exception {
+        Path journal = directory.toRealPath().resolve("journal");
+        Path calls = directory.resolve("calls");
+        JournalFiles.create(journal, 4096, 8 * 4096);
+        trace(
+                "segments",
+                journal,
+                "",
+                List.of("-y", "-o", calls + "", "-e", "trace=/^(rename|fsync)"));
+        int named = 0;
+        boolean durable = true;
+        for (String call : Files.readAllLines(calls)) {
+            if (call.matches(".*rename.*/[0-9a-f]{16}\".*")) {
+                assertTrue(durable, "the name before is not durable: " + call);
+                durable = false;
+                named++;
+            } else if (call.contains("fsync(") && call.contains("<" + journal + ">")) {
+                durable = true;
+            }
+        }
+        assertEquals(4, named);
     }
 
     /// Its new name would not survive a power cut. Nothing else here can see that it was not

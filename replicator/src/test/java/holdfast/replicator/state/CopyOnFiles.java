@@ -19,6 +19,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
+import java.util.TreeMap;
 import java.util.UUID;
 
 /// A [Backup] over a real journal and base, one step at a time: what is appended is durable at
@@ -28,6 +30,7 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
     static final int BLOCKS = 64;
     static final long SEGMENT = 256 << 10;
     static final long JOURNAL = 8 * SEGMENT;
+    private static final int SECTOR = 512;
     private static final UUID ID = new UUID(3, 4);
     private static final long SESSION = 9;
     private static final long GENERATION = 1;
@@ -248,6 +251,7 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
     public void append(long address, ByteBuffer header, ByteBuffer data) {
         lastAddress = address;
         try {
+            remember(address, 128 + (data == null ? 0 : data.remaining()));
             journal.write(address, header);
             long end = address + 128;
             if (data != null) {
@@ -262,16 +266,50 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
     }
 
     private long appended;
+    private long settled;
+
+    /// What each sector held that was written since the last [#settle], by where it begins.
+    private final TreeMap<Long, byte[]> before = new TreeMap<>();
+
+    private void remember(long address, long bytes) throws IOException {
+        // Makes the segment, if need be of one that was used before: what is in it is old records.
+        journal.write(address, ByteBuffer.allocate(0));
+        for (long at = address / SECTOR * SECTOR; at < address + bytes; at += SECTOR) {
+            if (!before.containsKey(at)) {
+                ByteBuffer sector = ByteBuffer.allocate(SECTOR);
+                journal.read(at, sector);
+                before.put(at, sector.array());
+            }
+        }
+    }
 
     /// What was appended is durable.
     void settle() {
         backup.durable(appended);
+        settled = appended;
+        before.clear();
+    }
+
+    /// The power is cut: of what was appended since [#settle] sectors are, in whichever order, what
+    /// they were before.
+    void powerCut(Random random) throws IOException {
+        int fate = random.nextInt(5);
+        for (Map.Entry<Long, byte[]> each : before.entrySet()) {
+            if (fate == 0 || fate > 1 && random.nextInt(1 << fate) == 0) {
+                Path segment = journalDirectory.resolve("%016x".formatted(each.getKey() / SEGMENT));
+                try (FileChannel file = FileChannel.open(segment, StandardOpenOption.WRITE)) {
+                    file.write(ByteBuffer.wrap(each.getValue()), each.getKey() % SEGMENT);
+                }
+            }
+        }
+        before.clear();
+        appended = settled;
     }
 
     @Override
     public void grant(long bytes) {
         if (!syncsLater) {
-            backup.durable(appended);
+            settle();
         }
     }
 

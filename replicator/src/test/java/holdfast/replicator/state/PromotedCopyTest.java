@@ -19,14 +19,17 @@ import org.junit.jupiter.api.io.TempDir;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.UUID;
 
 /// A copy that a primary of its own host writes to: at any moment, also after crashes and over
-/// roll-forwards, it is what was written, and so is each older moment that can be opened.
+/// roll-forwards, it is what was written and synced, and so is each older moment that can be
+/// opened. A kill leaves all that was written, a power cut a beginning of what was not synced.
 /// `-Dholdfast.promoted.seeds=N` plays more.
 class PromotedCopyTest {
     private static final UUID HOST = new UUID(7, 7);
@@ -36,7 +39,15 @@ class PromotedCopyTest {
     @TempDir Path dir;
 
     private CopyOnFiles copy;
+
+    /// What was synced.
     private byte[] now = new byte[CopyOnFiles.BLOCKS];
+
+    /// What it was after each write since.
+    private final List<byte[]> since = new ArrayList<>();
+
+    private int lost;
+    private int kept;
 
     /// What the device was, by journal offset of the moment.
     private final TreeMap<Long, byte[]> moments = new TreeMap<>();
@@ -49,6 +60,45 @@ class PromotedCopyTest {
             image[i] = (byte) copy.seen(view, i);
         }
         return image;
+    }
+
+    private byte[] written() {
+        return since.isEmpty() ? now : since.getLast();
+    }
+
+    private void settle() {
+        copy.settle();
+        now = written();
+        since.clear();
+    }
+
+    /// The process is killed, or the power is cut.
+    private void crash(Random random) throws Exception {
+        boolean power = random.nextBoolean();
+        if (power) {
+            copy.powerCut(random);
+        }
+        copy.openAsItIs();
+        assertNull(copy.damage, "what was not synced is taken for damage");
+        Backup.View view = copy.backup.openView();
+        byte[] found = seen(view);
+        copy.backup.closeView(view.id());
+        assertArrayEquals(found, power ? beginning(found) : written(), "after a crash");
+        now = found;
+        since.clear();
+    }
+
+    /// What it was at the latest moment at which it was this.
+    private byte[] beginning(byte[] found) {
+        for (int i = since.size() - 1; i >= 0; i--) {
+            if (Arrays.equals(since.get(i), found)) {
+                kept += i + 1;
+                lost += since.size() - i - 1;
+                return found;
+            }
+        }
+        lost += since.size();
+        return now;
     }
 
     private void newestIsRight(String when) throws Exception {
@@ -74,7 +124,7 @@ class PromotedCopyTest {
         Ancestry.Entry entry =
                 new Ancestry.Entry(generation, parent, Ancestry.Reason.PROMOTE, HOST, 5);
         copy.backup.commitOwn(new Position(generation, 0), 5, from.plus(entry));
-        copy.settle();
+        settle();
     }
 
     private static ByteBuffer filled(int with, int blocks) {
@@ -84,24 +134,32 @@ class PromotedCopyTest {
     }
 
     private void write(int block, int with) {
-        Frame.Data frame =
-                with == 0
-                        ? new Frame.Zero(
-                                0,
-                                copy.backup.nextOwn(),
-                                5,
-                                (long) block * CopyOnFiles.BLOCK,
-                                CopyOnFiles.BLOCK,
-                                true)
-                        : new Frame.Write(
-                                0,
-                                copy.backup.nextOwn(),
-                                5,
-                                (long) block * CopyOnFiles.BLOCK,
-                                filled(with, 1));
-        assertTrue(copy.backup.takeOwn(frame, 5));
-        copy.settle();
-        now[block] = (byte) with;
+        writeUnsynced(block, with);
+        settle();
+    }
+
+    private Frame.Data frame(int block, int with) {
+        return with == 0
+                ? new Frame.Zero(
+                        0,
+                        copy.backup.nextOwn(),
+                        5,
+                        (long) block * CopyOnFiles.BLOCK,
+                        CopyOnFiles.BLOCK,
+                        true)
+                : new Frame.Write(
+                        0,
+                        copy.backup.nextOwn(),
+                        5,
+                        (long) block * CopyOnFiles.BLOCK,
+                        filled(with, 1));
+    }
+
+    private void writeUnsynced(int block, int with) {
+        assertTrue(copy.backup.takeOwn(frame(block, with), 5));
+        byte[] next = written().clone();
+        next[block] = (byte) with;
+        since.add(next);
     }
 
     /// Brings an older moment back, or is cut off in the middle of it.
@@ -144,6 +202,7 @@ class PromotedCopyTest {
     private void oneSeed(long seed) throws Exception {
         Random random = new Random(seed);
         now = new byte[CopyOnFiles.BLOCKS];
+        since.clear();
         moments.clear();
         generation = 1000;
         try (CopyOnFiles made =
@@ -165,15 +224,15 @@ class PromotedCopyTest {
             for (int step = 0; step < STEPS; step++) {
                 switch (random.nextInt(12)) {
                     case 0 -> {
-                        copy.open();
+                        crash(random);
                         newestIsRight("after a crash");
                         promote(copy.backup.ancestry(), copy.backup.committed());
                     }
                     case 1 -> {
-                        if (!copy.backup.isSettled()) {
+                        if (copy.backup.committedIndex().size() > 0) {
                             copy.roll(random.nextInt(3) == 0 ? random.nextInt(4) : 1000);
                             if (copy.backup.isRolling()) {
-                                copy.open(); // It was cut off.
+                                crash(random); // It was cut off.
                                 newestIsRight("after a roll-forward that was cut off");
                                 promote(copy.backup.ancestry(), copy.backup.committed());
                             }
@@ -184,10 +243,13 @@ class PromotedCopyTest {
                                 moments.floorEntry(random.nextLong(moments.lastKey() + 1));
                         Moment to = old == null ? null : at(old.getKey());
                         if (to != null) {
+                            settle(); // As whoever orders that does it.
                             restore(random, to, random.nextBoolean());
                         }
                     }
-                    default -> write(random.nextInt(CopyOnFiles.BLOCKS), random.nextInt(100));
+                    case 3 -> settle();
+                    default ->
+                            writeUnsynced(random.nextInt(CopyOnFiles.BLOCKS), random.nextInt(100));
                 }
                 remember();
                 newestIsRight("step " + step);
@@ -222,6 +284,39 @@ class PromotedCopyTest {
     void itIsWhatWasWrittenAndSoIsEachOlderMoment() throws Exception {
         for (long seed = 1; seed <= SEEDS; seed++) {
             oneSeed(seed);
+        }
+        assertTrue(lost > 0 && kept > 0, lost + " writes lost, " + kept + " kept");
+    }
+
+    /// Whoever gives it again whenever the roller has looked would keep a processor busy else.
+    @Test
+    void theRollerIsWokenOnceByWhatFindsNoRoom() throws Exception {
+        try (CopyOnFiles made = new CopyOnFiles(dir)) {
+            copy = made;
+            copy.connect(Position.NONE);
+            copy.commit(1, 1, 0);
+            copy.backup.sessionDown();
+            promote(copy.backup.ancestry(), copy.backup.committed());
+            copy.rollerWoken = 0;
+            int taken = 0;
+            while (copy.backup.takeOwn(frame(taken % CopyOnFiles.BLOCKS, 1), 5)) {
+                taken++;
+            }
+            assertTrue(taken > CopyOnFiles.BLOCKS);
+            assertEquals(1, copy.rollerWoken);
+            for (int i = 0; i < 5; i++) {
+                assertFalse(copy.backup.takeOwn(frame(0, 2), 5));
+            }
+            assertEquals(1, copy.rollerWoken);
+            copy.rollWhatIsDue(); // What was durable before.
+            copy.rollerWoken = 0;
+            assertFalse(copy.backup.takeOwn(frame(0, 2), 5));
+            assertNull(copy.backup.startRoll(false));
+            assertEquals(0, copy.rollerWoken);
+            copy.settle();
+            assertEquals(1, copy.rollerWoken);
+            copy.rollWhatIsDue();
+            assertTrue(copy.backup.takeOwn(frame(0, 2), 5));
         }
     }
 
