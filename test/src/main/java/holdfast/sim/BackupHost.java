@@ -48,8 +48,6 @@ final class BackupHost implements BackupEffects {
     /// Under this name a copy keeps what it has given up.
     static final String DISCARDED = "discarded";
 
-    static final String NOT_GREETED = "this copy was not greeted";
-
     private static final long DISCARDED_KEPT_MILLIS = 1_000_000_000L;
 
     /// How long room is waited for, and how long a view may keep it from a promoted copy.
@@ -888,7 +886,7 @@ final class BackupHost implements BackupEffects {
     void call() {
         if (present != null && !standalone) {
             if (link == null) {
-                out.send(0, List.of(new Frame.Refused(Simulation.RESOURCE, NOT_GREETED)));
+                out.send(0, List.of(new Frame.Refused(Simulation.RESOURCE, Backup.NOT_GREETED)));
             }
             out.send(0, List.copyOf(backup.greeting()));
         }

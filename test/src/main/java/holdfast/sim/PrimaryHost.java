@@ -91,6 +91,9 @@ final class PrimaryHost implements PrimaryEffects {
     /// Takes a disk that was exchanged, or has failed, for what it was.
     private static final boolean M88 = Mutants.on("M88");
 
+    /// Takes the disk of the side that goes on for what it was, although it has failed.
+    private static final boolean M89 = Mutants.on("M89");
+
     private final Simulation sim;
     private final Scenario scenario;
     private final RandomGenerator random;
@@ -381,7 +384,8 @@ final class PrimaryHost implements PrimaryEffects {
                                         machine.clock().millis()));
         Kept kept = durableCompare ? found.kept().allSuspect(durableOrder) : found.kept();
         markGrown(kept);
-        Primary.Attached attached = new Primary.Attached(ancestry, kept, heard);
+        Primary.Attached attached =
+                new Primary.Attached(ancestry, kept, heard, !durableDoubt || M89);
         if (!M13) {
             begun(ancestry);
         }
@@ -696,6 +700,28 @@ final class PrimaryHost implements PrimaryEffects {
         if (up || disk == null || this.own != null || durableClean) {
             return;
         }
+        overwrite(own);
+        isExchanged = !M88;
+        sim.reached(Rare.DISK_EXCHANGED);
+    }
+
+    /// Its disk fails, and somebody restores an image of before into it: by what it says of itself
+    /// it is the same one.
+    ///
+    /// @return false where that is another story: a promoted copy has no such disk
+    boolean failsAndIsRestored(RandomGenerator own) {
+        if (!up || stopping || this.own != null || diskFailed) {
+            return false;
+        }
+        diskFailed = true;
+        crash(own.nextBoolean());
+        diskFailed = false;
+        overwrite(own);
+        sim.reached(Rare.SURVIVOR_RESTORED);
+        return true;
+    }
+
+    private void overwrite(RandomGenerator own) {
         int sectors = durableBytes / SimDisk.SECTOR;
         for (int i = own.nextInt(6); i >= 0; i--) {
             int from = own.nextInt(sectors);
@@ -704,8 +730,6 @@ final class PrimaryHost implements PrimaryEffects {
             disk.write(at, length, Tags.content(-5 - own.nextInt(1000), at, length));
         }
         disk.syncNow();
-        isExchanged = !M88;
-        sim.reached(Rare.DISK_EXCHANGED);
     }
 
     /// Somebody takes a snapshot of the machine: of what a power cut would leave at this moment.
@@ -1199,6 +1223,7 @@ final class PrimaryHost implements PrimaryEffects {
             durableOrder = false;
             if (primary.isAllDurable()) {
                 durableGrownFrom = Integer.MAX_VALUE;
+                durableDoubt &= !primary.trustsDisk();
             }
         }
     }

@@ -317,7 +317,18 @@ final class TwoHistories {
             giveUpFirst = isOneLost ? sim.primary().isDiskFailed() : former;
             stopped = false;
             state = State.DISCARDING;
+            breakSurvivor(giveUpFirst ? promoted : sim.primary());
             tryToDiscard();
+        }
+    }
+
+    /// The side that goes on is no better, now and then: it fails as well, and what is restored
+    /// into its disk is in no list of either side.
+    private void breakSurvivor(PrimaryHost survivor) {
+        RandomGenerator own = sim.chance("survivor " + rounds);
+        if (own.nextInt(4) == 0 && survivor.failsAndIsRestored(own)) {
+            sim.cut();
+            sim.agenda().in(own.nextLong(5_000_000_000L), sim.restartOf(sim.machineOf(survivor)));
         }
     }
 

@@ -303,15 +303,15 @@ final class BackupResource {
                     if (peer == session) {
                         greet(peer);
                     } else {
-                        call(peer, "this copy was not greeted");
+                        callAnew(peer);
                     }
                 });
     }
 
     /// The primary may wait for the answer to a greeting that went to whatever was here before, and
     /// would take ours for it: so it is told first that nobody will give it.
-    private void call(PeerSession peer, String why) {
-        peer.send(new Frame.Refused(backup.hello().resource(), why));
+    private void callAnew(PeerSession peer) {
+        peer.send(new Frame.Refused(backup.hello().resource(), Backup.NOT_GREETED));
         greet(peer);
     }
 
@@ -332,7 +332,7 @@ final class BackupResource {
                 () -> {
                     if (peer != session && frame instanceof Frame.StreamStart) {
                         // It took what was said to somebody else for its answer.
-                        call(peer, "this copy was not greeted");
+                        callAnew(peer);
                         return;
                     }
                     // The answer to a call of ours is a refusal where the primary is not there yet.

@@ -1394,12 +1394,15 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
-    /// An ordered comparison is remembered until it is over.
+    /// An ordered comparison is remembered until it is over, and a doubt of the disk until
+    /// everything was compared or sent in one attach, for whatever reason.
     private synchronized void endComparison() {
-        if ((comparing || !writtenPast.isEmpty() || Files.exists(dir.grownMark()))
+        boolean isDoubted = dir.isDiskDoubted();
+        if ((comparing || isDoubted || !writtenPast.isEmpty() || Files.exists(dir.grownMark()))
                 && resource().filter(at -> at.look(LocalPrimary::lacksNothing)).isPresent()) {
             try {
-                if (comparing) {
+                if (isDoubted
+                        && resource().filter(at -> at.look(Primary::trustsDisk)).isPresent()) {
                     dir.trustDisk();
                     if (resource().filter(at -> at.look(Primary::isFailed)).isPresent()) {
                         dir.doubtDisk(); // Just now: who notes it may have been too early.

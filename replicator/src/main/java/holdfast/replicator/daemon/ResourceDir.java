@@ -641,7 +641,11 @@ final class ResourceDir implements AutoCloseable {
     /// everything was compared: then they hold what was written to them, but for what was active in
     /// a crash.
     boolean isSameDisk() throws IOException {
-        return !Files.exists(dir.resolve(DOUBTED)) && isAttachedLast();
+        return !isDiskDoubted() && isAttachedLast();
+    }
+
+    boolean isDiskDoubted() {
+        return Files.exists(dir.resolve(DOUBTED));
     }
 
     /// A disk has failed, and what an operator puts in its place or brings back to it nothing here
@@ -650,7 +654,8 @@ final class ResourceDir implements AutoCloseable {
         AtomicFile.write(dir.resolve(DOUBTED), new byte[0]);
     }
 
-    /// Everything was compared while they were attached.
+    /// Everything was compared or sent while they were attached, and the copy has it. A crash
+    /// leaves the mark or none, and both are right.
     void trustDisk() throws IOException {
         if (!Files.readString(attachedFile()).contains(DeviceNode.WITHOUT_ID)) {
             Files.deleteIfExists(dir.resolve(DOUBTED));
@@ -908,6 +913,8 @@ final class ResourceDir implements AutoCloseable {
     /// A generation that ended cleanly without a write has given out no position: it goes on, and
     /// attaches while the peer is away do not use up the ancestry.
     ///
+    /// Behind [#noteDisk]: from then on the mark of a doubt is that of these disks.
+    ///
     /// @param kept from [#recover]
     /// @param unchanged whether nobody doubts that the device is what the clean stop left; if not,
     ///   its position there names another image by now
@@ -916,6 +923,8 @@ final class ResourceDir implements AutoCloseable {
             Kept kept, boolean unchanged, UUID node, long generation, long wallMillis)
             throws IOException {
         Superblock was = superblock();
+        long heard = heard();
+        boolean trusted = !isDiskDoubted();
         Ancestry.Reason reason;
         if (was.ancestry().entries().isEmpty()) {
             reason = Ancestry.Reason.CREATE;
@@ -958,7 +967,7 @@ final class ResourceDir implements AutoCloseable {
                         0,
                         0,
                         ancestry));
-        return new Primary.Attached(ancestry, kept, heard());
+        return new Primary.Attached(ancestry, kept, heard, trusted);
     }
 
     /// How much the peer may lack while the resource is not attached.

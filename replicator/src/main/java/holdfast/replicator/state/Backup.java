@@ -41,6 +41,11 @@ public final class Backup {
     /// Journal bytes that one block of an epoch may take.
     static final long EPOCH_BLOCK_BYTES = BlockSet.BLOCK_BYTES + JournalRecord.HEADER_BYTES;
 
+    /// Why a copy that calls refuses what may have been said to somebody else before. It is no end,
+    /// and an operator reads it.
+    public static final String NOT_GREETED =
+            "this copy was not greeted; it says now what it is, and both begin anew";
+
     /// @param sizeBytes of the copy
     /// @param journalBytes most that the journal may take, a whole number of segments
     /// @param rollBytes what is rolled into the base at once, when there is time for it
@@ -433,9 +438,10 @@ public final class Backup {
         return "";
     }
 
-    /// It knows what it has changed in the generation that it gives up, and tells its primary.
+    /// It knows what it has changed in the generation that it gives up, and tells its primary; from
+    /// [#discard] on.
     public void changed(OwnChanges own) {
-        ownChanges = own;
+        ownChanges = isGivingUp() ? own : null;
     }
 
     /// How long records stay in the journal from now on.
@@ -1680,6 +1686,9 @@ public final class Backup {
         index.putAll(staged);
         dropStaged();
         ancestry = AncestryCodec.decode(newAncestry.duplicate());
+        if (!isGivingUp()) {
+            ownChanges = null;
+        }
     }
 
     private void moved(JournalRecord r, long address, boolean commit) {

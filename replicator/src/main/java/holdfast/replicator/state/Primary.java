@@ -50,9 +50,11 @@ public final class Primary {
     /// @param kept what it durably knew of the peer; its sets belong to the primary from here on
     /// @param heard the newest transaction of the former primary that this one was told of before
     ///   it was promoted; 0 if it was not
-    public record Attached(Ancestry ancestry, Kept kept, long heard) {
+    /// @param trusted whether nobody doubts that the disk holds what was written to it, but for
+    ///   what is marked or was active
+    public record Attached(Ancestry ancestry, Kept kept, long heard, boolean trusted) {
         public Attached(Ancestry ancestry, Kept kept) {
-            this(ancestry, kept, 0);
+            this(ancestry, kept, 0, true);
         }
     }
 
@@ -116,6 +118,11 @@ public final class Primary {
 
     private final IntervalLock lock = new IntervalLock(BlockSet.BLOCK_BYTES);
     private boolean failed;
+
+    /// What is not marked is what was written: nobody has doubted the disk, or everything was
+    /// marked in this attach.
+    private boolean trusted;
+
     private long last;
 
     /// A write has failed since the last number, and may have changed some of its range.
@@ -338,6 +345,7 @@ public final class Primary {
         this.peerCopy = kept.peerCopy();
         this.dirty = kept.dirty();
         this.suspect = kept.suspect();
+        this.trusted = attached.trusted() || suspect.count() == suspect.capacity();
         this.log = new ActivityLog(limits.extentBlocks(), limits.activeExtents(), kept.extents());
         this.bitmap = new DurableBitmap(limits.extentBlocks(), kept.onDisk(), kept.unknown());
         this.transactionNumber = kept.transaction();
@@ -846,6 +854,7 @@ public final class Primary {
                 endVerify("the copy is compared and mended in another way, or filled anew");
             }
         }
+        peerChanged = null; // It was of this hello, and is not small.
     }
 
     private void judge(Verdict verdict) {
@@ -901,9 +910,16 @@ public final class Primary {
     /// the peer has changed is compared. The marks count from now on from where the peer stands, so
     /// what is found equal loses its mark for good. What is cut off goes on: the peer says again
     /// what it has changed, until it has moved.
+    ///
+    /// A disk that is doubted may hold anything outside of both lists, and what is left different
+    /// there would be called equal.
     private void compareUnion(Verdict.Ahead ahead) {
-        if (!saysWhatChanged() || suspect.count() == suspect.capacity()) {
-            mistrust(ahead.why());
+        if (!trustsDisk() || !saysWhatChanged() || suspect.count() == suspect.capacity()) {
+            mistrust(
+                    trustsDisk()
+                            ? ahead.why()
+                            : ahead.why()
+                                    + "; and the disk here has failed since all of it was compared last, or nothing tells it from another");
             startBehind();
             return;
         }
@@ -973,6 +989,12 @@ public final class Primary {
         return ordered;
     }
 
+    /// Whether what is not marked is what was written to the disk, as far as anybody knows. Where
+    /// nothing is marked any more, it is what the peer has.
+    public boolean trustsDisk() {
+        return trusted && !failed;
+    }
+
     private void mistrust(String why) {
         suspectAll();
         fx.event("compare", "every block is compared: " + why);
@@ -999,6 +1021,7 @@ public final class Primary {
     }
 
     private void suspectAll() {
+        trusted = true;
         suspect.addAll();
         dirtySince = 0;
         eraDue = Transaction.Blank.SUSPECT;
@@ -1027,6 +1050,7 @@ public final class Primary {
             // Another copy than the one we were filling: it has nothing.
             suspect.clear();
             dirty.addAll();
+            trusted = true;
             eraDue = Transaction.Blank.MISSING;
             dirtySince = 0;
             untouched.clear();
@@ -1184,9 +1208,14 @@ public final class Primary {
         fx.wakeReader();
     }
 
+    /// Made durable at once: a copy that was given up has left the position that is durable for one
+    /// of our own history, and to a start that does not know of it the marks would be about
+    /// nothing.
     private void epochCommitted() {
         commitSent = false;
         ordered = false;
+        keptNanos = nowNanos - limits.keepNanos();
+        fx.wakeKeeper();
         frozen.clear();
         unsent.clear();
         unsentZeroes.clear();

@@ -240,15 +240,17 @@ public sealed interface Verdict {
     }
 
     /// The copy is what was a primary's disk, whatever its position says: a write that failed, or
-    /// one past us, has no number. So the primary's marks alone never do.
+    /// one past us, has no number. So the primary's marks alone never do. One whose journal was
+    /// damaged since is no image of anything, and the stream begins at none.
     private static Verdict givingUp(
             Frame.ResourceHello primary, Frame.ResourceHello copy, Position common) {
         How how = isChangeKnown(primary, copy, common) ? How.UNION : How.COMPARISON;
+        boolean isMixture = copy.diskState() == DiskState.INCONSISTENT.ordinal();
         String why =
                 "the copy gives up what it has by itself since %s, as an operator of its host ordered"
                         .formatted(common);
         return new Ahead(
-                common,
+                isMixture ? Position.NONE : common,
                 Faults.M11 ? How.BITMAP : how,
                 how == How.UNION ? why : why + "; not all that changed since then is known");
     }

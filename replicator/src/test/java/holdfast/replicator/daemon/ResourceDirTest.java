@@ -125,7 +125,7 @@ class ResourceDirTest {
             resource.doubtDisk();
             assertFalse(resource.isDiskExchanged());
             resource.noteDisk(false);
-            attach(resource, 200, 2);
+            assertFalse(attach(resource, 200, 2).trusted());
             resource.detached(new Position(200, 7), Position.NONE, 0, true);
             resource.noteDisk(false);
             attach(resource, 300, 3);
@@ -135,6 +135,7 @@ class ResourceDirTest {
             resource.doubtDisk();
             resource.noteDisk(true);
             assertTrue(resource.isSameDisk());
+            assertTrue(attach(resource, 400, 4).trusted());
         }
     }
 

@@ -1,8 +1,10 @@
 package holdfast.replicator.state;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
@@ -39,6 +41,7 @@ class GivingUpTest implements PrimaryEffects {
             List.of(new Frame.KeptRange(20L * BLOCK, 2 * BLOCK));
 
     private final List<String> events = new ArrayList<>();
+    private final List<Frame> sent = new ArrayList<>();
     private Primary primary;
     private long session;
 
@@ -46,11 +49,12 @@ class GivingUpTest implements PrimaryEffects {
     void attach() {
         BlockSet dirty = new BlockSet(BLOCKS);
         dirty.add(3);
-        primary = attached(Position.NONE, 0, dirty);
+        primary = attached(Position.NONE, 0, dirty, true);
     }
 
     /// It has told of its transactions up to 50, and heard of 40 of the former primary's.
-    private Primary attached(Position acknowledged, long peerCopy, BlockSet dirty) {
+    private Primary attached(
+            Position acknowledged, long peerCopy, BlockSet dirty, boolean trusted) {
         return new Primary(
                 new Primary.Config(ID, (long) BLOCKS * BLOCK, false, false, NoQuestions.LIMITS),
                 new Primary.Attached(
@@ -70,7 +74,8 @@ class GivingUpTest implements PrimaryEffects {
                                 List.of(),
                                 false,
                                 false),
-                        40),
+                        40,
+                        trusted),
                 Budget.of(1 << 20),
                 this);
     }
@@ -122,10 +127,71 @@ class GivingUpTest implements PrimaryEffects {
         Transaction next = primary.nextTransaction();
         assertEquals(Position.NONE, next.acknowledged());
         assertNotEquals(0, next.peerCopy());
-        primary = attached(next.acknowledged(), next.peerCopy(), new BlockSet(BLOCKS));
+        primary = attached(next.acknowledged(), next.peerCopy(), new BlockSet(BLOCKS), true);
         connect(gives(0, 40, 2), GIVEN_UP, new Position(9, 0), RANGES);
         assertEquals(BLOCKS, primary.figures().suspectBlocks());
         assertEquals(List.of("compare", "compare"), events);
+    }
+
+    /// Somebody may have restored an old image into it: what that lacks is in no list. So also
+    /// where the peer stands where this has begun to compare with it, before that.
+    @Test
+    void beforeAnotherDiskIsBroughtToOneThatIsDoubtedEverythingIsCompared() {
+        for (Position acknowledged : List.of(Position.NONE, new Position(9, 0))) {
+            events.clear();
+            primary = attached(acknowledged, 0, new BlockSet(BLOCKS), true);
+            connect(gives(0, 40, 2), GIVEN_UP, new Position(9, 0), RANGES);
+            assertEquals(List.of("union"), events);
+            primary = attached(acknowledged, 0, new BlockSet(BLOCKS), false);
+            assertFalse(primary.trustsDisk());
+            connect(gives(0, 40, 2), GIVEN_UP, new Position(9, 0), RANGES);
+            assertEquals(BLOCKS, primary.figures().suspectBlocks());
+            assertEquals(List.of("union", "compare"), events);
+        }
+    }
+
+    /// What is not marked was found equal from then on, until the disk fails.
+    @Test
+    void aDiskIsTrustedOnceEverythingIsMarked() {
+        primary = attached(Position.NONE, 0, new BlockSet(BLOCKS), false);
+        primary.compareAll("somebody ordered it");
+        assertTrue(primary.trustsDisk());
+        primary = attached(Position.NONE, 0, new BlockSet(BLOCKS), false);
+        primary.sessionUp(++session, 1);
+        primary.on(aNewCopy());
+        assertEquals(ReplicationState.FIRST_SYNC, primary.state());
+        assertTrue(primary.trustsDisk());
+        primary.diskFailed("an error");
+        assertFalse(primary.trustsDisk());
+    }
+
+    /// Its journal was damaged while it was brought on.
+    @Test
+    void aMixtureThatGivesUpItsOwnIsComparedFromNoPosition() {
+        connect(gives(0, 40, 2), GIVEN_UP, new Position(9, 0), RANGES, DiskState.INCONSISTENT);
+        assertEquals(List.of("compare"), events);
+        assertEquals(ReplicationState.COMPARE, primary.state());
+        assertEquals(
+                Position.NONE, assertInstanceOf(Frame.StreamStart.class, sent.getLast()).from());
+    }
+
+    private static Frame.ResourceHello aNewCopy() {
+        return new Frame.ResourceHello(
+                ID,
+                Role.SECONDARY.ordinal() + 1,
+                DiskState.INCONSISTENT.ordinal(),
+                (long) BLOCKS * BLOCK,
+                Position.NONE,
+                Position.NONE,
+                0,
+                false,
+                1 << 20,
+                false,
+                0,
+                0,
+                Frame.Known.NOTHING,
+                Ancestry.EMPTY.plus(
+                        new Ancestry.Entry(77, Position.NONE, Ancestry.Reason.CREATE, OTHER, 0)));
     }
 
     private static Frame.Known gives(long heard, long told, long blocks) {
@@ -134,11 +200,20 @@ class GivingUpTest implements PrimaryEffects {
 
     private void connect(
             Frame.Known known, Ancestry past, Position at, List<Frame.KeptRange> ranges) {
+        connect(known, past, at, ranges, DiskState.UP_TO_DATE);
+    }
+
+    private void connect(
+            Frame.Known known,
+            Ancestry past,
+            Position at,
+            List<Frame.KeptRange> ranges,
+            DiskState disk) {
         primary.sessionUp(++session, 1);
         if (ranges != null) {
             primary.on(new Frame.Changed(ID, ranges));
         }
-        primary.on(hello(known, past, at, DiskState.UP_TO_DATE));
+        primary.on(hello(known, past, at, disk));
     }
 
     private static Frame.ResourceHello hello(
@@ -169,9 +244,12 @@ class GivingUpTest implements PrimaryEffects {
         try (CopyOnFiles copy = new CopyOnFiles(dir)) {
             copy.connect(Position.NONE);
             copy.commit(3, 1, 0, 1);
-            copy.backup.changed(new OwnChanges(1, CopyOnFiles.at(2), 40, 100, RANGES));
-            assertEquals(1, copy.backup.greeting().size());
+            OwnChanges changes = new OwnChanges(1, CopyOnFiles.at(2), 40, 100, RANGES);
+            copy.backup.changed(changes);
+            assertEquals(1, copy.backup.greeting().size(), "it gives up nothing");
             assertEquals("", copy.backup.discard(1, "discarded-1", 9));
+            assertEquals(1, copy.backup.greeting().size(), "it does not know");
+            copy.backup.changed(changes);
             Frame.Known says = new Frame.Known(CopyOnFiles.at(2), 0, 100, 40, 2, true);
             saysWhatItChanged(copy.backup.greeting(), says);
             copy.sent.clear();
@@ -191,7 +269,9 @@ class GivingUpTest implements PrimaryEffects {
     // ------------------------------------------------------------------------------------
 
     @Override
-    public void send(Frame.OfResource frame) {}
+    public void send(Frame.OfResource frame) {
+        sent.add(frame);
+    }
 
     @Override
     public void wakeSender() {}

@@ -149,6 +149,8 @@ class VerdictTest {
         theirKnown = new Frame.Known(at(1, 7), 0, 0, 40, 3, true);
         theirDisk = DiskState.INCONSISTENT;
         assertEquals(How.COMPARISON, how(3, NOTHING, at(9, 0)));
+        assertEquals(
+                NOTHING, Since.common(of(3, NOTHING, at(9, 0)))); // It is no image of anything.
         theirDisk = DiskState.OUTDATED;
         // What is marked here is about another copy that was compared.
         assertEquals(How.COMPARISON, how(3, at(8, 0), at(9, 0)));
