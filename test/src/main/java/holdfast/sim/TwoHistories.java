@@ -326,7 +326,7 @@ final class TwoHistories {
     /// into its disk is in no list of either side.
     private void breakSurvivor(PrimaryHost survivor) {
         RandomGenerator own = sim.chance("survivor " + rounds);
-        if (own.nextInt(4) == 0 && survivor.failsAndIsRestored(own)) {
+        if (own.nextBoolean() && survivor.failsAndIsRestored(own)) {
             sim.cut();
             sim.agenda().in(own.nextLong(5_000_000_000L), sim.restartOf(sim.machineOf(survivor)));
         }
