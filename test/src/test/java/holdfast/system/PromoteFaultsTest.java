@@ -77,6 +77,11 @@ class PromoteFaultsTest {
             };
         }
 
+        /// Whether the deletion of the role before may have failed: the next start ends it.
+        boolean mayLeaveTheOldRole() {
+            return stage == Stage.FINAL && mayNeedHands();
+        }
+
         @Override
         public String toString() {
             return "%s%s: %s at %s %d of the %s%s"

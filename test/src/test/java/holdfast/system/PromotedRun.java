@@ -112,6 +112,11 @@ final class PromotedRun implements AutoCloseable {
         requireWhole(came && fault.mayLoseUnflushed());
         writeMore();
         makeFinal();
+        if (came && fault.mayLeaveTheOldRole() && !isBaseAlone()) {
+            kill();
+            start();
+            awaitSteady();
+        }
         requireBaseAlone();
         assertTrue(
                 !came || operator.steps() == 0 || fault.mayNeedHands(),
@@ -447,6 +452,11 @@ final class PromotedRun implements AutoCloseable {
         node.api.detach(new ControlApi.NameRequest("home"));
         node.api.attach(new ControlApi.NameRequest("home"));
         requireWhole(false);
+    }
+
+    private boolean isBaseAlone() throws IOException {
+        return names(node.paths.state().resolve("resources")).size() == 1
+                && names(dir.resolve("storage")).size() == 1;
     }
 
     private static List<String> names(Path of) throws IOException {
