@@ -248,6 +248,17 @@ final class LocalBackup implements LocalResource {
         PinStore pins = null;
         try {
             requireLarge(base.volumeBytes(), dir);
+            if (!promoted && dir.noteBase()) {
+                shared.events()
+                        .of(dir.name())
+                        .accept(
+                                "disk-exchanged",
+                                "%s is not what it was when the copy was opened last (a file that was restored?), or nothing says that it is, and may not fit the journal. Next, at %s: holdfast invalidate-remote %s"
+                                        .formatted(
+                                                dir.facts().words(),
+                                                dir.facts().peer(),
+                                                dir.name()));
+            }
             long segment = segmentBytes(journalBytes);
             long whole = wholeSegments(journalBytes);
             journal = openJournal(dir, segment, whole);

@@ -60,6 +60,7 @@ import java.util.stream.Stream;
 /// | `metadata`      | primary: activity log and bitmap, see [MetadataLayout]            |
 /// | `evidence`      | primary: what the device was like at the last clean stop, see [EvidenceFile] |
 /// | `base`          | backup: which file or device the base is, see [DeviceNode#identity]; without it any is taken |
+/// | `attached`      | what the disks were when they were attached last, see [DeviceNode#incarnation] |
 ///
 /// A directory without `resource.json` is what a crash in the middle of creation left; it is
 /// removed at start. The journal lies in the storage directory.
@@ -340,10 +341,10 @@ final class ResourceDir implements AutoCloseable {
     }
 
     /// At a copy that gives up a generation: what it has changed in it; null when that is not
-    /// known. A file that cannot be read costs comparing everything.
+    /// known, or its disk is doubted. A file that cannot be read costs comparing everything.
     OwnChanges ownChanges() throws IOException {
         Path file = dir.resolve(CHANGED);
-        if (!Files.exists(file)) {
+        if (!Files.exists(file) || isDiskDoubted()) {
             return null;
         }
         try {
@@ -462,6 +463,9 @@ final class ResourceDir implements AutoCloseable {
             created.accept(settings);
             if (!facts.isPrimary() || facts.paths().size() > 1) {
                 AtomicFile.write(created.baseIdentityFile(), identity(facts).getBytes(UTF_8));
+            }
+            if (!facts.isPrimary()) {
+                AtomicFile.write(created.attachedFile(), created.incarnation().getBytes(UTF_8));
             }
             for (Map.Entry<String, byte[]> mark : marks.entrySet()) {
                 AtomicFile.write(dir.resolve(mark.getKey()), mark.getValue());
@@ -599,7 +603,7 @@ final class ResourceDir implements AutoCloseable {
         return dir.resolve("boot");
     }
 
-    /// At a primary: what its disks are, as of the last attach.
+    /// What the disks were, as of the last attach of a primary or the last opening of a copy.
     private Path attachedFile() {
         return dir.resolve("attached");
     }
@@ -614,7 +618,16 @@ final class ResourceDir implements AutoCloseable {
 
     private boolean isAttachedLast() throws IOException {
         return Files.exists(attachedFile())
-                && Files.readString(attachedFile()).equals(identity(facts));
+                && Files.readString(attachedFile()).equals(incarnation());
+    }
+
+    /// What the disks are now, a line for each volume.
+    private String incarnation() throws DeviceException {
+        List<String> lines = new ArrayList<>();
+        for (Path each : facts.paths()) {
+            lines.add(DeviceNode.of(each).incarnation());
+        }
+        return String.join("\n", lines);
     }
 
     /// The disks are attached. If they were exchanged, that everything is to be compared is durable
@@ -628,13 +641,27 @@ final class ResourceDir implements AutoCloseable {
     ///
     /// @param compared whether everything is to be
     void noteDisk(boolean compared) throws IOException {
-        String now = identity(facts);
-        if (now.contains(DeviceNode.WITHOUT_ID)) {
+        String now = incarnation();
+        if (DeviceNode.mayBeAnother(now)) {
             doubtDisk();
         } else if (compared) {
             Files.deleteIfExists(dir.resolve(DOUBTED));
         }
         AtomicFile.write(attachedFile(), now.getBytes(UTF_8));
+    }
+
+    /// At a copy, which is opened: its base may be another one than last time where [#baseIdentity]
+    /// does not tell, as a file that was restored under its name. Then it is doubted from now on,
+    /// durably before it is forgotten what it was.
+    ///
+    /// @return whether it is another one
+    boolean noteBase() throws IOException {
+        if (isAttachedLast()) {
+            return false;
+        }
+        doubtDisk();
+        AtomicFile.write(attachedFile(), incarnation().getBytes(UTF_8));
+        return true;
     }
 
     /// Whether the disks are those that were attached last, and there was no doubt of them since
@@ -657,7 +684,7 @@ final class ResourceDir implements AutoCloseable {
     /// Everything was compared or sent while they were attached, and the copy has it. A crash
     /// leaves the mark or none, and both are right.
     void trustDisk() throws IOException {
-        if (!Files.readString(attachedFile()).contains(DeviceNode.WITHOUT_ID)) {
+        if (!DeviceNode.mayBeAnother(Files.readString(attachedFile()))) {
             Files.deleteIfExists(dir.resolve(DOUBTED));
         }
     }

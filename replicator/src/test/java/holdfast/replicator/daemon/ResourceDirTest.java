@@ -29,6 +29,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileTime;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -114,6 +116,63 @@ class ResourceDirTest {
             Files.delete(dir.resolve("home/attached"));
             assertTrue(resource.isDiskExchanged());
         }
+    }
+
+    /// A file that was restored under its name has the inode of the one before, as a rule.
+    @Test
+    void aFileThatWasMadeAnewIsAnotherDisk() throws Exception {
+        Path disk = Files.write(dir.resolve("disk"), new byte[8]);
+        try (ResourceDir resource = created(dir, List.of(disk.toString()), AddressSpace.of(SIZE))) {
+            resource.noteDisk(false);
+            attach(resource, 100, 1);
+            Files.write(disk, new byte[16]);
+            assertFalse(resource.isDiskExchanged(), "it was only written to");
+            assertFalse(resource.isDiskDoubted());
+            makeAnew(disk, 8);
+            assertTrue(resource.isDiskExchanged());
+            assertFalse(resource.isSameDisk());
+        }
+    }
+
+    @Test
+    void aBaseThatWasMadeAnewIsDoubtedAndNotForgotten() throws Exception {
+        try (ResourceDir resource = copy()) {
+            assertFalse(resource.noteBase());
+            makeAnew(dir.resolve("home.img"), 0);
+            assertTrue(resource.noteBase());
+            assertFalse(resource.noteBase());
+            assertTrue(resource.isDiskDoubted());
+        }
+    }
+
+    /// As on a filesystem that keeps no such time: an attach compares nothing for that, a discard
+    /// everything.
+    @Test
+    void aFileOfWhichNobodyKnowsWhenItWasMadeMayAlwaysBeAnother() throws Exception {
+        try (ResourceDir resource = created(dir, List.of("/proc/version"), AddressSpace.of(SIZE))) {
+            resource.noteDisk(false);
+            attach(resource, 100, 1);
+            assertFalse(resource.isDiskExchanged());
+            resource.trustDisk();
+            assertFalse(resource.isSameDisk());
+        }
+    }
+
+    /// Deleted and written anew, in another tick of the filesystem's clock, which takes some
+    /// milliseconds. No other file takes its inode meanwhile.
+    static void makeAnew(Path file, int bytes) throws IOException {
+        FileTime made = madeAt(file);
+        Path probe = file.resolveSibling("probe");
+        do {
+            Files.deleteIfExists(probe);
+            Files.createFile(probe);
+        } while (madeAt(probe).equals(made));
+        Files.delete(file);
+        Files.write(file, new byte[bytes]);
+    }
+
+    private static FileTime madeAt(Path file) throws IOException {
+        return Files.readAttributes(file, BasicFileAttributes.class).creationTime();
     }
 
     @Test
