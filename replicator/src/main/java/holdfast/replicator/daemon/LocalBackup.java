@@ -295,7 +295,7 @@ final class LocalBackup implements LocalResource {
                             pins,
                             shared.command("connect " + dir.name()),
                             shared.command("keep " + dir.name() + " %s --drop"),
-                            told(shared, dir.name(), states),
+                            told(shared, dir, states),
                             states::is);
             LocalBackup opened =
                     new LocalBackup(shared, dir, tcp, base, journal, resource, states, whole);
@@ -405,10 +405,19 @@ final class LocalBackup implements LocalResource {
         retain(dir.settings());
     }
 
-    /// A commit that is durable ends a catch-up.
-    static BiConsumer<String, String> told(Shared shared, String name, StateChanges states) {
+    /// A commit that is durable ends a catch-up. That a disk has failed is durable before anybody
+    /// is told: what it holds when it is back nobody knows.
+    static BiConsumer<String, String> told(Shared shared, ResourceDir dir, StateChanges states) {
+        BiConsumer<String, String> events = shared.events().of(dir.name());
         return (kind, text) -> {
-            shared.events().of(name).accept(kind, text);
+            if (kind.equals("disk-failed")) {
+                try {
+                    dir.doubtDisk();
+                } catch (DeviceException e) {
+                    events.accept("metadata-error", e.getMessage());
+                }
+            }
+            events.accept(kind, text);
             if (kind.equals("epoch-committed")) {
                 states.synced(text);
             }

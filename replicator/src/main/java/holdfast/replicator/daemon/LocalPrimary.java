@@ -135,9 +135,6 @@ final class LocalPrimary implements LocalResource {
     /// Of a promoted copy: its base and journal, which hold the device; else null.
     private volatile LocalBackup copy;
 
-    /// Of this attach.
-    private volatile boolean failureNoted;
-
     /// A disk that is plain, or the copy that was promoted.
     LocalPrimary(
             Shared shared,
@@ -603,8 +600,10 @@ final class LocalPrimary implements LocalResource {
                             "%s is not the disk that was attached last, or nothing says that it is, and there was no clean stop; all of it is compared with the copy"
                                     .formatted(disks));
         }
+        if (copy != null) {
+            dir.takeDoubtOf(copy.dir());
+        }
         dir.noteDisk(comparing);
-        failureNoted = false;
         long generation = RANDOM.nextLong() | 1;
         Kept kept = withComparison(found.kept());
         boolean isGrown = markGrown(kept);
@@ -631,7 +630,7 @@ final class LocalPrimary implements LocalResource {
                         shared.pace(),
                         shared.readBuffers(),
                         Link.compressionOf(settings.compression()),
-                        LocalBackup.told(shared, name(), states),
+                        LocalBackup.told(shared, dir, states),
                         this::stateIs);
         resource.pauseSync(pauseWords());
         resource.onVerified(this::verified);
@@ -686,23 +685,11 @@ final class LocalPrimary implements LocalResource {
 
     /// Under the resource's lock, in the order it happens.
     private void stateIs(Primary now) {
-        if (now.isFailed() && !failureNoted) {
-            failureNoted = true;
-            shared.pool().execute(this::noteFailure);
-        }
         states.is(
                 StateChanges.DISK,
                 (now.isFailed() ? DiskState.FAILED : DiskState.UP_TO_DATE).name());
         states.is(StateChanges.REPLICATION, now.state().name());
         peerIs(now.state());
-    }
-
-    private void noteFailure() {
-        try {
-            dir.doubtDisk();
-        } catch (DeviceException e) {
-            shared.events().of(name()).accept("metadata-error", e.getMessage());
-        }
     }
 
     private void peerIs(ReplicationState state) {

@@ -370,12 +370,15 @@ final class ResourceDir implements AutoCloseable {
         return number(dir.resolve(HEARD), 0);
     }
 
-    /// What an operator has ordered of the link, and when it was exported last: the next role has
-    /// it from the first.
+    /// What an operator has ordered of the link, when it was exported last, and a doubt of the disk:
+    /// the next role has it from the first.
     Map<String, byte[]> carried() throws IOException {
         Map<String, byte[]> marks = new LinkedHashMap<>();
         if (Files.exists(standaloneMark())) {
             marks.put(STANDALONE, new byte[0]);
+        }
+        if (isDiskDoubted()) {
+            marks.put(DOUBTED, new byte[0]);
         }
         for (Path each : List.of(syncPausedMark(), bootMark())) {
             if (Files.exists(each)) {
@@ -679,6 +682,15 @@ final class ResourceDir implements AutoCloseable {
     /// says; or it is one that cannot be told from another.
     void doubtDisk() throws DeviceException {
         AtomicFile.write(dir.resolve(DOUBTED), new byte[0]);
+    }
+
+    /// The base of a promoted copy is the disk here: what was doubted of it there is doubted here,
+    /// and there no more. A crash in between leaves both marks, and it is done again.
+    void takeDoubtOf(ResourceDir copy) throws IOException {
+        if (copy.isDiskDoubted()) {
+            doubtDisk();
+            Files.deleteIfExists(copy.dir.resolve(DOUBTED));
+        }
     }
 
     /// Everything was compared or sent while they were attached, and the copy has it. A crash

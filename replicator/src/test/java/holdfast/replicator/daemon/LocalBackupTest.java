@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import holdfast.replicator.config.ResourceSettings;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.Backup;
+import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.Role;
 import holdfast.tunnel.wire.AddressSpace;
@@ -125,5 +126,21 @@ class LocalBackupTest {
             copy.close();
         }
         assertEquals(List.of("disk-exchanged"), node.saidOf("home"));
+    }
+
+    /// What an operator puts in its place, or brings back to it, nothing here says.
+    @Test
+    void ofABaseThatHasFailedItSaysNothingFromTheNextOpeningOn() throws Exception {
+        LocalBackup copy = opened();
+        copy.resource().failed("it is broken");
+        assertEquals(DiskState.FAILED, copy.resource().look(Backup::diskState));
+        assertTrue(copy.dir().isDiskDoubted());
+        copy.close();
+        assertEquals(List.of("disk-failed"), node.saidOf("home"));
+        for (int i = 0; i < 2; i++) {
+            copy = opened();
+            assertFalse(saysWhatItChanged(copy));
+            copy.close();
+        }
     }
 }

@@ -198,6 +198,43 @@ class ResourceDirTest {
         }
     }
 
+    /// A base that failed is the disk of the promoted copy, also when it fails behind the promotion.
+    @Test
+    void aDoubtOfTheBaseIsOneOfThePromotedDisk() throws Exception {
+        try (ResourceDir copy = copy()) {
+            copy.doubtDisk();
+            try (ResourceDir promoted = promoted(copy.carried())) {
+                assertTrue(promoted.isDiskDoubted());
+                assertFalse(attach(promoted, 100, 1).trusted());
+            }
+            try (ResourceDir promoted = promoted(Map.of())) {
+                promoted.takeDoubtOf(copy);
+                assertTrue(promoted.isDiskDoubted());
+                assertFalse(copy.isDiskDoubted(), "or each attach would doubt it again");
+                promoted.noteDisk(true);
+                promoted.takeDoubtOf(copy);
+                assertTrue(promoted.isSameDisk());
+            }
+        }
+    }
+
+    private ResourceDir promoted(Map<String, byte[]> marks) throws Exception {
+        return ResourceDir.next(
+                dir,
+                "home",
+                new ResourceDir.Facts(
+                        ID.toString(),
+                        Role.PRIMARY.name(),
+                        List.of(dir.resolve("home.img").toString()),
+                        false,
+                        "",
+                        1 << 20,
+                        "server"),
+                ResourceDir.newPrimary(ID, AddressSpace.of(SIZE)),
+                ResourceSettings.ofDisks(new TreeMap<>()),
+                marks);
+    }
+
     /// Promise 5: after a stop that was none, what was active may be missing.
     @Test
     void whatTheMetadataNameIsMissingAndOfAnExtentThatWasActiveAllOfIt() throws Exception {
@@ -326,27 +363,8 @@ class ResourceDirTest {
     @Test
     void theCopyThatWasPromotedIsBeforeEachOfItsPrimaries() throws Exception {
         copy().close();
-        TreeMap<String, List<Path>> disks = new TreeMap<>();
-        disks.put("server", List.of(Path.of("/dev/vg0/home")));
-        ResourceDir.Facts facts =
-                new ResourceDir.Facts(
-                        ID.toString(),
-                        Role.PRIMARY.name(),
-                        List.of(dir.resolve("home.img").toString()),
-                        false,
-                        "",
-                        1 << 20,
-                        "server");
         for (int i = 1; i <= 3; i++) {
-            Superblock first = ResourceDir.newPrimary(ID, AddressSpace.of(SIZE));
-            try (ResourceDir next =
-                    ResourceDir.next(
-                            dir,
-                            "home",
-                            facts,
-                            first,
-                            ResourceSettings.ofDisks(disks),
-                            Map.of("boot", "b".getBytes(StandardCharsets.UTF_8)))) {
+            try (ResourceDir next = promoted(Map.of("boot", "b".getBytes(StandardCharsets.UTF_8)))) {
                 assertEquals(Set.of("boot"), next.carried().keySet());
                 Files.createFile(next.standaloneMark());
                 assertEquals(Set.of("boot", "standalone"), next.carried().keySet());
