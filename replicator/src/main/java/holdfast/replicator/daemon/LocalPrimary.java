@@ -408,13 +408,15 @@ final class LocalPrimary implements LocalResource {
         return Optional.ofNullable(attachTrouble);
     }
 
-    /// What the kernel has of before the detach may land at any time, also upon what a new attach
-    /// has written and told to be durable.
-    private void requireAnswers() throws IOException {
+    /// What the kernel has of before the detach may land at any time, also upon what is written to
+    /// the disk from now on and told to be durable, or was compared and found equal.
+    ///
+    /// @param command what is to be typed again
+    synchronized void requireAnswers(String command) throws IOException {
         if (hanging != null && hanging.isInCall()) {
             throw new IOException(
-                    "%s has still not answered a request from before the detach, and what that writes would come between the writes of this attach. Next: see why the disk hangs (dmesg, and what it is on), then %s"
-                            .formatted(hanging, shared.command("attach " + name())));
+                    "%s has still not answered a request from before the detach, and what that writes would come between what is written from now on. Next: see why the disk hangs (dmesg, and what it is on), then %s"
+                            .formatted(hanging, shared.command(command)));
         }
         hanging = null;
     }
@@ -460,7 +462,7 @@ final class LocalPrimary implements LocalResource {
     private void open() throws IOException {
         Disks disks = null;
         try {
-            requireAnswers();
+            requireAnswers("attach " + name());
             requireOwnHistory();
             requireWhole();
             disks =
@@ -714,7 +716,7 @@ final class LocalPrimary implements LocalResource {
         awaitAcknowledgement();
         attached = null;
         try {
-            if (now.resource().detach()) {
+            if (isKept(now)) {
                 if (copy == null || forgotten) {
                     recordEvidence(now);
                 }
@@ -725,8 +727,6 @@ final class LocalPrimary implements LocalResource {
                         byOperator);
                 forgetUnlessOrdered(now.resource());
                 tellRest();
-            } else {
-                dir.doubtDisk();
             }
         } finally {
             now.disks().close();
@@ -744,6 +744,23 @@ final class LocalPrimary implements LocalResource {
             }
             states.is(StateChanges.REPLICATION, ReplicationState.OFF.name());
             states.is(StateChanges.DISK, DiskState.DISKLESS.name());
+        }
+    }
+
+    /// Ends what is written. A disk that has failed, or hangs and may still do what it was asked, is
+    /// doubted.
+    ///
+    /// @return whether all that is known of the peer is durable; not where the disk has failed
+    /// @throws IOException if it hangs
+    private boolean isKept(Attached now) throws IOException {
+        boolean isKept = false;
+        try {
+            isKept = now.resource().detach();
+            return isKept;
+        } finally {
+            if (!isKept) {
+                dir.doubtDisk();
+            }
         }
     }
 

@@ -1841,6 +1841,7 @@ final class ResourceManager implements Link.Resources {
     private LocalBackup demoted(LocalPrimary primary, Path storage, boolean watched)
             throws IOException, ProblemException {
         String name = primary.name();
+        primary.requireAnswers("reconnect %s --discard %s".formatted(name, shared.node()));
         primary.end("it gives up its own and becomes a copy just now");
         link.session(primary.dir().facts().peer()).ifPresent(primary::disconnect);
         away(name, "it is just being made a copy");
