@@ -65,7 +65,8 @@ import java.util.stream.Stream;
 /// A directory without `resource.json` is what a crash in the middle of creation left; it is
 /// removed at start. The journal lies in the storage directory.
 ///
-/// Its owner calls it from one thread at a time, except the reads of immutable facts.
+/// Its owner calls it from one thread at a time, except the reads of immutable facts and what is
+/// synchronized.
 final class ResourceDir implements AutoCloseable {
     /// What never changes.
     ///
@@ -643,7 +644,7 @@ final class ResourceDir implements AutoCloseable {
     /// | identity written | the same                                                          |
     ///
     /// @param compared whether everything is to be
-    void noteDisk(boolean compared) throws IOException {
+    synchronized void noteDisk(boolean compared) throws IOException {
         String now = incarnation();
         if (DeviceNode.mayBeAnother(now)) {
             doubtDisk();
@@ -658,7 +659,7 @@ final class ResourceDir implements AutoCloseable {
     /// durably before it is forgotten what it was.
     ///
     /// @return whether it is another one
-    boolean noteBase() throws IOException {
+    synchronized boolean noteBase() throws IOException {
         if (isAttachedLast()) {
             return false;
         }
@@ -679,8 +680,9 @@ final class ResourceDir implements AutoCloseable {
     }
 
     /// A disk has failed, and what an operator puts in its place or brings back to it nothing here
-    /// says; or it is one that cannot be told from another.
-    void doubtDisk() throws DeviceException {
+    /// says; or it is one that cannot be told from another. Whoever hears of a failure says so, also
+    /// beside the one that ends the attach.
+    synchronized void doubtDisk() throws DeviceException {
         AtomicFile.write(dir.resolve(DOUBTED), new byte[0]);
     }
 
@@ -695,7 +697,7 @@ final class ResourceDir implements AutoCloseable {
 
     /// Everything was compared or sent while they were attached, and the copy has it. A crash
     /// leaves the mark or none, and both are right.
-    void trustDisk() throws IOException {
+    synchronized void trustDisk() throws IOException {
         if (!DeviceNode.mayBeAnother(Files.readString(attachedFile()))) {
             Files.deleteIfExists(dir.resolve(DOUBTED));
         }

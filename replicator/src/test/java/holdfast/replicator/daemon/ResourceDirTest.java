@@ -31,11 +31,15 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileTime;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.UUID;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 
 class ResourceDirTest {
     private static final UUID ID = new UUID(1, 2);
@@ -195,6 +199,28 @@ class ResourceDirTest {
             resource.noteDisk(true);
             assertTrue(resource.isSameDisk());
             assertTrue(attach(resource, 400, 4).trusted());
+        }
+    }
+
+    /// The thread that ends an attach finds out that the disk has failed, and the one on which it
+    /// did.
+    @Test
+    void aDiskIsDoubtedByAllWhoFindOutAtOnce() throws Exception {
+        try (ResourceDir resource = created();
+                ExecutorService threads = Executors.newFixedThreadPool(4)) {
+            List<Future<Void>> doubts = new ArrayList<>();
+            for (int i = 0; i < 200; i++) {
+                doubts.add(
+                        threads.submit(
+                                () -> {
+                                    resource.doubtDisk();
+                                    return null;
+                                }));
+            }
+            for (Future<Void> each : doubts) {
+                each.get();
+            }
+            assertTrue(resource.isDiskDoubted());
         }
     }
 
