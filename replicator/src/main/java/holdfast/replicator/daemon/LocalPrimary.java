@@ -1398,15 +1398,28 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
+    private record Compared(boolean lacksNothing, boolean trustsDisk) {
+        static final Compared NOTHING = new Compared(false, false);
+    }
+
     /// An ordered comparison is remembered until it is over, and a doubt of the disk until
     /// everything was compared or sent in one attach, for whatever reason.
     private synchronized void endComparison() {
         boolean isDoubted = dir.isDiskDoubted();
-        if ((comparing || isDoubted || !writtenPast.isEmpty() || Files.exists(dir.grownMark()))
-                && resource().filter(at -> at.look(LocalPrimary::lacksNothing)).isPresent()) {
+        if (!comparing
+                && !isDoubted
+                && writtenPast.isEmpty()
+                && !Files.exists(dir.grownMark())) {
+            return;
+        }
+        // At one moment: a greeting may mark everything, and trust the disk for what is to come.
+        Compared now =
+                resource()
+                        .map(at -> at.look(p -> new Compared(lacksNothing(p), p.trustsDisk())))
+                        .orElse(Compared.NOTHING);
+        if (now.lacksNothing()) {
             try {
-                if (isDoubted
-                        && resource().filter(at -> at.look(Primary::trustsDisk)).isPresent()) {
+                if (isDoubted && now.trustsDisk()) {
                     dir.trustDisk();
                     if (resource().filter(at -> at.look(Primary::isFailed)).isPresent()) {
                         dir.doubtDisk(); // Just now: who notes it may have been too early.

@@ -343,7 +343,7 @@ final class ResourceDir implements AutoCloseable {
 
     /// At a copy that gives up a generation: what it has changed in it; null when that is not
     /// known, or its disk is doubted. A file that cannot be read costs comparing everything.
-    OwnChanges ownChanges() throws IOException {
+    OwnChanges ownChanges() {
         Path file = dir.resolve(CHANGED);
         if (!Files.exists(file) || isDiskDoubted()) {
             return null;
@@ -351,7 +351,7 @@ final class ResourceDir implements AutoCloseable {
         try {
             ChangeList found = ChangeList.decode(ByteBuffer.wrap(Files.readAllBytes(file)));
             return found.resource().equals(facts.uuid()) ? found.changes() : null;
-        } catch (IllegalArgumentException e) {
+        } catch (IOException | IllegalArgumentException e) {
             LOG.warn("{}: {}; every block is compared", file, e.getMessage());
             return null;
         }

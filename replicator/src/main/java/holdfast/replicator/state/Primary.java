@@ -914,7 +914,9 @@ public final class Primary {
     /// A disk that is doubted may hold anything outside of both lists, and what is left different
     /// there would be called equal.
     private void compareUnion(Verdict.Ahead ahead) {
-        if (!trustsDisk() || !saysWhatChanged() || suspect.count() == suspect.capacity()) {
+        // After an era in which everything was marked, what was written since is only dirty.
+        boolean isAllMarked = dirty.count() + suspect.count() >= suspect.capacity();
+        if (!trustsDisk() || !saysWhatChanged() || isAllMarked) {
             mistrust(
                     trustsDisk()
                             ? ahead.why()

@@ -314,14 +314,19 @@ public sealed interface Verdict {
     }
 
     /// Whether a copy is known to which the marks of this primary are a list of all that it lacks;
-    /// of one that was never attached, which has marked everything, they are of any copy.
+    /// of one that was never attached, which has marked everything, they are of any copy. One that
+    /// has forgotten how its past began may have been promoted there.
     ///
     /// @param acknowledged what its peer is known to have committed
     /// @param copy the copy that was filled or mended, 0 for none
     public static boolean isFollowed(Ancestry past, Position acknowledged, long copy) {
         return acknowledged.isNone()
-                ? lastPromotion(past) < 0 || copy != 0
+                ? !mayBePromoted(past) || copy != 0
                 : past.entries().isEmpty() || !marksSince(past, acknowledged, copy).isNone();
+    }
+
+    private static boolean mayBePromoted(Ancestry past) {
+        return lastPromotion(past) >= 0 || past.hasForgotten();
     }
 
     private static int lastPromotion(Ancestry past) {
@@ -370,7 +375,7 @@ public sealed interface Verdict {
         Position acknowledged = primary.known().acknowledged();
         if (acknowledged.isNone()) {
             Ancestry past = primary.ancestry();
-            return lastPromotion(past) >= 0
+            return mayBePromoted(past)
                     && !isNotBehind(past, marksSince(past, primary.known()), theirs);
         }
         if (acknowledged.generation() == theirs.generation()) {

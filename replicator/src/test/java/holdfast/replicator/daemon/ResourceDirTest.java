@@ -224,6 +224,18 @@ class ResourceDirTest {
         }
     }
 
+    @Test
+    void aListOfChangesThatCannotBeReadIsNone() throws Exception {
+        try (ResourceDir resource = copy()) {
+            assertNull(resource.ownChanges());
+            Path list = Files.createDirectory(dir.resolve("home/changed"));
+            assertNull(resource.ownChanges());
+            Files.delete(list);
+            Files.write(list, new byte[100]);
+            assertNull(resource.ownChanges());
+        }
+    }
+
     /// A base that failed is the disk of the promoted copy, also when it fails behind the promotion.
     @Test
     void aDoubtOfTheBaseIsOneOfThePromotedDisk() throws Exception {

@@ -55,6 +55,15 @@ class GivingUpTest implements PrimaryEffects {
     /// It has told of its transactions up to 50, and heard of 40 of the former primary's.
     private Primary attached(
             Position acknowledged, long peerCopy, BlockSet dirty, boolean trusted) {
+        return attached(acknowledged, peerCopy, dirty, new BlockSet(BLOCKS), trusted);
+    }
+
+    private Primary attached(
+            Position acknowledged,
+            long peerCopy,
+            BlockSet dirty,
+            BlockSet suspect,
+            boolean trusted) {
         return new Primary(
                 new Primary.Config(ID, (long) BLOCKS * BLOCK, false, false, NoQuestions.LIMITS),
                 new Primary.Attached(
@@ -68,7 +77,7 @@ class GivingUpTest implements PrimaryEffects {
                                 0,
                                 50,
                                 dirty,
-                                new BlockSet(BLOCKS),
+                                suspect,
                                 new BlockSet(BLOCKS),
                                 new BitSet(),
                                 List.of(),
@@ -163,6 +172,18 @@ class GivingUpTest implements PrimaryEffects {
         assertTrue(primary.trustsDisk());
         primary.diskFailed("an error");
         assertFalse(primary.trustsDisk());
+    }
+
+    /// As behind an era in which nobody knew anything: what was written since is only dirty.
+    @Test
+    void whereAllIsMarkedOneWayOrTheOtherItIsCalledEverything() {
+        BlockSet dirty = new BlockSet(BLOCKS);
+        dirty.addRange(0, 100);
+        BlockSet suspect = new BlockSet(BLOCKS);
+        suspect.addRange(100, BLOCKS);
+        primary = attached(Position.NONE, 0, dirty, suspect, true);
+        connect(gives(0, 40, 2), GIVEN_UP, new Position(9, 0), RANGES);
+        assertEquals(List.of("compare"), events);
     }
 
     /// Its journal was damaged while it was brought on.

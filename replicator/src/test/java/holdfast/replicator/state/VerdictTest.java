@@ -1,6 +1,7 @@
 package holdfast.replicator.state;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -326,6 +327,23 @@ class VerdictTest {
         assertEquals(How.BITMAP, how(0, at(1, 2), at(1, 7)));
         copyBegan(2, at(1, 2), Reason.CRASH, NODE);
         assertEquals(How.BITMAP, how(0, at(2, 1), at(2, 1)));
+    }
+
+    /// Its marks are everything, or begin with a promotion that it has forgotten.
+    @Test
+    void whoHasForgottenItsBeginningKnowsNoCopyThatHasAcknowledgedNothing() {
+        began(5, at(4, 3), Reason.ATTACH).began(6, at(5, 9), Reason.ATTACH);
+        assertFalse(Verdict.isFollowed(mine, NOTHING, 0));
+        assertTrue(Verdict.isFollowed(mine, NOTHING, COPY));
+        assertTrue(Verdict.isFollowed(mine, at(5, 2), 0));
+        ourCopy = 0;
+        theirs = mine;
+        assertEquals(How.COMPARISON, how(3, NOTHING, at(5, 9)));
+        mine = Ancestry.EMPTY;
+        began(1, NOTHING, Reason.CREATE).began(6, at(1, 9), Reason.ATTACH);
+        assertTrue(Verdict.isFollowed(mine, NOTHING, 0));
+        theirs = mine;
+        assertEquals(How.BITMAP, how(3, NOTHING, at(1, 9)));
     }
 
     @Test
