@@ -13,6 +13,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -144,6 +145,28 @@ class DiscardUnionTest {
         }
     }
 
+    /// It was stopped cleanly, so it says what it wrote; but its disk is not what it was then.
+    @Test
+    void ofADiskThatWasWrittenPastUsEverythingIsCompared() throws Exception {
+        try (TwoProcesses made = made("")) {
+            begin();
+            nodes.left.api.detach(new ControlApi.NameRequest("home"));
+            promote(nodes.right);
+            writePast();
+            discard(nodes.left, nodes.right);
+            nodes.awaitInSync(nodes.right, "home");
+            assertEquals(0, events(nodes.right, "union").size(), nodes.right::account);
+            isSame(nodes.left, nodes.right);
+        }
+    }
+
+    private void writePast() throws IOException {
+        try (FileChannel disk =
+                FileChannel.open(dir.resolve("home.disk"), StandardOpenOption.WRITE)) {
+            disk.write(ByteBuffer.wrap(new byte[MIB]), 120L * MIB);
+        }
+    }
+
     /// Its disk has failed, and somebody has restored an old image into it: by what it says of
     /// itself it is the same one, and what it lacks is in the list of neither side. Once everything
     /// was compared it is trusted again.
@@ -155,10 +178,7 @@ class DiscardUnionTest {
             goOnAtTheOther();
             Path doubted = nodes.left.paths.state().resolve("resources/home/disk-doubted");
             Files.createFile(doubted); // As it was left by the failure.
-            try (FileChannel disk =
-                    FileChannel.open(dir.resolve("home.disk"), StandardOpenOption.WRITE)) {
-                disk.write(ByteBuffer.wrap(new byte[MIB]), 120L * MIB);
-            }
+            writePast();
             nodes.left.start();
             nodes.left.awaitAnswer();
             for (NodeProcess each : List.of(nodes.left, nodes.right)) {

@@ -332,17 +332,19 @@ class VerdictTest {
     /// Its marks are everything, or begin with a promotion that it has forgotten.
     @Test
     void whoHasForgottenItsBeginningKnowsNoCopyThatHasAcknowledgedNothing() {
-        began(5, at(4, 3), Reason.ATTACH).began(6, at(5, 9), Reason.ATTACH);
+        began(5, at(4, 3), Reason.ATTACH);
+        theirs = mine;
+        began(6, at(5, 9), Reason.ATTACH);
         assertFalse(Verdict.isFollowed(mine, NOTHING, 0));
         assertTrue(Verdict.isFollowed(mine, NOTHING, COPY));
         assertTrue(Verdict.isFollowed(mine, at(5, 2), 0));
         ourCopy = 0;
-        theirs = mine;
         assertEquals(How.COMPARISON, how(3, NOTHING, at(5, 9)));
         mine = Ancestry.EMPTY;
-        began(1, NOTHING, Reason.CREATE).began(6, at(1, 9), Reason.ATTACH);
-        assertTrue(Verdict.isFollowed(mine, NOTHING, 0));
+        began(1, NOTHING, Reason.CREATE);
         theirs = mine;
+        began(6, at(1, 9), Reason.ATTACH);
+        assertTrue(Verdict.isFollowed(mine, NOTHING, 0));
         assertEquals(How.BITMAP, how(3, NOTHING, at(1, 9)));
     }
 
