@@ -593,13 +593,13 @@ final class LocalPrimary implements LocalResource {
         if (dir.superblock().clean() && copy == null) {
             lookForForeignWrites(disks);
         }
-        if (dir.isDiskExchanged()) {
+        if (dir.isDiskExchanged(copy == null)) {
             compareFromNowOn();
             shared.events()
                     .of(name())
                     .accept(
                             "disk-exchanged",
-                            "%s is not the disk that was attached last, or nothing says that it is, and there was no clean stop; all of it is compared with the copy"
+                            "%s is not the disk that was attached last, or nothing says that it is, and no evidence of a clean stop says what it holds; all of it is compared with the copy"
                                     .formatted(disks));
         }
         if (copy != null) {

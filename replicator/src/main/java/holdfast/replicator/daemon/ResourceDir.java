@@ -371,8 +371,8 @@ final class ResourceDir implements AutoCloseable {
         return number(dir.resolve(HEARD), 0);
     }
 
-    /// What an operator has ordered of the link, when it was exported last, and a doubt of the disk:
-    /// the next role has it from the first.
+    /// What an operator has ordered of the link, when it was exported last, what the disk was then,
+    /// and a doubt of it: the next role has it from the first.
     Map<String, byte[]> carried() throws IOException {
         Map<String, byte[]> marks = new LinkedHashMap<>();
         if (Files.exists(standaloneMark())) {
@@ -381,7 +381,7 @@ final class ResourceDir implements AutoCloseable {
         if (isDiskDoubted()) {
             marks.put(DOUBTED, new byte[0]);
         }
-        for (Path each : List.of(syncPausedMark(), bootMark())) {
+        for (Path each : List.of(syncPausedMark(), bootMark(), attachedFile())) {
             if (Files.exists(each)) {
                 marks.put(each.getFileName().toString(), Files.readAllBytes(each));
             }
@@ -612,10 +612,12 @@ final class ResourceDir implements AutoCloseable {
         return dir.resolve("attached");
     }
 
-    /// Whether it was not stopped cleanly, and its disks are others now: the bitmap says nothing of
-    /// what these hold. After a clean stop the evidence tells.
-    boolean isDiskExchanged() throws IOException {
-        return !superblock().clean()
+    /// Whether its disks are others now, and no evidence of a clean stop tells: the bitmap says
+    /// nothing of what these hold.
+    ///
+    /// @param hasEvidence whether a clean stop took some; of a base with a journal none is taken
+    boolean isDiskExchanged(boolean hasEvidence) throws IOException {
+        return !(superblock().clean() && hasEvidence)
                 && !superblock().ancestry().entries().isEmpty()
                 && !isAttachedLast();
     }

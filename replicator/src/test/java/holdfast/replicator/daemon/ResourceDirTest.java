@@ -95,30 +95,30 @@ class ResourceDirTest {
     void aDiskThatWasExchangedAfterACrashIsComparedAndNotForgotten() throws Exception {
         Path disk = Files.write(dir.resolve("disk"), new byte[8]);
         try (ResourceDir resource = created(dir, List.of(disk.toString()), AddressSpace.of(SIZE))) {
-            assertFalse(resource.isDiskExchanged(), "there was none before");
+            assertFalse(resource.isDiskExchanged(true), "there was none before");
             assertFalse(resource.isSameDisk());
             resource.noteDisk(false);
             attach(resource, 100, 1);
             assertTrue(resource.isSameDisk());
             Files.move(disk, dir.resolve("gone"));
             Files.write(disk, new byte[8]);
-            assertTrue(resource.isDiskExchanged());
+            assertTrue(resource.isDiskExchanged(true));
             assertFalse(resource.isSameDisk());
             resource.noteDisk(true); // Everything is compared from here on.
-            assertFalse(resource.isDiskExchanged());
+            assertFalse(resource.isDiskExchanged(true));
             assertTrue(resource.isSameDisk());
 
             // After a clean stop the evidence tells.
             resource.detached(new Position(100, 7), Position.NONE, 0, true);
             Files.move(dir.resolve("gone"), disk, StandardCopyOption.REPLACE_EXISTING);
-            assertFalse(resource.isDiskExchanged());
+            assertFalse(resource.isDiskExchanged(true));
             assertFalse(resource.isSameDisk());
             resource.noteDisk(false);
             attach(resource, 200, 2);
 
             // Nothing says what was attached.
             Files.delete(dir.resolve("home/attached"));
-            assertTrue(resource.isDiskExchanged());
+            assertTrue(resource.isDiskExchanged(true));
         }
     }
 
@@ -130,10 +130,10 @@ class ResourceDirTest {
             resource.noteDisk(false);
             attach(resource, 100, 1);
             Files.write(disk, new byte[16]);
-            assertFalse(resource.isDiskExchanged(), "it was only written to");
+            assertFalse(resource.isDiskExchanged(true), "it was only written to");
             assertFalse(resource.isDiskDoubted());
             makeAnew(disk, 8);
-            assertTrue(resource.isDiskExchanged());
+            assertTrue(resource.isDiskExchanged(true));
             assertFalse(resource.isSameDisk());
         }
     }
@@ -156,7 +156,7 @@ class ResourceDirTest {
         try (ResourceDir resource = created(dir, List.of("/proc/version"), AddressSpace.of(SIZE))) {
             resource.noteDisk(false);
             attach(resource, 100, 1);
-            assertFalse(resource.isDiskExchanged());
+            assertFalse(resource.isDiskExchanged(true));
             resource.trustDisk();
             assertFalse(resource.isSameDisk());
         }
@@ -186,7 +186,7 @@ class ResourceDirTest {
             resource.noteDisk(false);
             attach(resource, 100, 1);
             resource.doubtDisk();
-            assertFalse(resource.isDiskExchanged());
+            assertFalse(resource.isDiskExchanged(true));
             resource.noteDisk(false);
             assertFalse(attach(resource, 200, 2).trusted());
             resource.detached(new Position(200, 7), Position.NONE, 0, true);
@@ -253,6 +253,20 @@ class ResourceDirTest {
                 promoted.takeDoubtOf(copy);
                 assertTrue(promoted.isSameDisk());
             }
+        }
+    }
+
+    /// A base with a journal has no evidence of a clean stop; nor has a role that was never attached.
+    @Test
+    void thePromotedDiskIsTheBaseThatWasThere() throws Exception {
+        try (ResourceDir copy = copy();
+                ResourceDir promoted = promoted(copy.carried())) {
+            attach(promoted, 100, 1);
+            promoted.detached(new Position(100, 7), Position.NONE, 0, true);
+            assertFalse(promoted.isDiskExchanged(false));
+            makeAnew(dir.resolve("home.img"), 0);
+            assertTrue(promoted.isDiskExchanged(false));
+            assertFalse(promoted.isDiskExchanged(true), "the evidence tells");
         }
     }
 
@@ -405,7 +419,9 @@ class ResourceDirTest {
             try (ResourceDir next = promoted(Map.of("boot", "b".getBytes(StandardCharsets.UTF_8)))) {
                 assertEquals(Set.of("boot"), next.carried().keySet());
                 Files.createFile(next.standaloneMark());
-                assertEquals(Set.of("boot", "standalone"), next.carried().keySet());
+                next.doubtDisk();
+                assertEquals(
+                        Set.of("boot", "standalone", "disk-doubted"), next.carried().keySet());
             }
         }
         try (ResourceDir before = ResourceDir.openBefore(dir, "home").orElseThrow()) {
