@@ -84,7 +84,7 @@ class HangingDiskTest {
             faults.arm(FaultyDisk.Kind.HANG, FaultyDisk.WRITE, "home.disk", 1, 1);
             Thread writer = Thread.ofPlatform().start(() -> write(nodes, "home", 2));
             try {
-                TwoNodes.until("it hangs", faults::hasStruck);
+                TwoNodes.until("it is seen", () -> trouble(nodes).contains("not answered"));
                 ControlApi.NameRequest home = new ControlApi.NameRequest("home");
                 assertThrows(ProblemException.class, () -> nodes.left.api.detach(home));
                 Path doubted = nodes.left.paths.state().resolve("resources/home/disk-doubted");
@@ -102,8 +102,7 @@ class HangingDiskTest {
             nodes.awaitInSync(nodes.right, "home");
             ControlApi.OpenReply view =
                     nodes.left.api.open(new ControlApi.OpenRequest("home", Optional.empty()));
-            try (BlockClient copy =
-                    new BlockClient(Path.of(view.view().socket()), "home@latest")) {
+            try (BlockClient copy = new BlockClient(Path.of(view.view().socket()), "home@latest")) {
                 assertEquals(filled(1), copy.read(0, BLOCK));
             }
             assertEquals(List.of(), unions(nodes.right));

@@ -747,8 +747,8 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
-    /// Ends what is written. A disk that has failed, or hangs and may still do what it was asked, is
-    /// doubted.
+    /// Ends what is written. A disk that has failed, or hangs and may still do what it was asked,
+    /// is doubted.
     ///
     /// @return whether all that is known of the peer is durable; not where the disk has failed
     /// @throws IOException if it hangs
@@ -1406,10 +1406,7 @@ final class LocalPrimary implements LocalResource {
     /// everything was compared or sent in one attach, for whatever reason.
     private synchronized void endComparison() {
         boolean isDoubted = dir.isDiskDoubted();
-        if (!comparing
-                && !isDoubted
-                && writtenPast.isEmpty()
-                && !Files.exists(dir.grownMark())) {
+        if (!comparing && !isDoubted && writtenPast.isEmpty() && !Files.exists(dir.grownMark())) {
             return;
         }
         // At one moment: a greeting may mark everything, and trust the disk for what is to come.

@@ -682,8 +682,8 @@ final class ResourceDir implements AutoCloseable {
     }
 
     /// A disk has failed, and what an operator puts in its place or brings back to it nothing here
-    /// says; or it is one that cannot be told from another. Whoever hears of a failure says so, also
-    /// beside the one that ends the attach.
+    /// says; or it is one that cannot be told from another. Whoever hears of a failure says so,
+    /// also beside the one that ends the attach.
     synchronized void doubtDisk() throws DeviceException {
         AtomicFile.write(dir.resolve(DOUBTED), new byte[0]);
     }

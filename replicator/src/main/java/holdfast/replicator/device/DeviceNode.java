@@ -135,8 +135,7 @@ public record DeviceNode(Path path, boolean isBlockDevice, long device, long ino
                                     .formatted(
                                             answer.get(JAVA_LONG, Native.STATX_BIRTH_AT),
                                             answer.get(
-                                                    JAVA_INT,
-                                                    Native.STATX_BIRTH_AT + Long.BYTES));
+                                                    JAVA_INT, Native.STATX_BIRTH_AT + Long.BYTES));
             return identity() + ", " + made;
         }
     }

@@ -55,12 +55,14 @@ class LocalBackupTest {
                         LocalBackup.wholeSegments(8 << 20),
                         "server");
         LocalBackup.create(facts);
+        TreeMap<String, List<Path>> disks = new TreeMap<>();
+        disks.put("server", List.of(Path.of("/dev/vg0/home")));
         ResourceDir.next(
                         node.resources(),
                         "home",
                         facts,
                         atRest(),
-                        ResourceSettings.ofDisks(new TreeMap<>()),
+                        ResourceSettings.ofDisks(disks),
                         ResourceDir.discarding(ID, GIVEN_UP, CHANGES))
                 .close();
     }
@@ -93,8 +95,7 @@ class LocalBackupTest {
                 past);
     }
 
-    private static Ancestry.Entry began(
-            long generation, Position parent, Ancestry.Reason reason) {
+    private static Ancestry.Entry began(long generation, Position parent, Ancestry.Reason reason) {
         return new Ancestry.Entry(generation, parent, reason, ID, 0);
     }
 
@@ -111,6 +112,10 @@ class LocalBackupTest {
         return copy.resource().look(Backup::greeting).getFirst() instanceof Frame.Changed;
     }
 
+    private long said(String kind) throws Exception {
+        return node.saidOf("home").stream().filter(kind::equals).count();
+    }
+
     @Test
     void ofABaseThatWasMadeAnewItSaysNothing() throws Exception {
         for (int i = 0; i < 2; i++) {
@@ -125,7 +130,7 @@ class LocalBackupTest {
             assertTrue(copy.dir().isDiskDoubted());
             copy.close();
         }
-        assertEquals(List.of("disk-exchanged"), node.saidOf("home"));
+        assertEquals(1, said("disk-exchanged"));
     }
 
     /// What an operator puts in its place, or brings back to it, nothing here says.
@@ -136,7 +141,7 @@ class LocalBackupTest {
         assertEquals(DiskState.FAILED, copy.resource().look(Backup::diskState));
         assertTrue(copy.dir().isDiskDoubted());
         copy.close();
-        assertEquals(List.of("disk-failed"), node.saidOf("home"));
+        assertEquals(1, said("disk-failed"));
         for (int i = 0; i < 2; i++) {
             copy = opened();
             assertFalse(saysWhatItChanged(copy));

@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.config.ResourceSettings;
-import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Primary;
@@ -236,7 +235,8 @@ class ResourceDirTest {
         }
     }
 
-    /// A base that failed is the disk of the promoted copy, also when it fails behind the promotion.
+    /// A base that failed is the disk of the promoted copy, also when it fails behind the
+    /// promotion.
     @Test
     void aDoubtOfTheBaseIsOneOfThePromotedDisk() throws Exception {
         try (ResourceDir copy = copy()) {
@@ -256,7 +256,8 @@ class ResourceDirTest {
         }
     }
 
-    /// A base with a journal has no evidence of a clean stop; nor has a role that was never attached.
+    /// A base with a journal has no evidence of a clean stop; nor has a role that was never
+    /// attached.
     @Test
     void thePromotedDiskIsTheBaseThatWasThere() throws Exception {
         try (ResourceDir copy = copy();
@@ -416,12 +417,12 @@ class ResourceDirTest {
     void theCopyThatWasPromotedIsBeforeEachOfItsPrimaries() throws Exception {
         copy().close();
         for (int i = 1; i <= 3; i++) {
-            try (ResourceDir next = promoted(Map.of("boot", "b".getBytes(StandardCharsets.UTF_8)))) {
+            try (ResourceDir next =
+                    promoted(Map.of("boot", "b".getBytes(StandardCharsets.UTF_8)))) {
                 assertEquals(Set.of("boot"), next.carried().keySet());
                 Files.createFile(next.standaloneMark());
                 next.doubtDisk();
-                assertEquals(
-                        Set.of("boot", "standalone", "disk-doubted"), next.carried().keySet());
+                assertEquals(Set.of("boot", "standalone", "disk-doubted"), next.carried().keySet());
             }
         }
         try (ResourceDir before = ResourceDir.openBefore(dir, "home").orElseThrow()) {
