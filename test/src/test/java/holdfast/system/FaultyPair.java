@@ -24,6 +24,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Stream;
 
 /// A server and its backup in processes of their own, each behind a [FaultyDisk], with two
 /// resources: `home`, whose files are harmed, and `other`, which must never notice.
@@ -403,12 +404,18 @@ final class FaultyPair implements AutoCloseable {
                 "in sync",
                 () -> {
                     operator.doWhatIsAskedFor();
-                    return isInSync("home") && isInSync("other");
+                    return isInSync("home", "other");
                 });
     }
 
-    private boolean isInSync(String name) {
-        return server.resource(name).filter(FaultyPair::isInSync).isPresent();
+    private boolean isInSync(String... names) {
+        try {
+            StatusReport said = server.process.api.status();
+            return Stream.of(names)
+                    .allMatch(each -> said.resource(each).filter(FaultyPair::isInSync).isPresent());
+        } catch (ProblemException e) {
+            return false; // The daemon is away.
+        }
     }
 
     private static boolean isInSync(StatusReport.Resource of) {

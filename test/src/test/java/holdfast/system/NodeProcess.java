@@ -17,8 +17,13 @@ import java.util.concurrent.TimeUnit;
 
 /// A daemon in a process of its own, which can be killed at any moment.
 final class NodeProcess implements AutoCloseable {
+    /// It lives for seconds: what runs a few hundred times is not worth its compilation.
     static final List<String> FLAGS =
-            List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx192m");
+            List.of(
+                    "-XX:TieredStopAtLevel=1",
+                    "-XX:CompileThresholdScaling=5",
+                    "-XX:+UseSerialGC",
+                    "-Xmx192m");
 
     final NodePaths paths;
     final ControlClient api;

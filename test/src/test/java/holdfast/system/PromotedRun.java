@@ -113,6 +113,8 @@ final class PromotedRun implements AutoCloseable {
         writeMore();
         makeFinal();
         if (came && fault.mayLeaveTheOldRole() && !isBaseAlone()) {
+            assertTrue(node.account().contains("deleted at the next start"), "nobody was told");
+            notes.accept("the next start deletes the rest");
             kill();
             start();
             awaitSteady();

@@ -148,9 +148,9 @@ public final class JournalScan {
             int got = reader.read(end, chunk);
             chunk.flip();
             for (int i = 0; i + JournalRecord.HEADER_BYTES <= got; i += 8) {
-                chunk.position(i);
                 if (chunk.getInt(i) == 0x48464a52
-                        && JournalRecord.decode(chunk) instanceof Found.Good(JournalRecord r)
+                        && JournalRecord.decode(chunk.position(i))
+                                instanceof Found.Good(JournalRecord r)
                         && r.resource().equals(resource)
                         && r.address() == end + i
                         && r.durableBefore() > bad) {

@@ -2,33 +2,18 @@ package holdfast.tunnel.link;
 
 import static java.nio.charset.StandardCharsets.US_ASCII;
 
-import org.bouncycastle.asn1.x500.X500Name;
-import org.bouncycastle.asn1.x500.X500NameBuilder;
-import org.bouncycastle.asn1.x500.style.BCStyle;
-import org.bouncycastle.cert.jcajce.JcaX509v3CertificateBuilder;
-import org.bouncycastle.jce.provider.BouncyCastleProvider;
-import org.bouncycastle.operator.OperatorCreationException;
-import org.bouncycastle.operator.jcajce.JcaContentSignerBuilder;
-
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
-import java.math.BigInteger;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.KeyFactory;
-import java.security.KeyPair;
-import java.security.KeyPairGenerator;
 import java.security.PrivateKey;
-import java.security.SecureRandom;
 import java.security.cert.CertificateFactory;
 import java.security.cert.X509Certificate;
-import java.security.spec.ECGenParameterSpec;
 import java.security.spec.PKCS8EncodedKeySpec;
-import java.time.Instant;
 import java.util.Base64;
-import java.util.Date;
 import java.util.UUID;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -40,7 +25,6 @@ import java.util.regex.Pattern;
 /// node's id stands in the certificate's subject and stays when the key is renewed.
 public final class Identity {
     private static final String FILE = "identity.pem";
-    private static final SecureRandom RANDOM = new SecureRandom();
 
     private final UUID node;
     private final PrivateKey key;
@@ -54,43 +38,12 @@ public final class Identity {
 
     /// A new node with a new key, in memory only.
     public static Identity generate() {
-        return generate(UUID.randomUUID());
+        return SelfSigned.make(UUID.randomUUID());
     }
 
     /// The same node with a new key: its peers need the new pin before they hear of it.
     public Identity renewed() {
-        return generate(node);
-    }
-
-    private static Identity generate(UUID node) {
-        // Here and not for every start: what it brings along takes a third of a daemon's start.
-        var provider = new BouncyCastleProvider();
-        try {
-            KeyPairGenerator generator = KeyPairGenerator.getInstance("EC", provider);
-            generator.initialize(new ECGenParameterSpec("secp256r1"), RANDOM);
-            KeyPair pair = generator.generateKeyPair();
-            X500Name name =
-                    new X500NameBuilder()
-                            .addRDN(BCStyle.CN, "holdfast")
-                            .addRDN(BCStyle.SERIALNUMBER, node.toString())
-                            .build();
-            // Fixed dates: a clock that is wrong must not make a key that is right look expired.
-            var certificate =
-                    new JcaX509v3CertificateBuilder(
-                                    name,
-                                    new BigInteger(64, RANDOM).add(BigInteger.ONE),
-                                    Date.from(Instant.parse("2020-01-01T00:00:00Z")),
-                                    Date.from(Instant.parse("9999-12-31T23:59:59Z")),
-                                    name,
-                                    pair.getPublic())
-                            .build(
-                                    new JcaContentSignerBuilder("SHA256withECDSA")
-                                            .setProvider(provider)
-                                            .build(pair.getPrivate()));
-            return of(pair.getPrivate().getEncoded(), certificate.getEncoded());
-        } catch (GeneralSecurityException | OperatorCreationException | IOException e) {
-            throw new IllegalStateException("this JVM cannot make a P-256 key", e);
-        }
+        return SelfSigned.make(node);
     }
 
     /// Makes the identity of a node and stores it.
@@ -158,7 +111,7 @@ public final class Identity {
         return node + " " + pin();
     }
 
-    private static Identity of(byte[] key, byte[] certificate) throws GeneralSecurityException {
+    static Identity of(byte[] key, byte[] certificate) throws GeneralSecurityException {
         var x509 =
                 (X509Certificate)
                         CertificateFactory.getInstance("X.509")
