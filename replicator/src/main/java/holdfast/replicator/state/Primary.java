@@ -914,9 +914,7 @@ public final class Primary {
     /// A disk that is doubted may hold anything outside of both lists, and what is left different
     /// there would be called equal.
     private void compareUnion(Verdict.Ahead ahead) {
-        // After an era in which everything was marked, what was written since is only dirty.
-        boolean isAllMarked = dirty.count() + suspect.count() >= suspect.capacity();
-        if (!trustsDisk() || !saysWhatChanged() || isAllMarked) {
+        if (!trustsDisk() || !saysWhatChanged() || isAllMarked()) {
             mistrust(
                     trustsDisk()
                             ? ahead.why()
@@ -943,6 +941,20 @@ public final class Primary {
                                 ahead.common(),
                                 (dirty.count() + suspect.count()) * BlockSet.BLOCK_BYTES,
                                 config.sizeBytes));
+    }
+
+    /// One way or the other: after an era in which nobody knew anything, what was written since is
+    /// only dirty.
+    private boolean isAllMarked() {
+        if (dirty.count() + suspect.count() < suspect.capacity()) {
+            return false;
+        }
+        BlockSet marked = suspect.another(BlockSet.Rounding.UP);
+        marked.addAll(suspect);
+        marked.addAll(dirty);
+        boolean isAll = marked.count() == marked.capacity();
+        marked.clear();
+        return isAll;
     }
 
     /// And that what it says is of the hello that it was judged by.
