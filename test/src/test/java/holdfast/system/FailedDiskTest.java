@@ -109,6 +109,8 @@ class FailedDiskTest {
             for (int i = 0; i < 2; i++) {
                 nodes.left.api.detach(home);
                 assertTrue(Files.exists(doubted));
+                startAgain(nodes.left);
+                assertEquals("DISKLESS", nodes.left.resource("home").orElseThrow().disk());
                 nodes.left.api.attach(home);
                 nodes.awaitInSync(nodes.left, "home");
             }
@@ -117,6 +119,12 @@ class FailedDiskTest {
             TwoNodes.until("it is trusted again", () -> !Files.exists(doubted));
             nodes.awaitInSync(nodes.left, "home");
         }
+    }
+
+    private static void startAgain(NodeProcess node) throws Exception {
+        node.kill();
+        node.start();
+        TwoNodes.until("it is there again", () -> node.resource("home").isPresent());
     }
 
     /// The first that is noted after the link is back fails: what is buffered goes to the copy all

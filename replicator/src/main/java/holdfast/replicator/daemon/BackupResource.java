@@ -1385,7 +1385,13 @@ final class BackupResource {
                     indexes.stop();
                     packer.stop();
                     backup.sessionDown();
-                    whenRolled(() -> stopped.complete(null));
+                    whenRolled(
+                            () -> {
+                                if (baseDirty) {
+                                    syncBase(); // Behind this the base is closed.
+                                }
+                                stopped.complete(null);
+                            });
                 });
         stopped.join();
         appends.close();

@@ -248,21 +248,21 @@ final class LocalBackup implements LocalResource {
         PinStore pins = null;
         try {
             requireLarge(base.volumeBytes(), dir);
+            long segment = segmentBytes(journalBytes);
+            long whole = wholeSegments(journalBytes);
+            journal = openJournal(dir, segment, whole);
+            boolean reserved = reserve(journal, whole);
             if (!promoted && dir.noteBase()) {
                 shared.events()
                         .of(dir.name())
                         .accept(
                                 "disk-exchanged",
-                                "%s is not what it was when the copy was opened last (a file that was restored?), or nothing says that it is, and may not fit the journal. Next, at %s: holdfast invalidate-remote %s"
+                                "%s is not what it was when the copy was opened last (a file that was restored?), or nothing says that it is, and may not fit the journal. Unless somebody has moved the file as it was, next, at %s: holdfast invalidate-remote %s"
                                         .formatted(
                                                 dir.facts().words(),
                                                 dir.facts().peer(),
                                                 dir.name()));
             }
-            long segment = segmentBytes(journalBytes);
-            long whole = wholeSegments(journalBytes);
-            journal = openJournal(dir, segment, whole);
-            boolean reserved = reserve(journal, whole);
             // What a killed daemon had written and not synced reads back as if it were durable.
             base.device().sync();
             pins = PinStore.open(PinStore.directoryBeside(journalPath(dir)), dir.facts().uuid());

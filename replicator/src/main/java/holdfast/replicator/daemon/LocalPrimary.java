@@ -54,6 +54,9 @@ final class LocalPrimary implements LocalResource {
 
     private static final Duration PEER_LIMIT = Duration.ofSeconds(5);
 
+    /// So long a detach from a disk that hangs waits for what it notes.
+    private static final Duration NOTE_LIMIT = Duration.ofSeconds(5);
+
     /// What an operator waits for until the larger size is there; it goes on behind that.
     private static final Duration RESIZE_LIMIT = Duration.ofSeconds(20);
 
@@ -235,6 +238,11 @@ final class LocalPrimary implements LocalResource {
             return "";
         }
         requireOwnHistory();
+        if (attached == null) {
+            requireAnswers("status " + name());
+            // Its mark goes with its directory. While attached, a failure prevents what follows.
+            dir.takeDoubtOf(was.dir());
+        }
         String obstacle = attached == null ? was.settleDetached() : was.settlePromoted();
         if (!obstacle.isEmpty()) {
             return obstacle;
@@ -715,8 +723,11 @@ final class LocalPrimary implements LocalResource {
         endClients(now);
         awaitAcknowledgement();
         attached = null;
+        boolean answers = false;
         try {
-            if (isKept(now)) {
+            boolean isKept = now.resource().detach();
+            answers = true;
+            if (isKept) {
                 if (copy == null || forgotten) {
                     recordEvidence(now);
                 }
@@ -727,10 +738,16 @@ final class LocalPrimary implements LocalResource {
                         byOperator);
                 forgetUnlessOrdered(now.resource());
                 tellRest();
+            } else {
+                doubt(byOperator);
             }
         } finally {
             now.disks().close();
-            if (now.disks().isInCall()) {
+            if (!answers) {
+                doubtHanging(byOperator);
+            }
+            // Its own roll-forward may be in a call of a copy's base, which nobody has to wait for.
+            if (now.disks().isInCall() && !(answers && copy != null)) {
                 hanging = now.disks();
             }
             now.marks().close();
@@ -747,20 +764,39 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
-    /// Ends what is written. A disk that has failed, or hangs and may still do what it was asked,
-    /// is doubted.
-    ///
-    /// @return whether all that is known of the peer is durable; not where the disk has failed
-    /// @throws IOException if it hangs
-    private boolean isKept(Attached now) throws IOException {
-        boolean isKept = false;
+    /// A detach that was not clean: what the disk holds when it is back nobody knows, and an
+    /// operator who has let go of it is not to meet it attached after the next start.
+    private void doubt(boolean byOperator) throws IOException {
+        dir.doubtDisk();
+        if (byOperator) {
+            dir.stayDetached();
+        }
+    }
+
+    /// The same of a disk that hangs. The directory may lie on it as well: then nobody waits long,
+    /// and nothing but the mark comes later.
+    private void doubtHanging(boolean byOperator) {
+        boolean answers =
+                CompletableFuture.supplyAsync(() -> told(() -> doubt(false)), shared.pool())
+                        .completeOnTimeout(false, NOTE_LIMIT.toMillis(), TimeUnit.MILLISECONDS)
+                        .join();
+        if (answers && byOperator) {
+            told(() -> doubt(true));
+        }
+    }
+
+    private interface Note {
+        void make() throws IOException;
+    }
+
+    /// @return whether it was made; what prevents it is an event
+    private boolean told(Note note) {
         try {
-            isKept = now.resource().detach();
-            return isKept;
-        } finally {
-            if (!isKept) {
-                dir.doubtDisk();
-            }
+            note.make();
+            return true;
+        } catch (IOException e) {
+            shared.events().of(name()).accept("metadata-error", e.getMessage());
+            return false;
         }
     }
 
