@@ -13,6 +13,8 @@ import holdfast.tunnel.wire.Position;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -28,6 +30,7 @@ import java.util.stream.Stream;
 
 /// What a power cut may leave of superblock, activity log, bitmap, journal, base and device: states
 /// are enumerated, each is opened by the code that recovers, and every promise is checked in it.
+@Execution(ExecutionMode.CONCURRENT)
 class CrashStatesTest {
     private static final int LEAST = 20_000;
     private static final int SUPERBLOCKS = 40;
@@ -108,7 +111,8 @@ class CrashStatesTest {
 
     private static Forked sweep(List<String> more) throws Exception {
         List<String> options = Stream.concat(Forked.MANY.stream(), more.stream()).toList();
-        return Forked.sim(options, List.of("--crash-states", "--seconds", "50", "--threads", "2"));
+        return Forked.inTheBackground(
+                options, List.of("--crash-states", "--seconds", "300", "--threads", "2"));
     }
 
     // ---- the superblock ----------------------------------------------------------------------

@@ -17,8 +17,21 @@ record Forked(int exitCode, String output) {
                     "-XX:-UseAdaptiveSizePolicy",
                     "-XX:SurvivorRatio=4");
 
+    /// While something else waits for it.
     static Forked sim(List<String> jvmOptions, List<String> arguments) throws Exception {
-        List<String> command = new ArrayList<>();
+        return run(List.of(), jvmOptions, arguments);
+    }
+
+    /// In the time that the processor has left: beside the tests of daemons, which wait more than
+    /// they work. Limits of its time have to be generous.
+    static Forked inTheBackground(List<String> jvmOptions, List<String> arguments)
+            throws Exception {
+        return run(List.of("chrt", "--idle", "0"), jvmOptions, arguments);
+    }
+
+    private static Forked run(List<String> by, List<String> jvmOptions, List<String> arguments)
+            throws Exception {
+        List<String> command = new ArrayList<>(by);
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(jvmOptions);
         command.addAll(List.of("-cp", System.getProperty("java.class.path"), "holdfast.sim.Sim"));

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -18,6 +20,7 @@ import java.util.stream.Stream;
 /// Does the simulator see? Each deliberate mistake must break a promise within few histories;
 /// without one the same seeds pass ([SimulationTest]). Those that hardly any history meets are left
 /// to [PlansTest].
+@Execution(ExecutionMode.CONCURRENT)
 class MutantsTest {
     /// Each with a history that lately caught it, where that is not among the first dozen: there
     /// the search begins, so that it is short; where the plans have moved since, it only takes
@@ -55,7 +58,7 @@ class MutantsTest {
     }
 
     private static Forked run(String mutant, int from) throws Exception {
-        return Forked.sim(
+        return Forked.inTheBackground(
                 List.of("-Dholdfast.mutants=" + mutant, "-XX:TieredStopAtLevel=1"),
                 List.of("--seeds", from + ".." + (from + HISTORIES - 1), "--threads", "1"));
     }

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -16,6 +18,7 @@ import java.util.regex.Pattern;
 
 /// The batch, in a JVM of its own, which has the memory that it wants; `-Dholdfast.sim.histories=N`
 /// says how many, docs/simulator.md what is checked in each.
+@Execution(ExecutionMode.CONCURRENT)
 class SimulationTest {
     private static final int HISTORIES = Integer.getInteger("holdfast.sim.histories", 5000);
 
@@ -31,9 +34,9 @@ class SimulationTest {
                         List.of(
                                 "--count",
                                 "" + HISTORIES,
-                                // Three times what an idle machine with two cores takes.
+                                // Of a processor that others need more.
                                 "--seconds",
-                                "" + Math.max(60, HISTORIES / 8),
+                                "" + Math.max(300, HISTORIES / 2),
                                 "--failures",
                                 "5",
                                 "--threads",
@@ -44,7 +47,7 @@ class SimulationTest {
         if (HISTORIES >= 5000) {
             arguments.add("--floors");
         }
-        batch = Forked.sim(Forked.MANY, arguments);
+        batch = Forked.inTheBackground(Forked.MANY, arguments);
         System.out.print(batch.output());
     }
 
@@ -92,7 +95,7 @@ class SimulationTest {
 
     private static void compare(int from, int to, List<String> jvmOptions) throws Exception {
         List<String> here = Files.readAllLines(hashes).subList(from - 1, to);
-        Forked other = Forked.sim(jvmOptions, List.of("--hashes", from + ".." + to));
+        Forked other = Forked.inTheBackground(jvmOptions, List.of("--hashes", from + ".." + to));
         assertEquals(here, other.output().lines().toList());
     }
 }

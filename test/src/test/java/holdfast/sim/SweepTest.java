@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -13,18 +15,19 @@ import java.util.regex.Pattern;
 
 /// A fault at every place of short plans. Each loop has a time, and a floor, so that a slow machine
 /// cannot pass by doing nothing.
+@Execution(ExecutionMode.CONCURRENT)
 class SweepTest {
     private static final Pattern TOTAL =
             Pattern.compile("(\\d+) of (\\d+) runs, 0 failed", Pattern.MULTILINE);
 
     @Test
     void everyOperationOfADiskMayFail() throws Exception {
-        assertMostOf(5000, sweep(List.of("--every-operation", "--seconds", "150")));
+        assertMostOf(5000, sweep(List.of("--every-operation", "--seconds", "900")));
     }
 
     @Test
     void theLinkMayBeCutAtEveryByteOfASession() throws Exception {
-        assertMostOf(15_000, sweep(List.of("--every-byte", "--seconds", "150")));
+        assertMostOf(15_000, sweep(List.of("--every-byte", "--seconds", "900")));
     }
 
     /// Otherwise its name promised what it does not do.
@@ -39,9 +42,9 @@ class SweepTest {
     @Test
     void aMistakeIsFound() throws Exception {
         Forked forked =
-                Forked.sim(
+                Forked.inTheBackground(
                         List.of("-Dholdfast.mutants=M23"),
-                        List.of("--every-operation", "--seconds", "60"));
+                        List.of("--every-operation", "--seconds", "300"));
         assertEquals(1, forked.exitCode(), forked.output());
         assertTrue(forked.output().contains("error of a journal sync: "), forked.output());
     }
@@ -49,7 +52,7 @@ class SweepTest {
     private static String sweep(List<String> what) throws Exception {
         List<String> arguments = new ArrayList<>(what);
         arguments.addAll(List.of("--threads", "2"));
-        Forked forked = Forked.sim(Forked.MANY, arguments);
+        Forked forked = Forked.inTheBackground(Forked.MANY, arguments);
         assertEquals(0, forked.exitCode(), forked.output());
         System.out.print(forked.output());
         return forked.output();
