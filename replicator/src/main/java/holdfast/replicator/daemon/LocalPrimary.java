@@ -739,12 +739,12 @@ final class LocalPrimary implements LocalResource {
                 forgetUnlessOrdered(now.resource());
                 tellRest();
             } else {
-                doubt(byOperator);
+                dir.doubtDisk(); // It has failed.
             }
         } finally {
             now.disks().close();
             if (!answers) {
-                doubtHanging(byOperator);
+                doubtHanging();
             }
             // Its own roll-forward may be in a call of a copy's base, which nobody has to wait for.
             if (now.disks().isInCall() && !(answers && copy != null)) {
@@ -764,40 +764,20 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
-    /// A detach that was not clean: what the disk holds when it is back nobody knows, and an
-    /// operator who has let go of it is not to meet it attached after the next start.
-    private void doubt(boolean byOperator) throws IOException {
-        dir.doubtDisk();
-        if (byOperator) {
-            dir.stayDetached();
-        }
-    }
-
-    /// The same of a disk that hangs. The directory may lie on it as well: then nobody waits long,
-    /// and nothing but the mark comes later.
-    private void doubtHanging(boolean byOperator) {
-        boolean answers =
-                CompletableFuture.supplyAsync(() -> told(() -> doubt(false)), shared.pool())
-                        .completeOnTimeout(false, NOTE_LIMIT.toMillis(), TimeUnit.MILLISECONDS)
-                        .join();
-        if (answers && byOperator) {
-            told(() -> doubt(true));
-        }
-    }
-
-    private interface Note {
-        void make() throws IOException;
-    }
-
-    /// @return whether it was made; what prevents it is an event
-    private boolean told(Note note) {
-        try {
-            note.make();
-            return true;
-        } catch (IOException e) {
-            shared.events().of(name()).accept("metadata-error", e.getMessage());
-            return false;
-        }
+    /// What a disk that hangs holds when it is back nobody knows. The directory may lie on it as
+    /// well: nobody waits long for the mark.
+    private void doubtHanging() {
+        CompletableFuture.runAsync(
+                        () -> {
+                            try {
+                                dir.doubtDisk();
+                            } catch (DeviceException e) {
+                                shared.events().of(name()).accept("metadata-error", e.getMessage());
+                            }
+                        },
+                        shared.pool())
+                .completeOnTimeout(null, NOTE_LIMIT.toMillis(), TimeUnit.MILLISECONDS)
+                .join();
     }
 
     /// The copy knows then that nobody writes here any more, and how far it is behind.

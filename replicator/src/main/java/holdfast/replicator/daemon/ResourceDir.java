@@ -1026,14 +1026,6 @@ final class ResourceDir implements AutoCloseable {
         recover();
     }
 
-    /// It was detached by an operator, but not cleanly: a start of the daemon does not attach it,
-    /// and the next attach is one after a crash. A crash in front of this leaves one that a start
-    /// attaches.
-    void stayDetached() throws IOException {
-        Superblock was = superblock();
-        write(primary(was, false, true, was.position(), was.acknowledged(), was.peerMark()));
-    }
-
     private static Superblock primary(
             Superblock was,
             boolean clean,

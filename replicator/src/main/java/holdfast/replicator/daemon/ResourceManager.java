@@ -1250,9 +1250,17 @@ final class ResourceManager implements Link.Resources {
         detach(primary, true);
         shared.events().of(name).accept("detached", "the device is closed");
         ResourceDir.Facts facts = primary.dir().facts();
+        String unclean =
+                primary.dir().superblock().detached()
+                        ? ""
+                        : ". Its disk has failed, so it did not end cleanly: the next start of the daemon attaches it again";
         return ControlApi.Done.of(
-                "%s is detached, %s %s closed"
-                        .formatted(name, facts.words(), facts.disks().size() == 1 ? "is" : "are"));
+                "%s is detached, %s %s closed%s"
+                        .formatted(
+                                name,
+                                facts.words(),
+                                facts.disks().size() == 1 ? "is" : "are",
+                                unclean));
     }
 
     void detach(LocalPrimary primary, boolean byOperator) throws ProblemException {
