@@ -38,6 +38,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.function.Function;
 import java.util.random.RandomGenerator;
 
@@ -90,6 +91,9 @@ final class BackupHost implements BackupEffects {
     /// What is written to the journal of a promoted copy counts as durable: it is rolled and shown.
     /// Its flushes are answered rightly.
     private static final boolean M82 = Mutants.on("M82");
+
+    /// A roll leaves out what it cannot read of the journal, and goes on.
+    private static final boolean M90 = Mutants.on("M90");
 
     private final Simulation sim;
     private final Scenario scenario;
@@ -315,6 +319,11 @@ final class BackupHost implements BackupEffects {
     /// Sectors of the base that read wrong.
     private final BitSet wrong = new BitSet();
 
+    /// Records of the journal that are not what was written there, by where they begin. A roll
+    /// finds that, and no other check: those are about what was written. Nor does a start, as where
+    /// it goes by the indexes of whole segments.
+    private final TreeSet<Long> rotten = new TreeSet<>();
+
     private int uncovered;
 
     /// What a commit may show, whoever has sent it.
@@ -412,6 +421,7 @@ final class BackupHost implements BackupEffects {
         if (backup.isToBeCut()) {
             cut();
         }
+        rotten.tailSet(backup.end()).clear();
         if (backup.isMixture()) {
             sim.reached(Rare.MIXTURE);
         }
@@ -611,6 +621,7 @@ final class BackupHost implements BackupEffects {
     void restoreOlder() {
         base.put(older.base);
         wrong.clear();
+        rotten.clear();
         uncovered++;
         journal.put(older.journal);
         durableBase = older.durableBase;
@@ -1364,6 +1375,78 @@ final class BackupHost implements BackupEffects {
         }
     }
 
+    /// Some records of the journal, behind the base, are not what was written there any more.
+    void rotJournal(RandomGenerator own) {
+        if (!up || failed || rolling || damaged || !backup.hasPoint()) {
+            return;
+        }
+        List<Long> there = new ArrayList<>();
+        try {
+            scan(journal.now())
+                    .run(
+                            durableBase.watermark(),
+                            backup.appliedEnd(),
+                            durableBase.movedBy(),
+                            JournalScan.Indexes.NONE,
+                            (record, _) -> there.add(record.address()));
+        } catch (IOException e) {
+            throw new IllegalStateException(e);
+        }
+        for (int i = own.nextInt(3); i >= 0 && !there.isEmpty(); i--) {
+            rotten.add(there.remove(own.nextInt(there.size())));
+            sim.reached(Rare.JOURNAL_ROTTEN);
+        }
+    }
+
+    /// Whether some is there that the base has not passed.
+    boolean hasRot() {
+        return !rotten.isEmpty();
+    }
+
+    /// @return where it first finds what it cannot read; negative for nowhere
+    private long firstRotten(Backup.Roll roll) {
+        Long first = rotten.ceiling(roll.over() == null ? roll.from() : roll.over().behind());
+        long found = first == null || first >= roll.to() ? -1 : first;
+        if (roll.over() != null) {
+            for (JournalIndex.Run run : roll.over().index().all()) {
+                if (isUnreadable(run)) {
+                    throw new Violation("PIT", "moments go on with what cannot be read");
+                }
+                if (!run.isZero() && rotten.contains(run.recordAddress())) {
+                    found = run.recordAddress();
+                }
+            }
+        }
+        return found;
+    }
+
+    /// Which records of the newest image are not whole.
+    private void look(JournalIndex at) {
+        rolling = true;
+        later(
+                diskTime(),
+                () -> {
+                    rolling = false;
+                    Set<Long> bad = new HashSet<>();
+                    for (JournalIndex.Run run : at.all()) {
+                        if (!run.isZero() && rotten.contains(run.recordAddress())) {
+                            bad.add(run.recordAddress());
+                        }
+                    }
+                    backup.checked(bad);
+                    if (backup.isRotten()) {
+                        sim.reached(Rare.ROT_OF_THE_NEWEST);
+                        sim.cannotRead();
+                    }
+                    check("looked at");
+                });
+    }
+
+    /// Whether that is known.
+    private boolean isUnreadable(JournalIndex.Run run) {
+        return !run.isZero() && backup.unreadable().contains(run.recordAddress());
+    }
+
     /// Where what a promotion would yield reads wrong, by blocks.
     ///
     /// @param bytes of the primary's device: what is behind it means nothing
@@ -1381,6 +1464,14 @@ final class BackupHost implements BackupEffects {
         for (int s = wrong.nextSetBit(0); s >= 0; s = wrong.nextSetBit(s + 1)) {
             if (s < bytes / SimDisk.SECTOR && !isIn(index, (long) s * SimDisk.SECTOR)) {
                 blocks.set(s / (4096 / SimDisk.SECTOR));
+            }
+        }
+        for (JournalIndex.Run run : index.all()) {
+            if (isUnreadable(run) && run.offsetBytes() < bytes) {
+                mark(
+                        blocks,
+                        run.offsetBytes(),
+                        Math.min(run.endBytes(), bytes) - run.offsetBytes());
             }
         }
         return blocks;
@@ -1405,6 +1496,16 @@ final class BackupHost implements BackupEffects {
     private void readForPeer(JournalIndex index, long offset, byte[] into) {
         readCommitted(index, base.now(), journal.now(), offset, into);
         long end = offset + into.length;
+        for (JournalIndex.Run run = index.at(offset);
+                run != null && run.offsetBytes() < end;
+                run = index.at(run.endBytes())) {
+            long to = Math.min(run.endBytes(), end);
+            for (long at = Math.max(run.offsetBytes(), offset);
+                    isUnreadable(run) && at < to;
+                    at++) {
+                into[(int) (at - offset)] ^= 0x33;
+            }
+        }
         for (long sector = offset / SimDisk.SECTOR; sector * SimDisk.SECTOR < end; sector++) {
             long from = sector * SimDisk.SECTOR;
             if (wrong.get((int) sector) && !isIn(index, from)) {
@@ -1470,6 +1571,10 @@ final class BackupHost implements BackupEffects {
                 expired(text);
             }
             case "journal-full" -> sim.reached(Rare.JOURNAL_FULL);
+            case "journal-mended" -> {
+                sim.reached(Rare.ROT_MENDED);
+                answeredMarks.retainAll(backup.marks()); // One may have been on its way.
+            }
             case "epoch-continued" -> {
                 sim.reached(Rare.EPOCH_CONTINUED);
                 continuing = true;
@@ -1736,6 +1841,7 @@ final class BackupHost implements BackupEffects {
         }
         freed = beforeAddress;
         packed.keySet().removeIf(at -> at < freed);
+        rotten.headSet(freed).clear();
     }
 
     // ---- the base
@@ -1938,10 +2044,25 @@ final class BackupHost implements BackupEffects {
         if (rolling) {
             return;
         }
+        JournalIndex doubted = backup.startCheck();
+        if (doubted != null) {
+            look(doubted);
+            return;
+        }
         boolean settle = settleAsked;
         Backup.Roll roll = backup.startRoll(settle);
         settleAsked = false;
         if (roll == null) {
+            return;
+        }
+        long bad = firstRotten(roll);
+        if (bad >= 0 && !M90) {
+            settleAsked = settle;
+            sim.reached(Rare.ROLL_MET_ROT);
+            backup.rollMeetsDamage(bad);
+            answeredMarks.retainAll(backup.marks());
+            check("rot met");
+            wakeRoller();
             return;
         }
         sim.note("roll", roll.reached().watermark(), roll.reached().position().number());
@@ -1950,7 +2071,10 @@ final class BackupHost implements BackupEffects {
         }
         rolling = true;
         rollTo = roll.to();
-        JournalIndex image = image(roll.from(), roll.to(), roll.begun().movedBy());
+        JournalIndex image = image(roll.over(), roll.from(), roll.to(), roll.begun().movedBy());
+        if (roll.over() != null) {
+            sim.reached(Rare.ROT_PASSED);
+        }
         rollRuns = image.all().iterator();
         if (roll.save() != null) {
             saveFirst(roll, image);
@@ -2171,6 +2295,9 @@ final class BackupHost implements BackupEffects {
         int steps = 1 + random.nextInt(8);
         for (int i = 0; i < steps && rollRuns.hasNext(); i++) {
             JournalIndex.Run run = rollRuns.next();
+            if (M90 && rotten.contains(run.recordAddress())) {
+                continue;
+            }
             byte[] data = null;
             if (!run.isZero()) {
                 int at = (int) (run.dataAddress() % journal.size());
@@ -2532,17 +2659,31 @@ final class BackupHost implements BackupEffects {
         return image(journal.now(), from, to, oldestIncarnation);
     }
 
+    /// @param over what is damaged in between, null for nothing
+    private JournalIndex image(Backup.Bridge over, long from, long to, long oldestIncarnation) {
+        if (over == null) {
+            return image(from, to, oldestIncarnation);
+        }
+        JournalIndex all = over.index().copy();
+        if (over.behind() < to) {
+            all.putAll(image(over.behind(), to, oldestIncarnation));
+        }
+        return all;
+    }
+
+    private JournalScan scan(byte[] now) {
+        return new JournalScan(
+                Simulation.RESOURCE,
+                scenario.segmentBytes(),
+                (address, into) -> read(now, Long.MAX_VALUE, address, into));
+    }
+
     private JournalIndex image(byte[] now, long from, long to, long oldestIncarnation) {
         SegmentIndex.Builder builder =
                 new SegmentIndex.Builder(scenario.segmentBytes() / Backup.MOMENTS_IN_SEGMENT);
-        JournalScan scan =
-                new JournalScan(
-                        Simulation.RESOURCE,
-                        scenario.segmentBytes(),
-                        (address, into) -> read(now, Long.MAX_VALUE, address, into));
         try {
             JournalScan.End end =
-                    scan.run(from, to, oldestIncarnation, JournalScan.Indexes.NONE, builder);
+                    scan(now).run(from, to, oldestIncarnation, JournalScan.Indexes.NONE, builder);
             if (end.end() < to) {
                 throw new Violation(
                         "PIT",
@@ -2566,15 +2707,25 @@ final class BackupHost implements BackupEffects {
         long oldest = history.oldest().labelMillis();
         long label = oldest + (long) (part * (history.newest().labelMillis() - oldest));
         History.Moment moment = history.notAfter(label);
-        return moment == null ? null : backup.openView(moment);
+        Backup.View view = moment == null ? null : backup.openView(moment);
+        if (view != null && moment != history.newest()) {
+            for (JournalIndex.Run run : indexOf(view).all()) {
+                if (isUnreadable(run)) {
+                    throw new Violation(
+                            "PIT",
+                            "%s can be opened, and part of it cannot be read"
+                                    .formatted(moment.position()));
+                }
+            }
+        }
+        return view;
     }
 
     /// Where what a view shows lies.
     JournalIndex indexOf(Backup.View view) {
+        long to = Math.max(view.watermark(), view.moment().address());
         return image(
-                view.watermark(),
-                Math.max(view.watermark(), view.moment().address()),
-                backup.base().movedBy());
+                backup.bridge(view.watermark(), to), view.watermark(), to, backup.base().movedBy());
     }
 
     /// PIT: a view reads as the point it was opened at.

@@ -1838,6 +1838,12 @@ final class PrimaryHost implements PrimaryEffects {
                         inHello = false;
                         continue;
                     }
+                    if (control instanceof Frame.Invalidate) {
+                        order(); // Part of the copy cannot be read.
+                        join(link);
+                        inHello = false;
+                        continue;
+                    }
                     if (control instanceof Frame.ResourceHello hello) {
                         if (Verdict.isPrimary(hello) && isStreaming()) {
                             sim.reached(Rare.PROMOTED_UNDER_STREAM);

@@ -238,8 +238,14 @@ final class Simulation {
         byte[] image = primary.line().image();
         sameImage("the copy", image, backup.seen().image());
         sameImage("the primary's disk", image, primary.image());
+        long hadRoom = agenda.nowNanos();
         while (!backup.isSettled()) {
             backup.settle();
+            hadRoom = needsDecision() ? hadRoom : agenda.nowNanos();
+            if (agenda.nowNanos() - hadRoom > 60_000_000_000L) {
+                reached(Rare.ROT_WITHOUT_ROOM); // What only this roll has found.
+                return;
+            }
             if (agenda.nowNanos() > patience) {
                 throw new Violation("LIV", "the base is never settled");
             }
@@ -331,14 +337,15 @@ final class Simulation {
     }
 
     /// The backup has rolled forward all it can, and still the journal cannot hold the epoch:
-    /// somebody must enlarge it. A copy whose journal was damaged in the middle of a roll stands at
-    /// no moment that the primary could know of.
+    /// somebody must enlarge it. So it is where it cannot be rolled because it is damaged, and the
+    /// epoch that mends it has no room behind that. A copy whose journal was damaged in the middle
+    /// of a roll stands at no moment that the primary could know of.
     private boolean needsDecision() {
         return primary.isUp()
                 && backup.isUp()
                 && primary.primary().state() == ReplicationState.PAUSED
                 && primary.primary().figures().missingBytes() > 0
-                && backup.isSettled()
+                && (backup.isSettled() || backup.backup().isRotten())
                 && (backup.backup().committed().equals(primary.primary().committed())
                         || backup.backup().isMixture() && primary.primary().committed().isNone());
     }
@@ -767,6 +774,7 @@ final class Simulation {
                     damageCopy(own);
                 }
             }
+            case JOURNAL_ROT -> backup.rotJournal(own);
             case PRIMARY_CLOCK -> setClock(first.clock(), s.amount(), own);
             case BACKUP_CLOCK -> setClock(second.clock(), s.amount(), own);
             case BACKUP_DAMAGE -> {
@@ -816,12 +824,19 @@ final class Simulation {
         reached(Rare.COPY_DAMAGED);
     }
 
+    /// Something of the copy cannot be read, and differs for who compares it.
+    void cannotRead() {
+        primary.damaged(backup.damage(primary.bytes()));
+    }
+
     private boolean verify() {
         BitSet wrong =
                 backup.isUp() && backup.backup().hasPoint()
                         ? backup.damage(primary.bytes())
                         : new BitSet();
-        return primary.verify(wrong, backup.damageOfBase(), backup.uncovered());
+        BitSet possible = backup.damageOfBase();
+        possible.or(wrong);
+        return primary.verify(wrong, possible, backup.uncovered());
     }
 
     /// What is reported as different is, and what was different all the time is reported.

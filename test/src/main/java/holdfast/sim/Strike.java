@@ -59,7 +59,8 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         PROMOTION_FINAL,
         DISCARD,
         MARK,
-        MARKED_VIEW;
+        MARKED_VIEW,
+        JOURNAL_ROT;
 
         /// Whether it may strike where a promotion was ordered. The others change what a copy or a
         /// disk is behind the back of both sides.
@@ -74,7 +75,8 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
                         PRIMARY_GROWN,
                         PRIMARY_GROWN_STOPPED,
                         VERIFY,
-                        COPY_DAMAGED ->
+                        COPY_DAMAGED,
+                        JOURNAL_ROT ->
                         false;
                 default -> true;
             };
@@ -283,6 +285,15 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
                 strikes.add(
                         one(seed, strikes.size() + 1, work, Fault.MARKED_VIEW)
                                 .at(marks.nextLong(work)));
+            }
+        }
+        SplittableRandom rot = Seeds.stream(seed, "rot");
+        if (rot.nextInt(4) == 0) {
+            for (int i = rot.nextInt(3); i >= 0; i--) {
+                long at = rot.nextLong(work);
+                strikes.add(one(seed, strikes.size() + 1, work, Fault.JOURNAL_ROT).at(at));
+                long found = at + rot.nextLong(work / 8);
+                strikes.add(one(seed, strikes.size() + 1, work, Fault.ROLL).at(found));
             }
         }
         strikes.addAll(ofBothSetBack(seed, strikes, work));

@@ -133,10 +133,12 @@ final class TwoHistories {
         goOn();
     }
 
-    /// A growth, and a primary that was set back, are stories of their own.
+    /// A growth, a primary that was set back, and damage that nobody is there to mend, are stories
+    /// of their own.
     private boolean isPlain() {
         PrimaryHost former = sim.primary();
         return !former.wasEverSetBack()
+                && !sim.backup().hasRot()
                 && !former.isToGrow()
                 && former.bytes() == scenario.deviceBytes()
                 && sim.backup().bytes() == scenario.deviceBytes()

@@ -124,6 +124,52 @@ class LostStorageTest {
         assertSameAsDisk();
     }
 
+    /// Found by the roll-forward that a full journal demands: the newest moment stays, the server
+    /// mends what of it cannot be read, and the base passes the damage.
+    @Test
+    void damageThatIsFoundWhileItRunsCostsMomentsAndNotTheCopy() throws Exception {
+        nodes.startBackup();
+        nodes.untilInSync("home");
+        Run.ok("qemu-io", "-f", "raw", "-c", "write -P 2 0 64k", "-c", "flush", uri);
+        nodes.untilInSync("home");
+        overwrite((byte) 2);
+        Random random = new Random(6);
+        fill(random);
+        TwoNodes.until(
+                "it is mended", () -> events().anyMatch(e -> e.startsWith("journal-mended")));
+        nodes.untilInSync("home");
+        List<String> told = events().filter(e -> e.startsWith("journal-")).distinct().toList();
+        System.out.println("LostStorageTest: " + told);
+        assertTrue(
+                told.stream().anyMatch(e -> e.contains("65536 bytes of the newest moment")),
+                told.toString());
+        assertTrue(told.stream().noneMatch(e -> e.contains("is back at")), told.toString());
+        assertEquals("UP_TO_DATE", atBackup().disk());
+        assertTrue(atBackup().trouble().isEmpty(), atBackup().trouble().toString());
+        assertSameAsDisk();
+        // The base has passed what is damaged: nothing of it is read any more.
+        fill(random);
+        nodes.untilInSync("home");
+        assertSameAsDisk();
+        nodes.backup.close();
+        nodes.startBackup();
+        nodes.untilInSync("home");
+        assertTrue(events().noneMatch(e -> e.startsWith("journal-damaged")));
+        assertSameAsDisk();
+    }
+
+    /// As much as the journal holds, and what does not get less by packing.
+    private void fill(Random random) throws Exception {
+        byte[] noise = new byte[2 * MIB];
+        Path from = dir.resolve("noise");
+        for (int i = 0; i < 8; i++) {
+            random.nextBytes(noise);
+            Files.write(from, noise);
+            String write = "write -s %s 2M 2M".formatted(from);
+            Run.ok("qemu-io", "-f", "raw", "-c", write, "-c", "flush", uri);
+        }
+    }
+
     /// A journal whose end has gone under it, until an operator has it back.
     @Test
     void aCopyThatHasFailedSaysWhatToDoAndIsOpenedAnewByConnect() throws Exception {

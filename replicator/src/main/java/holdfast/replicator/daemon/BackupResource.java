@@ -36,9 +36,12 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
 import java.util.function.Function;
@@ -85,6 +88,7 @@ final class BackupResource {
 
     private final BlockDevice base;
     private final JournalFiles journal;
+    private final Committer committer;
     private final Committer.Writer appends;
     private final Executor pool;
     private final ResourceDir store;
@@ -115,7 +119,9 @@ final class BackupResource {
     private long lastBaseSequence;
     private long unsyncedBaseBytes;
     private boolean baseDirty;
-    private boolean stopping;
+
+    /// Others read it.
+    private volatile boolean stopping;
 
     /// No peer writes to the copy: it is promoted, or being promoted.
     private boolean taken;
@@ -136,6 +142,12 @@ final class BackupResource {
 
     /// What the mailbox knew when it was last empty.
     private volatile Snapshot snapshot;
+
+    /// Records of the journal that nobody is to read.
+    private volatile Set<Long> unreadable = Set.of();
+
+    /// Who waits until everything is in the base.
+    private final AtomicInteger hurries = new AtomicInteger();
 
     // When a base without space is tried again: each wait twice the one before, until it takes
     // data.
@@ -163,13 +175,19 @@ final class BackupResource {
             long nextMoment,
             boolean holding,
             boolean wantsRoom,
+            boolean rollUrgent,
             List<String> kept,
             String replication,
+            String rot,
             String noSpace,
             String refusal,
             String peerTrouble) {
         boolean isFailed() {
             return disk == DiskState.FAILED;
+        }
+
+        boolean isRotten() {
+            return !rot.isEmpty();
         }
 
         boolean hasPins() {
@@ -219,7 +237,14 @@ final class BackupResource {
                         pool,
                         idle,
                         (address, bytes) -> mailbox.post(() -> backup.packed(address, bytes)));
-        this.indexes = new SegmentIndexes(config.resource(), journal, pool, packer::add);
+        this.indexes =
+                new SegmentIndexes(
+                        config.resource(),
+                        journal,
+                        pool,
+                        packer::add,
+                        at -> mailbox.post(() -> backup.damageFound(at)));
+        this.committer = committer;
         if (countsPacked) {
             journal.packed().forEach(backup::packed);
         }
@@ -828,8 +853,16 @@ final class BackupResource {
 
     /// Opens what is kept or marked under this name; null when there is nothing.
     OpenPoint openPin(String as) throws IOException {
-        record Began(Backup.View view, long movedBy) {}
-        Began began = look(backup -> new Began(backup.openView(as), backup.base().movedBy()));
+        record Began(Backup.View view, Backup.Bridge over, long movedBy) {}
+        Began began =
+                look(
+                        backup -> {
+                            Backup.View opened = backup.openView(as);
+                            return new Began(
+                                    opened,
+                                    opened == null ? null : bridge(opened, opened.moment()),
+                                    backup.base().movedBy());
+                        });
         Backup.View view = began.view();
         if (view == null) {
             return null;
@@ -838,7 +871,7 @@ final class BackupResource {
         long end = view.moment().address();
         try {
             if (view.watermark() < end) {
-                index = indexes.image(view.watermark(), end, began.movedBy());
+                index = indexes.image(view.watermark(), end, began.over(), began.movedBy());
             }
         } catch (IOException | RuntimeException e) {
             mailbox.post(() -> backup.closeView(view.id()));
@@ -851,6 +884,10 @@ final class BackupResource {
                     baseHas(point);
                     return point;
                 });
+    }
+
+    private Backup.Bridge bridge(Backup.View view, Moment to) {
+        return backup.bridge(view.watermark(), to.address());
     }
 
     /// As [#read], of the moment of a pin; 0 for none.
@@ -922,7 +959,8 @@ final class BackupResource {
     ///
     /// @param opened it is the newest, and open
     /// @param next the first later one that is known; the moment looked for is in front of it
-    private record Found(Backup.View view, OpenPoint opened, Moment next, long movedBy) {}
+    private record Found(
+            Backup.View view, OpenPoint opened, Moment next, Backup.Bridge over, long movedBy) {}
 
     private Found find(long labelMillis) {
         Moment from = backup.history().notAfter(labelMillis);
@@ -930,7 +968,7 @@ final class BackupResource {
             return null;
         }
         if (from == backup.history().newest()) {
-            return new Found(null, opened(backup.openView()), null, 0);
+            return new Found(null, opened(backup.openView()), null, null, 0);
         }
         Backup.View view = backup.openView(from);
         return view == null
@@ -939,6 +977,7 @@ final class BackupResource {
                         view,
                         null,
                         backup.history().behind(from.address()),
+                        bridge(view, from),
                         backup.base().movedBy());
     }
 
@@ -955,7 +994,8 @@ final class BackupResource {
             moment = lastOf(moment, found.next(), labelMillis);
         }
         JournalIndex index =
-                indexes.image(found.view().watermark(), moment.address(), found.movedBy());
+                indexes.image(
+                        found.view().watermark(), moment.address(), found.over(), found.movedBy());
         boolean inGap = found.next().endsGap() && labelMillis > found.next().gapMillis();
         return new OpenPoint(this, found.view(), moment, inGap, index);
     }
@@ -1041,10 +1081,21 @@ final class BackupResource {
                 if (run.isZero()) {
                     Holes.zero(into);
                 } else {
+                    requireReadable(run);
                     readJournal(run.dataAddress(), into);
                 }
                 into.limit(end);
             }
+        }
+    }
+
+    /// A reader of what is damaged gets an error and never another content.
+    private void requireReadable(JournalIndex.Run run) throws PackedSegment.DamagedException {
+        Set<Long> not = unreadable;
+        if (!not.isEmpty() && not.contains(run.recordAddress())) {
+            throw new PackedSegment.DamagedException(
+                    "%s: the record at offset %d is damaged"
+                            .formatted(journal, run.recordAddress()));
         }
     }
 
@@ -1067,8 +1118,8 @@ final class BackupResource {
         }
     }
 
-    /// As [#read], for who compares: what is damaged reads as zeroes, so that it differs and is
-    /// mended.
+    /// As [#read], for who compares: what is damaged reads as what nobody has written, so that it
+    /// differs and is mended, also where it should be zero.
     private void readDamaged(JournalIndex index, long offsetBytes, ByteBuffer into)
             throws DeviceException {
         int from = into.position();
@@ -1078,7 +1129,9 @@ final class BackupResource {
         } catch (PackedSegment.DamagedException e) {
             LOG.warn("{}: {}", name, e.getMessage());
             into.limit(limit).position(from);
-            Holes.zero(into);
+            byte[] noise = new byte[into.remaining()];
+            ThreadLocalRandom.current().nextBytes(noise);
+            into.put(noise);
         }
     }
 
@@ -1150,6 +1203,7 @@ final class BackupResource {
 
     private void takeSnapshot() {
         tellState();
+        unreadable = backup.unreadable();
         snapshot =
                 new Snapshot(
                         backup.diskState(),
@@ -1162,8 +1216,10 @@ final class BackupResource {
                         nextMoment(),
                         backup.isHolding(),
                         backup.wantsRoom(),
+                        backup.isRollUrgent(),
                         backup.pins().stream().map(Pins.Pin::name).toList(),
                         replication(),
+                        backup.rotWords(),
                         backup.noSpace(),
                         backup.refusal(),
                         backup.peerTrouble());
@@ -1192,13 +1248,14 @@ final class BackupResource {
     private void roll(Backup.Roll roll) {
         pool.execute(
                 () -> {
+                    RollPace pace = pace();
                     try {
-                        JournalIndex image = indexes.checkedImage(roll);
-                        if (!saveFirst(roll, image)) {
+                        JournalIndex image = indexes.checkedImage(roll, pace);
+                        if (!saveFirst(roll, image, pace)) {
                             return;
                         }
                         store.rolled(roll.begun());
-                        if (!copyAll(image)) {
+                        if (!copyAll(image, pace)) {
                             return;
                         }
                         base.sync();
@@ -1209,6 +1266,43 @@ final class BackupResource {
                                     points.forEach(this::baseHas);
                                     lookForRoll();
                                 });
+                    } catch (SegmentIndexes.DamagedException e) {
+                        mailbox.post(
+                                () -> {
+                                    backup.rollMeetsDamage(e.address());
+                                    lookForRoll();
+                                });
+                    } catch (IOException | RuntimeException | OutOfMemoryError e) {
+                        mailbox.post(() -> backup.rollFailed(String.valueOf(e.getMessage())));
+                    }
+                });
+    }
+
+    private RollPace pace() {
+        return new RollPace(committer, this::isInHurry);
+    }
+
+    private boolean isInHurry() {
+        Snapshot now = snapshot; // Null while it is being opened.
+        return stopping || hurries.get() > 0 || now != null && now.rollUrgent();
+    }
+
+    /// Somebody waits until everything is in the base, or does no longer.
+    void hurry(boolean waits) {
+        hurries.addAndGet(waits ? 1 : -1);
+    }
+
+    /// Looks which records of the newest image are not whole.
+    private void check(JournalIndex image) {
+        pool.execute(
+                () -> {
+                    try {
+                        Set<Long> bad = indexes.unreadable(image, pace(), () -> stopping);
+                        mailbox.post(
+                                () -> {
+                                    backup.checked(bad);
+                                    unreadable = backup.unreadable();
+                                });
                     } catch (IOException | RuntimeException | OutOfMemoryError e) {
                         mailbox.post(() -> backup.rollFailed(String.valueOf(e.getMessage())));
                     }
@@ -1218,8 +1312,9 @@ final class BackupResource {
     /// What a pin needs of the base is saved before the roll is said to have begun.
     ///
     /// @return false if there is no room for it: the roll has ended then
-    private boolean saveFirst(Backup.Roll roll, JournalIndex image) throws IOException {
-        String lacks = roll.save() == null ? null : pins.save(roll.save(), image, base);
+    private boolean saveFirst(Backup.Roll roll, JournalIndex image, RollPace pace)
+            throws IOException {
+        String lacks = roll.save() == null ? null : pins.save(roll.save(), image, base, pace::did);
         if (lacks != null) {
             mailbox.post(
                     () -> {
@@ -1242,11 +1337,11 @@ final class BackupResource {
 
     /// @return false if the base has no space: the roll has ended then. A sync that fails for want
     ///   of space is another matter, and final
-    private boolean copyAll(JournalIndex index) throws IOException {
+    private boolean copyAll(JournalIndex index, RollPace pace) throws IOException {
         try {
-            ByteBuffer buffer = ByteBuffer.allocateDirect(1 << 20);
+            ByteBuffer buffer = ByteBuffer.allocateDirect(RollPace.PIECE_BYTES);
             for (JournalIndex.Run run : index.all()) {
-                copy(run, buffer);
+                copy(run, buffer, pace);
             }
             return true;
         } catch (DeviceException e) {
@@ -1282,7 +1377,8 @@ final class BackupResource {
         if (retryDue && nowNanos - retryAtNanos >= 0) {
             tryAgain();
         }
-        if ((snapshot.wantsRoom() || snapshot.hasPins()) && nowNanos - tickedNanos >= ROOM_NANOS) {
+        if ((snapshot.wantsRoom() || snapshot.hasPins() || snapshot.isRotten())
+                && nowNanos - tickedNanos >= ROOM_NANOS) {
             tickedNanos = nowNanos;
             mailbox.post(() -> backup.tick(receiptMillis()));
         }
@@ -1294,9 +1390,11 @@ final class BackupResource {
         mailbox.post(backup::tryAgain);
     }
 
-    private void copy(JournalIndex.Run run, ByteBuffer buffer) throws DeviceException {
+    private void copy(JournalIndex.Run run, ByteBuffer buffer, RollPace pace)
+            throws DeviceException {
         if (run.isZero()) {
             base.zero(run.offsetBytes(), run.lengthBytes(), run.punch());
+            wrote(pace, BlockSet.BLOCK_BYTES); // The filesystem's, as a rule.
             return;
         }
         for (long done = 0; done < run.lengthBytes(); ) {
@@ -1305,6 +1403,14 @@ final class BackupResource {
             readJournal(run.dataAddress() + done, buffer);
             base.write(run.offsetBytes() + done, buffer.flip());
             done += part;
+            wrote(pace, part);
+        }
+    }
+
+    private void wrote(RollPace pace, long bytes) throws DeviceException {
+        if (pace.wrote(bytes)) {
+            base.sync();
+            pace.synced();
         }
     }
 
@@ -1325,6 +1431,11 @@ final class BackupResource {
         if (stopping) {
             return;
         }
+        JournalIndex doubted = backup.startCheck();
+        if (doubted != null) {
+            check(doubted);
+            return;
+        }
         Backup.Roll roll = backup.startRoll(false);
         if (roll != null) {
             roll(roll);
@@ -1339,13 +1450,18 @@ final class BackupResource {
     /// @return what prevents it; empty when it is done
     String settle() {
         CompletableFuture<String> settled = new CompletableFuture<>();
+        hurry(true);
         mailbox.post(
                 () -> {
                     session = null;
                     backup.sessionDown();
                     settle(settled);
                 });
-        return settled.join();
+        try {
+            return settled.join();
+        } finally {
+            hurry(false);
+        }
     }
 
     private void settle(CompletableFuture<String> settled) {
@@ -1353,7 +1469,7 @@ final class BackupResource {
             settled.complete("the copy is being closed");
             return;
         }
-        if (backup.isRolling() || !isAllDurable()) {
+        if (backup.isRolling() || backup.isDoubted() || !isAllDurable()) {
             againSoon(() -> settle(settled));
             return;
         }
@@ -1483,7 +1599,7 @@ final class BackupResource {
         @Override
         public boolean readCommitted(long offsetBytes, ByteBuffer into) {
             try {
-                read(backup.committedIndex(), offsetBytes, into);
+                readDamaged(backup.committedIndex(), offsetBytes, into);
                 return true;
             } catch (DeviceException e) {
                 backup.failed(e.getMessage());

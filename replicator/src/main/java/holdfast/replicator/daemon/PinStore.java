@@ -26,6 +26,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.LongConsumer;
 import java.util.stream.Stream;
 
 /// The moments that are kept of a copy, on disk: the list of them ([PinList]) and of each a file
@@ -277,9 +278,11 @@ final class PinStore implements AutoCloseable {
     /// thread at a time.
     ///
     /// @param image what will be written to the base
+    /// @param did hears how many bytes were saved, and may wait
     /// @return null, or why there is no room for it: nothing has changed then
     /// @throws IOException if anything else fails
-    String save(Pins.Save save, JournalIndex image, BlockDevice base) throws IOException {
+    String save(Pins.Save save, JournalIndex image, BlockDevice base, LongConsumer did)
+            throws IOException {
         DeltaFile into = null;
         try {
             List<Pins.Range> unsaved = Pins.unsaved(image, held(save));
@@ -292,7 +295,7 @@ final class PinStore implements AutoCloseable {
             }
             into = fileOf(save.into());
             for (Pins.Range range : unsaved) {
-                lacks = add(into.log(), range, base);
+                lacks = add(into.log(), range, base, did);
                 if (lacks != null) {
                     into.abandon();
                     return lacks;
@@ -346,7 +349,8 @@ final class PinStore implements AutoCloseable {
         }
     }
 
-    private String add(DeltaLog log, Pins.Range range, BlockDevice base) throws IOException {
+    private String add(DeltaLog log, Pins.Range range, BlockDevice base, LongConsumer did)
+            throws IOException {
         long end = Math.min(range.endBytes(), base.sizeBytes());
         ByteBuffer buffer = ByteBuffer.allocateDirect(COPY_BYTES);
         for (long at = range.offsetBytes(); at < end; ) {
@@ -374,6 +378,7 @@ final class PinStore implements AutoCloseable {
             Holes.zero(buffer);
             log.add(at, buffer.flip());
             at += whole;
+            did.accept(whole);
         }
         return null;
     }

@@ -8,6 +8,7 @@ import holdfast.replicator.journal.JournalRecord;
 import holdfast.replicator.journal.JournalRecord.Found;
 import holdfast.replicator.journal.JournalScan;
 import holdfast.replicator.journal.SegmentIndex;
+import holdfast.replicator.nbd.Errno;
 import holdfast.replicator.state.Backup;
 
 import org.slf4j.Logger;
@@ -16,9 +17,13 @@ import org.slf4j.LoggerFactory;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.SortedSet;
+import java.util.TreeSet;
 import java.util.UUID;
 import java.util.concurrent.Executor;
+import java.util.function.BooleanSupplier;
 import java.util.function.LongConsumer;
 
 /// The indexes of the whole segments of one journal: made beside the work when a segment is full
@@ -33,6 +38,7 @@ final class SegmentIndexes {
     private final JournalFiles journal;
     private final Executor pool;
     private final LongConsumer made;
+    private final LongConsumer damaged;
     private final long segmentBytes;
 
     // Guarded by this.
@@ -42,11 +48,18 @@ final class SegmentIndexes {
     private boolean stopped;
 
     /// @param made hears of each segment, by where it begins, when its index is made
-    SegmentIndexes(UUID resource, JournalFiles journal, Executor pool, LongConsumer made) {
+    /// @param damaged hears where the journal is, when that is found beside a roll
+    SegmentIndexes(
+            UUID resource,
+            JournalFiles journal,
+            Executor pool,
+            LongConsumer made,
+            LongConsumer damaged) {
         this.resource = resource;
         this.journal = journal;
         this.pool = pool;
         this.made = made;
+        this.damaged = damaged;
         this.segmentBytes = journal.segmentBytes();
     }
 
@@ -69,16 +82,37 @@ final class SegmentIndexes {
         return null;
     }
 
-    /// Whether the segment ends as it did when the index was made.
+    /// Whether the segment ends as it did when the index was made. Where it is damaged since, the
+    /// index alone knows what was in it: then nothing in front of the damage, and behind, is lost.
     private boolean isOf(SegmentIndex index) throws DeviceException {
         if (index.lastRecord() < 0) {
             return true;
         }
         ByteBuffer header = ByteBuffer.allocate(JournalRecord.HEADER_BYTES);
-        journal.read(index.lastRecord(), header);
-        return JournalRecord.decode(header.flip()) instanceof Found.Good(JournalRecord last)
-                && last.address() == index.lastRecord()
-                && header.getInt(JournalRecord.HEADER_BYTES - 4) == index.lastCrc();
+        read(index.lastRecord(), header);
+        return switch (JournalRecord.decode(header.flip())) {
+            case Found.Good(JournalRecord last) ->
+                    last.address() == index.lastRecord()
+                            && header.getInt(JournalRecord.HEADER_BYTES - 4) == index.lastCrc();
+            case Found.Bad _ -> true;
+        };
+    }
+
+    /// What the disk cannot read is damaged as well: it is no record.
+    private int read(long address, ByteBuffer into) throws DeviceException {
+        int from = into.position();
+        try {
+            return journal.readDamaged(address, into);
+        } catch (DeviceException e) {
+            if (e.errno() != Errno.EIO) {
+                throw e;
+            }
+            LOG.warn("{}: {}", journal, e.getMessage());
+            into.position(from);
+            int bytes = into.remaining();
+            Holes.zero(into);
+            return bytes;
+        }
     }
 
     /// Segments from there on are to have an index.
@@ -137,18 +171,106 @@ final class SegmentIndexes {
                     address, builder.finish(resource, address, end.lastIncarnation()).encode());
             return true;
         }
+        tell(end.end());
         return false;
     }
 
     private JournalScan scan() {
-        return new JournalScan(resource, segmentBytes, journal::readDamaged);
+        return new JournalScan(resource, segmentBytes, this::read);
+    }
+
+    private JournalScan scan(RollPace pace) {
+        return new JournalScan(
+                resource,
+                segmentBytes,
+                (address, into) -> {
+                    int bytes = read(address, into);
+                    pace.did(bytes);
+                    return bytes;
+                });
+    }
+
+    /// A record is not what was written there.
+    static final class DamagedException extends DeviceException {
+        private static final long serialVersionUID = 1;
+
+        private final long address;
+
+        private DamagedException(JournalFiles journal, long address) {
+            super(0, "%s is damaged at offset %d".formatted(journal, address));
+            this.address = address;
+        }
+
+        /// Journal offset.
+        long address() {
+            return address;
+        }
     }
 
     /// What is to be rolled, with each record's checksum looked at.
     ///
-    /// @throws DeviceException if one is damaged; the next opening of the journal finds it as well
-    JournalIndex checkedImage(Backup.Roll roll) throws IOException {
-        return image(roll.from(), roll.to(), roll.begun().movedBy(), JournalScan.Indexes.NONE);
+    /// @throws DamagedException if one is damaged
+    JournalIndex checkedImage(Backup.Roll roll, RollPace pace) throws IOException {
+        Backup.Bridge over = roll.over();
+        if (over != null) {
+            SortedSet<Long> bad = unreadable(over.index(), pace, () -> false);
+            if (!bad.isEmpty()) {
+                throw new DamagedException(journal, bad.getFirst());
+            }
+        }
+        for (boolean again = false; ; again = true) {
+            try {
+                return image(
+                        roll.from(),
+                        roll.to(),
+                        over,
+                        roll.begun().movedBy(),
+                        JournalScan.Indexes.NONE,
+                        scan(pace));
+            } catch (DamagedException e) {
+                if (again || isDamaged(e.address())) {
+                    throw e;
+                }
+            }
+        }
+    }
+
+    /// Looked at once more: moments end for it, and a disk may fail to read once.
+    private boolean isDamaged(long address) throws IOException {
+        return !scan().isWhole(address);
+    }
+
+    private void tell(long address) throws IOException {
+        if (isDamaged(address)) {
+            damaged.accept(address);
+        }
+    }
+
+    /// The records, by where they begin, that are not whole of those whose data an image needs.
+    ///
+    /// @param stopped asked often
+    /// @return null if it was stopped
+    SortedSet<Long> unreadable(JournalIndex image, RollPace pace, BooleanSupplier stopped)
+            throws IOException {
+        long[] records = new long[image.size()];
+        int count = 0;
+        for (JournalIndex.Run run : image.all()) {
+            if (!run.isZero()) {
+                records[count++] = run.recordAddress();
+            }
+        }
+        Arrays.sort(records, 0, count);
+        JournalScan scan = scan(pace);
+        SortedSet<Long> bad = new TreeSet<>();
+        for (int i = 0; i < count; i++) {
+            if (stopped.getAsBoolean()) {
+                return null;
+            }
+            if ((i == 0 || records[i] != records[i - 1]) && !scan.isWhole(records[i])) {
+                bad.add(records[i]);
+            }
+        }
+        return bad;
     }
 
     private SegmentIndex.Builder builder() {
@@ -158,26 +280,44 @@ final class SegmentIndexes {
     /// What the journal holds of the committed image from one offset to another, both in front of a
     /// record.
     ///
+    /// @param over what is damaged in between, null for nothing
     /// @param oldestIncarnation none of the records from there on is of an earlier opening
-    /// @throws DeviceException if a record is damaged or gone
-    JournalIndex image(long from, long to, long oldestIncarnation) throws IOException {
-        return image(from, to, oldestIncarnation, this::of);
+    /// @throws DamagedException if a record is damaged or gone
+    JournalIndex image(long from, long to, Backup.Bridge over, long oldestIncarnation)
+            throws IOException {
+        try {
+            return image(from, to, over, oldestIncarnation, this::of, scan());
+        } catch (DamagedException e) {
+            tell(e.address());
+            throw e;
+        }
     }
 
     private JournalIndex image(
-            long from, long to, long oldestIncarnation, JournalScan.Indexes indexes)
+            long from,
+            long to,
+            Backup.Bridge over,
+            long oldestIncarnation,
+            JournalScan.Indexes indexes,
+            JournalScan scan)
             throws IOException {
         ImageBuilder image = new ImageBuilder();
         SegmentIndex.Builder builder =
                 new SegmentIndex.Builder(segmentBytes / Backup.MOMENTS_IN_SEGMENT, image::add);
-        JournalScan.End end = scan().run(from, to, oldestIncarnation, indexes, builder);
-        if (end.end() < to) {
-            journal.dropNote(end.end());
-            throw new DeviceException(
-                    0, "%s is damaged at offset %d".formatted(journal, end.end()));
+        long begin = over == null ? from : over.behind();
+        if (begin < to) {
+            JournalScan.End end = scan.run(begin, to, oldestIncarnation, indexes, builder);
+            if (end.end() < to) {
+                throw new DamagedException(journal, end.end());
+            }
+            builder.finishPart();
         }
-        builder.finishPart();
-        return image.image();
+        if (over == null) {
+            return image.image();
+        }
+        JournalIndex all = over.index().copy();
+        all.putAll(image.image());
+        return all;
     }
 
     /// The records from one offset to another, both in front of a record.
@@ -191,8 +331,8 @@ final class SegmentIndexes {
                                 JournalScan.Indexes.NONE,
                                 (record, _) -> records.add(record));
         if (end.end() < to) {
-            throw new DeviceException(
-                    0, "%s is damaged at offset %d".formatted(journal, end.end()));
+            tell(end.end());
+            throw new DamagedException(journal, end.end());
         }
         return records;
     }

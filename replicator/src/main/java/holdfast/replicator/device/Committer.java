@@ -158,6 +158,10 @@ public final class Committer implements AutoCloseable {
             queued = 0;
             unsynced = 0;
         }
+
+        private boolean hasWork() {
+            return !queue.isEmpty() || busy || syncAsked && unsynced > 0;
+        }
     }
 
     /// Guards the queues and the list of writers. No file is touched and no listener called under
@@ -190,6 +194,36 @@ public final class Committer implements AutoCloseable {
             lock.unlock();
         }
         return writer;
+    }
+
+    /// Waits while anything of any resource is to be written or made durable: for who uses the same
+    /// disk, and is in no hurry.
+    ///
+    /// @param nanos at most so long
+    /// @return false if there was something all the time
+    public boolean awaitIdle(long nanos) {
+        boolean interrupted = false;
+        long until = System.nanoTime() + nanos;
+        lock.lock();
+        try {
+            while (writers.stream().anyMatch(Writer::hasWork)) {
+                long left = until - System.nanoTime();
+                if (left <= 0) {
+                    return false;
+                }
+                try {
+                    idle.awaitNanos(left);
+                } catch (InterruptedException e) {
+                    interrupted = true;
+                }
+            }
+            return true;
+        } finally {
+            lock.unlock();
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
     }
 
     /// A writer's part of a round.

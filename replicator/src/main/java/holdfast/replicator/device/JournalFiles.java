@@ -563,7 +563,10 @@ public final class JournalFiles implements AutoCloseable {
                 syncNames(); // From behind: what is left has no gap.
             }
             if (segments.contains(number)) {
+                // First, and durably: a start believes the note where the segment is damaged.
                 Native.unlink(noteOf(number).toString());
+                namesChanged = true;
+                syncNames();
                 closeReading(number);
                 zeroFrom(number, atOffset % segmentBytes);
             }

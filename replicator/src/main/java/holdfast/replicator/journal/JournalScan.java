@@ -72,12 +72,12 @@ public final class JournalScan {
         long incarnation = oldestIncarnation;
         while (at < until) {
             long left = segmentBytes - at % segmentBytes;
-            if (left == segmentBytes && until - at >= segmentBytes) {
-                SegmentIndex whole = indexes.of(at);
+            if ((at == from || left == segmentBytes) && until - at >= left) {
+                SegmentIndex whole = indexes.of(at + left - segmentBytes);
                 if (whole != null && whole.incarnation() >= incarnation) {
                     incarnation = whole.incarnation();
-                    visitor.segment(whole);
-                    at += segmentBytes;
+                    visitor.segment(whole.from(at));
+                    at += left;
                     continue;
                 }
             }
@@ -104,6 +104,12 @@ public final class JournalScan {
             }
         }
         return new End(at, incarnation, null);
+    }
+
+    /// Whether a record stands there, whole.
+    public boolean isWhole(long address) throws IOException {
+        return header(address, 0) instanceof Found.Good(JournalRecord record)
+                && data(record) != null;
     }
 
     private Found header(long at, long incarnation) throws IOException {

@@ -88,7 +88,23 @@ public record SegmentIndex(
             long tracked,
             long incarnation,
             ByteBuffer data,
-            JournalIndex runs) {}
+            JournalIndex runs) {
+        private Part from(long at) {
+            JournalIndex rest = runs.copy();
+            rest.dropBelow(at);
+            return new Part(
+                    kind,
+                    at,
+                    endAddress,
+                    position,
+                    primaryMillis,
+                    receiptMillis,
+                    tracked,
+                    incarnation,
+                    data,
+                    rest);
+        }
+    }
 
     public SegmentIndex {
         parts = List.copyOf(parts);
@@ -224,6 +240,22 @@ public record SegmentIndex(
                 zero ? Run.ZEROES : r.address() + JournalRecord.HEADER_BYTES,
                 r.address(),
                 r.punch());
+    }
+
+    /// The same without what stands in front of this journal offset, at which a record begins.
+    SegmentIndex from(long at) {
+        if (at <= address) {
+            return this;
+        }
+        List<Part> rest = new ArrayList<>();
+        for (Part part : parts) {
+            if (part.beginAddress() >= at) {
+                rest.add(part);
+            } else if (part.endAddress() > at) {
+                rest.add(part.from(at));
+            }
+        }
+        return new SegmentIndex(resource, address, incarnation, lastRecord, lastCrc, rest);
     }
 
     /// What these parts, one behind the other, hold of the committed image: live records, and the

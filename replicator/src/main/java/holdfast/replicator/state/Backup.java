@@ -23,6 +23,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.UUID;
 
@@ -180,8 +181,18 @@ public final class Backup {
     ///
     /// @param from where the records to be read begin; they are of the opening `begun.movedBy` or a
     ///   later one
+    /// @param over what is damaged in between, null for nothing
     /// @param save null for nothing
-    public record Roll(long from, long to, Base begun, Base reached, Pins.Save save) {}
+    public record Roll(long from, long to, Base begun, Base reached, Bridge over, Pins.Save save) {}
+
+    /// What the journal holds of the image at one moment, from the watermark on. Nothing in it lies
+    /// in a record that was damaged when the bridge was made, and what is damaged in front of that
+    /// moment is in nothing that is made of it and of the records behind.
+    ///
+    /// @param address of the moment
+    /// @param behind from where on records are to be read again; what lies in between changes
+    ///   nothing
+    public record Bridge(JournalIndex index, long address, long behind) {}
 
     /// Ranges of the committed image whose sectors are to be digested for the peer.
     ///
@@ -223,6 +234,8 @@ public final class Backup {
     private static final int EXACT_MAX = 64;
 
     private static final long NOTHING_STAGED = Long.MAX_VALUE;
+
+    private static final long NOT_ROTTEN = Long.MAX_VALUE;
 
     private record Pending(
             long endAddress,
@@ -302,6 +315,25 @@ public final class Backup {
 
     /// Where that is.
     private long journalEnd;
+
+    // ---- what was found damaged since the start, behind the watermark (R25)
+
+    /// From there on moments have ended, up to that of the [#bridge].
+    private long rottenFrom = NOT_ROTTEN;
+
+    /// All of the newest image is to be looked at.
+    private boolean checkDue;
+
+    /// Records of the newest image that cannot be read; null until that was looked at.
+    private Set<Long> unreadable = Set.of();
+
+    /// Of the first moment that needs nothing of what is damaged; null while there is none.
+    private Bridge bridge;
+
+    private String rotWords = "";
+
+    /// The session in which the primary was asked to mend the copy.
+    private long askedIn;
 
     // The epoch being staged.
     private long openEpoch;
@@ -587,6 +619,7 @@ public final class Backup {
         primary = null;
         apart = false;
         session = 0;
+        askedIn = 0;
         standing = Standing.UNKNOWN;
         synced = 0;
         inbox.clear();
@@ -1098,7 +1131,9 @@ public final class Backup {
         String refused =
                 pins.named(m.name()) != null
                         ? "there is a kept moment %s already".formatted(m.name())
-                        : marks.refusal(m.name());
+                        : isRotten()
+                                ? "the copy's journal is damaged, and not mended yet"
+                                : marks.refusal(m.name());
         if (!refused.isEmpty()) {
             fx.send(new Frame.MarkReply(config.resource, session, m.number(), refused));
             return true;
@@ -1168,7 +1203,9 @@ public final class Backup {
             return true;
         }
         if (!again) {
-            if (!hasRoom(JournalRecord.HEADER_BYTES, 0)) {
+            // Memory for the index becomes free by a roll, and that waits for what this epoch
+            // mends.
+            if (!hasBytes(JournalRecord.HEADER_BYTES, 0) || !isRotten() && !hasMemory()) {
                 return false;
             }
             openEpoch = begin.epoch();
@@ -1461,8 +1498,15 @@ public final class Backup {
     // ---------------------------------------------------------------------------------------------
 
     private boolean hasRoom(long bytes, long keptFree) {
-        return storedBytes() + bytesToAppend(bytes) + keptFree <= config.journalBytes
-                && index.size() / 5 * 4 <= indexRuns;
+        return hasBytes(bytes, keptFree) && hasMemory();
+    }
+
+    private boolean hasBytes(long bytes, long keptFree) {
+        return storedBytes() + bytesToAppend(bytes) + keptFree <= config.journalBytes;
+    }
+
+    private boolean hasMemory() {
+        return index.size() / 5 * 4 <= indexRuns;
     }
 
     /// What an append of this size takes, the rest of the segment included when it does not fit
@@ -1568,6 +1612,7 @@ public final class Backup {
 
     private void settle() {
         boolean moved = false;
+        boolean committedEpoch = false;
         while (!pending.isEmpty() && pending.peek().endAddress() <= durableEnd) {
             Pending p = pending.poll();
             if (p.exact() != null) {
@@ -1585,14 +1630,19 @@ public final class Backup {
                 appliedEnd = p.endAddress();
                 moved |= !p.record().position().isNone();
                 if (p.record().kind() == Kind.EPOCH_COMMIT) {
+                    committedEpoch = true;
                     fx.event("epoch-committed", "the copy has moved to " + committed);
                 }
             }
+        }
+        if (committedEpoch) {
+            goOnIfMended();
         }
         if (moved) {
             acknowledge();
         }
         helloIfDue();
+        askToMend();
         if (rollIsDue()) {
             fx.wakeRoller();
         }
@@ -1790,6 +1840,7 @@ public final class Backup {
     public void tick(long clockMillis) {
         timeIs(clockMillis);
         expirePins();
+        goOnIfMended();
         if (wantsRoom() && rollIsDue()) {
             fx.wakeRoller();
         }
@@ -1813,6 +1864,9 @@ public final class Backup {
         if (rolling || failed || waitsForSpace || !hasPoint()) {
             return false;
         }
+        if (checkDue) {
+            return true;
+        }
         Moment goal = goal();
         return goal != null && goal.address() > base.watermark();
     }
@@ -1824,6 +1878,9 @@ public final class Backup {
 
     private long limitBesidePins() {
         long limit = Math.min(stagedFrom, appliedEnd);
+        if (bridge == null) {
+            limit = Math.min(limit, rottenFrom);
+        }
         for (View view : Faults.M29 ? List.<View>of() : views.keySet()) {
             if (view.pin() == 0) {
                 limit = Math.min(limit, view.moment().address());
@@ -1904,6 +1961,12 @@ public final class Backup {
         return wantsRoom() ? receivedMillis() : history.newest().receiptMillis();
     }
 
+    /// Whether records should go into the base as fast as they can: something waits for the room,
+    /// or will soon.
+    public boolean isRollUrgent() {
+        return hasPoint() && bytesWanted() > 0;
+    }
+
     /// How much of the journal should become free.
     private long bytesWanted() {
         long used = journalUsedBytes();
@@ -1918,7 +1981,7 @@ public final class Backup {
     ///
     /// @param settle all of it, whatever the retention, so that the base alone is the newest moment
     public Roll startRoll(boolean settle) {
-        if (rolling || failed || waitsForSpace || !isListWritten()) {
+        if (rolling || failed || waitsForSpace || checkDue || !isListWritten()) {
             return null;
         }
         if (settle && !obstacle().isEmpty()) {
@@ -1945,6 +2008,7 @@ public final class Backup {
                 goal.address(),
                 begun(goal.address()),
                 reached(goal),
+                bridge(base.watermark(), goal.address()),
                 pins.save(base.watermark()));
     }
 
@@ -1961,14 +2025,15 @@ public final class Backup {
             return null;
         }
         rolling = true;
-        return new Roll(base.watermark(), base.watermark(), begun(limit), reached(limit), null);
+        return new Roll(
+                base.watermark(), base.watermark(), begun(limit), reached(limit), null, null);
     }
 
     /// Leaves a damaged journal behind of which nothing is a point: it goes on in a segment that
     /// was never used.
     private Roll startLastRoll() {
         rolling = true;
-        return new Roll(base.watermark(), base.watermark(), base, reached(journalEnd), null);
+        return new Roll(base.watermark(), base.watermark(), base, reached(journalEnd), null, null);
     }
 
     private Base begun(long rollingTo) {
@@ -2022,6 +2087,9 @@ public final class Backup {
         if (failed) {
             return "the journal or the base has failed";
         }
+        if (isRotten()) {
+            return rotWords();
+        }
         long open = views.keySet().stream().filter(each -> each.pin() == 0).count();
         if (open > 0 && !Faults.M29) {
             return open == 1 ? "a view is open" : open + " views are open";
@@ -2049,12 +2117,204 @@ public final class Backup {
         failed(why);
     }
 
+    // ---- damage of the journal that is found while it is open (R25)
+    // -----------------------------------------------------------------------------------------
+    //
+    //  journal ──────┬──── d ▓▓▓ ──────────────────────────────┬───────────── newest
+    //  moments ──────┤           none, but the newest by itself├─────────────
+    //                base stops here                           first that needs nothing of ▓▓▓
+    //
+    // Nothing that can be read is given up for it. The newest image stays what it was, and a read
+    // of
+    // it that would need what is damaged fails. The primary compares all of it, where what is
+    // damaged
+    // differs from everything, and mends it in an epoch. As soon as nothing of the image lies in a
+    // damaged record, however that has come about, moments go on; the base then passes what is
+    // damaged in one roll, from the index of that moment.
+    //
+    // None of this is durable: after a restart the next roll finds the damage again, and where the
+    // primary has mended it by then, goes on at once.
+
+    /// Something of the journal is not what was written there, and had been durable: found by a
+    /// roll, by the index of a whole segment, or by who opens a moment. Next: [#startCheck].
+    public void damageFound(long address) {
+        boolean isKnown = rottenFrom <= address && bridge == null;
+        if (isKnown
+                || !hasPoint()
+                || address < base.watermark()
+                || address >= Math.min(stagedFrom, appliedEnd)) {
+            return;
+        }
+        rottenFrom = Math.min(rottenFrom, address);
+        bridge = null;
+        unreadable = null;
+        checkDue = true;
+        askedIn = 0;
+        rotWords =
+                "the journal is damaged at offset %d; which parts of the newest moment that concerns is being looked at"
+                        .formatted(rottenFrom);
+        history.ends(rottenFrom);
+        marks.lost(rottenFrom, Long.MAX_VALUE);
+        loseEndedPins();
+        fx.event(
+                "journal-damaged",
+                "it is damaged at offset %d: moments behind that have ended, the newest stays and is looked at"
+                        .formatted(address));
+        fx.wakeRoller();
+    }
+
+    /// A [Roll] has found damage: nothing was said to have begun.
+    public void rollMeetsDamage(long address) {
+        rolling = false;
+        history.rollGivenUp();
+        damageFound(address);
+    }
+
+    /// The newest image is to be looked at: which of its records are not whole. Nothing is rolled
+    /// until [#checked].
+    ///
+    /// @return what of it the journal holds; null for nothing to do
+    public JournalIndex startCheck() {
+        if (!checkDue || rolling || failed) {
+            return null;
+        }
+        checkDue = false;
+        rolling = true;
+        return index.copy();
+    }
+
+    /// @param bad the records that cannot be read, by where they begin; null: not all was looked at
+    public void checked(Set<Long> bad) {
+        rolling = false;
+        if (bad == null) {
+            checkDue = true;
+            return;
+        }
+        unreadable = bad;
+        goOnIfMended();
+        if (isRotten() && !checkDue) {
+            fx.event("journal-damaged", rotWords());
+        }
+        askToMend();
+        takeIn(); // An epoch may wait that lacked memory for the index.
+        fx.wakeRoller();
+    }
+
+    /// Records of the newest image that cannot be read, as far as is known.
+    public Set<Long> unreadable() {
+        return unreadable == null ? Set.of() : unreadable;
+    }
+
+    /// Whether something of the newest image cannot be read, or may not be.
+    public boolean isRotten() {
+        return rottenFrom != NOT_ROTTEN && bridge == null;
+    }
+
+    /// Whether that is to be looked at, and nothing is rolled before.
+    public boolean isDoubted() {
+        return checkDue && !failed;
+    }
+
+    /// What is damaged, for the operator; empty for nothing.
+    public String rotWords() {
+        return isRotten() ? rotWords : "";
+    }
+
+    private long unreadableBytes() {
+        long bytes = 0;
+        for (JournalIndex.Run run : index.all()) {
+            bytes += isUnreadable(run) ? run.lengthBytes() : 0;
+        }
+        return bytes;
+    }
+
+    /// What reads zero is in the index alone, and that is whole.
+    private boolean isUnreadable(JournalIndex.Run run) {
+        return !run.isZero() && unreadable.contains(run.recordAddress());
+    }
+
+    private void goOnIfMended() {
+        if (!isRotten() || checkDue || unreadable == null) {
+            return;
+        }
+        long bytes = unreadableBytes();
+        if (bytes > 0 && !Faults.M91) {
+            rotWords =
+                    "the journal is damaged at offset %d: %d bytes of the newest moment cannot be read, and no moment behind that place can be opened but the newest"
+                            .formatted(rottenFrom, bytes);
+            return;
+        }
+        Moment first = history.newest();
+        bridge = new Bridge(index.copy(), first.address(), Math.min(stagedFrom, appliedEnd));
+        marks.lost(rottenFrom, first.address());
+        history.goesOn();
+        fx.event(
+                "journal-mended",
+                "nothing of the copy needs what is damaged of the journal any more: moments go on with %s"
+                        .formatted(first.position()));
+        fx.wakeRoller();
+    }
+
+    /// The primary says that the copy has all there is, and does not know: it compares everything.
+    private void askToMend() {
+        if (isRotten()
+                && unreadable != null
+                && session != 0
+                && askedIn != session
+                && isInStep()
+                && openCommit() == null) {
+            askedIn = session;
+            fx.send(new Frame.Invalidate(config.resource));
+        }
+    }
+
+    /// What whoever makes an image of the journal from one offset to another is to pass over; null
+    /// for nothing.
+    public Bridge bridge(long from, long to) {
+        return bridge != null && from <= rottenFrom && to >= bridge.address() ? bridge : null;
+    }
+
+    /// What is kept of moments that have ended. One that is open is kept until it is closed, and
+    /// the base stops there until then.
+    private void loseEndedPins() {
+        if (rottenFrom == NOT_ROTTEN) {
+            return;
+        }
+        long goesOnAt = bridge == null ? Long.MAX_VALUE : bridge.address();
+        List<Pins.Pin> before = pins.all();
+        List<Pins.Pin> lost =
+                before.stream()
+                        .filter(each -> each.moment().address() > rottenFrom)
+                        .filter(each -> each.moment().address() < goesOnAt)
+                        .filter(each -> !isOpen(each))
+                        .toList();
+        if (lost.isEmpty()) {
+            return;
+        }
+        lost.forEach(pins::drop);
+        lost.forEach(this::tellLost);
+        String trouble = sweptAndStored(before);
+        if (!trouble.isEmpty()) {
+            fx.event("metadata-error", trouble);
+        }
+    }
+
+    /// The base has passed what is damaged.
+    private void forgetRot() {
+        if (bridge != null && base.watermark() >= bridge.address()) {
+            rottenFrom = NOT_ROTTEN;
+            bridge = null;
+            unreadable = Set.of();
+        }
+    }
+
     /// A [Roll] is in the base, synced, and its end is durable in the superblock.
     public void rolled(Roll roll) {
         rolling = false;
         spaceAgain();
         base = roll.reached();
         index.dropBelow(base.watermark());
+        forgetRot();
         if (hasPoint() && base.everCommitted() && !base.mixture()) {
             history.rolled(base.moment());
         }
@@ -2176,6 +2436,7 @@ public final class Backup {
 
     public void closeView(long id) {
         views.keySet().removeIf(view -> view.id() == id);
+        loseEndedPins();
         freeAndGoOn();
     }
 
@@ -2201,17 +2462,21 @@ public final class Backup {
             long address = each.moment().address();
             if (address > base.watermark() && (!hasPoint() || address > end)) {
                 pins.drop(each);
-                if (each.isNamed()) {
-                    fx.event(
-                            "pin-lost",
-                            "%s, kept of %s, lay in the damaged part of the journal"
-                                    .formatted(each.name(), each.moment().position()));
-                }
+                tellLost(each);
             } else if (address > base.watermark()) {
                 history.insert(each.moment());
             }
         }
         sweepPins();
+    }
+
+    private void tellLost(Pins.Pin pin) {
+        if (pin.isNamed()) {
+            fx.event(
+                    "pin-lost",
+                    "%s, kept of %s, lay in the damaged part of the journal"
+                            .formatted(pin.name(), pin.moment().position()));
+        }
     }
 
     /// All that is kept, oldest moment first.
@@ -2255,6 +2520,9 @@ public final class Backup {
         }
         if (failed || !hasPoint() || moment.address() < history.oldest().address()) {
             return "the moment cannot be opened any more";
+        }
+        if (isRotten() && moment.address() > rottenFrom) {
+            return rotWords();
         }
         long now = receivedMillis();
         List<Pins.Pin> before = pins.all();

@@ -164,5 +164,8 @@ public final class Faults {
     /// Takes the marks of a promoted side for all that changed also when it has filled a copy.
     public static final boolean M87 = Mutants.on("M87");
 
+    /// Takes any epoch for the one that mends what of the copy cannot be read.
+    public static final boolean M91 = Mutants.on("M91");
+
     private Faults() {}
 }

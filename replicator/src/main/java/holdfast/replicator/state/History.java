@@ -73,7 +73,19 @@ public final class History {
                     gapMillis);
         }
 
-        /// Whether an epoch was being applied just before it.
+        private Moment behindGap(long gapMillis) {
+            return new Moment(
+                    address,
+                    position,
+                    ancestry,
+                    labelMillis,
+                    receiptMillis,
+                    tracked,
+                    incarnation,
+                    gapMillis);
+        }
+
+        /// Whether an epoch was being applied just before it, or the journal is damaged there.
         public boolean endsGap() {
             return gapMillis > 0 && gapMillis < labelMillis;
         }
@@ -91,6 +103,9 @@ public final class History {
     private Moment baseBefore;
 
     private List<Moment> taken = List.of();
+
+    /// Of the last moment in front of damage, as long as none is behind it; else 0.
+    private long endedMillis;
 
     History(long spacingBytes) {
         this.spacingBytes = spacingBytes;
@@ -110,6 +125,7 @@ public final class History {
         moments.clear();
         base = null;
         newest = null;
+        endedMillis = 0;
     }
 
     /// The copy has moved on.
@@ -118,6 +134,10 @@ public final class History {
     void add(Moment moment, boolean commit) {
         Moment before = newest;
         newest = before == null ? moment : moment.after(before, commit);
+        if (endedMillis > 0) {
+            newest = newest.behindGap(endedMillis);
+            return;
+        }
         if (commit) {
             keep(before); // The last one before the gap.
         }
@@ -158,6 +178,21 @@ public final class History {
             moments.addFirst(each);
         }
         taken = List.of();
+    }
+
+    /// The journal is damaged there: what lies behind that is no moment to which the base could be
+    /// rolled, and none that could be opened but the newest. Until [#goesOn].
+    void ends(long address) {
+        moments.removeIf(each -> each.address() > address);
+        Moment last = moments.isEmpty() ? base : moments.getLast();
+        endedMillis = last == null ? 1 : Math.max(1, last.labelMillis());
+        newest = newest.behindGap(endedMillis);
+    }
+
+    /// The newest moment needs nothing of what is damaged: from it on there are moments again.
+    void goesOn() {
+        endedMillis = 0;
+        keep(newest);
     }
 
     /// The base is to stop there, and views are to find it there.
@@ -239,8 +274,8 @@ public final class History {
         return moment.address() <= address && moment.receiptMillis() <= receiptMillis;
     }
 
-    /// The times between which there is no moment, because an epoch was being applied: each by the
-    /// moment that ends it.
+    /// The times between which there is no moment, because an epoch was being applied or the
+    /// journal is damaged: each by the moment that ends it.
     ///
     /// @param most the last ones of them
     public List<Moment> gaps(int most) {

@@ -72,6 +72,12 @@ public final class Marks {
         marks.values().removeIf(each -> each.moment.address() <= watermark);
     }
 
+    /// What lies behind this journal offset and in front of that is no moment any more.
+    void lost(long from, long before) {
+        marks.values()
+                .removeIf(each -> each.moment.address() > from && each.moment.address() < before);
+    }
+
     /// There is no point any more.
     void clear() {
         marks.clear();

@@ -26,7 +26,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.util.Arrays;
 import java.util.List;
@@ -332,6 +335,64 @@ class BackupResourceTest {
         data(new Frame.Compare(0, 1, 0, SIZE, 5));
         await("refused", () -> !resource.snapshot().refusal().isEmpty());
         assertTrue(sent.stream().anyMatch(each -> each instanceof Frame.Refused));
+    }
+
+    @Test
+    void whatARollFindsDamagedIsAnErrorToItsReadersUntilThePrimaryHasMendedIt() throws Exception {
+        base.hangs = true;
+        commit(1, (byte) 5, 3);
+        await("the roll-forward hangs", () -> base.waiting);
+        write(2, (byte) 6, 4);
+        write(3, (byte) 7, 5);
+        await("acknowledged", () -> acknowledged() == 3);
+        damage((byte) 6);
+        base.hangs = false;
+        base.hang.release(1000);
+        await("found", () -> sent.contains(new Frame.Invalidate(ID)));
+        await("told", () -> resource.snapshot().isRotten());
+        assertEquals(DiskState.UP_TO_DATE, resource.snapshot().disk());
+        assertEquals(3, resource.snapshot().committed().number());
+        OpenPoint newest = resource.openPoint();
+        assertThrows(
+                DeviceException.class, () -> newest.read(4L * BLOCK, ByteBuffer.allocate(BLOCK)));
+        ByteBuffer block = ByteBuffer.allocate(BLOCK);
+        newest.read(5L * BLOCK, block);
+        assertEquals(7, block.get(0));
+        resource.closePoint(newest);
+        String words = resource.snapshot().rot();
+        assertTrue(words.contains("4096 bytes of the newest moment cannot be read"), words);
+        // To who compares it is what nobody has written.
+        data(new Frame.Compare(0, 1, 4 * BLOCK, 2 * BLOCK, 0));
+        await("answered", () -> answers().size() == 1);
+        byte[] digests = answers().getFirst().digests();
+        MessageDigest sha = MessageDigest.getInstance("SHA-256");
+        byte[] first = Arrays.copyOf(digests, 32);
+        for (int with : new int[] {0, 6}) {
+            assertFalse(Arrays.equals(first, sha.digest(filled((byte) with).array())));
+        }
+        commit(4, (byte) 8, 4);
+        await("mended", () -> !resource.snapshot().isRotten());
+        assertTrue(events.stream().anyMatch(each -> each.startsWith("journal-mended")));
+        assertEquals("", resource.settle());
+        assertEquals(5, base.at(3L * BLOCK));
+        assertEquals(8, base.at(4L * BLOCK));
+        assertEquals(7, base.at(5L * BLOCK));
+        assertEquals(4, store.superblock().position().number());
+    }
+
+    /// A byte of the block of the journal that is filled with this.
+    private void damage(byte with) throws Exception {
+        Path segment = dir.resolve("home.journal").resolve("%016x".formatted(0));
+        byte[] all = Files.readAllBytes(segment);
+        for (int at = 0; at + BLOCK <= all.length; at += 8) {
+            if (all[at] == with && all[at + 2000] == with && all[at + BLOCK - 1] == with) {
+                try (FileChannel file = FileChannel.open(segment, StandardOpenOption.WRITE)) {
+                    file.write(ByteBuffer.wrap(new byte[] {77}), at + 1000);
+                }
+                return;
+            }
+        }
+        throw new AssertionError("the journal does not hold a block of " + with);
     }
 
     // ---- help --------------------------------------------------------------------------------

@@ -89,7 +89,8 @@ class PinStoreTest {
 
     /// As a roll does it.
     private void overwrite(long pin, int offset, int length, int with) throws IOException {
-        assertNull(store.save(new Pins.Save(pin, List.of(pin)), index(offset, length), base));
+        assertNull(
+                store.save(new Pins.Save(pin, List.of(pin)), index(offset, length), base, _ -> {}));
         byte[] other = new byte[length];
         Arrays.fill(other, (byte) with);
         base.write(offset, ByteBuffer.wrap(other));
@@ -164,7 +165,7 @@ class PinStoreTest {
         long used = store.usedBytes();
         store.maxBytes(used + 100_000);
         Pins.Save save = new Pins.Save(1, List.of(1L));
-        String lacks = store.save(save, index(0, SIZE), base);
+        String lacks = store.save(save, index(0, SIZE), base, _ -> {});
         assertNotNull(lacks);
         assertTrue(lacks.contains("keep-max"), lacks);
         assertEquals(used, store.usedBytes());

@@ -105,6 +105,30 @@ class CommitterTest {
     }
 
     @Test
+    void whoIsInNoHurryHearsWhenNothingIsToBeDone() throws Exception {
+        var ear = new Ear(1);
+        try (var files = files("a");
+                var committer = new Committer("test");
+                var writer = committer.register(files, 64 << 20, ear)) {
+            assertTrue(committer.awaitIdle(0));
+            assertTrue(writer.append(0, block()));
+            assertFalse(committer.awaitIdle(1_000_000));
+            assertEquals(4096L, ear.next());
+            // Its round has not ended while it tells of it.
+            assertFalse(committer.awaitIdle(1_000_000));
+            ear.gate.countDown();
+            assertTrue(committer.awaitIdle(20_000_000_000L));
+            // What nobody waits for is no work once it is written.
+            assertTrue(writer.appendUnsynced(4096, block()));
+            ear.awaitWritten(8192);
+            assertTrue(committer.awaitIdle(20_000_000_000L));
+            writer.sync();
+            ear.awaitDurable(8192);
+            assertTrue(committer.awaitIdle(20_000_000_000L));
+        }
+    }
+
+    @Test
     void whatNobodyWaitsForIsWrittenAndSyncedWhenAskedFor() throws Exception {
         var ear = new Ear(0);
         try (var files = files("a");

@@ -2,6 +2,7 @@ package holdfast.replicator.journal;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.journal.JournalIndex.Run;
 import holdfast.replicator.journal.JournalRecord.Kind;
@@ -27,6 +28,7 @@ class SegmentIndexTest {
                                     7, Position.NONE, Ancestry.Reason.CREATE, RESOURCE, 5)));
 
     private final SegmentIndex.Builder builder = new SegmentIndex.Builder(1000);
+    private final List<JournalRecord> records = new ArrayList<>();
     private long address = 4096;
     private long number;
 
@@ -57,8 +59,13 @@ class SegmentIndexTest {
                         200 + number,
                         0,
                         4);
-        builder.record(record, kind == Kind.EPOCH_COMMIT ? ANCESTRY : ByteBuffer.allocate(0));
+        builder.record(record, dataOf(record));
+        records.add(record);
         address += record.totalBytes();
+    }
+
+    private static ByteBuffer dataOf(JournalRecord record) {
+        return record.kind() == Kind.EPOCH_COMMIT ? ANCESTRY : ByteBuffer.allocate(0);
     }
 
     private static List<String> image(List<Part> parts) {
@@ -127,6 +134,36 @@ class SegmentIndexTest {
         assertEquals(new Position(7, 2), parts.getFirst().position());
         assertEquals(102, parts.getFirst().primaryMillis());
         assertEquals(202, parts.getFirst().receiptMillis());
+    }
+
+    /// What a roll leaves of a segment is not read either.
+    @Test
+    void whatStandsBehindAnyRecordIsWhatReadingFromThereFinds() {
+        for (int i = 0; i < 12; i++) {
+            add(Kind.WRITE, 4096L * (i % 5), 512 + 8 * i);
+        }
+        add(Kind.EPOCH_BEGIN, 0, 0);
+        add(Kind.EPOCH_BLOCKS, 0, 512);
+        add(Kind.EPOCH_BLOCKS, 8192, 4096);
+        add(Kind.EPOCH_COMMIT, 2, 0);
+        add(Kind.ZERO, 4096, 4096);
+        add(Kind.EPOCH_BEGIN, 0, 0);
+        add(Kind.EPOCH_BLOCKS, 0, 8192);
+        SegmentIndex whole = builder.finish(RESOURCE, 4096, 3);
+        int parts = 0;
+        for (JournalRecord first : records) {
+            SegmentIndex.Builder read = new SegmentIndex.Builder(1000);
+            records.stream()
+                    .filter(each -> each.address() >= first.address())
+                    .forEach(each -> read.record(each, dataOf(each)));
+            SegmentIndex rest = whole.from(first.address());
+            assertEquals(image(read.parts()), image(rest.parts()), "from " + first.address());
+            assertEquals(first.address(), rest.parts().getFirst().beginAddress());
+            assertEquals(read.parts().getLast().position(), rest.parts().getLast().position());
+            parts += rest.parts().size();
+        }
+        assertTrue(parts > records.size());
+        assertEquals(List.of(), whole.from(address).parts());
     }
 
     @Test

@@ -20,7 +20,9 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.UUID;
 
 /// A [Backup] over a real journal and base, one step at a time: what is appended is durable at
@@ -153,6 +155,11 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
         return lastAddress;
     }
 
+    /// Where the newest record begins.
+    long lastAddress() {
+        return lastAddress;
+    }
+
     void on(Frame.Data frame) {
         backup.on(frame, 1, clockMillis);
     }
@@ -179,6 +186,49 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
     /// Carries out a roll-forward up to `runs` runs; all of it when there are no more.
     void roll(int runs) throws Exception {
         roll(backup.startRoll(true), runs);
+    }
+
+    /// Rolls everything forward that can be, and looks at what is damaged on the way.
+    void rollAndLook() throws Exception {
+        while (true) {
+            JournalIndex doubted = backup.startCheck();
+            if (doubted != null) {
+                backup.checked(unreadable(doubted));
+                continue;
+            }
+            Backup.Roll roll = backup.startRoll(true);
+            if (roll == null) {
+                return;
+            }
+            long whole = roll.over() == null ? wholeUpTo(roll.from(), roll.to()) : roll.to();
+            if (roll.over() != null) {
+                for (long bad : unreadable(roll.over().index())) {
+                    whole = Math.min(whole, bad);
+                }
+            }
+            if (whole < roll.to()) {
+                backup.rollMeetsDamage(whole);
+            } else {
+                roll(roll, Integer.MAX_VALUE);
+            }
+        }
+    }
+
+    private long wholeUpTo(long from, long to) throws IOException {
+        return new JournalScan(ID, SEGMENT, journal::read)
+                .run(from, to, 0, JournalScan.Indexes.NONE, (_, _) -> {})
+                .end();
+    }
+
+    private Set<Long> unreadable(JournalIndex index) throws IOException {
+        JournalScan scan = new JournalScan(ID, SEGMENT, journal::read);
+        Set<Long> bad = new TreeSet<>();
+        for (JournalIndex.Run run : index.all()) {
+            if (!run.isZero() && !scan.isWhole(run.recordAddress())) {
+                bad.add(run.recordAddress());
+            }
+        }
+        return bad;
     }
 
     private void roll(Backup.Roll roll, int runs) throws Exception {
@@ -215,9 +265,15 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
 
     private JournalIndex image(long from, long to) throws IOException {
         SegmentIndex.Builder builder = new SegmentIndex.Builder(SEGMENT);
-        new JournalScan(ID, SEGMENT, journal::read)
-                .run(from, to, 0, JournalScan.Indexes.NONE, builder);
-        return SegmentIndex.image(builder.parts());
+        Backup.Bridge over = backup.bridge(from, to);
+        long begin = over == null ? from : over.behind();
+        if (begin < to) {
+            new JournalScan(ID, SEGMENT, journal::read)
+                    .run(begin, to, 0, JournalScan.Indexes.NONE, builder);
+        }
+        JournalIndex image = over == null ? new JournalIndex() : over.index().copy();
+        image.putAll(SegmentIndex.image(builder.parts()));
+        return image;
     }
 
     byte journalByte(long address) throws IOException {

@@ -6,9 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.state.History.Moment;
+import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
 import org.junit.jupiter.api.AfterEach;
@@ -19,6 +21,7 @@ import org.junit.jupiter.api.io.TempDir;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /// What a damaged journal leaves of the copy (R25): the point in front of the damage, unless a
 /// roll-forward that was interrupted may have been behind it already.
@@ -152,6 +155,160 @@ class DamagedJournalTest {
         copy.open();
         assertTrue(copy.damage.contains("back at " + at(13)), copy.damage);
         assertView(at(13), 2, 3, 4, 1);
+    }
+
+    // ---- found while the copy is open
+
+    /// What nobody needs any more costs the moments in between, and nothing else.
+    @Test
+    void whatWasWrittenOverSinceIsPassed() throws Exception {
+        copy.write(14, 1, 5);
+        copy.write(15, 3, 6);
+        copy.damage(second + 200);
+        copy.rollAndLook();
+        assertEvents("journal-damaged", "journal-mended");
+        assertFalse(copy.backup.isRotten());
+        assertEquals(at(15), copy.durable.position());
+        assertView(at(15), 2, 5, 4, 6);
+        copy.open();
+        assertNull(copy.damage);
+        assertView(at(15), 2, 5, 4, 6);
+    }
+
+    @Test
+    void whatTheNewestMomentNeedsIsMendedByThePrimaryAndNothingElseIsLost() throws Exception {
+        copy.write(14, 3, 5);
+        copy.damage(second + 200);
+        copy.rollAndLook();
+        // The base is not rolled past the damage, and the newest moment stays what it was.
+        assertStopped();
+        assertEquals(at(10), copy.backup.history().upTo(second, Long.MAX_VALUE).position());
+        assertTrue(copy.backup.isRotten());
+        assertEquals(Set.of(second), copy.backup.unreadable());
+        assertTrue(copy.backup.rotWords().contains("4096 bytes"), copy.backup.rotWords());
+        assertEquals(at(14), copy.backup.committed());
+        assertEquals(copy.backup.rotWords(), copy.backup.obstacle());
+        assertEquals(1, asked(), "the primary is asked once");
+        // Nothing behind the damage is a moment but the newest, whatever comes.
+        for (int i = 15; i < 40; i++) {
+            copy.write(i, 3, i);
+        }
+        assertEquals(1, asked());
+        assertSame(copy.backup.history().newest(), copy.backup.history().behind(second));
+        assertEquals(
+                "the journal is damaged",
+                copy.backup
+                        .keep("mine", copy.backup.history().newest(), 4 * 4096, 1000)
+                        .substring(0, 22));
+        copy.rollAndLook();
+        assertStopped();
+        // It begins a session for it, and says what was wrong in an epoch.
+        copy.connect(at(39));
+        copy.commit(40, 9, 1);
+        assertEvents("journal-damaged", "journal-damaged", "journal-mended");
+        assertEquals(1, asked());
+        Moment first = copy.backup.history().newest();
+        assertTrue(first.endsGap() || first.labelMillis() == first.gapMillis());
+        for (int i = 41; i < 60; i++) {
+            copy.write(i, 0, i);
+        }
+        Backup.View older = copy.backup.openView(first);
+        assertEquals(2, copy.seen(older, 0));
+        assertEquals(9, copy.seen(older, 1));
+        assertEquals(39, copy.seen(older, 3));
+        copy.backup.closeView(older.id());
+        copy.rollAndLook();
+        assertEquals(at(59), copy.durable.position());
+        assertView(at(59), 59, 9, 4, 39);
+        copy.open();
+        assertNull(copy.damage);
+        assertView(at(59), 59, 9, 4, 39);
+    }
+
+    /// Blocks that the epoch does not bring are as unreadable as before.
+    @Test
+    void anEpochThatMendsNothingIsNotTakenForOneThatDoes() throws Exception {
+        copy.write(14, 3, 5);
+        copy.damage(second + 200);
+        copy.rollAndLook();
+        copy.connect(at(14));
+        copy.commit(20, 9, 2);
+        assertTrue(copy.backup.isRotten());
+        assertEquals(1 + 1, asked(), "once in each session in which it says that all is there");
+        copy.rollAndLook();
+        assertStopped();
+        copy.connect(at(20));
+        copy.commit(30, 8, 1);
+        assertFalse(copy.backup.isRotten());
+        copy.rollAndLook();
+        assertView(at(30), 2, 8, 9, 5);
+        assertEquals(at(30), copy.durable.position());
+    }
+
+    @Test
+    void moreDamageBehindTheFirstIsFoundByTheRollThatPassesIt() throws Exception {
+        copy.damage(second + 200);
+        copy.write(14, 3, 5);
+        copy.rollAndLook();
+        copy.connect(at(14));
+        copy.commit(20, 9, 1);
+        assertFalse(copy.backup.isRotten());
+        copy.damage(third + 200);
+        copy.rollAndLook();
+        assertTrue(copy.backup.isRotten());
+        assertEquals(Set.of(third), copy.backup.unreadable());
+        assertStopped();
+        copy.connect(at(20));
+        copy.commit(30, 8, 2);
+        copy.rollAndLook();
+        assertEquals(at(30), copy.durable.position());
+        assertView(at(30), 2, 9, 8, 5);
+    }
+
+    /// A header that cannot be read: what is zero is known from the index.
+    @Test
+    void zeroesNeedNoRecord() throws Exception {
+        copy.on(new Frame.Zero(0, at(14), 5, 3 * 4096, 4096, true));
+        long zeroes = copy.lastAddress();
+        copy.write(15, 0, 7);
+        copy.damage(zeroes + 5);
+        copy.rollAndLook();
+        assertFalse(copy.backup.isRotten());
+        assertEquals(at(15), copy.durable.position());
+        assertView(at(15), 7, 3, 4, 0);
+    }
+
+    @Test
+    void aPinBehindTheDamageIsLostAndAMarkToo() throws Exception {
+        copy.write(14, 3, 5);
+        Moment then = copy.backup.history().newest();
+        assertEquals("", copy.backup.keep("then", then, 4 * 4096, 1000));
+        copy.on(new Frame.Mark(1, at(14), 5, "marked"));
+        copy.write(15, 3, 6);
+        assertEquals(1, copy.backup.marks().size());
+        copy.damage(second + 200);
+        copy.rollAndLook();
+        assertTrue(copy.events.toString().contains("pin-lost then"), copy.events.toString());
+        assertEquals(List.of(), copy.backup.pins());
+        assertEquals(List.of(), copy.backup.marks());
+    }
+
+    private void assertStopped() {
+        assertTrue(copy.durable.watermark() <= second, copy.durable.toString());
+        assertTrue(copy.durable.rollingTo() <= second, copy.durable.toString());
+    }
+
+    private long asked() {
+        return copy.sent.stream().filter(each -> each instanceof Frame.Invalidate).count();
+    }
+
+    private void assertEvents(String... kinds) {
+        assertEquals(
+                List.of(kinds),
+                copy.events.stream()
+                        .map(each -> each.substring(0, each.indexOf(' ')))
+                        .filter(each -> each.startsWith("journal-"))
+                        .toList());
     }
 
     private void assertNoPoint() throws Exception {

@@ -1,0 +1,91 @@
+package holdfast.replicator.daemon;
+
+import holdfast.replicator.device.Committer;
+import holdfast.throttle.NanoClock;
+
+import java.util.function.BooleanSupplier;
+import java.util.function.LongPredicate;
+
+/// Makes a roll-forward give way to what somebody waits for to be durable: it reads and writes a
+/// piece, and then rests for as long as the committer has something to do.
+///
+/// ```
+///  nobody waits:     [piece][piece][piece][sync][piece]…
+///  always somebody:  [piece]........[piece]........[sync]........      a fifth of the time
+///  in a hurry:       [piece][piece][piece][piece][piece]…[sync]
+/// ```
+///
+/// A rest is [#REST] times as long as the piece took, at most: so a copy whose primary never stops
+/// writing is rolled as well, at a fifth of what its disk can do. Where that is too slow the
+/// journal fills, the roll is in a hurry then, and does not rest.
+final class RollPace {
+    /// At 100 MB/s that is 10 ms, which whoever waits for a sync waits longer.
+    static final int PIECE_BYTES = 1 << 20;
+
+    /// The base is synced behind so many bytes: one sync of all that a roll writes, a GiB at most,
+    /// would hold every other one up for ten seconds. As much as a share of the committer's.
+    static final int SYNC_BYTES = 4 << 20;
+
+    private static final int REST = 4;
+
+    /// How late it is seen that there is a hurry.
+    private static final long LOOK_NANOS = 20_000_000;
+
+    private final LongPredicate awaitIdle;
+    private final BooleanSupplier hurries;
+    private final NanoClock clock;
+
+    // Of the piece that is under way.
+    private long bytes;
+    private long beganNanos;
+
+    private long unsyncedBytes;
+
+    /// @param hurries asked often: whether somebody waits for the end of the roll
+    RollPace(Committer committer, BooleanSupplier hurries) {
+        this(committer::awaitIdle, hurries, NanoClock.system());
+    }
+
+    /// @param awaitIdle as [Committer#awaitIdle]
+    RollPace(LongPredicate awaitIdle, BooleanSupplier hurries, NanoClock clock) {
+        this.awaitIdle = awaitIdle;
+        this.hurries = hurries;
+        this.clock = clock;
+        this.beganNanos = clock.nanoTime();
+    }
+
+    /// So many bytes were read, or written: may wait.
+    void did(long more) {
+        bytes += more;
+        if (bytes >= PIECE_BYTES) {
+            rest();
+        }
+    }
+
+    /// So many bytes were written to the base: may wait.
+    ///
+    /// @return whether it should be synced now; then [#synced]
+    boolean wrote(long more) {
+        unsyncedBytes += more;
+        did(more);
+        return unsyncedBytes >= SYNC_BYTES && !hurries.getAsBoolean();
+    }
+
+    /// The base was.
+    void synced() {
+        unsyncedBytes = 0;
+        rest();
+    }
+
+    private void rest() {
+        long now = clock.nanoTime();
+        long until = now + REST * (now - beganNanos);
+        while (now - until < 0
+                && !hurries.getAsBoolean()
+                && !awaitIdle.test(Math.min(until - now, LOOK_NANOS))) {
+            now = clock.nanoTime();
+        }
+        bytes = 0;
+        beganNanos = clock.nanoTime();
+    }
+}

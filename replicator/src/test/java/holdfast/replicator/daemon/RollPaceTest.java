@@ -1,0 +1,106 @@
+package holdfast.replicator.daemon;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.api.Test;
+
+/// A roll-forward rests while somebody waits for a sync, and not too long.
+class RollPaceTest {
+    private static final long MS = 1_000_000;
+
+    private long now = 77;
+
+    /// For so long the committer has something to do.
+    private long busyMillis;
+
+    private boolean hurries;
+    private int waits;
+
+    private final RollPace pace = new RollPace(this::awaitIdle, () -> hurries, () -> now);
+
+    private boolean awaitIdle(long nanos) {
+        waits++;
+        assertTrue(nanos > 0 && nanos <= 20 * MS, nanos + " ns");
+        long waited = Math.min(nanos, busyMillis * MS);
+        now += waited;
+        busyMillis -= waited / MS;
+        return busyMillis == 0;
+    }
+
+    private long rest(long pieceMillis) {
+        now += pieceMillis * MS;
+        long from = now;
+        pace.did(RollPace.PIECE_BYTES);
+        return (now - from) / MS;
+    }
+
+    @Test
+    void itRestsBetweenPiecesOnly() {
+        busyMillis = 1000;
+        now += 10 * MS;
+        pace.did(RollPace.PIECE_BYTES - 1);
+        assertEquals(0, waits);
+        pace.did(1);
+        assertTrue(waits > 0);
+    }
+
+    @Test
+    void itGoesOnAsSoonAsNobodyWaits() {
+        assertEquals(0, rest(10));
+        busyMillis = 30;
+        assertEquals(30, rest(10));
+        assertEquals(0, rest(10));
+    }
+
+    @Test
+    void itRestsFourTimesAsLongAsAPieceTakesAtMost() {
+        busyMillis = 1000;
+        assertEquals(40, rest(10));
+        assertEquals(400, rest(100));
+        assertEquals(560, busyMillis);
+    }
+
+    @Test
+    void itDoesNotRestInAHurryAndSyncsOnceThen() {
+        busyMillis = 1000;
+        hurries = true;
+        for (int i = 0; i < 100; i++) {
+            now += 10 * MS;
+            assertFalse(pace.wrote(RollPace.PIECE_BYTES));
+        }
+        assertEquals(0, waits);
+        hurries = false;
+        assertTrue(pace.wrote(1), "what a hurry has left unsynced");
+    }
+
+    @Test
+    void aHurryEndsARest() {
+        busyMillis = Long.MAX_VALUE / MS;
+        RollPace other =
+                new RollPace(
+                        nanos -> {
+                            hurries = ++waits == 3;
+                            now += nanos;
+                            return false;
+                        },
+                        () -> hurries,
+                        () -> now);
+        now += 1000 * MS;
+        other.did(RollPace.PIECE_BYTES);
+        assertEquals(3, waits);
+    }
+
+    @Test
+    void theBaseIsSyncedInPortions() {
+        int synced = 0;
+        for (int i = 0; i < 16; i++) {
+            if (pace.wrote(RollPace.PIECE_BYTES)) {
+                pace.synced();
+                synced++;
+            }
+        }
+        assertEquals(16L * RollPace.PIECE_BYTES / RollPace.SYNC_BYTES, synced);
+    }
+}
