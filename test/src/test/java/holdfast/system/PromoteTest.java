@@ -397,6 +397,58 @@ class PromoteTest {
         return copy.open(new ControlApi.OpenRequest("home", Optional.of("latest"))).view().uri();
     }
 
+    /// The kill came between the new role and the name for what it gives up, and the disk has no
+    /// room for that now.
+    @Test
+    void whatCannotBeKeptIsNotGivenUpAndTheCopyIsOpenAndSaysSo() throws Exception {
+        try (TwoNodes nodes = new TwoNodes(dir)) {
+            nodes.pair();
+            Path storage = dir.resolve("server-storage");
+            nodes.server.storage(
+                    new ControlApi.StorageRequest(storage.toString(), Optional.empty()));
+            String atServer = nodes.addAndAttach("home", disk());
+            nodes.untilInSync("home");
+            String atBackup = uri(promote(nodes, null, true));
+            write(atServer, 2, "1M 2M");
+            write(atBackup, 3, "4M 2M");
+            TwoNodes.until(
+                    "both stand apart",
+                    () -> nodes.atServer("home").trouble().orElse("").contains("last position"));
+            nodes.backup.pauseSync(new ControlApi.NameRequest("home"));
+            discard(nodes.server, "server");
+            nodes.server.close();
+            Path pins = storage.resolve("home.pins");
+            Files.delete(pins.resolve("pins"));
+            Path inTheWay = Files.createDirectory(pins.resolve("pins.tmp"));
+
+            nodes.startServer();
+            TwoNodes.until("it is open", () -> nodes.server.status().resource("home").isPresent());
+            String trouble = nodes.atServer("home").trouble().orElse("");
+            System.out.println("PromoteTest: " + trouble);
+            assertTrue(trouble.contains("what it has by itself cannot be kept"), trouble);
+            assertTrue(trouble.contains(nodes.serverPaths.command("connect home")), trouble);
+            assertEquals("SECONDARY", nodes.atServer("home").role());
+            shows(nodes.server, "latest", 2, "1M 2M");
+            // Nothing is brought on over what is not kept.
+            nodes.backup.resumeSync(new ControlApi.NameRequest("home"));
+            TwoNodes.until(
+                    "the peer stands apart",
+                    () -> atBackup(nodes).trouble().orElse("").contains("forked"));
+            shows(nodes.server, "latest", 2, "1M 2M");
+
+            Files.delete(inTheWay);
+            nodes.server.connect(new ControlApi.LinkRequest(Optional.of("home")));
+            untilInSync(nodes.backup);
+            TwoNodes.until(
+                    "nothing is told any more", () -> nodes.atServer("home").trouble().isEmpty());
+            shows(nodes.server, "latest", 3, "4M 2M");
+            String kept =
+                    nodes.server.points(new ControlApi.NameRequest("home")).kept().getFirst().as();
+            assertTrue(kept.startsWith("discarded-"), kept);
+            shows(nodes.server, kept, 2, "1M 2M");
+        }
+    }
+
     /// In the first data of this content.
     private static void damage(Path journal, byte content) throws IOException {
         List<Path> segments;

@@ -84,6 +84,9 @@ final class LocalBackup implements LocalResource {
     /// A forecast from less than this would be noise.
     private static final long FORECAST_MILLIS = 60_000;
 
+    /// How often it is tried to keep what an order gives up.
+    private static final long GIVE_UP_NANOS = 10_000_000_000L;
+
     private final Shared shared;
     private final ResourceDir dir;
     private final TcpExports tcp;
@@ -117,6 +120,12 @@ final class LocalBackup implements LocalResource {
     private volatile Frame.ResourceHello peerHello;
     private volatile PeerSession session;
     private volatile int indexRuns = INDEX_RUNS;
+
+    /// Why what it has by itself is not given up, though that was ordered; empty for nothing.
+    private volatile String keepsOwn = "";
+
+    /// The timer's: when that is tried again.
+    private long giveUpAtNanos;
 
     /// A primary of this host writes to it, or does when it is attached.
     private volatile boolean promoted;
@@ -305,7 +314,7 @@ final class LocalBackup implements LocalResource {
             }
             opened.retain(dir.settings());
             if (dir.discards().isPresent()) {
-                opened.giveUp(dir.discards().get());
+                opened.giveUpOrWait(dir.discards().get());
                 OwnChanges changes = dir.ownChanges();
                 resource.look(
                         at -> {
@@ -356,6 +365,54 @@ final class LocalBackup implements LocalResource {
         if (!trouble.isEmpty()) {
             throw new IOException(
                     "%s: what it has by itself cannot be kept: %s".formatted(name(), trouble));
+        }
+    }
+
+    /// An order to give it up was carried out so far that the copy says so. Until it is kept the
+    /// copy stands apart from its peer with what it has, which can be opened: nothing is lost, and
+    /// whoever has to make room for it is told.
+    private void giveUpOrWait(long generation) {
+        String before = keepsOwn;
+        try {
+            giveUp(generation);
+            keepsOwn = "";
+        } catch (IOException e) {
+            keepsOwn =
+                    "%s. So it is not given up, nothing is lost, and the copy does not follow its peer. Next: make room beside %s, or drop something that is kept (%s); it goes on by itself then, or at once with: %s"
+                            .formatted(
+                                    e.getMessage(),
+                                    dir.facts().journal(),
+                                    shared.command("keep " + name()),
+                                    shared.command("connect " + name()));
+            if (before.isEmpty()) {
+                shared.events().of(name()).accept("discard-waits", keepsOwn);
+            }
+        }
+    }
+
+    /// Why what it has by itself is not given up yet, for the operator; empty for nothing.
+    String keepsOwn() {
+        return keepsOwn;
+    }
+
+    /// Something may have made room for what could not be kept.
+    void giveUpAgain() {
+        if (keepsOwn.isEmpty()) {
+            return;
+        }
+        try {
+            Optional<Long> generation = dir.discards();
+            if (generation.isEmpty()) {
+                keepsOwn = "";
+                return;
+            }
+            giveUpOrWait(generation.get());
+        } catch (IOException e) {
+            shared.events().of(name()).accept("metadata-error", e.getMessage());
+        }
+        PeerSession peer = session;
+        if (keepsOwn.isEmpty() && peer != null) {
+            resource.call(peer);
         }
     }
 
@@ -524,6 +581,7 @@ final class LocalBackup implements LocalResource {
         session = peer;
         states.connected(true);
         resource.tryAgain();
+        shared.pool().execute(this::giveUpAgain);
     }
 
     /// An operator has put it on the link again: the primary is asked to greet.
@@ -792,12 +850,19 @@ final class LocalBackup implements LocalResource {
     synchronized String beginToSettle(boolean forKept) {
         closeUnused();
         String obstacle = historyWords(forKept);
-        settling = obstacle.isEmpty();
+        settling(obstacle.isEmpty());
         return obstacle;
     }
 
     private synchronized void endSettling() {
-        settling = false;
+        settling(false);
+    }
+
+    private void settling(boolean is) {
+        if (settling != is) {
+            settling = is;
+            resource.hurry(is);
+        }
     }
 
     /// What somebody looks at, or wants to look at later.
@@ -1449,6 +1514,10 @@ final class LocalBackup implements LocalResource {
     void closeLeftViews(long nowNanos) {
         synchronized (this) {
             listen(listenWanted);
+        }
+        if (!keepsOwn.isEmpty() && nowNanos - giveUpAtNanos >= 0) {
+            giveUpAtNanos = nowNanos + GIVE_UP_NANOS;
+            shared.pool().execute(this::giveUpAgain);
         }
         Optional<String> inTheWay =
                 views.values().stream().filter(this::isInTheWay).map(OpenView::id).findFirst();

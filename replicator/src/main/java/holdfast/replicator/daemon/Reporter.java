@@ -387,6 +387,19 @@ final class Reporter {
                                     hangs.get().toSeconds(),
                                     shared.command("detach " + resource.name())));
         }
+        Optional<String> rot =
+                resource.copy()
+                        .map(each -> each.resource().snapshot().rot())
+                        .filter(each -> !each.isEmpty());
+        if (rot.isPresent()) {
+            return Optional.of(
+                    "%s: reading them is an I/O error until they are written anew, and until then the journal is not rolled forward. Next: bring back the files concerned, or go on from a moment in front of that place: %s, then %s"
+                            .formatted(
+                                    rot.get(),
+                                    shared.command("points " + resource.name()),
+                                    shared.command(
+                                            "promote %s --at TIME".formatted(resource.name()))));
+        }
         Optional<String> noSpace =
                 resource.copy()
                         .map(each -> each.resource().snapshot().noSpace())
@@ -490,7 +503,7 @@ final class Reporter {
                 false,
                 false,
                 Optional.empty(),
-                trouble(resource.name(), resource.dir().facts().peer(), now));
+                trouble(resource, now));
     }
 
     private static StatusReport.Journal journal(LocalBackup of) {
@@ -528,7 +541,9 @@ final class Reporter {
         return of.views().stream().map(each -> view(of.dir(), each)).toList();
     }
 
-    private Optional<String> trouble(String name, String peer, BackupResource.Snapshot now) {
+    private Optional<String> trouble(LocalBackup of, BackupResource.Snapshot now) {
+        String name = of.name();
+        String peer = of.dir().facts().peer();
         if (now.disk() == DiskState.FAILED) {
             return Optional.of(
                     "the journal or the base has failed: nothing is taken in. Next, once its disk is mended: "
@@ -538,6 +553,14 @@ final class Reporter {
             return Optional.of(
                     "the journal was damaged and the copy is no image of any moment until its primary"
                             + " has mended it");
+        }
+        if (now.isRotten()) {
+            return Optional.of(
+                    "%s. %s compares and mends it as soon as it is connected. If it does not come back: a moment in front of that place is whole, %s; the newest can be opened and promoted too, and what cannot be read of it is an I/O error"
+                            .formatted(now.rot(), peer, shared.command("points " + name)));
+        }
+        if (!of.keepsOwn().isEmpty()) {
+            return Optional.of(of.keepsOwn());
         }
         if (!now.noSpace().isEmpty()) {
             return Optional.of(now.noSpace());

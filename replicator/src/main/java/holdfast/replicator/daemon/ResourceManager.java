@@ -1593,6 +1593,7 @@ final class ResourceManager implements Link.Resources {
             throw shared.refused(Role.SECONDARY, "nothing was dropped: " + trouble, "status");
         }
         shared.events().of(request.name()).accept("pin-dropped", String.join("; ", effects));
+        backup.giveUpAgain();
         return new ControlApi.DropReply(
                 true, request.name(), request.as(), shared.node(), effects, confirm);
     }
@@ -1831,6 +1832,14 @@ final class ResourceManager implements Link.Resources {
             }
             LocalBackup made = demoted(primary, storage, watched);
             greet(made);
+            if (!made.keepsOwn().isEmpty()) {
+                throw shared.problem(
+                        ExitCode.FAILED,
+                        "%s is a copy from now on, and does not follow %s yet"
+                                .formatted(name, made.dir().facts().peer()),
+                        "status " + name,
+                        made.keepsOwn());
+            }
             tellDiscarded(made);
             return LocalBackup.discardedName(made.dir().discards().orElseThrow());
         } catch (IOException | RuntimeException e) {
@@ -2168,7 +2177,9 @@ final class ResourceManager implements Link.Resources {
                         ? whyNot(peer, order.resource())
                         : found.get() instanceof LocalPrimary primary
                                 ? compareAll(
-                                        primary, "an operator of %s ordered it".formatted(peer))
+                                        primary,
+                                        "%s asked for it, by an operator's order or because its journal is damaged"
+                                                .formatted(peer))
                                 : "it is secondary at " + shared.node() + " too";
         return new Frame.InvalidateReply(order.resource(), refusal);
     }
