@@ -1400,7 +1400,7 @@ final class BackupHost implements BackupEffects {
 
     /// Whether some is there that the base has not passed.
     boolean hasRot() {
-        return !rotten.isEmpty();
+        return rotten.ceiling(durableBase.watermark()) != null;
     }
 
     /// @return where it first finds what it cannot read; negative for nowhere

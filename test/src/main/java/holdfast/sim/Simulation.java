@@ -874,6 +874,19 @@ final class Simulation {
                 || plan.strikes().stream().noneMatch(each -> each.fault().isOfVerify())) {
             return true;
         }
+        // At rest nothing of the journal is found damaged meanwhile, and has everything compared.
+        boolean isAtRest =
+                stepUntil(
+                        () -> {
+                            if (backup.hasRot()) {
+                                backup.settle();
+                            }
+                            return !backup.hasRot() && isEqual();
+                        },
+                        patience);
+        if (!isAtRest) {
+            return false;
+        }
         damageCopy(Seeds.stream(plan.seed(), "last damage"));
         for (int round = 0; round < 2; round++) {
             primary.stopVerify();
