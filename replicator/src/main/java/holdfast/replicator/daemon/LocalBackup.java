@@ -1005,9 +1005,24 @@ final class LocalBackup implements LocalResource {
     void openFor(String name, String moment, int volume, Consumer<Export> shown)
             throws ExportException {
         boolean isOpen = moment.isEmpty() || NUMBER.matcher(moment).matches();
-        boolean behind = !isOpen && promoted && !resource.bringUp(BRING_UP_LIMIT);
+        boolean behind = !isOpen && mayBeOpened() && !bringUp(askedFor(name, moment));
         synchronized (this) {
             shown.accept(openFor(name, moment, volume, behind));
+        }
+    }
+
+    /// Nobody waits for a disk to be told that nothing is opened any more.
+    private synchronized boolean mayBeOpened() {
+        return !closed && !over && !settling;
+    }
+
+    private AskedPoint askedFor(String name, String moment) throws UnknownExportException {
+        try {
+            return AskedPoint.parse(moment, ZoneId.systemDefault(), Instant.now());
+        } catch (IllegalArgumentException e) {
+            throw new UnknownExportException(
+                    "%s: %s; next: %s"
+                            .formatted(name, e.getMessage(), shared.command("points " + name())));
         }
     }
 
@@ -1042,14 +1057,7 @@ final class LocalBackup implements LocalResource {
             }
             return opened(numbered, volume);
         }
-        AskedPoint asked;
-        try {
-            asked = AskedPoint.parse(moment, ZoneId.systemDefault(), Instant.now());
-        } catch (IllegalArgumentException e) {
-            throw new UnknownExportException(
-                    "%s: %s; next: %s"
-                            .formatted(name, e.getMessage(), shared.command("points " + name())));
-        }
+        AskedPoint asked = askedFor(name, moment);
         for (OpenView each : views.values()) {
             if (each.asked() && each.export().name().equals(name() + asked.suffix())) {
                 try {
@@ -1233,9 +1241,26 @@ final class LocalBackup implements LocalResource {
     /// What clients of a promoted copy were answered before is in the newest moment when this
     /// returns. Not under the monitor of this object: a slow disk is waited for.
     ///
-    /// @return false when it is not; a moment that has a name is the same in any case
+    /// @return false when it is not, and the moment that was asked for might be a later one then
     private boolean bringUp(AskedPoint asked) {
-        return !promoted || asked instanceof AskedPoint.Named || resource.bringUp(BRING_UP_LIMIT);
+        return !promoted || isCertain(asked) || resource.bringUp(BRING_UP_LIMIT);
+    }
+
+    /// Whether it is the same moment whatever is synced meanwhile: one that has a name, or one that
+    /// lies in front of the newest, since labels never fall. Of a journal that has failed only the
+    /// former: whoever orders something by a time is to know of that first.
+    private boolean isCertain(AskedPoint asked) {
+        return switch (asked) {
+            case AskedPoint.Named _ -> true;
+            case AskedPoint.At(Instant time) ->
+                    resource.look(
+                            at ->
+                                    at.diskState() != DiskState.FAILED
+                                            && at.hasPoint()
+                                            && at.history().newest().labelMillis()
+                                                    > time.toEpochMilli());
+            case AskedPoint.Newest _, AskedPoint.Before _ -> false;
+        };
     }
 
     private void requireBroughtUp(AskedPoint asked) throws IOException {
