@@ -37,8 +37,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
 import java.util.function.Function;
@@ -442,9 +444,20 @@ final class BackupResource {
     /// How long room is waited for.
     private static final long ROOM_LIMIT_NANOS = 30_000_000_000L;
 
+    /// How long the journal's disk may make nothing durable of what was written before, until an
+    /// order that waits for that is refused.
+    static final Duration ANSWERS = Duration.ofSeconds(30);
+
+    /// For whoever waits as long as it takes.
+    static final Duration NO_LIMIT = Duration.ofNanos(Long.MAX_VALUE);
+
     /// From now on no peer writes to the copy. What one has sent is in it, or dropped, when this
     /// returns.
-    void take() {
+    ///
+    /// @param limit how long nothing may become durable
+    /// @throws DeviceException if nothing did for so long: what was written before comes into the
+    ///   copy when the disk answers, and no peer writes to it until [#giveBack]
+    void take(Duration limit) throws DeviceException {
         ask(
                 () -> {
                     taken = true;
@@ -453,9 +466,25 @@ final class BackupResource {
                     backup.sessionDown();
                     return null;
                 });
+        long reached = ask(backup::appliedEnd);
+        long since = System.nanoTime();
         while (!ask(this::isAllDurable)) {
+            long now = ask(backup::appliedEnd);
+            if (now != reached) {
+                reached = now;
+                since = System.nanoTime();
+            } else if (System.nanoTime() - since > limit.toNanos()) {
+                throw doesNotAnswer(limit);
+            }
             LockSupport.parkNanos(2_000_000);
         }
+    }
+
+    private DeviceException doesNotAnswer(Duration limit) {
+        return new DeviceException(
+                0,
+                "%s has not stored for %d s what was written to it; see why its disk hangs (dmesg, and what it is on)"
+                        .formatted(journal, limit.toSeconds()));
     }
 
     /// Whether all that was appended is in the copy, or never will be; if it is not, it will be
@@ -544,8 +573,11 @@ final class BackupResource {
     /// where it was.
     ///
     /// @param restored what the device is to be; null: what it is
-    /// @throws IOException if there is no room, or the journal or the base fails
-    void begin(Ancestry ancestry, OpenPoint restored) throws IOException {
+    /// @param limit how long the commit may take: it comes when the disk answers, and as a crash
+    ///   behind it would leave it
+    /// @throws IOException if there is no room, or the journal or the base fails, or the limit is
+    ///   over
+    void begin(Ancestry ancestry, OpenPoint restored, Duration limit) throws IOException {
         List<Restored> parts = restored == null ? List.of() : toRestore(restored);
         long blocks = 0;
         long zeroes = 0;
@@ -579,7 +611,7 @@ final class BackupResource {
                             ancestry);
                     waiters.add(new Waiter(backup.end(), durable));
                 });
-        await(durable);
+        await(durable, limit);
     }
 
     /// A range of the device that has changed since a moment: with data then, or without.
@@ -689,11 +721,16 @@ final class BackupResource {
 
     private final List<Waiter> waiters = new ArrayList<>();
 
-    private static void await(CompletableFuture<Void> durable) throws IOException {
+    private void await(CompletableFuture<Void> durable, Duration limit) throws IOException {
         try {
-            durable.join();
-        } catch (CompletionException e) {
+            durable.get(limit.toNanos(), TimeUnit.NANOSECONDS);
+        } catch (ExecutionException e) {
             throw new IOException(e.getCause().getMessage(), e);
+        } catch (TimeoutException e) {
+            throw doesNotAnswer(limit);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IOException("interrupted while " + journal + " was written", e);
         }
     }
 

@@ -608,7 +608,11 @@ final class LocalBackup implements LocalResource {
 
     /// From now on no peer writes to the copy. Its history is kept as before until the promotion
     /// has come about: one that is refused for want of room has shortened nothing.
-    void promote() throws IOException {
+    ///
+    /// @param limit as in [BackupResource#take]
+    /// @throws IOException if it is over, or the view under the resource's name cannot be closed:
+    ///   [#demote] or [#fence] has to follow
+    void promote(Duration limit) throws IOException {
         listen(false);
         OpenView underName = underName(); // From now on this is the name of the device.
         if (underName != null && closeView(underName.id())) {
@@ -616,13 +620,13 @@ final class LocalBackup implements LocalResource {
                     .of(name())
                     .accept("view-closed", underName.id() + ": " + name() + " is promoted");
         }
-        resource.take();
+        resource.take(limit);
     }
 
     /// What the primary of this host writes to, until [#fence].
-    Disks ownDisks() throws IOException {
+    Disks ownDisks(Duration limit) throws IOException {
         requireNotOver();
-        promote();
+        promote(limit);
         promoted = true;
         retain(dir.settings());
         return base.under(resource.own(dir.superblock().sizeBytes()));
@@ -648,7 +652,7 @@ final class LocalBackup implements LocalResource {
 
     /// The generation of that primary begins, with the device as it is or was; see
     /// [BackupResource#begin].
-    void begin(Ancestry ancestry, OpenPoint restored) throws IOException {
+    void begin(Ancestry ancestry, OpenPoint restored, Duration limit) throws IOException {
         BackupResource.Snapshot now = resource.snapshot();
         if (now.isFailed() || now.mixture()) {
             throw new IOException(
@@ -658,7 +662,7 @@ final class LocalBackup implements LocalResource {
                             : "its journal is damaged, and what is left is the image of no moment");
         }
         if (!resource.snapshot().committed().equals(new Position(ancestry.generation(), 0))) {
-            resource.begin(ancestry, restored);
+            resource.begin(ancestry, restored, limit);
         }
     }
 

@@ -297,13 +297,16 @@ final class LocalPrimary implements LocalResource {
 
     /// Opens the device exclusively, starts a generation and exports it. Until the device and the
     /// socket are had nothing durable changes: an attach that fails costs no clean bitmap.
-    synchronized void attach() throws IOException {
+    ///
+    /// @param limit how long the journal of a promoted copy is waited for: behind it is what a crash
+    ///   in the middle of an attach leaves, without any export, and the next attach goes on
+    synchronized void attach(Duration limit) throws IOException {
         if (attached != null) {
             return;
         }
         attachingSince = Instant.now();
         try {
-            open();
+            open(limit);
             AtomicFile.write(dir.bootMark(), bootId().getBytes(StandardCharsets.UTF_8));
             gatedSince = null;
             attachTrouble = null;
@@ -460,7 +463,7 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
-    private void open() throws IOException {
+    private void open(Duration limit) throws IOException {
         Disks disks = null;
         try {
             requireAnswers();
@@ -468,11 +471,11 @@ final class LocalPrimary implements LocalResource {
             requireWhole();
             disks =
                     copy != null
-                            ? copy.ownDisks()
+                            ? copy.ownDisks(limit)
                             : Disks.open(
                                     shared.lockDirectory(), name(), dir.facts().paths(), space());
             requireOrder();
-            attached = open(disks);
+            attached = open(disks, limit);
         } catch (IOException | RuntimeException e) {
             if (disks != null) {
                 disks.close();
@@ -484,7 +487,7 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
-    private Attached open(Disks disks) throws IOException {
+    private Attached open(Disks disks, Duration limit) throws IOException {
         List<Long> found = disks.volumeBytes();
         for (int i = 0; i < found.size(); i++) {
             requireSize(i, found.get(i), space().volumeBytes(i));
@@ -495,7 +498,7 @@ final class LocalPrimary implements LocalResource {
         try {
             alsoServes(server);
             server.listenUnix(socket());
-            PrimaryResource resource = start(disks, marks);
+            PrimaryResource resource = start(disks, marks, limit);
             List<Export> exports = exportsOf(resource);
             made.complete(exports);
             return new Attached(disks, marks, resource, exports, server);
@@ -586,7 +589,8 @@ final class LocalPrimary implements LocalResource {
     }
 
     /// From here on the superblock says "not clean".
-    private PrimaryResource start(Disks disks, PageMemory marks) throws IOException {
+    private PrimaryResource start(Disks disks, PageMemory marks, Duration limit)
+            throws IOException {
         MetadataLayout.Recovered found = dir.recover(marks);
         if (found.damage() != null) {
             shared.events().of(name()).accept("metadata-damaged", found.damage());
@@ -605,7 +609,7 @@ final class LocalPrimary implements LocalResource {
                         generation,
                         System.currentTimeMillis());
         if (copy != null) {
-            copy.begin(start.ancestry(), null);
+            copy.begin(start.ancestry(), null, limit);
         }
         Primary.Config config = config();
         PrimaryResource resource =

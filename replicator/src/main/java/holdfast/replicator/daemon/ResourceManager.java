@@ -95,6 +95,9 @@ final class ResourceManager implements Link.Resources {
     /// Why it is not open, as long as the start has not come to its end.
     private static final String OPENING = "it is being opened, the daemon has just started";
 
+    /// Behind this an attach waits for a disk that hangs.
+    private static final Duration ATTACHES = Duration.ofSeconds(10);
+
     /// How long the start of the daemon waits for one disk.
     private static final Duration OPEN_LIMIT = Duration.ofSeconds(10);
 
@@ -261,7 +264,7 @@ final class ResourceManager implements Link.Resources {
     private void export(LocalPrimary primary) {
         String name = primary.name();
         try {
-            primary.attach();
+            primary.attach(BackupResource.NO_LIMIT); // It is exported when its disk answers.
             if (kernel.isThere()) {
                 connectKernel(primary, note -> shared.events().of(name).accept("attached", note));
             }
@@ -1124,10 +1127,11 @@ final class ResourceManager implements Link.Resources {
     ControlApi.AttachReply attach(String name) throws ProblemException {
         LocalPrimary primary = getPrimary(name);
         requireOpenGate(primary);
+        requireNotAttaching(primary);
         try {
             listenTcp();
             primary = roleToAttach(primary);
-            primary.attach();
+            primary.attach(BackupResource.ANSWERS);
         } catch (DeviceException e) {
             throw shared.refused(
                     Role.PRIMARY, name + " was not attached", "attach " + name, e.getMessage());
@@ -1149,6 +1153,20 @@ final class ResourceManager implements Link.Resources {
                 devices.getFirst(),
                 Reporter.volumes(primary.dir(), primary.exports(), primary.socket(), devices::get),
                 notes);
+    }
+
+    /// One that waits for a disk that hangs is not waited for as well.
+    private void requireNotAttaching(LocalPrimary primary) throws ProblemException {
+        Optional<Duration> since =
+                primary.attachingFor().filter(each -> each.compareTo(ATTACHES) > 0);
+        if (since.isPresent()) {
+            throw shared.refused(
+                    Role.PRIMARY,
+                    primary.name() + " is being attached already",
+                    "status " + primary.name(),
+                    "for %d s now, and its disk has not answered; it is exported when it does"
+                            .formatted(since.get().toSeconds()));
+        }
     }
 
     /// The operator goes on from what is left of a damaged journal, and from the moment that was

@@ -24,7 +24,7 @@ class LocalPrimaryTest {
             assertEquals("", primary.makeFinal(), "a plain disk is final");
             primary.handOver();
             assertEquals(CHOSEN, assertThrows(IOException.class, primary::makeFinal).getMessage());
-            assertEquals(CHOSEN, assertThrows(IOException.class, primary::attach).getMessage());
+            assertEquals(CHOSEN, assertThrows(IOException.class, () -> attach(primary)).getMessage());
             assertFalse(primary.isAttached());
         }
     }
@@ -36,8 +36,12 @@ class LocalPrimaryTest {
             primary.end("it is just being removed");
             assertEquals(
                     "it is just being removed",
-                    assertThrows(IOException.class, primary::attach).getMessage());
+                    assertThrows(IOException.class, () -> attach(primary)).getMessage());
             primary.close();
         }
+    }
+
+    private static void attach(LocalPrimary primary) throws IOException {
+        primary.attach(BackupResource.ANSWERS);
     }
 }
