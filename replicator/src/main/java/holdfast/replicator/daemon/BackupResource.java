@@ -589,6 +589,7 @@ final class BackupResource {
             }
         }
         Frame.EpochBegin begin = new Frame.EpochBegin(ancestry.generation(), blocks, zeroes);
+        requireRoom(begin, restored);
         try {
             begin(begin);
             for (Restored part : parts) {
@@ -672,6 +673,21 @@ final class BackupResource {
         }
     }
 
+    /// What cannot have room rolls nothing into the base for it.
+    private void requireRoom(Frame.EpochBegin begin, OpenPoint restored) throws IOException {
+        Backup.View view = restored == null ? null : restored.view();
+        long lacks = ask(() -> backup.lacksForOwn(begin, view, receiptMillis()));
+        if (lacks > 0) {
+            throw lacksRoom(lacks, begin);
+        }
+    }
+
+    private IOException lacksRoom(long bytes, Frame.EpochBegin begin) {
+        return new IOException(
+                "%s lacks %d bytes of room for the %d blocks that have changed since"
+                        .formatted(journal, bytes, begin.blocks()));
+    }
+
     /// What is older is rolled into the base meanwhile, if that makes the room.
     private void begin(Frame.EpochBegin begin) throws IOException {
         long deadline = System.nanoTime() + ROOM_LIMIT_NANOS;
@@ -680,9 +696,7 @@ final class BackupResource {
                 throw new IOException("the journal or the base has failed");
             }
             if (System.nanoTime() > deadline) {
-                throw new IOException(
-                        "%s lacks %d bytes of room for the %d blocks that have changed since"
-                                .formatted(journal, ask(backup::missingForOwn), begin.blocks()));
+                throw lacksRoom(ask(backup::missingForOwn), begin);
             }
             LockSupport.parkNanos(100_000_000);
         }

@@ -20,15 +20,17 @@ import holdfast.tunnel.wire.Position;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 
-/// A node without a link whose copy `home` has a moment, and is promoted and attached. Nothing is
-/// synced there unless somebody asks for it: the timer does not run.
+/// A node without a link whose copy `home` has a moment, with data in each block, and is promoted
+/// and attached. Nothing is synced there unless somebody asks for it: the timer does not run.
 final class PromotedNode implements AutoCloseable {
     static final int BLOCK = 4096;
     private static final UUID ID = new UUID(5, 8);
@@ -40,7 +42,13 @@ final class PromotedNode implements AutoCloseable {
     PromotedNode(Path dir, long sizeBytes, long journalBytes) throws Exception {
         node = new LoneNode(dir, "");
         Path disk = node.storage.resolve("home.img");
-        FileBlockDevice.create(disk, sizeBytes).close();
+        byte[] block = new byte[BLOCK];
+        Arrays.fill(block, (byte) 0x55);
+        try (FileBlockDevice device = FileBlockDevice.create(disk, sizeBytes)) {
+            for (long at = 0; at < sizeBytes; at += BLOCK) {
+                device.write(at, ByteBuffer.wrap(block));
+            }
+        }
         ResourceDir.Facts facts =
                 new ResourceDir.Facts(
                         ID.toString(),
@@ -101,12 +109,11 @@ final class PromotedNode implements AutoCloseable {
         return primary().copy().orElseThrow();
     }
 
-    /// Answered when this returns, and not synced.
-    void write(long offsetBytes, int with, int blocks) throws ProblemException {
-        ByteBuffer data = ByteBuffer.allocateDirect(blocks * BLOCK);
-        while (data.hasRemaining()) {
-            data.put((byte) with);
-        }
+    /// Bytes that nothing packs; answered when this returns, and not synced.
+    void write(long offsetBytes, long seed, int blocks) throws ProblemException {
+        byte[] bytes = new byte[blocks * BLOCK];
+        new SplittableRandom(seed).nextBytes(bytes);
+        ByteBuffer data = ByteBuffer.allocateDirect(bytes.length).put(bytes);
         done((export, reply) -> export.write(Payload.of(data.flip()), offsetBytes, false, reply));
     }
 
