@@ -755,6 +755,38 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
+    /// While it is open no client is let in: an order that is refused where there is one counts
+    /// them meanwhile, and nobody comes between the counting and the detach.
+    final class TurnedAway implements AutoCloseable {
+        private final PrimaryResource of = resource().orElse(null);
+
+        private TurnedAway() {
+            if (of != null) {
+                of.turnAway(true);
+            }
+        }
+
+        /// Under the monitor of this role.
+        ///
+        /// @throws IOException if it was attached in between, and may have clients
+        void requireStill() throws IOException {
+            if (resource().filter(each -> each != of).isPresent()) {
+                throw new IOException("it was attached just now");
+            }
+        }
+
+        @Override
+        public void close() {
+            if (of != null) {
+                of.turnAway(false); // What is detached lets nobody in all the same.
+            }
+        }
+    }
+
+    TurnedAway turnAway() {
+        return new TurnedAway();
+    }
+
     /// No client is let in any more, and those that are there finish what they have asked.
     synchronized void stopClients() {
         Attached now = attached;

@@ -261,10 +261,11 @@ final class PromoteOrders {
         String name = primary.name();
         boolean wasAttached = primary.isAttached();
         resources.requireOpenGate(primary);
-        resources.requireUnused(primary, false, command);
-        try {
+        try (LocalPrimary.TurnedAway turnedAway = primary.turnAway()) {
+            resources.requireUnused(primary, false, command);
             synchronized (primary) { // Nobody attaches it in between.
                 requireNotFinal(primary);
+                turnedAway.requireStill();
                 resources.detach(primary, false);
                 promotion.again(primary, point);
             }

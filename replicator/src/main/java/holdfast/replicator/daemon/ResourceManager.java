@@ -1264,8 +1264,10 @@ final class ResourceManager implements Link.Resources {
 
     ControlApi.Done detach(String name) throws ProblemException {
         LocalPrimary primary = getPrimary(name);
-        requireUnused(primary, true, "detach " + name);
-        detach(primary, true);
+        try (var _ = primary.turnAway()) {
+            requireUnused(primary, true, "detach " + name);
+            detach(primary, true);
+        }
         shared.events().of(name).accept("detached", "the device is closed");
         ResourceDir.Facts facts = primary.dir().facts();
         return ControlApi.Done.of(

@@ -328,6 +328,7 @@ class PromotedCopyTest {
             copy.connect(Position.NONE);
             copy.commit(1, 1, 0);
             copy.backup.sessionDown();
+            copy.backup.retain(new Retention(3_600_000, 0), Integer.MAX_VALUE);
             promote(copy.backup.ancestry(), copy.backup.committed());
             for (int i = 0; i < 100; i++) {
                 write(i % CopyOnFiles.BLOCKS, 1);
@@ -339,6 +340,8 @@ class PromotedCopyTest {
                 write(written++ % CopyOnFiles.BLOCKS, 2);
             }
             assertTrue(written > CopyOnFiles.BLOCKS);
+            copy.rollerWoken = 0;
+            assertTrue(copy.backup.lacksForOwn(begin, view, 5) > 0);
             assertEquals(0, copy.rollerWoken, "asking wakes nobody");
             assertEquals(0, copy.backup.base().watermark());
             assertFalse(copy.backup.takeOwn(begin, 5));
