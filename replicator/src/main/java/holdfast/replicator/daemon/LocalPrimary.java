@@ -10,6 +10,7 @@ import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.nbd.Exports;
 import holdfast.replicator.nbd.NbdServer;
+import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BlockRun;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Kept;
@@ -206,6 +207,9 @@ final class LocalPrimary implements LocalResource {
     }
 
     private volatile boolean damageAccepted;
+
+    /// As it was when an operator went on without it, see [#lostChoice()].
+    private volatile String lostChoice = "";
 
     /// The device goes on without the copy, which is closed with it.
     private volatile boolean forgotten;
@@ -427,10 +431,48 @@ final class LocalPrimary implements LocalResource {
     void requireWhole() throws IOException {
         Optional<String> damage = copy == null ? Optional.empty() : copy.resource().damageAtStart();
         if (damage.isPresent() && !damageAccepted) {
+            String choice = lostChoice();
             throw new IOException(
-                    "its journal is damaged, and what was written behind that is lost: %s. To go on from what is left: %s"
-                            .formatted(damage.get(), shared.command("attach " + name())));
+                    "its journal is damaged, and what was written behind that is lost: %s. %sTo go on from what is left: %s"
+                            .formatted(
+                                    damage.get(),
+                                    choice.isEmpty() ? "" : choice + ". ",
+                                    shared.command("attach " + name())));
         }
+    }
+
+    /// That the promotion, or the choice of another moment, is among what a damaged journal has
+    /// lost: what is left ends before it, and is what it had undone or left. Empty where that is
+    /// not so. One that is newer than this role, and was not written yet, has lost nothing.
+    String lostChoice() {
+        LocalBackup now = copy;
+        if (damageAccepted || now == null || now.resource().damageAtStart().isEmpty()) {
+            return lostChoice;
+        }
+        return dir.superblock().ancestry().entries().reversed().stream()
+                .filter(each -> each.reason() == Ancestry.Reason.PROMOTE)
+                .findFirst()
+                .filter(choice -> now.resource().look(at -> isBefore(at, choice)))
+                .map(
+                        choice ->
+                                "The promotion of %s, which went on from %s, is among what is lost: what is left ends before it. To choose again, then: %s"
+                                        .formatted(
+                                                Instant.ofEpochMilli(choice.wallMillis()),
+                                                choice.parent(),
+                                                shared.command(
+                                                        "promote " + name() + " --at POINT")))
+                .orElse("");
+    }
+
+    private static boolean isBefore(Backup copy, Ancestry.Entry choice) {
+        if (!copy.hasPoint() || copy.ancestry().indexOf(choice.generation()) >= 0) {
+            return false;
+        }
+        Ancestry.Entry last = copy.ancestry().entries().getLast();
+        boolean isNewer =
+                last.reason() == Ancestry.Reason.PROMOTE
+                        && last.wallMillis() > choice.wallMillis();
+        return !isNewer;
     }
 
     /// Whether [#acceptDamage] has something to do.
@@ -444,6 +486,12 @@ final class LocalPrimary implements LocalResource {
     /// the bitmap says nothing: that all is to be compared is durable before.
     synchronized void acceptDamage() throws DeviceException {
         if (isDamaged()) {
+            lostChoice = lostChoice();
+            if (!lostChoice.isEmpty()) {
+                shared.events()
+                        .of(name())
+                        .accept("choice-lost", "it goes on from what is left. " + lostChoice);
+            }
             if (!comparing) {
                 AtomicFile.write(dir.compareMark(), new byte[0]);
                 comparing = true;
@@ -451,6 +499,12 @@ final class LocalPrimary implements LocalResource {
             copy.resource().cutDamage();
         }
         damageAccepted = true;
+    }
+
+    /// The same damage, which an operator has accepted in the role before.
+    synchronized void acceptDamageAs(LocalPrimary before) throws DeviceException {
+        acceptDamage();
+        lostChoice = before.lostChoice;
     }
 
     /// Its copy would be written to under another history than its own.

@@ -32,6 +32,8 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Function;
 import java.util.function.IntFunction;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /// Puts together what the daemon knows into a [StatusReport].
 final class Reporter {
@@ -328,7 +330,12 @@ final class Reporter {
 
     private Optional<String> trouble(Optional<Seen> seen, boolean attached, LocalPrimary resource) {
         Optional<String> now = troubleNow(seen, attached, resource);
-        String past = resource.writtenPast();
+        // An attach that was refused for it has said so.
+        String lost = attached || resource.attachTrouble().isEmpty() ? resource.lostChoice() : "";
+        String past =
+                Stream.of(resource.writtenPast(), lost)
+                        .filter(each -> !each.isEmpty())
+                        .collect(Collectors.joining(". "));
         return past.isEmpty()
                 ? now
                 : Optional.of(past + now.map(each -> ". Besides, " + each).orElse(""));

@@ -225,6 +225,9 @@ final class ResourceManager implements Link.Resources {
         }
         opened.states().linkStandalone(!isLinkWanted(opened));
         roster.put(opened);
+        if (opened instanceof LocalPrimary primary && !primary.lostChoice().isEmpty()) {
+            shared.events().of(name).accept("choice-lost", primary.lostChoice());
+        }
         if (!(opened instanceof LocalPrimary primary) || opened.dir().superblock().detached()) {
             return Optional.empty();
         }
@@ -1144,6 +1147,9 @@ final class ResourceManager implements Link.Resources {
         if (!primary.writtenPast().isEmpty()) {
             notes.add(primary.writtenPast());
         }
+        if (!primary.lostChoice().isEmpty()) {
+            notes.add(primary.lostChoice());
+        }
         primary.unusedWords().ifPresent(notes::add);
         List<Optional<String>> devices = connectKernel(primary, notes::add);
         return new ControlApi.AttachReply(
@@ -1183,7 +1189,7 @@ final class ResourceManager implements Link.Resources {
                     LocalPrimary now = getPrimary(name);
                     now.acceptDamage();
                     LocalPrimary next = wholeRole(now);
-                    next.acceptDamage(); // Of the one that takes over.
+                    next.acceptDamageAs(now); // Of the one that takes over.
                     return next;
                 });
     }
