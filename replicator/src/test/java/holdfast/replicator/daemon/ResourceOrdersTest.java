@@ -245,15 +245,40 @@ class ResourceOrdersTest {
         }
     }
 
+    /// What only looks is told whether there is room, and takes it from nobody.
+    @Test
+    void aDryRunPromisesNoRoom() throws Exception {
+        try (LoneNode small = new LoneNode(dir.resolve("small"), "max = \"100 MiB\"\n")) {
+            var offers =
+                    new Offers(
+                            small.shared,
+                            () -> small.settings,
+                            small.resources(),
+                            new Permits(InstantSource.system()),
+                            new Adding(),
+                            new Roster(),
+                            null);
+            assertTrue(offers.accept("server", offerOf("home", true)).reply().accepted());
+            assertEquals(small.storage, offers.promise("mail", 96 * MIB));
+            IOException e =
+                    assertThrows(
+                            IOException.class,
+                            () -> offers.accept("server", offerOf("home", true)));
+            assertTrue(e.getMessage().contains("by what is being made just now"), e.getMessage());
+        }
+    }
+
     private Frame.OfferReply offer(String name) {
-        return manager.offered(
-                "server",
-                new Frame.Offer(
-                        name.equals("home") ? ID : new UUID(7, name.hashCode()),
-                        name,
-                        AddressSpace.of(4 * MIB),
-                        "[journal]\nsize = \"16 MiB\"\n[on.server]\ndisk = \"/x\"\n",
-                        false));
+        return manager.offered("server", offerOf(name, false));
+    }
+
+    private static Frame.Offer offerOf(String name, boolean dryRun) {
+        return new Frame.Offer(
+                name.equals("home") ? ID : new UUID(7, name.hashCode()),
+                name,
+                AddressSpace.of(4 * MIB),
+                "[journal]\nsize = \"16 MiB\"\n[on.server]\ndisk = \"/x\"\n",
+                dryRun);
     }
 
     private ControlApi.RemoveReply remove(String name) throws ProblemException {
