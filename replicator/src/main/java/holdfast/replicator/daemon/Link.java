@@ -216,18 +216,24 @@ final class Link implements LinkHandler {
                 });
     }
 
+    private Optional<LocalResource> find(Session session, Frame.OfResource frame) {
+        return resources
+                .find(frame.resource())
+                .filter(each -> each.dir().facts().peer().equals(session.link.peer()));
+    }
+
     private void dispatch(Session session, Frame.OfResource frame) {
-        Optional<LocalResource> found =
-                resources
-                        .find(frame.resource())
-                        .filter(each -> each.dir().facts().peer().equals(session.link.peer()));
+        Optional<LocalResource> found = find(session, frame);
+        if (found.isEmpty() && frame instanceof Frame.ResourceHello) {
+            session.send(
+                    new Frame.Refused(
+                            frame.resource(),
+                            resources.whyNot(session.link.peer(), frame.resource())));
+            // One that was opened in between may have called before it was refused here: it answers
+            // now, behind the refusal. What is opened from here on calls behind it.
+            found = find(session, frame);
+        }
         if (found.isEmpty()) {
-            if (frame instanceof Frame.ResourceHello) {
-                session.send(
-                        new Frame.Refused(
-                                frame.resource(),
-                                resources.whyNot(session.link.peer(), frame.resource())));
-            }
             return;
         }
         if (frame instanceof Frame.StreamStart start && found.get() instanceof LocalBackup backup) {

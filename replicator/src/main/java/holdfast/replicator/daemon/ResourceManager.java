@@ -518,9 +518,16 @@ final class ResourceManager implements Link.Resources {
         Optional<String> name = now.nameOf(peer, id);
         if (name.isPresent()) {
             Unopened why = now.unopened().get(name.get());
-            return why == null
+            if (why != null) {
+                return "it %s at %s: %s"
+                        .formatted(
+                                why.soon() ? "is not open" : "cannot be opened",
+                                shared.node(),
+                                why.cause());
+            }
+            return isStandalone(now.open().get(name.get()))
                     ? disconnectedBy()
-                    : "it cannot be opened at %s: %s".formatted(shared.node(), why.cause());
+                    : "it was opened at %s just now".formatted(shared.node());
         }
         String none = "there is no such resource at " + shared.node();
         return now.unopened().values().stream().allMatch(each -> each.facts().isPresent())

@@ -119,6 +119,23 @@ class ResourceOrdersTest {
     }
 
     @Test
+    void aPeerIsToldWhyItIsNotThereYet() throws Exception {
+        offer("home");
+        manager.closeAll();
+        manager = node.manager(turns, Duration.ZERO);
+        manager.find();
+        assertEquals(
+                "it is not open at backup: it is being opened, the daemon has just started",
+                manager.whyNot("server", ID));
+        manager.openAll();
+        // Who did not find it an instant ago asks why only now.
+        assertEquals("it was opened at backup just now", manager.whyNot("server", ID));
+        manager.setConnect("home", false);
+        assertEquals("disconnected by an operator of backup", manager.whyNot("server", ID));
+        assertEquals("there is no such resource at backup", manager.whyNot("other", ID));
+    }
+
+    @Test
     void whatAnOrderHasOpenedTheStartDoesNotOpenAgain() throws Exception {
         offer("home");
         offer("mail");
