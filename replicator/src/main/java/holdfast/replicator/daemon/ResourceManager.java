@@ -195,7 +195,8 @@ final class ResourceManager implements Link.Resources {
                                             : Optional.<LocalPrimary>empty())
                     .ifPresent(this::export);
         } catch (ProblemException e) {
-            shared.events().of(name).accept("open-failed", e.problem().cause());
+            // The other order opens it, or it is an operator's next one.
+            notOpened(name, new IOException(e.problem().cause() + ": " + e.problem().why(), e));
         }
     }
 
@@ -256,12 +257,24 @@ final class ResourceManager implements Link.Resources {
 
     /// What was away is here again, as the disk has it.
     private void back(String name) throws IOException {
-        if (ResourceDir.isThere(directory, name)) {
-            open(name);
-            byName(name).ifPresent(this::greet);
-        } else {
-            roster.remove(name);
+        try {
+            if (ResourceDir.isThere(directory, name)) {
+                open(name);
+                byName(name).ifPresent(this::greet);
+            } else {
+                roster.remove(name);
+            }
+        } catch (IOException | RuntimeException e) {
+            notOpened(name, e);
+            throw e;
         }
+    }
+
+    /// Nobody is about to open it any more, and an operator has to.
+    private void notOpened(String name, Exception why) {
+        Unopened unopened = Unopened.of(directory, name, why);
+        roster.putIfUnopened(unopened);
+        shared.events().of(name).accept("open-failed", unopened.cause());
     }
 
     private void export(LocalPrimary primary) {
@@ -1881,7 +1894,11 @@ final class ResourceManager implements Link.Resources {
             roster.put(made);
             return made;
         } catch (IOException | RuntimeException e) {
-            primary.close();
+            try {
+                primary.close();
+            } catch (RuntimeException closing) {
+                e.addSuppressed(closing);
+            }
             back(name);
             if (ResourceDir.facts(directory, name).isPrimary()) {
                 throw e;
@@ -2318,8 +2335,12 @@ final class ResourceManager implements Link.Resources {
                 && copyOf(now).filter(each -> each.resource().snapshot().isFailed()).isPresent()) {
             link.session(now.dir().facts().peer()).ifPresent(now::disconnect);
             away(name, "it is just being opened again");
-            now.close();
-            open(name);
+            try {
+                now.close();
+                open(name);
+            } catch (RuntimeException e) {
+                notOpened(name, e);
+            }
         } else if (connect && roster.now().unopened().containsKey(name)) {
             open(name);
         }

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ProblemException;
+import holdfast.replicator.state.DiskState;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Frame;
 
@@ -116,6 +117,46 @@ class ResourceOrdersTest {
         assertTrue(said.problem().next().orElse("").contains("status home"), said.problem().text());
         manager.openAll();
         assertInstanceOf(LocalBackup.class, manager.get("home"));
+    }
+
+    /// Who was to open it does not, so the next command is one that does.
+    @Test
+    void whatTheStartCouldNotOpenBesideAnotherOrderIsToBeConnected() throws Exception {
+        offer("home");
+        manager.closeAll();
+        manager = node.manager(turns, Duration.ZERO);
+        manager.find();
+        try (var _ = HeldTurn.of(turns, "home", "promote")) {
+            manager.openAll();
+        }
+        ProblemException said = assertThrows(ProblemException.class, () -> manager.get("home"));
+        assertTrue(said.problem().text().contains("another order on home"), said.getMessage());
+        assertTrue(said.problem().next().orElse("").contains("connect home"), said.getMessage());
+        manager.setConnect("home", true);
+        assertInstanceOf(LocalBackup.class, manager.get("home"));
+    }
+
+    @Test
+    void whatCannotBeClosedToBeOpenedAgainSaysSo() throws Exception {
+        try (LoneNode other = new LoneNode(dir.resolve("other"), "")) {
+            manager.closeAll();
+            manager = other.manager(new Turns(other.shared, Duration.ZERO), Duration.ZERO);
+            offer("home");
+            LocalBackup copy = (LocalBackup) manager.get("home");
+            copy.resource().failed("a test");
+            assertEquals(DiskState.FAILED, copy.resource().look(at -> at.diskState()));
+            while (!copy.resource().snapshot().isFailed()) {
+                Thread.onSpinWait();
+            }
+            other.close(); // Whoever closes it finds no thread.
+            ProblemException said =
+                    assertThrows(
+                            ProblemException.class, () -> manager.setConnect("home", true));
+            assertTrue(said.getMessage().contains("home is not open"), said.getMessage());
+            assertTrue(
+                    said.problem().next().orElse("").contains("connect home"), said.getMessage());
+            assertTrue(other.saidOf("home").contains("open-failed"));
+        }
     }
 
     @Test
