@@ -301,8 +301,12 @@ final class PrimaryHost implements PrimaryEffects {
 
     /// A promoted copy starts first, and the generation begins in its journal too.
     void start() {
-        if (own != null && !own.isUp()) {
+        boolean wasDown = own != null && !own.isUp();
+        if (wasDown) {
             own.start();
+        }
+        if (own != null && sim.takesOver(this, wasDown)) {
+            return;
         }
         stopSettling();
         life++;
