@@ -141,8 +141,7 @@ record Filesystem(String type, String label, String uuid) {
         if (ran.found().isPresent()) {
             String line = ran.found().get();
             boolean isShown = ran.output().contains(line);
-            return new Damaged(
-                    "files are lost: " + (isShown ? "" : line + " … ") + ran.words());
+            return new Damaged("files are lost: " + (isShown ? "" : line + " … ") + ran.words());
         }
         return (ran.code() & 4) != 0
                 ? new Damaged(ran.words())

@@ -94,10 +94,11 @@ final class Wait implements Callable<Integer> {
                                         status.target().equals("none")
                                                 ? status.sentence()
                                                 : "%s: %s behind, stored %s of %s"
-                                                .formatted(
-                                                        name,
-                                                        Words.bytes(status.behind().bytes()),
-                                                        status.stored(),
-                                                        status.target())));
+                                                        .formatted(
+                                                                name,
+                                                                Words.bytes(
+                                                                        status.behind().bytes()),
+                                                                status.stored(),
+                                                                status.target())));
     }
 }

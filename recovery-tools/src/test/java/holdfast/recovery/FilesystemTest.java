@@ -51,17 +51,14 @@ class FilesystemTest {
         "vfat,  1, Damaged"
     })
     void theCodeOfACheckIsReadAsItsOwnPageHasIt(String type, int code, String verdict) {
-        assertEquals(
-                verdict,
-verdict(type, "fsck", code, "said").getClass().getSimpleName());
+        assertEquals(verdict, verdict(type, "fsck", code, "said").getClass().getSimpleName());
     }
 
     @Test
     void aCheckThatDidNotLookIsNotOneThatFoundDamage() {
         var damaged =
                 assertInstanceOf(
-                        Filesystem.Damaged.class,
-                        verdict("ext4", "e2fsck", 8, "no such file"));
+                        Filesystem.Damaged.class, verdict("ext4", "e2fsck", 8, "no such file"));
         assertEquals("it could not be checked: e2fsck ended with 8: no such file", damaged.words());
     }
 
@@ -73,9 +70,7 @@ verdict(type, "fsck", code, "said").getClass().getSimpleName());
                 nbd: Entry 'f50' in /d (12) has deleted/unused inode 59.  CLEARED.
                 nbd: 96/16384 files (1.0% non-contiguous), 2150/16384 blocks""";
         var damaged =
-                assertInstanceOf(
-                        Filesystem.Damaged.class,
-                        verdict("ext4", "e2fsck", 1, said));
+                assertInstanceOf(Filesystem.Damaged.class, verdict("ext4", "e2fsck", 1, said));
         assertEquals("files are lost: e2fsck ended with 1: " + said, damaged.words());
     }
 

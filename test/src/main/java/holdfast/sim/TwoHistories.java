@@ -27,8 +27,8 @@ final class TwoHistories {
         PROMOTING,
         /// Both are primary.
         TWO,
-        /// The promoted one is detached, and another moment is being chosen; a crash leaves it as it
-        /// was, or with the choice made and its role not written.
+        /// The promoted one is detached, and another moment is being chosen; a crash leaves it as
+        /// it was, or with the choice made and its role not written.
         CHOOSING,
         /// One of them is being made a copy; a crash leaves it a primary or that copy.
         DISCARDING

@@ -430,8 +430,7 @@ class PromoteAgainTest {
 
     private static long eventsOf(TwoNodes nodes, String kind) throws Exception {
         List<String> kinds = new ArrayList<>();
-        nodes.backup.events(
-                new ControlApi.EventsRequest(0, false), each -> kinds.add(each.kind()));
+        nodes.backup.events(new ControlApi.EventsRequest(0, false), each -> kinds.add(each.kind()));
         return kinds.stream().filter(kind::equals).count();
     }
 

@@ -302,8 +302,8 @@ final class LocalPrimary implements LocalResource {
     /// Opens the device exclusively, starts a generation and exports it. Until the device and the
     /// socket are had nothing durable changes: an attach that fails costs no clean bitmap.
     ///
-    /// @param limit how long the journal of a promoted copy is waited for: behind it is what a crash
-    ///   in the middle of an attach leaves, without any export, and the next attach goes on
+    /// @param limit how long the journal of a promoted copy is waited for: behind it is what a
+    ///   crash in the middle of an attach leaves, without any export, and the next attach goes on
     synchronized void attach(Duration limit) throws IOException {
         if (attached != null) {
             return;
@@ -470,8 +470,7 @@ final class LocalPrimary implements LocalResource {
         }
         Ancestry.Entry last = copy.ancestry().entries().getLast();
         boolean isNewer =
-                last.reason() == Ancestry.Reason.PROMOTE
-                        && last.wallMillis() > choice.wallMillis();
+                last.reason() == Ancestry.Reason.PROMOTE && last.wallMillis() > choice.wallMillis();
         return !isNewer;
     }
 

@@ -132,7 +132,8 @@ final class Offers {
         long journal = LocalBackup.wholeSegments(settings.journalSize().bytes());
         Room room = new Room(journal, newBytes);
         if (offer.dryRun()) {
-            requireRoom(storage, room, promised()); // It only looks, and keeps nothing from anybody.
+            requireRoom(
+                    storage, room, promised()); // It only looks, and keeps nothing from anybody.
         } else {
             promise(name, storage, room);
         }

@@ -45,8 +45,7 @@ final class PeerOrders {
         }
         waiting++;
         Lane lane =
-                lanes.computeIfAbsent(
-                        resource, _ -> new Lane(new Mailbox(pool, () -> {}, bug)));
+                lanes.computeIfAbsent(resource, _ -> new Lane(new Mailbox(pool, () -> {}, bug)));
         lane.waiting++;
         lane.mailbox.post(
                 () -> {

@@ -147,8 +147,7 @@ final class Promotion {
                         shared.nodeId(),
                         System.currentTimeMillis());
         // Without a limit: nobody could say whether the choice was made.
-        backup.begin(
-                from.ancestry().plus(entry), restores ? point : null, BackupResource.NO_LIMIT);
+        backup.begin(from.ancestry().plus(entry), restores ? point : null, BackupResource.NO_LIMIT);
     }
 
     /// @param before the role of before

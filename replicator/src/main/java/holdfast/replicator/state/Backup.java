@@ -1428,9 +1428,7 @@ public final class Backup {
                         ? appliedEnd
                         : Math.min(appliedEnd, restored.moment().address());
         Moment least =
-                hasPoint()
-                        ? history.upTo(limit, receivedMillis() - retention.minMillis())
-                        : null;
+                hasPoint() ? history.upTo(limit, receivedMillis() - retention.minMillis()) : null;
         long to = base.watermark();
         if (least != null) {
             to = Math.max(to, least == history.newest() ? limit : least.address());

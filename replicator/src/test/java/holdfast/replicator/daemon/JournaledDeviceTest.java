@@ -41,7 +41,6 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import java.util.concurrent.TimeUnit;
 
 /// The device of a promoted copy: what was answered is read, also while only its journal's file has
 /// it; nothing else knows of it before it is synced, and a flush says so.
@@ -282,8 +281,7 @@ class JournaledDeviceTest {
         write(0, filled(1, 1));
         try (var _ = new HungJournals(committer, dir)) {
             DeviceException why =
-                    assertThrows(
-                            DeviceException.class, () -> resource.take(Duration.ofMillis(20)));
+                    assertThrows(DeviceException.class, () -> resource.take(Duration.ofMillis(20)));
             assertTrue(why.getMessage().contains("see why its disk hangs"), why.getMessage());
         }
         resource.take(LIMIT);

@@ -28,7 +28,8 @@ class LocalPrimaryTest {
             assertEquals("", primary.makeFinal(), "a plain disk is final");
             primary.handOver();
             assertEquals(CHOSEN, assertThrows(IOException.class, primary::makeFinal).getMessage());
-            assertEquals(CHOSEN, assertThrows(IOException.class, () -> attach(primary)).getMessage());
+            assertEquals(
+                    CHOSEN, assertThrows(IOException.class, () -> attach(primary)).getMessage());
             assertFalse(primary.isAttached());
         }
     }

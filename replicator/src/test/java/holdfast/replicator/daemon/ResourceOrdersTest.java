@@ -150,8 +150,7 @@ class ResourceOrdersTest {
             }
             other.close(); // Whoever closes it finds no thread.
             ProblemException said =
-                    assertThrows(
-                            ProblemException.class, () -> manager.setConnect("home", true));
+                    assertThrows(ProblemException.class, () -> manager.setConnect("home", true));
             assertTrue(said.getMessage().contains("home is not open"), said.getMessage());
             assertTrue(
                     said.problem().next().orElse("").contains("connect home"), said.getMessage());

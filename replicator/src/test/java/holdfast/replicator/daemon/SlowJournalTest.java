@@ -100,8 +100,7 @@ class SlowJournalTest {
             promoted.flush();
             BackupResource resource = promoted.copy().resource();
             assertEquals(resource.look(Backup::end), resource.look(Backup::appliedEnd));
-            assertEquals(
-                    primary.dir().superblock().ancestry(), resource.look(Backup::ancestry));
+            assertEquals(primary.dir().superblock().ancestry(), resource.look(Backup::ancestry));
         }
     }
 }
