@@ -128,7 +128,10 @@ final class Programs {
                                             command.getFirst(), limit.toSeconds(), output.after()));
                 }
             }
-            output.take(from);
+            // A full pipe, and what is buffered in front of it.
+            for (int i = 0; i < 4; i++) {
+                output.take(from);
+            }
         } finally {
             kill(process);
         }

@@ -15,6 +15,7 @@ import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Faults;
 import holdfast.replicator.state.History;
 import holdfast.replicator.state.Marks;
+import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Retention;
 import holdfast.tunnel.wire.Ancestry;
@@ -46,8 +47,6 @@ import java.util.random.RandomGenerator;
 final class BackupHost implements BackupEffects {
     /// Under this name a copy keeps what it has given up.
     static final String DISCARDED = "discarded";
-
-    static final String NOT_GREETED = "this copy was not greeted";
 
     private static final long DISCARDED_KEPT_MILLIS = 1_000_000_000L;
 
@@ -111,6 +110,9 @@ final class BackupHost implements BackupEffects {
 
     /// It was a primary, and what it has by itself, of this generation, is given up; 0 for none.
     private final long givesUp;
+
+    /// What it has changed by itself in that; null where it does not know.
+    private final OwnChanges ownChanges;
 
     /// Where it stood then; [Position#NONE] for none.
     private final Position givenUpAt;
@@ -332,7 +334,7 @@ final class BackupHost implements BackupEffects {
             RandomGenerator random,
             Machine machine,
             Backup.Base first) {
-        this(sim, scenario, random, machine, new SimDisk(scenario.deviceBytes()), first, 0);
+        this(sim, scenario, random, machine, new SimDisk(scenario.deviceBytes()), first, 0, null);
         durableBlank = scenario.blank();
         if (!durableBlank) {
             byte[] junk = Tags.content(-1, 0, scenario.deviceBytes() / 512 * 512);
@@ -349,13 +351,15 @@ final class BackupHost implements BackupEffects {
             Machine machine,
             SimDisk base,
             Backup.Base first,
-            long givesUp) {
+            long givesUp,
+            OwnChanges ownChanges) {
         this.sim = sim;
         this.scenario = scenario;
         this.random = random;
         this.machine = machine;
         this.base = base;
         this.givesUp = givesUp;
+        this.ownChanges = ownChanges;
         this.packing = sim.chance("packing " + givesUp);
         givenUpAt = givesUp == 0 ? Position.NONE : first.position();
         givenUpIsGone = givesUp != 0; // Until the first start.
@@ -438,6 +442,7 @@ final class BackupHost implements BackupEffects {
         if (!trouble.isEmpty()) {
             throw new Violation("SPL", "what is given up cannot be kept: " + trouble);
         }
+        backup.changed(ownChanges);
         boolean isHalfway = backup.committed().generation() == givesUp;
         if (isHalfway && givenUpIsGone) {
             givenUpIsGone = false; // It is kept again.
@@ -876,10 +881,14 @@ final class BackupHost implements BackupEffects {
         }
     }
 
-    /// Asks the primary to greet.
+    /// Asks the primary to greet. It may wait for the answer to a greeting that went to whatever
+    /// was here before: that nobody will give it is said first.
     void call() {
         if (present != null && !standalone) {
-            out.send(0, List.of(backup.hello()));
+            if (link == null) {
+                out.send(0, List.of(new Frame.Refused(Simulation.RESOURCE, Backup.NOT_GREETED)));
+            }
+            out.send(0, List.copyOf(backup.greeting()));
         }
     }
 
@@ -887,6 +896,10 @@ final class BackupHost implements BackupEffects {
         if (standalone) {
             sim.reached(Rare.GREETED_WHILE_DISCONNECTED);
             out.send(0, List.of(new Frame.Refused(Simulation.RESOURCE, PrimaryHost.DISCONNECTED)));
+        } else if (PrimaryHost.isAtRest(hello)) {
+            link = null;
+            backup.sessionDown();
+            out.send(0, List.copyOf(backup.greeting()));
         } else if (link == null || hello.diskState() != DiskState.FAILED.ordinal()) {
             link = present;
             stream = 0;
@@ -909,10 +922,8 @@ final class BackupHost implements BackupEffects {
                 continue;
             }
             if (link == null && !standalone && frame instanceof Frame.StreamStart) {
-                // It took our call for the answer to a greeting that went to whatever was here
-                // before: it has to greet again.
+                // It took what was said to somebody else for its answer.
                 sim.reached(Rare.CALL_TAKEN_FOR_AN_ANSWER);
-                out.send(0, List.of(new Frame.Refused(Simulation.RESOURCE, NOT_GREETED)));
                 call();
                 continue;
             }

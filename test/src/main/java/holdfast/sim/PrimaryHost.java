@@ -7,16 +7,19 @@ import holdfast.replicator.metadata.MetadataLayout;
 import holdfast.replicator.state.BlockRun;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Budget;
+import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Faults;
 import holdfast.replicator.state.Held;
 import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Op;
+import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.PageMemory;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.PrimaryEffects;
 import holdfast.replicator.state.ReadRun;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Rest;
+import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Transaction;
 import holdfast.replicator.state.Verdict;
 import holdfast.replicator.state.Verification;
@@ -84,6 +87,12 @@ final class PrimaryHost implements PrimaryEffects {
     /// What waits for a promotion to be final is written to the base before it is durable that the
     /// base is the disk.
     private static final boolean M75 = Mutants.on("M75");
+
+    /// Takes a disk that was exchanged, or has failed, for what it was.
+    private static final boolean M88 = Mutants.on("M88");
+
+    /// Takes the disk of the side that goes on for what it was, although it has failed.
+    private static final boolean M89 = Mutants.on("M89");
 
     private final Simulation sim;
     private final Scenario scenario;
@@ -174,6 +183,9 @@ final class PrimaryHost implements PrimaryEffects {
     /// The link that is there, also while this resource does not use it.
     private SimLink present;
 
+    /// Also where it has left it to stop.
+    private SimLink lastPresent;
+
     /// An operator has disconnected the resource; survives restarts.
     private boolean standalone;
 
@@ -196,12 +208,25 @@ final class PrimaryHost implements PrimaryEffects {
     /// Pieces that are between the door and their number.
     private int inFlight;
 
+    /// The copy with which what either side changed was compared last, or null.
+    private BackupHost unionWith;
+
+    /// Newest transaction of the former primary that the copy was told of.
+    private long heard;
+
     private final List<Request> onTheirWay = new ArrayList<>();
     private final ArrayDeque<Frame> sentSinceUp = new ArrayDeque<>();
     private long slowUntil;
     private Strike.Fault next;
     private long frozenUntil;
     private boolean diskFailed;
+
+    /// It has failed since everything was compared.
+    private boolean durableDoubt;
+
+    /// Another disk is in its place since the last stop, and nobody has attached it yet.
+    private boolean isExchanged;
+
     private boolean inSessionDown;
     private boolean inHello;
     private boolean greeted;
@@ -247,6 +272,7 @@ final class PrimaryHost implements PrimaryEffects {
 
     /// Of a copy that was promoted: nothing is known of the peer.
     ///
+    /// @param newest whether it goes on from the newest moment, and only what it writes is marked
     /// @param line in which the generation of the ancestry has begun
     PrimaryHost(
             Simulation sim,
@@ -255,8 +281,18 @@ final class PrimaryHost implements PrimaryEffects {
             Machine machine,
             BackupHost own,
             Ancestry ancestry,
+            boolean newest,
             Truth.Line line) {
-        this(sim, scenario, random, machine, null, own, line, Transaction.Blank.SUSPECT);
+        this(
+                sim,
+                scenario,
+                random,
+                machine,
+                null,
+                own,
+                line,
+                newest ? Transaction.Blank.CLEAR : Transaction.Blank.SUSPECT);
+        heard = newest ? own.backup().tracked() : 0;
         durableAncestry = ancestry;
         durableEnd = new Position(ancestry.generation(), 0);
         durableClean = true;
@@ -334,6 +370,9 @@ final class PrimaryHost implements PrimaryEffects {
             durableCompare = true;
             sim.reached(Rare.WRITTEN_PAST_NOTICED);
         }
+        durableCompare |= isExchanged;
+        isExchanged = false;
+        durableDoubt &= !durableCompare;
         boolean isPromoted = own != null && durableClean && durableEnd.equals(unwritten);
         boolean goesOn = M14 && reason == Ancestry.Reason.CRASH || isPromoted;
         long generation = goesOn ? durableAncestry.generation() : random.nextLong() | 1;
@@ -349,7 +388,8 @@ final class PrimaryHost implements PrimaryEffects {
                                         machine.clock().millis()));
         Kept kept = durableCompare ? found.kept().allSuspect(durableOrder) : found.kept();
         markGrown(kept);
-        Primary.Attached attached = new Primary.Attached(ancestry, kept);
+        Primary.Attached attached =
+                new Primary.Attached(ancestry, kept, heard, !durableDoubt || M89);
         if (!M13) {
             begun(ancestry);
         }
@@ -492,6 +532,7 @@ final class PrimaryHost implements PrimaryEffects {
 
     private void gone() {
         up = false;
+        durableDoubt |= diskFailed && !M88;
         stopSettling();
         life++;
         primary = null;
@@ -570,6 +611,46 @@ final class PrimaryHost implements PrimaryEffects {
                 });
     }
 
+    static boolean isAtRest(Frame.ResourceHello hello) {
+        return Verdict.isPrimary(hello) && hello.diskState() == DiskState.DISKLESS.ordinal();
+    }
+
+    /// It was detached, and says so where the link outlives that.
+    void tellRest() {
+        if (lastPresent != null && !lastPresent.isCut() && !standalone) {
+            out.send(0, List.of(said(DiskState.DISKLESS, durableEnd)));
+        }
+    }
+
+    /// The other side's primary was detached. It hears what is here, and whoever plays there by now
+    /// may take that for a greeting.
+    private void peerRests() {
+        if (isStreaming()) {
+            join(link);
+        }
+        sim.reached(Rare.PEER_AT_REST);
+        out.send(0, List.of(said(DiskState.UP_TO_DATE, primary.position())));
+    }
+
+    /// What is said in no session: not of what the copy was told.
+    private Frame.ResourceHello said(DiskState state, Position here) {
+        return new Frame.ResourceHello(
+                Simulation.RESOURCE,
+                Role.PRIMARY.ordinal() + 1,
+                state.ordinal(),
+                durableBytes,
+                here,
+                here,
+                0,
+                true,
+                0,
+                false,
+                0,
+                0,
+                new Frame.Known(Position.NONE, 0, 0, Long.MAX_VALUE, 0, false),
+                durableAncestry);
+    }
+
     /// LOC: the disk is the image of what was written to it.
     void checkImage() {
         if (!Arrays.equals(image(), line.image())) {
@@ -615,6 +696,44 @@ final class PrimaryHost implements PrimaryEffects {
         }
         disk.syncNow();
         sim.reached(Rare.WRITTEN_PAST);
+    }
+
+    /// Somebody puts another disk in the place of one that has failed, or that was not stopped
+    /// cleanly: it holds anything in places of which no bitmap says a word.
+    void exchangeDisk(RandomGenerator own) {
+        if (up || disk == null || this.own != null || durableClean) {
+            return;
+        }
+        overwrite(own);
+        isExchanged = !M88;
+        sim.reached(Rare.DISK_EXCHANGED);
+    }
+
+    /// Its disk fails, and somebody restores an image of before into it: by what it says of itself
+    /// it is the same one.
+    ///
+    /// @return false where that is another story: a promoted copy has no such disk
+    boolean failsAndIsRestored(RandomGenerator own) {
+        if (!up || stopping || this.own != null || diskFailed) {
+            return false;
+        }
+        diskFailed = true;
+        crash(own.nextBoolean());
+        diskFailed = false;
+        overwrite(own);
+        sim.reached(Rare.SURVIVOR_RESTORED);
+        return true;
+    }
+
+    private void overwrite(RandomGenerator own) {
+        int sectors = durableBytes / SimDisk.SECTOR;
+        for (int i = own.nextInt(6); i >= 0; i--) {
+            int from = own.nextInt(sectors);
+            int length = (1 + own.nextInt(Math.min(64, sectors - from))) * SimDisk.SECTOR;
+            long at = (long) from * SimDisk.SECTOR;
+            disk.write(at, length, Tags.content(-5 - own.nextInt(1000), at, length));
+        }
+        disk.syncNow();
     }
 
     /// Somebody takes a snapshot of the machine: of what a power cut would leave at this moment.
@@ -849,6 +968,23 @@ final class PrimaryHost implements PrimaryEffects {
 
     boolean isClean() {
         return durableClean;
+    }
+
+    /// What it has changed by itself, as it says it when it becomes a copy; null when it does not
+    /// know. The disk of a promoted copy is held until the order, so there is no evidence to look
+    /// at.
+    OwnChanges ownChanges(long generation) {
+        boolean isDoubtful = durableClean && durableEvidence != null && isWrittenPast();
+        if (durableCompare
+                || durableGrownFrom < durableBytes
+                || durableDoubt
+                || isExchanged
+                || isDoubtful) {
+            return null;
+        }
+        metadata.syncNow();
+        Kept kept = recovered(metadata.now(), marks()).kept();
+        return OwnChanges.of(durableAncestry, kept, heard, generation);
     }
 
     /// Whether it has met the other side, and has nothing to do with what that holds.
@@ -1091,6 +1227,7 @@ final class PrimaryHost implements PrimaryEffects {
             durableOrder = false;
             if (primary.isAllDurable()) {
                 durableGrownFrom = Integer.MAX_VALUE;
+                durableDoubt &= !primary.trustsDisk();
             }
         }
     }
@@ -1585,6 +1722,7 @@ final class PrimaryHost implements PrimaryEffects {
 
     void sessionUp(SimLink link, SimLink.Pipe to) {
         present = link;
+        lastPresent = link;
         out = to;
         stream = 0;
         if (!standalone) {
@@ -1693,6 +1831,11 @@ final class PrimaryHost implements PrimaryEffects {
                             FrameCodec.sizeOf(frame),
                             0);
                     inHello = control instanceof Frame.ResourceHello;
+                    if (control instanceof Frame.ResourceHello hello && isAtRest(hello)) {
+                        peerRests();
+                        inHello = false;
+                        continue;
+                    }
                     if (inHello && primary.state() == ReplicationState.OFF) {
                         sim.reached(Rare.CALLED_BY_BACKUP);
                         join(link); // What was refused may be over: the other side calls.
@@ -2065,6 +2208,18 @@ final class PrimaryHost implements PrimaryEffects {
                 }
                 if (comparedSince) {
                     sim.reached(Rare.CONTINUED_AFTER_COMPARISON);
+                }
+            }
+            case "union" -> {
+                sim.reached(
+                        unionWith == sim.backup()
+                                ? Rare.DISCARD_BY_UNION_WENT_ON
+                                : Rare.DISCARD_BY_UNION);
+                unionWith = sim.backup();
+            }
+            case "compare" -> {
+                if (text.contains("gives up what it has")) {
+                    sim.reached(Rare.DISCARD_BY_COMPARISON);
                 }
             }
             case "compared" -> {

@@ -1415,7 +1415,7 @@ final class Simulation {
         if (why.endsWith(PrimaryHost.DISCONNECTED)) {
             return;
         }
-        if (why.endsWith(BackupHost.NOT_GREETED)) {
+        if (why.endsWith(Backup.NOT_GREETED)) {
             return; // It greets again at once.
         }
         if (why.contains("bytes, the primary's device has")) {

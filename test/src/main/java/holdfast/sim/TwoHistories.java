@@ -2,6 +2,7 @@ package holdfast.sim;
 
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.History;
+import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.Rest;
 import holdfast.replicator.state.Since;
 import holdfast.replicator.state.Verdict;
@@ -127,7 +128,17 @@ final class TwoHistories {
             former.crash(own.nextBoolean());
             sim.cut();
             sim.reached(Rare.PROMOTED_AFTER_PRIMARY_WAS_GONE);
-            sim.agenda().in(own.nextLong(15_000_000_000L), sim.restartOf(sim.machineOf(former)));
+            Machine machine = sim.machineOf(former);
+            boolean isExchanged = own.nextInt(4) == 0;
+            sim.agenda()
+                    .in(
+                            own.nextLong(15_000_000_000L),
+                            () -> {
+                                if (isExchanged && machine.has(former)) {
+                                    former.exchangeDisk(own);
+                                }
+                                sim.restartOf(machine).run();
+                            });
         }
         state = State.PROMOTING;
         begun.clear();
@@ -227,7 +238,7 @@ final class TwoHistories {
                     if (older) {
                         sim.reached(Rare.PROMOTED_OLDER);
                     }
-                    copy.afterAWhile(() -> promoted(copy, ancestry));
+                    copy.afterAWhile(() -> promoted(copy, ancestry, !older));
                 },
                 () -> {
                     copy.backup().closeView(view.id());
@@ -277,7 +288,7 @@ final class TwoHistories {
     }
 
     /// The directory of the new role is whole.
-    private void promoted(BackupHost copy, Ancestry ancestry) {
+    private void promoted(BackupHost copy, Ancestry ancestry, boolean newest) {
         Machine machine = sim.otherThan(sim.primary());
         copy.promoted();
         promoted =
@@ -288,6 +299,7 @@ final class TwoHistories {
                         machine,
                         copy,
                         ancestry,
+                        newest,
                         line);
         machine.plays(promoted, copy);
         state = State.TWO;
@@ -419,7 +431,7 @@ final class TwoHistories {
         line = lineOfChosen;
         chosen = null;
         sim.reached(Rare.CHOSEN_AGAIN);
-        promoted(copy, promotedTo);
+        promoted(copy, promotedTo, false);
     }
 
     /// As a start of the promoted one finds it: its journal says whether a choice was made that was
@@ -476,7 +488,18 @@ final class TwoHistories {
             giveUpFirst = isOneLost ? sim.primary().isDiskFailed() : former;
             stopped = false;
             state = State.DISCARDING;
+            breakSurvivor(giveUpFirst ? promoted : sim.primary());
             tryToDiscard();
+        }
+    }
+
+    /// The side that goes on is no better, now and then: it fails as well, and what is restored
+    /// into its disk is in no list of either side.
+    private void breakSurvivor(PrimaryHost survivor) {
+        RandomGenerator own = sim.chance("survivor " + rounds);
+        if (own.nextBoolean() && survivor.failsAndIsRestored(own)) {
+            sim.cut();
+            sim.agenda().in(own.nextLong(5_000_000_000L), sim.restartOf(sim.machineOf(survivor)));
         }
     }
 
@@ -495,6 +518,9 @@ final class TwoHistories {
             if (areConnected) {
                 sim.reached(Rare.FAILED_DISK_GIVEN_UP);
                 loser.crash(false); // What is in flight is lost, and nothing is synced any more.
+                if (random.nextBoolean()) {
+                    loser.exchangeDisk(random);
+                }
                 demote(loser);
                 return;
             }
@@ -520,7 +546,11 @@ final class TwoHistories {
                 sim.reached(Rare.DISCARD_CUT_OFF);
             }
             stopped = true;
-            loser.stop(() -> loser.makeFinal(() -> stopped(loser)));
+            loser.stop(
+                    () -> {
+                        loser.tellRest();
+                        loser.makeFinal(() -> stopped(loser));
+                    });
         }
         sim.agenda().in(AGAIN_NANOS, this::tryToDiscard);
     }
@@ -558,9 +588,8 @@ final class TwoHistories {
         SimDisk disk = loser.disk();
         disk.dropClean();
         disk.syncNow();
-        if (!loser.isClean()) {
-            loser.line().begin(rest.position().generation(), loser.image());
-        }
+        loser.line().begin(rest.position().generation(), loser.image());
+        OwnChanges changes = loser.ownChanges(rest.position().generation());
         long now = machine.clock().millis();
         BackupHost copy =
                 new BackupHost(
@@ -581,7 +610,8 @@ final class TwoHistories {
                                 now,
                                 now,
                                 rest.ancestry()),
-                        rest.ancestry().generation());
+                        rest.ancestry().generation(),
+                        changes);
         machine.plays(null, copy);
         sim.reached(giveUpFirst ? Rare.FORMER_PRIMARY_GIVEN_UP : Rare.PROMOTED_GIVEN_UP);
         sim.note("discarded", rest.position().number(), rest.position().generation());

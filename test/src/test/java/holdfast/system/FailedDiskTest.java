@@ -1,6 +1,7 @@
 package holdfast.system;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -83,6 +84,39 @@ class FailedDiskTest {
                 shows(client, 0, 2);
                 assertEquals(3, client.read((long) (BLOCKS + 1) * BLOCK, BLOCK).get(0));
             }
+        }
+    }
+
+    /// What it holds nobody knows then: an operator may have restored an image into it. Nor do a
+    /// clean stop and an attach say it, which compare only what was active.
+    @Test
+    void aDiskThatHasFailedIsDoubtedUntilEverythingWasCompared() throws Exception {
+        FaultyDisk faults = new FaultyDisk(FaultyDisk.build(dir), dir.resolve("left.faults"), dir);
+        try (TwoProcesses nodes = new TwoProcesses(dir, faults.environment())) {
+            nodes.add(nodes.left, "home", 8 << 20);
+            ControlApi.NameRequest home = new ControlApi.NameRequest("home");
+            Path doubted = nodes.left.paths.state().resolve("resources/home/disk-doubted");
+            try (BlockClient client = client(nodes.left)) {
+                write(client, 1);
+                client.flush();
+                nodes.awaitInSync(nodes.left, "home");
+                assertFalse(Files.exists(doubted));
+                faults.arm(FaultyDisk.Kind.IO_ERROR, FaultyDisk.WRITE, "home.disk", 1, 7);
+                assertThrows(IOException.class, () -> write(client, 2));
+            }
+            TwoNodes.until("it is doubted", () -> Files.exists(doubted));
+            faults.disarm();
+            for (int i = 0; i < 2; i++) {
+                String done = nodes.left.api.detach(home).lines().getFirst();
+                assertEquals(i == 0, done.contains("the next start"), done);
+                assertTrue(Files.exists(doubted));
+                nodes.left.api.attach(home);
+                nodes.awaitInSync(nodes.left, "home");
+            }
+            assertTrue(Files.exists(doubted));
+            nodes.left.api.invalidateRemote(home);
+            TwoNodes.until("it is trusted again", () -> !Files.exists(doubted));
+            nodes.awaitInSync(nodes.left, "home");
         }
     }
 

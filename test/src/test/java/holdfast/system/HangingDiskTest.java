@@ -16,9 +16,13 @@ import org.junit.jupiter.api.io.TempDir;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.locks.LockSupport;
 
@@ -66,6 +70,55 @@ class HangingDiskTest {
             assertArrayEquals(filled(2).array(), first(disk));
             TwoProcesses.compare(nodes.right, "home", disk);
         }
+    }
+
+    /// What it was asked may land on what was compared and found equal, or be lost with the disk
+    /// that an operator takes out.
+    @Test
+    void aDiskThatHangsIsGivenUpOnceItAnswersAndComparedAsAWhole() throws Exception {
+        FaultyDisk faults = new FaultyDisk(FaultyDisk.build(dir), dir.resolve("left.faults"), dir);
+        try (TwoProcesses nodes = new TwoProcesses(dir, faults.environment())) {
+            Path disk = nodes.add(nodes.left, "home", 4 << 20);
+            assertEquals(null, write(nodes, "home", 1));
+            nodes.awaitInSync(nodes.left, "home");
+            faults.arm(FaultyDisk.Kind.HANG, FaultyDisk.WRITE, "home.disk", 1, 1);
+            Thread writer = Thread.ofPlatform().start(() -> write(nodes, "home", 2));
+            try {
+                TwoNodes.until("it is seen", () -> trouble(nodes).contains("not answered"));
+                ControlApi.NameRequest home = new ControlApi.NameRequest("home");
+                assertThrows(ProblemException.class, () -> nodes.left.api.detach(home));
+                Path doubted = nodes.left.paths.state().resolve("resources/home/disk-doubted");
+                assertTrue(Files.exists(doubted));
+                nodes.right.api.promote(
+                        new ControlApi.PromoteRequest("home", Optional.empty(), true, false));
+                TwoNodes.until(
+                        "it is asked to wait", () -> discard(nodes).contains("before the detach"));
+                assertEquals(1, first(disk)[0]);
+            } finally {
+                faults.release();
+                writer.join();
+            }
+            TwoNodes.until("given up", () -> discard(nodes).isEmpty());
+            nodes.awaitInSync(nodes.right, "home");
+            ControlApi.OpenReply view =
+                    nodes.left.api.open(new ControlApi.OpenRequest("home", Optional.empty()));
+            try (BlockClient copy = new BlockClient(Path.of(view.view().socket()), "home@latest")) {
+                assertEquals(filled(1), copy.read(0, BLOCK));
+            }
+            assertEquals(List.of(), unions(nodes.right));
+        }
+    }
+
+    private static List<String> unions(NodeProcess node) throws Exception {
+        List<String> unions = new ArrayList<>();
+        node.api.events(
+                new ControlApi.EventsRequest(0, false),
+                each -> {
+                    if (each.kind().equals("union")) {
+                        unions.add(each.text());
+                    }
+                });
+        return unions;
     }
 
     /// Of the two, the one that hangs comes first.
@@ -132,6 +185,25 @@ class HangingDiskTest {
 
     private static String trouble(TwoProcesses nodes) {
         return nodes.left.resource("home").flatMap(home -> home.trouble()).orElse("");
+    }
+
+    /// Empty when it is given up for what the peer has; else why not.
+    private static String discard(TwoProcesses nodes) {
+        try {
+            String confirm =
+                    nodes.left
+                            .api
+                            .reconnect(
+                                    new ControlApi.ReconnectRequest(
+                                            "home", Optional.empty(), Optional.empty()))
+                            .confirm();
+            nodes.left.api.reconnect(
+                    new ControlApi.ReconnectRequest(
+                            "home", Optional.of("left"), Optional.of(confirm)));
+            return "";
+        } catch (ProblemException e) {
+            return e.toString();
+        }
     }
 
     private static void attach(TwoProcesses nodes) throws ProblemException {

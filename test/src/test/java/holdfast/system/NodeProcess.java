@@ -120,6 +120,17 @@ final class NodeProcess implements AutoCloseable {
         throw new IOException("the kernel does not tell");
     }
 
+    /// What it has read so far, of files and sockets, in bytes.
+    long readBytes() throws IOException {
+        for (String line :
+                Files.readAllLines(Path.of("/proc", Long.toString(process.pid()), "io"))) {
+            if (line.startsWith("rchar:")) {
+                return Long.parseLong(line.substring(6).strip());
+            }
+        }
+        throw new IOException("no rchar");
+    }
+
     /// SIGTERM.
     void terminate() {
         process.destroy();

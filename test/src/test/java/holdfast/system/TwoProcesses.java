@@ -25,7 +25,16 @@ final class TwoProcesses implements AutoCloseable {
 
     /// @param environment of the left one, more than this process has
     TwoProcesses(Path dir, Map<String, String> environment) throws Exception {
-        this(dir, paths -> new NodeProcess(paths, environment), paths -> new NodeProcess(paths));
+        this(dir, environment, "");
+    }
+
+    /// @param link what both say of the link
+    TwoProcesses(Path dir, Map<String, String> environment, String link) throws Exception {
+        this(
+                dir,
+                paths -> new NodeProcess(paths, environment),
+                paths -> new NodeProcess(paths),
+                link);
     }
 
     /// @param leftFlags of the JVM
@@ -33,22 +42,24 @@ final class TwoProcesses implements AutoCloseable {
         this(
                 dir,
                 paths -> new NodeProcess(paths, leftFlags),
-                paths -> new NodeProcess(paths, rightFlags));
+                paths -> new NodeProcess(paths, rightFlags),
+                "");
     }
 
     private TwoProcesses(
             Path dir,
             Function<NodePaths, NodeProcess> leftOf,
-            Function<NodePaths, NodeProcess> rightOf)
+            Function<NodePaths, NodeProcess> rightOf,
+            String link)
             throws Exception {
         this.dir = dir;
         NodePaths leftPaths = NodePaths.under(dir.resolve("left"));
         NodePaths rightPaths = NodePaths.under(dir.resolve("right"));
         int port = TwoNodes.freePort();
-        TwoNodes.make(leftPaths, "[node]\nname = \"left\"\n");
+        TwoNodes.make(leftPaths, "[node]\nname = \"left\"\n[link]\n" + link);
         TwoNodes.make(
                 rightPaths,
-                "[node]\nname = \"right\"\n[link]\nlisten = \"127.0.0.1:" + port + "\"\n");
+                "[node]\nname = \"right\"\n[link]\nlisten = \"127.0.0.1:" + port + "\"\n" + link);
         left = leftOf.apply(leftPaths);
         right = rightOf.apply(rightPaths);
         try {

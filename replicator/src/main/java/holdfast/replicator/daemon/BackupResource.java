@@ -281,7 +281,7 @@ final class BackupResource {
                             session = null;
                             backup.sessionDown();
                         }
-                        peer.send(backup.hello()); // It asks before it is exported (R30).
+                        greet(peer); // It asks before it is exported (R30).
                         return;
                     }
                     if (peer == session && hello.diskState() == DiskState.FAILED.ordinal()) {
@@ -300,7 +300,25 @@ final class BackupResource {
 
     /// Asks the primary on this session to greet, when it does not use it.
     void call(PeerSession peer) {
-        mailbox.post(() -> peer.send(backup.hello()));
+        mailbox.post(
+                () -> {
+                    if (peer == session) {
+                        greet(peer);
+                    } else {
+                        callAnew(peer);
+                    }
+                });
+    }
+
+    /// The primary may wait for the answer to a greeting that went to whatever was here before, and
+    /// would take ours for it: so it is told first that nobody will give it.
+    private void callAnew(PeerSession peer) {
+        peer.send(new Frame.Refused(backup.hello().resource(), Backup.NOT_GREETED));
+        greet(peer);
+    }
+
+    private void greet(PeerSession peer) {
+        backup.greeting().forEach(peer::send);
     }
 
     /// What is still on its way on our stream is passed over.
@@ -315,12 +333,8 @@ final class BackupResource {
         mailbox.post(
                 () -> {
                     if (peer != session && frame instanceof Frame.StreamStart) {
-                        // It took our call for the answer to a greeting that went to whatever was
-                        // here before: it has to greet again.
-                        peer.send(
-                                new Frame.Refused(
-                                        backup.hello().resource(), "this copy was not greeted"));
-                        peer.send(backup.hello());
+                        // It took what was said to somebody else for its answer.
+                        callAnew(peer);
                         return;
                     }
                     // The answer to a call of ours is a refusal where the primary is not there yet.
@@ -466,9 +480,20 @@ final class BackupResource {
                     backup.sessionDown();
                     return null;
                 });
+        storeAll(limit);
+    }
+
+    /// What was appended before is durable when this returns, or the journal has failed: however
+    /// slow its disk is, if only it goes on.
+    ///
+    /// @param limit how long nothing may become durable
+    /// @throws DeviceException if nothing did for so long
+    void storeAll(Duration limit) throws DeviceException {
+        long until = ask(backup::end);
         long reached = ask(backup::appliedEnd);
         long since = System.nanoTime();
-        while (!ask(this::isAllDurable)) {
+        while (!ask(() -> isFailed() || backup.appliedEnd() >= until)) {
+            appends.sync();
             long now = ask(backup::appliedEnd);
             if (now != reached) {
                 reached = now;
@@ -573,11 +598,13 @@ final class BackupResource {
     /// where it was.
     ///
     /// @param restored what the device is to be; null: what it is
+    /// @param patience how long nothing may become durable of what is taken back when this fails
     /// @param limit how long the commit may take: it comes when the disk answers, and as a crash
     ///   behind it would leave it
-    /// @throws IOException if there is no room, or the journal or the base fails, or the limit is
+    /// @throws IOException if there is no room, or the journal or the base fails, or a limit is
     ///   over
-    void begin(Ancestry ancestry, OpenPoint restored, Duration limit) throws IOException {
+    void begin(Ancestry ancestry, OpenPoint restored, Duration patience, Duration limit)
+            throws IOException {
         List<Restored> parts = restored == null ? List.of() : toRestore(restored);
         long blocks = 0;
         long zeroes = 0;
@@ -593,8 +620,9 @@ final class BackupResource {
         try {
             begin(begin);
             for (Restored part : parts) {
-                restore(restored, part, begin.epoch());
+                restore(restored, part, begin.epoch(), patience);
             }
+            storeAll(patience);
         } catch (IOException | RuntimeException e) {
             ask(
                     () -> {
@@ -702,7 +730,8 @@ final class BackupResource {
         }
     }
 
-    private void restore(OpenPoint from, Restored part, long epoch) throws IOException {
+    private void restore(OpenPoint from, Restored part, long epoch, Duration patience)
+            throws IOException {
         if (!part.data()) {
             requireTaken(new Frame.EpochZero(0, epoch, part.offsetBytes(), part.lengthBytes()));
             return;
@@ -711,8 +740,8 @@ final class BackupResource {
             int length = (int) Math.min(RESTORE_BYTES, part.lengthBytes() - at);
             ByteBuffer data = ByteBuffer.allocate(length);
             from.read(part.offsetBytes() + at, data);
-            while (appends.queuedBytes() > QUEUE_BYTES / 2 && !snapshot.isFailed()) {
-                LockSupport.parkNanos(1_000_000);
+            if (appends.queuedBytes() > QUEUE_BYTES / 2) {
+                storeAll(patience);
             }
             requireTaken(new Frame.EpochBlocks(0, epoch, part.offsetBytes() + at, data.flip()));
             at += length;
@@ -1422,7 +1451,13 @@ final class BackupResource {
                     indexes.stop();
                     packer.stop();
                     backup.sessionDown();
-                    whenRolled(() -> stopped.complete(null));
+                    whenRolled(
+                            () -> {
+                                if (baseDirty) {
+                                    syncBase(); // Behind this the base is closed.
+                                }
+                                stopped.complete(null);
+                            });
                 });
         stopped.join();
         appends.close();

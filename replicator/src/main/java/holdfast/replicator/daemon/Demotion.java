@@ -1,7 +1,9 @@
 package holdfast.replicator.daemon;
 
+import holdfast.replicator.device.Disks;
 import holdfast.replicator.device.JournalFiles;
 import holdfast.replicator.metadata.Superblock;
+import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.Rest;
 import holdfast.replicator.state.Role;
 import holdfast.tunnel.wire.Position;
@@ -14,7 +16,8 @@ import java.security.SecureRandom;
 /// Makes a detached primary the copy of its peer, which gives up what it has by itself (R31): its
 /// disk becomes the base of a copy whose only moment is what it is now, and the peer's primary
 /// brings it on from there by an ordinary epoch. What is given up is kept under a name, and
-/// whatever is cut off is gone on with.
+/// whatever is cut off is gone on with. What it has changed by itself it says, where it knows: then
+/// only that, and what the peer has changed, is compared.
 ///
 /// | step                                       | a crash behind it leaves                      |
 /// |--------------------------------------------|-----------------------------------------------|
@@ -36,8 +39,9 @@ final class Demotion {
 
     /// @param primary detached, a plain disk, and over ([LocalPrimary#end]); it is closed
     /// @param storage where the journal goes
+    /// @param watched whether the disk was held until this order, so that nobody wrote past us
     /// @throws IOException if it failed; what it is at the next opening, the disk says
-    LocalBackup of(LocalPrimary primary, Path storage) throws IOException {
+    LocalBackup of(LocalPrimary primary, Path storage, boolean watched) throws IOException {
         ResourceDir.Facts was = primary.dir().facts();
         ResourceDir.Facts facts =
                 new ResourceDir.Facts(
@@ -49,6 +53,8 @@ final class Demotion {
                         LocalBackup.wholeSegments(primary.settings().journalSize().bytes()),
                         was.peer());
         Superblock superblock = superblock(primary.dir().superblock());
+        long generation = superblock.ancestry().generation();
+        OwnChanges changes = changes(primary.dir(), watched, generation);
         LocalBackup.create(facts);
         ResourceDir dir;
         try {
@@ -59,7 +65,7 @@ final class Demotion {
                             facts,
                             superblock,
                             primary.settings(),
-                            ResourceDir.discarding(superblock.ancestry().generation()));
+                            ResourceDir.discarding(was.uuid(), generation, changes));
         } catch (IOException | RuntimeException e) {
             if (!ResourceDir.isUsed(resources, Path.of(facts.journal()))) {
                 ResourceDir.delete(Path.of(facts.journal()));
@@ -73,6 +79,31 @@ final class Demotion {
         } catch (IOException | RuntimeException e) {
             dir.close();
             throw e;
+        }
+    }
+
+    /// What the disk holds that it did not hold at the last moment of both. What crashed is taken
+    /// as an attach takes it: what was active may have changed, and nothing else. A disk that has
+    /// failed, or is another one, may hold anything.
+    ///
+    /// @return null when that is not known for certain: then everything is compared
+    private OwnChanges changes(ResourceDir dir, boolean watched, long generation)
+            throws IOException {
+        Superblock was = dir.superblock();
+        if (Files.exists(dir.compareMark())
+                || dir.grownFrom(was.sizeBytes()) < was.sizeBytes()
+                || !dir.isSameDisk()
+                || !watched && was.clean() && isDoubtful(dir)) {
+            return null;
+        }
+        return OwnChanges.of(was.ancestry(), dir.recover().kept(), dir.heard(), generation);
+    }
+
+    private boolean isDoubtful(ResourceDir dir) throws IOException {
+        Superblock was = dir.superblock();
+        try (Disks disks =
+                Disks.open(shared.lockDirectory(), dir.name(), dir.facts().paths(), was.space())) {
+            return EvidenceFile.doubt(dir, disks).isPresent();
         }
     }
 

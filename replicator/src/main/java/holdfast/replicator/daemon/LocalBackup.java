@@ -22,6 +22,7 @@ import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.History;
 import holdfast.replicator.state.History.Moment;
 import holdfast.replicator.state.Marks;
+import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Retention;
 import holdfast.replicator.state.Role;
@@ -251,6 +252,17 @@ final class LocalBackup implements LocalResource {
             long whole = wholeSegments(journalBytes);
             journal = openJournal(dir, segment, whole);
             boolean reserved = reserve(journal, whole);
+            if (!promoted && dir.noteBase()) {
+                shared.events()
+                        .of(dir.name())
+                        .accept(
+                                "disk-exchanged",
+                                "%s is not what it was when the copy was opened last (a file that was restored?), or nothing says that it is, and may not fit the journal. Unless somebody has moved the file as it was, next, at %s: holdfast invalidate-remote %s"
+                                        .formatted(
+                                                dir.facts().words(),
+                                                dir.facts().peer(),
+                                                dir.name()));
+            }
             // What a killed daemon had written and not synced reads back as if it were durable.
             base.device().sync();
             pins = PinStore.open(PinStore.directoryBeside(journalPath(dir)), dir.facts().uuid());
@@ -283,7 +295,7 @@ final class LocalBackup implements LocalResource {
                             pins,
                             shared.command("connect " + dir.name()),
                             shared.command("keep " + dir.name() + " %s --drop"),
-                            told(shared, dir.name(), states),
+                            told(shared, dir, states),
                             states::is);
             LocalBackup opened =
                     new LocalBackup(shared, dir, tcp, base, journal, resource, states, whole);
@@ -294,6 +306,12 @@ final class LocalBackup implements LocalResource {
             opened.retain(dir.settings());
             if (dir.discards().isPresent()) {
                 opened.giveUp(dir.discards().get());
+                OwnChanges changes = dir.ownChanges();
+                resource.look(
+                        at -> {
+                            at.changed(changes);
+                            return null;
+                        });
             }
             opened.listen(true);
             return opened;
@@ -387,10 +405,19 @@ final class LocalBackup implements LocalResource {
         retain(dir.settings());
     }
 
-    /// A commit that is durable ends a catch-up.
-    static BiConsumer<String, String> told(Shared shared, String name, StateChanges states) {
+    /// A commit that is durable ends a catch-up. That a disk has failed is durable before anybody
+    /// is told: what it holds when it is back nobody knows.
+    static BiConsumer<String, String> told(Shared shared, ResourceDir dir, StateChanges states) {
+        BiConsumer<String, String> events = shared.events().of(dir.name());
         return (kind, text) -> {
-            shared.events().of(name).accept(kind, text);
+            if (kind.equals("disk-failed")) {
+                try {
+                    dir.doubtDisk();
+                } catch (DeviceException e) {
+                    events.accept("metadata-error", e.getMessage());
+                }
+            }
+            events.accept(kind, text);
             if (kind.equals("epoch-committed")) {
                 states.synced(text);
             }
@@ -652,7 +679,8 @@ final class LocalBackup implements LocalResource {
 
     /// The generation of that primary begins, with the device as it is or was; see
     /// [BackupResource#begin].
-    void begin(Ancestry ancestry, OpenPoint restored, Duration limit) throws IOException {
+    void begin(Ancestry ancestry, OpenPoint restored, Duration patience, Duration limit)
+            throws IOException {
         BackupResource.Snapshot now = resource.snapshot();
         if (now.isFailed() || now.mixture()) {
             throw new IOException(
@@ -662,7 +690,7 @@ final class LocalBackup implements LocalResource {
                             : "its journal is damaged, and what is left is the image of no moment");
         }
         if (!resource.snapshot().committed().equals(new Position(ancestry.generation(), 0))) {
-            resource.begin(ancestry, restored, limit);
+            resource.begin(ancestry, restored, patience, limit);
         }
     }
 

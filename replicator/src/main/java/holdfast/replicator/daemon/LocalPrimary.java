@@ -55,6 +55,9 @@ final class LocalPrimary implements LocalResource {
 
     private static final Duration PEER_LIMIT = Duration.ofSeconds(5);
 
+    /// So long a detach from a disk that hangs waits for what it notes.
+    private static final Duration NOTE_LIMIT = Duration.ofSeconds(5);
+
     /// What an operator waits for until the larger size is there; it goes on behind that.
     private static final Duration RESIZE_LIMIT = Duration.ofSeconds(20);
 
@@ -239,6 +242,11 @@ final class LocalPrimary implements LocalResource {
             return "";
         }
         requireOwnHistory();
+        if (attached == null) {
+            requireAnswers("status " + name());
+            // Its mark goes with its directory. While attached, a failure prevents what follows.
+            dir.takeDoubtOf(was.dir());
+        }
         String obstacle = attached == null ? was.settleDetached() : was.settlePromoted();
         if (!obstacle.isEmpty()) {
             return obstacle;
@@ -415,13 +423,15 @@ final class LocalPrimary implements LocalResource {
         return Optional.ofNullable(attachTrouble);
     }
 
-    /// What the kernel has of before the detach may land at any time, also upon what a new attach
-    /// has written and told to be durable.
-    private void requireAnswers() throws IOException {
+    /// What the kernel has of before the detach may land at any time, also upon what is written to
+    /// the disk from now on and told to be durable, or was compared and found equal.
+    ///
+    /// @param command what is to be typed again
+    synchronized void requireAnswers(String command) throws IOException {
         if (hanging != null && hanging.isInCall()) {
             throw new IOException(
-                    "%s has still not answered a request from before the detach, and what that writes would come between the writes of this attach. Next: see why the disk hangs (dmesg, and what it is on), then %s"
-                            .formatted(hanging, shared.command("attach " + name())));
+                    "%s has still not answered a request from before the detach, and what that writes would come between what is written from now on. Next: see why the disk hangs (dmesg, and what it is on), then %s"
+                            .formatted(hanging, shared.command(command)));
         }
         hanging = null;
     }
@@ -491,10 +501,7 @@ final class LocalPrimary implements LocalResource {
                         .of(name())
                         .accept("choice-lost", "it goes on from what is left. " + lostChoice);
             }
-            if (!comparing) {
-                AtomicFile.write(dir.compareMark(), new byte[0]);
-                comparing = true;
-            }
+            compareFromNowOn();
             copy.resource().cutDamage();
         }
         damageAccepted = true;
@@ -519,7 +526,7 @@ final class LocalPrimary implements LocalResource {
     private void open(Duration limit) throws IOException {
         Disks disks = null;
         try {
-            requireAnswers();
+            requireAnswers("attach " + name());
             requireOwnHistory();
             requireWhole();
             disks =
@@ -651,6 +658,19 @@ final class LocalPrimary implements LocalResource {
         if (dir.superblock().clean() && copy == null) {
             lookForForeignWrites(disks);
         }
+        if (dir.isDiskExchanged(copy == null)) {
+            compareFromNowOn();
+            shared.events()
+                    .of(name())
+                    .accept(
+                            "disk-exchanged",
+                            "%s is not the disk that was attached last, or nothing says that it is, and no evidence of a clean stop says what it holds; all of it is compared with the copy"
+                                    .formatted(disks));
+        }
+        if (copy != null) {
+            dir.takeDoubtOf(copy.dir());
+        }
+        dir.noteDisk(comparing);
         long generation = RANDOM.nextLong() | 1;
         Kept kept = withComparison(found.kept());
         boolean isGrown = markGrown(kept);
@@ -662,7 +682,7 @@ final class LocalPrimary implements LocalResource {
                         generation,
                         System.currentTimeMillis());
         if (copy != null) {
-            copy.begin(start.ancestry(), null, limit);
+            copy.begin(start.ancestry(), null, limit, limit);
         }
         Primary.Config config = config();
         PrimaryResource resource =
@@ -677,7 +697,7 @@ final class LocalPrimary implements LocalResource {
                         shared.pace(),
                         shared.readBuffers(),
                         Link.compressionOf(settings.compression()),
-                        LocalBackup.told(shared, name(), states),
+                        LocalBackup.told(shared, dir, states),
                         this::stateIs);
         resource.pauseSync(pauseWords());
         resource.onVerified(this::verified);
@@ -711,11 +731,16 @@ final class LocalPrimary implements LocalResource {
         if (doubt.isPresent()) {
             writtenPast = doubt.get().words();
             AtomicFile.write(dir.writtenPastFile(), writtenPast.getBytes(StandardCharsets.UTF_8));
-            if (!comparing) {
-                AtomicFile.write(dir.compareMark(), new byte[0]);
-                comparing = true;
-            }
+            compareFromNowOn();
             shared.events().of(name()).accept(doubt.get().event(), writtenPast);
+        }
+    }
+
+    /// Everything is to be compared, durably.
+    private void compareFromNowOn() throws DeviceException {
+        if (!comparing) {
+            AtomicFile.write(dir.compareMark(), new byte[0]);
+            comparing = true;
         }
     }
 
@@ -755,8 +780,11 @@ final class LocalPrimary implements LocalResource {
         endClients(now);
         awaitAcknowledgement();
         attached = null;
+        boolean answers = false;
         try {
-            if (now.resource().detach()) {
+            boolean isKept = now.resource().detach();
+            answers = true;
+            if (isKept) {
                 if (copy == null || forgotten) {
                     recordEvidence(now);
                 }
@@ -767,10 +795,16 @@ final class LocalPrimary implements LocalResource {
                         byOperator);
                 forgetUnlessOrdered(now.resource());
                 tellRest();
+            } else {
+                dir.doubtDisk(); // It has failed.
             }
         } finally {
             now.disks().close();
-            if (now.disks().isInCall()) {
+            if (!answers) {
+                doubtHanging();
+            }
+            // Its own roll-forward may be in a call of a copy's base, which nobody has to wait for.
+            if (now.disks().isInCall() && !(answers && copy != null)) {
                 hanging = now.disks();
             }
             now.marks().close();
@@ -785,6 +819,22 @@ final class LocalPrimary implements LocalResource {
             states.is(StateChanges.REPLICATION, ReplicationState.OFF.name());
             states.is(StateChanges.DISK, DiskState.DISKLESS.name());
         }
+    }
+
+    /// What a disk that hangs holds when it is back nobody knows. The directory may lie on it as
+    /// well: nobody waits long for the mark.
+    private void doubtHanging() {
+        CompletableFuture.runAsync(
+                        () -> {
+                            try {
+                                dir.doubtDisk();
+                            } catch (DeviceException e) {
+                                shared.events().of(name()).accept("metadata-error", e.getMessage());
+                            }
+                        },
+                        shared.pool())
+                .completeOnTimeout(null, NOTE_LIMIT.toMillis(), TimeUnit.MILLISECONDS)
+                .join();
     }
 
     /// The copy knows then that nobody writes here any more, and how far it is behind.
@@ -1453,11 +1503,30 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
-    /// An ordered comparison is remembered until it is over.
+    private record Compared(boolean lacksNothing, boolean trustsDisk) {
+        static final Compared NOTHING = new Compared(false, false);
+    }
+
+    /// An ordered comparison is remembered until it is over, and a doubt of the disk until
+    /// everything was compared or sent in one attach, for whatever reason.
     private synchronized void endComparison() {
-        if ((comparing || !writtenPast.isEmpty() || Files.exists(dir.grownMark()))
-                && resource().filter(at -> at.look(LocalPrimary::lacksNothing)).isPresent()) {
+        boolean isDoubted = dir.isDiskDoubted();
+        if (!comparing && !isDoubted && writtenPast.isEmpty() && !Files.exists(dir.grownMark())) {
+            return;
+        }
+        // At one moment: a greeting may mark everything, and trust the disk for what is to come.
+        Compared now =
+                resource()
+                        .map(at -> at.look(p -> new Compared(lacksNothing(p), p.trustsDisk())))
+                        .orElse(Compared.NOTHING);
+        if (now.lacksNothing()) {
             try {
+                if (isDoubted && now.trustsDisk()) {
+                    dir.trustDisk();
+                    if (resource().filter(at -> at.look(Primary::isFailed)).isPresent()) {
+                        dir.doubtDisk(); // Just now: who notes it may have been too early.
+                    }
+                }
                 forgetComparison();
                 Files.deleteIfExists(dir.grownMark());
                 Files.deleteIfExists(dir.writtenPastFile());

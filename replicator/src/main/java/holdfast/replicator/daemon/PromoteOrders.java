@@ -262,6 +262,8 @@ final class PromoteOrders {
         boolean wasAttached = primary.isAttached();
         resources.requireOpenGate(primary);
         try (LocalPrimary.TurnedAway turnedAway = primary.turnAway()) {
+            // Else the detach would wait for the journal's disk, and nothing be exported meanwhile.
+            copy.resource().storeAll(BackupResource.ANSWERS);
             resources.requireUnused(primary, false, command);
             synchronized (primary) { // Nobody attaches it in between.
                 requireNotFinal(primary);
@@ -271,6 +273,12 @@ final class PromoteOrders {
             }
         } catch (IOException e) {
             throw notGoneOn(primary, copy, wasAttached, command, e);
+        } catch (ProblemException e) {
+            if (wasAttached && !primary.isAttached()) { // Not detached cleanly.
+                throw notGoneOn(
+                        primary, copy, true, command, new IOException(e.problem().why(), e));
+            }
+            throw e;
         }
         LocalPrimary next;
         try {

@@ -11,6 +11,8 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.security.SecureRandom;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.Optional;
 
 /// Makes a copy the primary of its resource (R23, R24), at once: base and journal are its device.
@@ -70,7 +72,7 @@ final class Promotion {
             } finally {
                 backup.resource().closePoint(point);
             }
-            return new Promoted(primary(backup, backup.dir()), point.moment());
+            return new Promoted(primary(backup, backup.dir(), at.isEmpty()), point.moment());
         } catch (IOException | RuntimeException e) {
             backup.demote();
             throw e;
@@ -104,7 +106,7 @@ final class Promotion {
         if (!isLeftBehind(primary)) {
             return primary;
         }
-        LocalPrimary next = primary(primary.copy().orElseThrow(), primary.dir());
+        LocalPrimary next = primary(primary.copy().orElseThrow(), primary.dir(), false);
         try {
             primary.handOver();
         } catch (UncheckedIOException e) {
@@ -146,12 +148,23 @@ final class Promotion {
                         Ancestry.Reason.PROMOTE,
                         shared.nodeId(),
                         System.currentTimeMillis());
-        // Without a limit: nobody could say whether the choice was made.
-        backup.begin(from.ancestry().plus(entry), restores ? point : null, BackupResource.NO_LIMIT);
+        // The commit has no limit: nobody could say whether the choice was made.
+        backup.begin(
+                from.ancestry().plus(entry),
+                restores ? point : null,
+                BackupResource.ANSWERS,
+                BackupResource.NO_LIMIT);
     }
 
     /// @param before the role of before
-    private LocalPrimary primary(LocalBackup backup, ResourceDir before) throws IOException {
+    /// @param newest whether it goes on from the newest moment, so that what it writes is all that
+    ///   is not in that
+    private LocalPrimary primary(LocalBackup backup, ResourceDir before, boolean newest)
+            throws IOException {
+        Map<String, byte[]> marks = new LinkedHashMap<>(before.carried());
+        if (newest) {
+            marks.putAll(ResourceDir.promoted(backup.resource().look(Backup::tracked)));
+        }
         ResourceDir.Facts was = before.facts();
         ResourceDir.Facts facts =
                 new ResourceDir.Facts(
@@ -169,11 +182,11 @@ final class Promotion {
                         facts,
                         superblock(backup, before),
                         before.settings(),
-                        before.carried());
+                        marks);
         return new LocalPrimary(shared, dir, tcp, before.settings(), Optional.of(backup));
     }
 
-    /// Nothing is known of the peer: all is compared when it becomes a copy of this.
+    /// Nothing is known of the peer, which may be another one, or have gone on.
     private static Superblock superblock(LocalBackup backup, ResourceDir before)
             throws IOException {
         Ancestry ancestry = backup.resource().look(Backup::ancestry);

@@ -330,8 +330,12 @@ final class Reporter {
 
     private Optional<String> trouble(Optional<Seen> seen, boolean attached, LocalPrimary resource) {
         Optional<String> now = troubleNow(seen, attached, resource);
+        String choice = resource.lostChoice();
         // An attach that was refused for it has said so.
-        String lost = attached || resource.attachTrouble().isEmpty() ? resource.lostChoice() : "";
+        boolean isSaid =
+                !attached
+                        && resource.attachTrouble().filter(why -> why.contains(choice)).isPresent();
+        String lost = isSaid ? "" : choice;
         String past =
                 Stream.of(resource.writtenPast(), lost)
                         .filter(each -> !each.isEmpty())

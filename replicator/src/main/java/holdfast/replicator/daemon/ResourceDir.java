@@ -12,6 +12,7 @@ import holdfast.replicator.device.MetadataFile;
 import holdfast.replicator.device.TwoSlotFile;
 import holdfast.replicator.json.Json;
 import holdfast.replicator.json.JsonException;
+import holdfast.replicator.metadata.ChangeList;
 import holdfast.replicator.metadata.CorruptFormatException;
 import holdfast.replicator.metadata.MetadataLayout;
 import holdfast.replicator.metadata.Superblock;
@@ -19,10 +20,12 @@ import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.Faults;
 import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Limits;
+import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.PageMemory;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Transaction;
+import holdfast.replicator.state.Verdict;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
@@ -57,11 +60,13 @@ import java.util.stream.Stream;
 /// | `metadata`      | primary: activity log and bitmap, see [MetadataLayout]            |
 /// | `evidence`      | primary: what the device was like at the last clean stop, see [EvidenceFile] |
 /// | `base`          | backup: which file or device the base is, see [DeviceNode#identity]; without it any is taken |
+/// | `attached`      | what the disks were when they were attached last, see [DeviceNode#incarnation] |
 ///
 /// A directory without `resource.json` is what a crash in the middle of creation left; it is
 /// removed at start. The journal lies in the storage directory.
 ///
-/// Its owner calls it from one thread at a time, except the reads of immutable facts.
+/// Its owner calls it from one thread at a time, except the reads of immutable facts and what is
+/// synchronized.
 final class ResourceDir implements AutoCloseable {
     /// What never changes.
     ///
@@ -116,6 +121,9 @@ final class ResourceDir implements AutoCloseable {
     private static final String OVER = "over.json";
 
     private static final String DISCARDS = "discards";
+    private static final String CHANGED = "changed";
+    private static final String HEARD = "heard";
+    private static final String DOUBTED = "disk-doubted";
     private static final String STANDALONE = "standalone";
 
     /// Files whose presence says something.
@@ -128,6 +136,9 @@ final class ResourceDir implements AutoCloseable {
                     "resize",
                     "grown",
                     DISCARDS,
+                    CHANGED,
+                    HEARD,
+                    DOUBTED,
                     "boot");
 
     /// What [#compareMark] holds when an operator ordered it; nothing when evidence did.
@@ -318,19 +329,59 @@ final class ResourceDir implements AutoCloseable {
                 resources, resources.resolve(name + ROLE + role), facts, first, settings, marks);
     }
 
-    /// The mark of [#discards].
-    static Map<String, byte[]> discarding(long generation) {
-        return Map.of(DISCARDS, Long.toString(generation).getBytes(UTF_8));
+    /// The marks of [#discards] and [#ownChanges].
+    ///
+    /// @param changes null when it is not known what was changed
+    static Map<String, byte[]> discarding(UUID resource, long generation, OwnChanges changes) {
+        Map<String, byte[]> marks = new LinkedHashMap<>();
+        marks.put(DISCARDS, Long.toString(generation).getBytes(UTF_8));
+        if (changes != null) {
+            marks.put(CHANGED, new ChangeList(resource, changes).encode().array());
+        }
+        return marks;
     }
 
-    /// What an operator has ordered of the link, and when it was exported last: the next role has
-    /// it from the first.
+    /// At a copy that gives up a generation: what it has changed in it; null when that is not
+    /// known, or its disk is doubted. A file that cannot be read costs comparing everything.
+    OwnChanges ownChanges() {
+        Path file = dir.resolve(CHANGED);
+        if (!Files.exists(file) || isDiskDoubted()) {
+            return null;
+        }
+        try {
+            ChangeList found = ChangeList.decode(ByteBuffer.wrap(Files.readAllBytes(file)));
+            return found.resource().equals(facts.uuid()) ? found.changes() : null;
+        } catch (IOException | IllegalArgumentException e) {
+            LOG.warn("{}: {}; every block is compared", file, e.getMessage());
+            return null;
+        }
+    }
+
+    /// The mark of a primary that is the newest moment of its copy: nothing but what it writes from
+    /// now on differs from that.
+    ///
+    /// @param transaction the newest of the former primary that the copy was told of
+    static Map<String, byte[]> promoted(long transaction) {
+        return Map.of(HEARD, Long.toString(transaction).getBytes(UTF_8));
+    }
+
+    /// Of a promoted copy: the newest transaction of the former primary that it was told of; 0
+    /// where nobody knows.
+    long heard() throws IOException {
+        return number(dir.resolve(HEARD), 0);
+    }
+
+    /// What an operator has ordered of the link, when it was exported last, what the disk was then,
+    /// and a doubt of it: the next role has it from the first.
     Map<String, byte[]> carried() throws IOException {
         Map<String, byte[]> marks = new LinkedHashMap<>();
         if (Files.exists(standaloneMark())) {
             marks.put(STANDALONE, new byte[0]);
         }
-        for (Path each : List.of(syncPausedMark(), bootMark())) {
+        if (isDiskDoubted()) {
+            marks.put(DOUBTED, new byte[0]);
+        }
+        for (Path each : List.of(syncPausedMark(), bootMark(), attachedFile())) {
             if (Files.exists(each)) {
                 marks.put(each.getFileName().toString(), Files.readAllBytes(each));
             }
@@ -403,11 +454,22 @@ final class ResourceDir implements AutoCloseable {
             // The peer of an earlier primary here was told of its transactions.
             long transaction = first.incarnation() == 0 ? 1 : beyondAll(first);
             MetadataFile metadata =
-                    facts.isPrimary() ? firstMetadata(dir, first, transaction) : null;
+                    facts.isPrimary()
+                            ? firstMetadata(
+                                    dir,
+                                    first,
+                                    marks.containsKey(HEARD)
+                                            ? Transaction.Blank.CLEAR
+                                            : unknown(first),
+                                    transaction)
+                            : null;
             created = new ResourceDir(dir, facts, slots, metadata);
             created.accept(settings);
             if (!facts.isPrimary() || facts.paths().size() > 1) {
                 AtomicFile.write(created.baseIdentityFile(), identity(facts).getBytes(UTF_8));
+            }
+            if (!facts.isPrimary()) {
+                AtomicFile.write(created.attachedFile(), created.incarnation().getBytes(UTF_8));
             }
             for (Map.Entry<String, byte[]> mark : marks.entrySet()) {
                 AtomicFile.write(dir.resolve(mark.getKey()), mark.getValue());
@@ -474,22 +536,23 @@ final class ResourceDir implements AutoCloseable {
             return MetadataFile.open(file, layout(was));
         }
         LOG.warn("{} is missing: every block is compared", file);
-        return firstMetadata(dir, was, beyondAll(was));
+        return firstMetadata(dir, was, unknown(was), beyondAll(was));
+    }
+
+    private static Transaction.Blank unknown(Superblock of) {
+        return of.ancestry().entries().isEmpty()
+                ? Transaction.Blank.MISSING
+                : Transaction.Blank.SUSPECT;
     }
 
     /// @param transaction number of the first one
-    private static MetadataFile firstMetadata(Path dir, Superblock of, long transaction)
+    private static MetadataFile firstMetadata(
+            Path dir, Superblock of, Transaction.Blank blank, long transaction)
             throws DeviceException {
         return MetadataFile.create(
                 dir.resolve(METADATA),
                 layout(of),
-                MetadataLayout.first(
-                        of.ancestry().entries().isEmpty()
-                                ? Transaction.Blank.MISSING
-                                : Transaction.Blank.SUSPECT,
-                        transaction,
-                        of.acknowledged(),
-                        of.peerMark()));
+                MetadataLayout.first(blank, transaction, of.acknowledged(), of.peerMark()));
     }
 
     /// A number that no transaction has had, where nobody knows how far they got.
@@ -542,6 +605,104 @@ final class ResourceDir implements AutoCloseable {
     /// The boot of the host under which the primary was exported last.
     Path bootMark() {
         return dir.resolve("boot");
+    }
+
+    /// What the disks were, as of the last attach of a primary or the last opening of a copy.
+    private Path attachedFile() {
+        return dir.resolve("attached");
+    }
+
+    /// Whether its disks are others now, and no evidence of a clean stop tells: the bitmap says
+    /// nothing of what these hold.
+    ///
+    /// @param hasEvidence whether a clean stop took some; of a base with a journal none is taken
+    boolean isDiskExchanged(boolean hasEvidence) throws IOException {
+        return !(superblock().clean() && hasEvidence)
+                && !superblock().ancestry().entries().isEmpty()
+                && !isAttachedLast();
+    }
+
+    private boolean isAttachedLast() throws IOException {
+        return Files.exists(attachedFile())
+                && Files.readString(attachedFile()).equals(incarnation());
+    }
+
+    /// What the disks are now, a line for each volume.
+    private String incarnation() throws DeviceException {
+        List<String> lines = new ArrayList<>();
+        for (Path each : facts.paths()) {
+            lines.add(DeviceNode.of(each).incarnation());
+        }
+        return String.join("\n", lines);
+    }
+
+    /// The disks are attached. If they were exchanged, that everything is to be compared is durable
+    /// by now. So neither an attach nor a stop forgets what [#isSameDisk] has to know.
+    ///
+    /// | step             | a crash behind it leaves                                          |
+    /// |------------------|-------------------------------------------------------------------|
+    /// | the mark written | a disk that is doubted, as it is to be                            |
+    /// | or deleted       | the mark or none; that everything is to be compared stands for it |
+    /// | identity written | the same                                                          |
+    ///
+    /// @param compared whether everything is to be
+    synchronized void noteDisk(boolean compared) throws IOException {
+        String now = incarnation();
+        if (DeviceNode.mayBeAnother(now)) {
+            doubtDisk();
+        } else if (compared) {
+            Files.deleteIfExists(dir.resolve(DOUBTED));
+        }
+        AtomicFile.write(attachedFile(), now.getBytes(UTF_8));
+    }
+
+    /// At a copy, which is opened: its base may be another one than last time where [#baseIdentity]
+    /// does not tell, as a file that was restored under its name. Then it is doubted from now on,
+    /// durably before it is forgotten what it was.
+    ///
+    /// @return whether it is another one
+    synchronized boolean noteBase() throws IOException {
+        if (isAttachedLast()) {
+            return false;
+        }
+        doubtDisk();
+        AtomicFile.write(attachedFile(), incarnation().getBytes(UTF_8));
+        return true;
+    }
+
+    /// Whether the disks are those that were attached last, and there was no doubt of them since
+    /// everything was compared: then they hold what was written to them, but for what was active in
+    /// a crash.
+    boolean isSameDisk() throws IOException {
+        return !isDiskDoubted() && isAttachedLast();
+    }
+
+    boolean isDiskDoubted() {
+        return Files.exists(dir.resolve(DOUBTED));
+    }
+
+    /// A disk has failed, and what an operator puts in its place or brings back to it nothing here
+    /// says; or it is one that cannot be told from another. Whoever hears of a failure says so,
+    /// also beside the one that ends the attach.
+    synchronized void doubtDisk() throws DeviceException {
+        AtomicFile.write(dir.resolve(DOUBTED), new byte[0]);
+    }
+
+    /// The base of a promoted copy is the disk here: what was doubted of it there is doubted here,
+    /// and there no more. A crash in between leaves both marks, and it is done again.
+    void takeDoubtOf(ResourceDir copy) throws IOException {
+        if (copy.isDiskDoubted()) {
+            doubtDisk();
+            Files.deleteIfExists(copy.dir.resolve(DOUBTED));
+        }
+    }
+
+    /// Everything was compared or sent while they were attached, and the copy has it. A crash
+    /// leaves the mark or none, and both are right.
+    synchronized void trustDisk() throws IOException {
+        if (!DeviceNode.mayBeAnother(Files.readString(attachedFile()))) {
+            Files.deleteIfExists(dir.resolve(DOUBTED));
+        }
     }
 
     /// Its presence means that the operator keeps catch-up, first sync and comparison from going
@@ -765,7 +926,13 @@ final class ResourceDir implements AutoCloseable {
         metadata.grown(layout(superblock()));
         MetadataLayout.Recovered found = metadata.recover(marks);
         long size = superblock().sizeBytes();
-        missingBytes = found.kept().missingBytes() + size - grownFrom(size);
+        missingBytes =
+                Verdict.isFollowed(
+                                superblock().ancestry(),
+                                found.kept().acknowledged(),
+                                found.kept().peerCopy())
+                        ? found.kept().missingBytes() + size - grownFrom(size)
+                        : size;
         return found.kept().isLost()
                 ? new MetadataLayout.Recovered(
                         found.kept()
@@ -789,6 +956,8 @@ final class ResourceDir implements AutoCloseable {
     /// A generation that ended cleanly without a write has given out no position: it goes on, and
     /// attaches while the peer is away do not use up the ancestry.
     ///
+    /// Behind [#noteDisk]: from then on the mark of a doubt is that of these disks.
+    ///
     /// @param kept from [#recover]
     /// @param unchanged whether nobody doubts that the device is what the clean stop left; if not,
     ///   its position there names another image by now
@@ -797,6 +966,8 @@ final class ResourceDir implements AutoCloseable {
             Kept kept, boolean unchanged, UUID node, long generation, long wallMillis)
             throws IOException {
         Superblock was = superblock();
+        long heard = heard();
+        boolean trusted = !isDiskDoubted();
         Ancestry.Reason reason;
         if (was.ancestry().entries().isEmpty()) {
             reason = Ancestry.Reason.CREATE;
@@ -839,7 +1010,7 @@ final class ResourceDir implements AutoCloseable {
                         0,
                         0,
                         ancestry));
-        return new Primary.Attached(ancestry, kept);
+        return new Primary.Attached(ancestry, kept, heard, trusted);
     }
 
     /// How much the peer may lack while the resource is not attached.

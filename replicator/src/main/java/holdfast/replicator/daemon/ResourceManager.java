@@ -1150,10 +1150,10 @@ final class ResourceManager implements Link.Resources {
     ControlApi.AttachReply attach(String name) throws ProblemException {
         LocalPrimary primary = getPrimary(name);
         requireOpenGate(primary);
-        requireNotAttaching(primary);
         try {
             listenTcp();
             primary = roleToAttach(primary);
+            requireNotAttaching(primary);
             primary.attach(BackupResource.ANSWERS);
         } catch (DeviceException e) {
             throw shared.refused(
@@ -1181,17 +1181,21 @@ final class ResourceManager implements Link.Resources {
                 notes);
     }
 
-    /// One that waits for a disk that hangs is not waited for as well.
+    /// One that waits for a disk that hangs is not waited for as well. Its monitor, which has no
+    /// limit, is not touched.
     private void requireNotAttaching(LocalPrimary primary) throws ProblemException {
-        Optional<Duration> since =
-                primary.attachingFor().filter(each -> each.compareTo(ATTACHES) > 0);
-        if (since.isPresent()) {
-            throw shared.refused(
-                    Role.PRIMARY,
-                    primary.name() + " is being attached already",
-                    "status " + primary.name(),
-                    "for %d s now, and its disk has not answered; it is exported when it does"
-                            .formatted(since.get().toSeconds()));
+        for (Optional<Duration> since = primary.attachingFor();
+                since.isPresent();
+                since = primary.attachingFor()) {
+            if (since.get().compareTo(ATTACHES) > 0) {
+                throw shared.refused(
+                        Role.PRIMARY,
+                        primary.name() + " is being attached already",
+                        "status " + primary.name(),
+                        "for %d s now, and its disk has not answered; at the start of the daemon it is exported when it does, else that order is refused"
+                                .formatted(since.get().toSeconds()));
+            }
+            LockSupport.parkNanos(20_000_000);
         }
     }
 
@@ -1290,15 +1294,32 @@ final class ResourceManager implements Link.Resources {
 
     ControlApi.Done detach(String name) throws ProblemException {
         LocalPrimary primary = getPrimary(name);
-        try (var _ = primary.turnAway()) {
+        try (LocalPrimary.TurnedAway turnedAway = primary.turnAway()) {
             requireUnused(primary, true, "detach " + name);
-            detach(primary, true);
+            synchronized (primary) { // Nobody attaches it in between.
+                turnedAway.requireStill();
+                detach(primary, true);
+            }
+        } catch (IOException e) {
+            throw shared.refused(
+                    Role.PRIMARY,
+                    name + " is in use, nothing changed",
+                    "detach " + name,
+                    e.getMessage());
         }
         shared.events().of(name).accept("detached", "the device is closed");
         ResourceDir.Facts facts = primary.dir().facts();
+        String unclean =
+                primary.dir().superblock().detached()
+                        ? ""
+                        : ". Its disk has failed, so it did not end cleanly: the next start of the daemon attaches it again";
         return ControlApi.Done.of(
-                "%s is detached, %s %s closed"
-                        .formatted(name, facts.words(), facts.disks().size() == 1 ? "is" : "are"));
+                "%s is detached, %s %s closed%s"
+                        .formatted(
+                                name,
+                                facts.words(),
+                                facts.disks().size() == 1 ? "is" : "are",
+                                unclean));
     }
 
     void detach(LocalPrimary primary, boolean byOperator) throws ProblemException {
@@ -1857,6 +1878,7 @@ final class ResourceManager implements Link.Resources {
         String name = primary.name();
         try {
             Path storage = offers.promise(name, primary.settings().journalSize().bytes());
+            boolean watched = primary.isAttached() || primary.copy().isPresent();
             if (primary.isAttached()) {
                 detach(name);
             }
@@ -1866,7 +1888,7 @@ final class ResourceManager implements Link.Resources {
                     throw new IOException(obstacle);
                 }
             }
-            LocalBackup made = demoted(primary, storage);
+            LocalBackup made = demoted(primary, storage, watched);
             greet(made);
             tellDiscarded(made);
             return LocalBackup.discardedName(made.dir().discards().orElseThrow());
@@ -1883,14 +1905,15 @@ final class ResourceManager implements Link.Resources {
 
     /// What fails leaves the role that the disk says: the primary as it was, or a copy that has to
     /// be opened.
-    private LocalBackup demoted(LocalPrimary primary, Path storage)
+    private LocalBackup demoted(LocalPrimary primary, Path storage, boolean watched)
             throws IOException, ProblemException {
         String name = primary.name();
+        primary.requireAnswers("reconnect %s --discard %s".formatted(name, shared.node()));
         primary.end("it gives up its own and becomes a copy just now");
         link.session(primary.dir().facts().peer()).ifPresent(primary::disconnect);
         away(name, "it is just being made a copy");
         try {
-            LocalBackup made = demotion.of(primary, storage);
+            LocalBackup made = demotion.of(primary, storage, watched);
             roster.put(made);
             return made;
         } catch (IOException | RuntimeException e) {

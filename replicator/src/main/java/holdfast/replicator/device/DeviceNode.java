@@ -1,6 +1,11 @@
 package holdfast.replicator.device;
 
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -74,6 +79,12 @@ public record DeviceNode(Path path, boolean isBlockDevice, long device, long ino
                 : "file-%s-%d".formatted(numbers(root.device).replace(':', '-'), root.inode);
     }
 
+    /// A device that says nothing of itself by which another one could be told from it.
+    private static final String WITHOUT_ID = "a device without an id";
+
+    /// The same of a file.
+    private static final String WITHOUT_BIRTH = "made nobody knows when";
+
     /// Which file or device it is, in words that stay the same over a reboot and differ for another
     /// one at the same path: for a file its inode, for a device what it says of itself, as far as
     /// it does.
@@ -95,7 +106,48 @@ public record DeviceNode(Path path, boolean isBlockDevice, long device, long ino
                 }
             }
         }
-        return part + "a device without an id";
+        return part + WITHOUT_ID;
+    }
+
+    /// As [#identity], and of a file also when it was made: one that was deleted and restored, or
+    /// lies in a filesystem made anew, often has the inode of the one before. The filesystem keeps
+    /// that time (ext4 with inodes of 256 bytes, xfs with checksums, btrfs; tmpfs since Linux
+    /// 5.18), and no copying nor restoring sets it. What is written into the same file, or beneath
+    /// its filesystem, changes nothing of this.
+    ///
+    /// @throws DeviceException if it is not there any more
+    public String incarnation() throws DeviceException {
+        if (isBlockDevice) {
+            return identity();
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment answer = arena.allocate(Native.STATX_BYTES, Long.BYTES);
+            int result = Native.statx(path.toString(), Native.STATX_BTIME, answer);
+            if (result == -Errno.ENOSYS || result == -Errno.EPERM) {
+                return identity() + ", " + WITHOUT_BIRTH; // A sandbox older than the call.
+            }
+            if (result < 0) {
+                throw new DeviceException(-result, path + " cannot be looked at");
+            }
+            int known = answer.get(JAVA_INT, Native.STATX_MASK_AT);
+            // The JDK would give the time of the last write where there is none.
+            String made =
+                    (known & Native.STATX_BTIME) == 0
+                            ? WITHOUT_BIRTH
+                            : "made at %d.%09d"
+                                    .formatted(
+                                            answer.get(JAVA_LONG, Native.STATX_BIRTH_AT),
+                                            answer.get(
+                                                    JAVA_INT, Native.STATX_BIRTH_AT + Long.BYTES));
+            return identity() + ", " + made;
+        }
+    }
+
+    /// Whether another file or device could say the same of itself.
+    ///
+    /// @param incarnation of one of them or of several
+    public static boolean mayBeAnother(String incarnation) {
+        return incarnation.contains(WITHOUT_ID) || incarnation.contains(WITHOUT_BIRTH);
     }
 
     /// @throws DeviceException if it, a part of it or something built on it is mounted, swapped on

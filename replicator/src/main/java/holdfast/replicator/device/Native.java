@@ -39,6 +39,14 @@ final class Native {
     static final int SEEK_DATA = 3;
     static final int SEEK_HOLE = 4;
 
+    static final int STATX_BTIME = 0x800;
+    static final int STATX_BYTES = 256;
+
+    /// Where an answer of statx(2) has its mask, and seconds and nanoseconds of the time of birth.
+    static final long STATX_MASK_AT = 0;
+
+    static final long STATX_BIRTH_AT = 80;
+
     static final int LOCK_EX = 2;
     static final int LOCK_NB = 4;
 
@@ -52,6 +60,8 @@ final class Native {
     static final int SIGKILL = 9;
 
     private static final int PRIO_PROCESS = 0;
+
+    private static final int AT_FDCWD = -100;
 
     private static final long BLKROGET = 0x125E;
     private static final long BLKSSZGET = 0x1268;
@@ -323,6 +333,26 @@ final class Native {
             MemorySegment state = state();
             int result =
                     (int) Bound.FALLOCATE.invokeExact(state, fd, mode, offsetBytes, lengthBytes);
+            return (int) resultOrErrno(result, state);
+        } catch (Throwable e) {
+            throw broken(e);
+        }
+    }
+
+    /// statx(2), following symbolic links.
+    ///
+    /// @param into takes [#STATX_BYTES]; its mask says what of `mask` there is
+    static int statx(String path, int mask, MemorySegment into) {
+        final class Bound {
+            static final MethodHandle STATX =
+                    bind("statx", JAVA_INT, takes(JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT, ADDRESS));
+        }
+        try (var arena = Arena.ofConfined()) {
+            MemorySegment state = state();
+            int result =
+                    (int)
+                            Bound.STATX.invokeExact(
+                                    state, AT_FDCWD, arena.allocateFrom(path), 0, mask, into);
             return (int) resultOrErrno(result, state);
         } catch (Throwable e) {
             throw broken(e);

@@ -41,6 +41,11 @@ public final class Backup {
     /// Journal bytes that one block of an epoch may take.
     static final long EPOCH_BLOCK_BYTES = BlockSet.BLOCK_BYTES + JournalRecord.HEADER_BYTES;
 
+    /// Why a copy that calls refuses what may have been said to somebody else before. It is no end,
+    /// and an operator reads it.
+    public static final String NOT_GREETED =
+            "this copy was not greeted; it says now what it is, and both begin anew";
+
     /// @param sizeBytes of the copy
     /// @param journalBytes most that the journal may take, a whole number of segments
     /// @param rollBytes what is rolled into the base at once, when there is time for it
@@ -266,6 +271,9 @@ public final class Backup {
     /// The generation that is given up, 0 for none.
     private long discards;
 
+    /// What it has changed by itself; null where it does not know.
+    private OwnChanges ownChanges;
+
     /// Newest transaction of the primary's metadata that was heard of.
     private long tracked;
 
@@ -430,6 +438,12 @@ public final class Backup {
         return "";
     }
 
+    /// It knows what it has changed in the generation that it gives up, and tells its primary; from
+    /// [#discard] on.
+    public void changed(OwnChanges own) {
+        ownChanges = isGivingUp() ? own : null;
+    }
+
     /// How long records stay in the journal from now on.
     ///
     /// @param indexRuns how many runs of memory what they hold may take: beyond that history is
@@ -589,7 +603,7 @@ public final class Backup {
             // Nothing is in flight, so what is appended is what is committed.
             appended = committed;
             Frame.ResourceHello said = hello();
-            fx.send(said);
+            greeting().forEach(fx::send);
             if (!noSpace.isEmpty()) {
                 tellTrouble();
             }
@@ -615,6 +629,16 @@ public final class Backup {
         sizeBytes = Math.max(sizeBytes, bytes);
     }
 
+    /// What this copy says of itself: its [#hello], and in front of it what it has changed by
+    /// itself, if it gives that up and knows. Whichever of its hellos the primary takes for the
+    /// answer to its own, so it has both.
+    public List<Frame.OfResource> greeting() {
+        Frame.ResourceHello hello = hello();
+        return hello.known().acknowledged().isNone()
+                ? List.of(hello)
+                : List.of(new Frame.Changed(config.resource, ownChanges.ranges()), hello);
+    }
+
     /// What this copy is. While it [#isMixture] its position only says whose past it comes from.
     public Frame.ResourceHello hello() {
         return new Frame.ResourceHello(
@@ -634,8 +658,15 @@ public final class Backup {
                 ancestry);
     }
 
+    /// Whether what it has changed suffices is for [Verdict], from what both have said.
     private Frame.Known known() {
-        return isGivingUp() ? Frame.Known.GIVES_UP : Frame.Known.NOTHING;
+        if (!isGivingUp()) {
+            return Frame.Known.NOTHING;
+        }
+        OwnChanges own = ownChanges;
+        return own != null && own.generation() == discards
+                ? new Frame.Known(own.since(), 0, own.heard(), own.told(), own.blocks(), true)
+                : Frame.Known.GIVES_UP;
     }
 
     /// Until a commit has brought it to what its peer has.
@@ -694,6 +725,7 @@ public final class Backup {
                     Frame.InvalidateReply _,
                     Frame.Resize _,
                     Frame.ResizeReply _,
+                    Frame.Changed _,
                     Frame.MarkReply _ -> {}
             case Frame.Trouble trouble -> peerTrouble = trouble.text();
             case Frame.Verified over when over.run() == verifyRun -> verifies(0);
@@ -1683,6 +1715,9 @@ public final class Backup {
         index.putAll(staged);
         dropStaged();
         ancestry = AncestryCodec.decode(newAncestry.duplicate());
+        if (!isGivingUp()) {
+            ownChanges = null;
+        }
     }
 
     private void moved(JournalRecord r, long address, boolean commit) {
@@ -2429,6 +2464,11 @@ public final class Backup {
 
     public Position committed() {
         return committed;
+    }
+
+    /// Newest transaction of the primary's metadata that it was told of.
+    public long tracked() {
+        return tracked;
     }
 
     /// Whether there ever was a point; [#hasPoint] says whether there is one.

@@ -152,5 +152,17 @@ public final class Faults {
     /// Counts the whole of a packed segment as room when it is freed.
     public static final boolean M80 = Mutants.on("M80");
 
+    /// Leaves out of a union what the copy has changed that gives up its own.
+    public static final boolean M84 = Mutants.on("M84");
+
+    /// Leaves out of a union what the primary has marked.
+    public static final boolean M85 = Mutants.on("M85");
+
+    /// Takes a union also where one side was told of what the other never told.
+    public static final boolean M86 = Mutants.on("M86");
+
+    /// Takes the marks of a promoted side for all that changed also when it has filled a copy.
+    public static final boolean M87 = Mutants.on("M87");
+
     private Faults() {}
 }

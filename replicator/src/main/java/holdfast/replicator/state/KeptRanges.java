@@ -6,9 +6,9 @@ import holdfast.tunnel.wire.Frame;
 import java.util.ArrayList;
 import java.util.List;
 
-/// By which ranges of whole blocks a backup says what it has kept of an epoch that was cut off. All
-/// of what is kept lies in them; what lies between may be in them as well, so that they are few: it
-/// is compared in vain, and so it must not be much.
+/// By which ranges of whole blocks a backup says what it has kept of an epoch that was cut off, or
+/// changed by itself. All of that lies in them; what lies between may be in them as well, so that
+/// they are few: it is compared in vain, and so it must not be much.
 final class KeptRanges {
     /// Each run is an entry in memory, and was one in that of an epoch before, which goes whole
     /// beyond [SectorQuestions#MOST_PARTS].
@@ -36,6 +36,39 @@ final class KeptRanges {
             }
         }
         return null;
+    }
+
+    /// All blocks of the set lie in them; where they are too scattered, others between them too.
+    ///
+    /// @param most ranges
+    static List<Frame.KeptRange> around(BlockSet set, int most) {
+        for (long gap = 0; ; gap = Math.max(1, 2 * gap)) {
+            List<Frame.KeptRange> ranges = around(set, most, gap);
+            if (ranges != null) {
+                return ranges;
+            }
+        }
+    }
+
+    /// @param gap blocks between two runs up to which they are one range
+    private static List<Frame.KeptRange> around(BlockSet set, int most, long gap) {
+        List<Frame.KeptRange> ranges = new ArrayList<>();
+        for (long first = set.next(0); first >= 0; ) {
+            long end = set.runEnd(first, set.capacity() - first);
+            long next = set.next(end);
+            while (next >= 0 && next - end <= gap) {
+                end = set.runEnd(next, set.capacity() - next);
+                next = set.next(end);
+            }
+            if (ranges.size() >= most) {
+                return null;
+            }
+            ranges.add(
+                    new Frame.KeptRange(
+                            first * BlockSet.BLOCK_BYTES, (end - first) * BlockSet.BLOCK_BYTES));
+            first = next;
+        }
+        return ranges;
     }
 
     /// @param gap bytes between two runs up to which they are one range

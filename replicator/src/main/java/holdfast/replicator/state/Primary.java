@@ -48,7 +48,15 @@ public final class Primary {
     ///
     /// @param ancestry ends with the generation that this attach started
     /// @param kept what it durably knew of the peer; its sets belong to the primary from here on
-    public record Attached(Ancestry ancestry, Kept kept) {}
+    /// @param heard the newest transaction of the former primary that this one was told of before
+    ///   it was promoted; 0 if it was not
+    /// @param trusted whether nobody doubts that the disk holds what was written to it, but for
+    ///   what is marked or was active
+    public record Attached(Ancestry ancestry, Kept kept, long heard, boolean trusted) {
+        public Attached(Ancestry ancestry, Kept kept) {
+            this(ancestry, kept, 0, true);
+        }
+    }
 
     /// What happens to a request at the door.
     public enum Admission {
@@ -102,8 +110,19 @@ public final class Primary {
     private final Budget budget;
     private final Ancestry ancestry;
     private final long generation;
+    private final long heard;
+
+    /// Blocks that a copy of this may lack beside those that are marked: all of them as long as
+    /// none is known.
+    private long unknownBlocks;
+
     private final IntervalLock lock = new IntervalLock(BlockSet.BLOCK_BYTES);
     private boolean failed;
+
+    /// What is not marked is what was written: nobody has doubted the disk, or everything was
+    /// marked in this attach.
+    private boolean trusted;
+
     private long last;
 
     /// A write has failed since the last number, and may have changed some of its range.
@@ -243,6 +262,9 @@ public final class Primary {
 
     private Frame.ResourceHello peer;
 
+    /// What it has changed by itself; null when it does not say.
+    private List<Frame.KeptRange> peerChanged;
+
     /// An operator wants the peer's copy compared and brought back to this, until that is done.
     private boolean ordered;
 
@@ -316,12 +338,14 @@ public final class Primary {
         this.budget = budget;
         this.ancestry = attached.ancestry();
         this.generation = ancestry.generation();
+        this.heard = attached.heard();
         Kept kept = attached.kept();
         this.committed = Faults.M41 ? Position.NONE : kept.acknowledged();
         this.stored = committed;
         this.peerCopy = kept.peerCopy();
         this.dirty = kept.dirty();
         this.suspect = kept.suspect();
+        this.trusted = attached.trusted() || suspect.count() == suspect.capacity();
         this.log = new ActivityLog(limits.extentBlocks(), limits.activeExtents(), kept.extents());
         this.bitmap = new DurableBitmap(limits.extentBlocks(), kept.onDisk(), kept.unknown());
         this.transactionNumber = kept.transaction();
@@ -340,7 +364,9 @@ public final class Primary {
                         new TreeShape(limits.fanOut()),
                         limits.treesInFlight(),
                         limits.comparesInFlight());
-        this.dirtySince = dirty.isEmpty() && suspect.isEmpty() ? Long.MAX_VALUE : 0;
+        boolean isFollowed = Verdict.isFollowed(ancestry, kept.acknowledged(), peerCopy);
+        this.unknownBlocks = isFollowed ? 0 : dirty.capacity();
+        this.dirtySince = isFollowed && dirty.isEmpty() && suspect.isEmpty() ? Long.MAX_VALUE : 0;
         this.frozen = dirty.another(BlockSet.Rounding.UP);
         this.unsent = dirty.another(BlockSet.Rounding.NEVER);
         this.zeroed = dirty.another(BlockSet.Rounding.DOWN);
@@ -717,6 +743,7 @@ public final class Primary {
     public void sessionDown() {
         session = 0;
         peer = null;
+        peerChanged = null;
         peerTrouble = "";
         tellDue = false;
         abandonEpoch();
@@ -749,6 +776,7 @@ public final class Primary {
     public void on(Frame.OfResource frame) {
         switch (frame) {
             case Frame.ResourceHello hello -> greeted(hello);
+            case Frame.Changed changed when peer == null -> peerChanged = changed.ranges();
             case Frame.Ack ack when isCurrent(ack.session()) -> acknowledged(ack);
             case Frame.EpochReply reply when isCurrent(reply.session()) -> replied(reply);
             case Frame.CompareReply reply when isCurrent(reply.session()) -> compared(reply);
@@ -772,6 +800,7 @@ public final class Primary {
                     Frame.Verified _,
                     Frame.Resize _,
                     Frame.ResizeReply _,
+                    Frame.Changed _,
                     Frame.StreamStart _ -> {}
         }
     }
@@ -800,7 +829,7 @@ public final class Primary {
                 true,
                 0,
                 false,
-                0,
+                committed.isNone() ? heard : 0,
                 0,
                 new Frame.Known(
                         committed,
@@ -825,6 +854,7 @@ public final class Primary {
                 endVerify("the copy is compared and mended in another way, or filled anew");
             }
         }
+        peerChanged = null; // It was of this hello, and is not small.
     }
 
     private void judge(Verdict verdict) {
@@ -855,8 +885,13 @@ public final class Primary {
         switch (ahead.how()) {
             case STREAM -> resume(peer.committed().number());
             case BITMAP -> startBehind();
+            case UNION -> compareUnion(ahead);
             case COMPARISON -> {
                 mistrust(ahead.why());
+                if (ahead.common().isNone() && peerCopy == 0) {
+                    // What is found equal is marked no more, and no position says so.
+                    peerCopy = peer.ancestry().generation();
+                }
                 startBehind(ahead.common().isNone() ? Position.NONE : peer.committed());
             }
             case FIRST_SYNC -> startFresh();
@@ -868,6 +903,67 @@ public final class Primary {
                 startFresh();
             }
         }
+    }
+
+    /// Both sides know what they have changed since they were the same: outside of it they still
+    /// are, and nothing of that is read. What is marked here is compared or sent as always; what
+    /// the peer has changed is compared. The marks count from now on from where the peer stands, so
+    /// what is found equal loses its mark for good. What is cut off goes on: the peer says again
+    /// what it has changed, until it has moved.
+    ///
+    /// A disk that is doubted may hold anything outside of both lists, and what is left different
+    /// there would be called equal.
+    private void compareUnion(Verdict.Ahead ahead) {
+        if (!trustsDisk() || !saysWhatChanged() || isAllMarked()) {
+            mistrust(
+                    trustsDisk()
+                            ? ahead.why()
+                            : ahead.why()
+                                    + "; and the disk here has failed since all of it was compared last, or nothing tells it from another");
+            startBehind();
+            return;
+        }
+        if (Faults.M85) {
+            dirty.clear();
+            suspect.clear();
+        }
+        for (Frame.KeptRange each : Faults.M84 ? List.<Frame.KeptRange>of() : peerChanged) {
+            long from = Math.min(each.offsetBytes() / BlockSet.BLOCK_BYTES, suspect.capacity());
+            long length = BlockSet.blocksOf(each.lengthBytes());
+            suspect.addRange(from, from + Math.min(length, suspect.capacity() - from));
+        }
+        startBehind();
+        dirtySince = 0;
+        fx.event(
+                "union",
+                "only what either side wrote since %s is compared or sent: %d bytes at most of %d"
+                        .formatted(
+                                ahead.common(),
+                                (dirty.count() + suspect.count()) * BlockSet.BLOCK_BYTES,
+                                config.sizeBytes));
+    }
+
+    /// One way or the other: after an era in which nobody knew anything, what was written since is
+    /// only dirty.
+    private boolean isAllMarked() {
+        if (dirty.count() + suspect.count() < suspect.capacity()) {
+            return false;
+        }
+        BlockSet marked = suspect.another(BlockSet.Rounding.UP);
+        marked.addAll(suspect);
+        marked.addAll(dirty);
+        boolean isAll = marked.count() == marked.capacity();
+        marked.clear();
+        return isAll;
+    }
+
+    /// And that what it says is of the hello that it was judged by.
+    private boolean saysWhatChanged() {
+        if (peerChanged == null) {
+            return false;
+        }
+        long bytes = peerChanged.stream().mapToLong(Frame.KeptRange::lengthBytes).sum();
+        return BlockSet.blocksOf(bytes) == peer.known().marked();
     }
 
     private Frame.ResourceHello withoutEvidence(Frame.ResourceHello theirs) {
@@ -907,6 +1003,12 @@ public final class Primary {
         return ordered;
     }
 
+    /// Whether what is not marked is what was written to the disk, as far as anybody knows. Where
+    /// nothing is marked any more, it is what the peer has.
+    public boolean trustsDisk() {
+        return trusted && !failed;
+    }
+
     private void mistrust(String why) {
         suspectAll();
         fx.event("compare", "every block is compared: " + why);
@@ -933,6 +1035,7 @@ public final class Primary {
     }
 
     private void suspectAll() {
+        trusted = true;
         suspect.addAll();
         dirtySince = 0;
         eraDue = Transaction.Blank.SUSPECT;
@@ -956,10 +1059,12 @@ public final class Primary {
         long copy = peer.ancestry().generation();
         forgetCommit();
         bufferToDirty();
+        unknownBlocks = 0;
         if (copy != peerCopy || !committed.isNone()) {
             // Another copy than the one we were filling: it has nothing.
             suspect.clear();
             dirty.addAll();
+            trusted = true;
             eraDue = Transaction.Blank.MISSING;
             dirtySince = 0;
             untouched.clear();
@@ -986,6 +1091,7 @@ public final class Primary {
     private void startBehind(Position at) {
         forgetCommit();
         bufferToDirty();
+        unknownBlocks = 0;
         committed = at;
         stored = at;
         startStream(committed);
@@ -1011,6 +1117,7 @@ public final class Primary {
             return;
         }
         trim(number);
+        unknownBlocks = 0;
         committed = new Position(generation, number);
         stored = committed;
         unsentOps.clear();
@@ -1115,9 +1222,14 @@ public final class Primary {
         fx.wakeReader();
     }
 
+    /// Made durable at once: a copy that was given up has left the position that is durable for one
+    /// of our own history, and to a start that does not know of it the marks would be about
+    /// nothing.
     private void epochCommitted() {
         commitSent = false;
         ordered = false;
+        keptNanos = nowNanos - limits.keepNanos();
+        fx.wakeKeeper();
         frozen.clear();
         unsent.clear();
         unsentZeroes.clear();
@@ -2453,7 +2565,8 @@ public final class Primary {
                 dirty.count(),
                 suspect.count(),
                 frozenLeft,
-                (Faults.M32 ? 0 : bufferedChangeBytes) + blocks * BlockSet.BLOCK_BYTES,
+                (Faults.M32 ? 0 : bufferedChangeBytes)
+                        + Math.max(blocks, unknownBlocks) * BlockSet.BLOCK_BYTES,
                 bulkTotalBlocks,
                 left,
                 missingBytes,

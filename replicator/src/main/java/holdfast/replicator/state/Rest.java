@@ -5,12 +5,14 @@ import holdfast.tunnel.wire.Position;
 
 import java.util.UUID;
 
-/// What the disk of a primary is while nothing writes to it.
+/// What the disk of a primary is when it becomes a copy that gives up what it has by itself.
 public record Rest(Ancestry ancestry, Position position) {
-    /// As its superblock has it. What a crash left is the beginning of another generation (R4).
+    /// The beginning of a generation of its own, whatever its superblock says: so no two disks that
+    /// were given up ever stand at one position. What a crash left is another image anyway (R4),
+    /// and so is what a write has left that failed.
     ///
     /// @param clean whether it was detached, at this position
-    /// @param generation of that other one, new
+    /// @param generation new
     public static Rest of(
             Ancestry ancestry,
             Position position,
@@ -18,13 +20,9 @@ public record Rest(Ancestry ancestry, Position position) {
             long generation,
             UUID node,
             long wallMillis) {
-        if (clean) {
-            return new Rest(ancestry, position);
-        }
+        Ancestry.Reason reason = clean ? Ancestry.Reason.ATTACH : Ancestry.Reason.CRASH;
         return new Rest(
-                ancestry.plus(
-                        new Ancestry.Entry(
-                                generation, position, Ancestry.Reason.CRASH, node, wallMillis)),
+                ancestry.plus(new Ancestry.Entry(generation, position, reason, node, wallMillis)),
                 new Position(generation, 0));
     }
 }

@@ -22,6 +22,7 @@ import holdfast.tunnel.wire.Position;
 /// | gone on from here       | by itself                                                 | Behind |
 /// | on another branch       |                                                           | Forked |
 /// |                         | an operator of its host gives that up                     | Ahead, COMPARISON |
+/// |                         | and both sides know what they have changed since          | Ahead, UNION |
 /// | of no common history    |                                                           | Unrelated |
 public sealed interface Verdict {
     /// Nothing is missing.
@@ -57,6 +58,9 @@ public sealed interface Verdict {
         STREAM,
         /// The marked blocks.
         BITMAP,
+        /// What either side has changed since they were the same, as far as a comparison finds it
+        /// different (R31).
+        UNION,
         /// All that a comparison finds.
         COMPARISON,
         /// A copy that has no point is filled (R19).
@@ -166,14 +170,12 @@ public sealed interface Verdict {
             case SAME, AHEAD ->
                     isSetBack(primary, copy)
                             ? setBack(primary, copy, common)
-                            : inThePast(primary, copy, lineage);
+                            : copy.known().ordered()
+                                    ? givingUp(primary, copy, common)
+                                    : inThePast(primary, copy, lineage);
             case BEHIND, FORKED -> {
                 if ((copy.known().ordered() || Faults.M73) && !isSetBack(primary, copy)) {
-                    yield new Ahead(
-                            common,
-                            Faults.M11 ? How.BITMAP : How.COMPARISON,
-                            "the copy gives up what it has by itself since %s, as an operator of its host ordered"
-                                    .formatted(common));
+                    yield givingUp(primary, copy, common);
                 }
                 if (isByItself(primary, copy, common)) {
                     yield setBack(primary, copy, common);
@@ -237,6 +239,105 @@ public sealed interface Verdict {
         return new Ahead(Position.NONE, How.FIRST_SYNC, "");
     }
 
+    /// The copy is what was a primary's disk, whatever its position says: a write that failed, or
+    /// one past us, has no number. So the primary's marks alone never do. One whose journal was
+    /// damaged since is no image of anything, and the stream begins at none.
+    private static Verdict givingUp(
+            Frame.ResourceHello primary, Frame.ResourceHello copy, Position common) {
+        How how = isChangeKnown(primary, copy, common) ? How.UNION : How.COMPARISON;
+        boolean isMixture = copy.diskState() == DiskState.INCONSISTENT.ordinal();
+        String why =
+                "the copy gives up what it has by itself since %s, as an operator of its host ordered"
+                        .formatted(common);
+        return new Ahead(
+                isMixture ? Position.NONE : common,
+                Faults.M11 ? How.BITMAP : how,
+                how == How.UNION ? why : why + "; not all that changed since then is known");
+    }
+
+    /// Whether the blocks that differ are all among those that the primary has marked and those
+    /// that the copy says it has changed: both know all that they have changed since the last
+    /// position of both. Or the primary has begun to compare with this very copy, which has not
+    /// moved since: then what it found equal is marked no more, and all else is as it was.
+    private static boolean isChangeKnown(
+            Frame.ResourceHello primary, Frame.ResourceHello copy, Position common) {
+        Frame.Known own = copy.known();
+        Frame.Known known = primary.known();
+        if (own.acknowledged().isNone() || copy.diskState() == DiskState.INCONSISTENT.ordinal()) {
+            return false;
+        }
+        boolean isOneSetBack = own.filled() > known.told() || primary.tracked() > own.told();
+        if (isOneSetBack && !Faults.M86) {
+            return false; // One was told of what the other, as far as it knows, never told.
+        }
+        if (known.acknowledged().equals(copy.committed())) {
+            return true;
+        }
+        return isNotBehind(primary.ancestry(), marksSince(primary.ancestry(), known), common)
+                && isNotBehind(copy.ancestry(), own.acknowledged(), common);
+    }
+
+    private static Position marksSince(Ancestry past, Frame.Known known) {
+        return marksSince(past, known.acknowledged(), known.copy());
+    }
+
+    private static boolean isNotBehind(Ancestry past, Position since, Position common) {
+        if (since.isNone()) {
+            return false;
+        }
+        if (since.generation() == common.generation()) {
+            return since.number() <= common.number();
+        }
+        int from = past.indexOf(since.generation());
+        return from >= 0 && from < past.indexOf(common.generation());
+    }
+
+    /// From which position of a primary's past on its marks name all that has changed. Those of a
+    /// promoted copy begin with its promotion. Those of a primary that has begun to compare with a
+    /// copy from another history are about that copy alone: what is equal there is not marked. So
+    /// are those of one that has begun to fill or to mend a copy that is no image of anything: what
+    /// that has is marked no more, and it has acknowledged nothing.
+    ///
+    /// @param acknowledged what its peer is known to have committed
+    /// @param copy the copy that was filled or mended, 0 for none
+    /// @return [Position#NONE] when there is no such position
+    public static Position marksSince(Ancestry past, Position acknowledged, long copy) {
+        int promoted = lastPromotion(past);
+        if (acknowledged.isNone()) {
+            return promoted < 0 || copy != 0 && !Faults.M87
+                    ? Position.NONE
+                    : past.entries().get(promoted).parent();
+        }
+        return past.indexOf(acknowledged.generation()) >= Math.max(0, promoted)
+                ? acknowledged
+                : Position.NONE;
+    }
+
+    /// Whether a copy is known to which the marks of this primary are a list of all that it lacks;
+    /// of one that was never attached, which has marked everything, they are of any copy. One that
+    /// has forgotten how its past began may have been promoted there.
+    ///
+    /// @param acknowledged what its peer is known to have committed
+    /// @param copy the copy that was filled or mended, 0 for none
+    public static boolean isFollowed(Ancestry past, Position acknowledged, long copy) {
+        return acknowledged.isNone()
+                ? !mayBePromoted(past) || copy != 0
+                : past.entries().isEmpty() || !marksSince(past, acknowledged, copy).isNone();
+    }
+
+    private static boolean mayBePromoted(Ancestry past) {
+        return lastPromotion(past) >= 0 || past.hasForgotten();
+    }
+
+    private static int lastPromotion(Ancestry past) {
+        for (int i = past.entries().size() - 1; i >= 0; i--) {
+            if (past.entries().get(i).reason() == Ancestry.Reason.PROMOTE) {
+                return i;
+            }
+        }
+        return -1;
+    }
+
     /// The primary knows where the copy stands.
     private static Verdict inThePast(
             Frame.ResourceHello primary, Frame.ResourceHello copy, Lineage lineage) {
@@ -251,8 +352,11 @@ public sealed interface Verdict {
             return new Ahead(
                     theirs,
                     How.COMPARISON,
-                    "the copy acknowledged %s and now reports %s"
-                            .formatted(primary.known().acknowledged(), theirs));
+                    primary.known().acknowledged().isNone()
+                            ? "the copy stands at %s, and what the primary has marked is not all since then"
+                                    .formatted(theirs)
+                            : "the copy acknowledged %s and now reports %s"
+                                    .formatted(primary.known().acknowledged(), theirs));
         }
         if (theirs.generation() != primary.committed().generation()) {
             return new Ahead(theirs, How.BITMAP, "");
@@ -264,11 +368,15 @@ public sealed interface Verdict {
 
     /// Whether the copy stands before what it acknowledged. That may lie in a history which is not
     /// the primary's: the copy was joined there by an order, and compared. What is marked since is
-    /// what the copy lacked there, and says nothing of any other place.
+    /// what the copy lacked there, and says nothing of any other place. Of a promoted primary that
+    /// nobody has acknowledged anything the marks begin with the promotion, or are about a copy
+    /// that is being filled, which may be another one.
     private static boolean hasLess(Frame.ResourceHello primary, Position theirs) {
         Position acknowledged = primary.known().acknowledged();
         if (acknowledged.isNone()) {
-            return false;
+            Ancestry past = primary.ancestry();
+            return mayBePromoted(past)
+                    && !isNotBehind(past, marksSince(past, primary.known()), theirs);
         }
         if (acknowledged.generation() == theirs.generation()) {
             return theirs.number() < acknowledged.number();

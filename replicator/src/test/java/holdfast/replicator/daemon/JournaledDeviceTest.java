@@ -114,6 +114,7 @@ class JournaledDeviceTest {
         resource.begin(
                 ANCESTRY.plus(new Ancestry.Entry(2, POINT, Ancestry.Reason.PROMOTE, ID, 5)),
                 null,
+                LIMIT,
                 LIMIT);
     }
 

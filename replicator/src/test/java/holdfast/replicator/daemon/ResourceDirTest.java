@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.config.ResourceSettings;
-import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Primary;
@@ -27,12 +26,19 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileTime;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.UUID;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 
 class ResourceDirTest {
     private static final UUID ID = new UUID(1, 2);
@@ -80,6 +86,206 @@ class ResourceDirTest {
             assertEquals(200, doubted.ancestry().generation());
             assertEquals(Ancestry.Reason.ATTACH, doubted.ancestry().entries().getLast().reason());
         }
+    }
+
+    /// What an attach that was no clean stop before finds in its place may hold anything, and no
+    /// later attach or stop makes it what it was.
+    @Test
+    void aDiskThatWasExchangedAfterACrashIsComparedAndNotForgotten() throws Exception {
+        Path disk = Files.write(dir.resolve("disk"), new byte[8]);
+        try (ResourceDir resource = created(dir, List.of(disk.toString()), AddressSpace.of(SIZE))) {
+            assertFalse(resource.isDiskExchanged(true), "there was none before");
+            assertFalse(resource.isSameDisk());
+            resource.noteDisk(false);
+            attach(resource, 100, 1);
+            assertTrue(resource.isSameDisk());
+            Files.move(disk, dir.resolve("gone"));
+            Files.write(disk, new byte[8]);
+            assertTrue(resource.isDiskExchanged(true));
+            assertFalse(resource.isSameDisk());
+            resource.noteDisk(true); // Everything is compared from here on.
+            assertFalse(resource.isDiskExchanged(true));
+            assertTrue(resource.isSameDisk());
+
+            // After a clean stop the evidence tells.
+            resource.detached(new Position(100, 7), Position.NONE, 0, true);
+            Files.move(dir.resolve("gone"), disk, StandardCopyOption.REPLACE_EXISTING);
+            assertFalse(resource.isDiskExchanged(true));
+            assertFalse(resource.isSameDisk());
+            resource.noteDisk(false);
+            attach(resource, 200, 2);
+
+            // Nothing says what was attached.
+            Files.delete(dir.resolve("home/attached"));
+            assertTrue(resource.isDiskExchanged(true));
+        }
+    }
+
+    /// A file that was restored under its name has the inode of the one before, as a rule.
+    @Test
+    void aFileThatWasMadeAnewIsAnotherDisk() throws Exception {
+        Path disk = Files.write(dir.resolve("disk"), new byte[8]);
+        try (ResourceDir resource = created(dir, List.of(disk.toString()), AddressSpace.of(SIZE))) {
+            resource.noteDisk(false);
+            attach(resource, 100, 1);
+            Files.write(disk, new byte[16]);
+            assertFalse(resource.isDiskExchanged(true), "it was only written to");
+            assertFalse(resource.isDiskDoubted());
+            makeAnew(disk, 8);
+            assertTrue(resource.isDiskExchanged(true));
+            assertFalse(resource.isSameDisk());
+        }
+    }
+
+    @Test
+    void aBaseThatWasMadeAnewIsDoubtedAndNotForgotten() throws Exception {
+        try (ResourceDir resource = copy()) {
+            assertFalse(resource.noteBase());
+            makeAnew(dir.resolve("home.img"), 0);
+            assertTrue(resource.noteBase());
+            assertFalse(resource.noteBase());
+            assertTrue(resource.isDiskDoubted());
+        }
+    }
+
+    /// As on a filesystem that keeps no such time: an attach compares nothing for that, a discard
+    /// everything.
+    @Test
+    void aFileOfWhichNobodyKnowsWhenItWasMadeMayAlwaysBeAnother() throws Exception {
+        try (ResourceDir resource = created(dir, List.of("/proc/version"), AddressSpace.of(SIZE))) {
+            resource.noteDisk(false);
+            attach(resource, 100, 1);
+            assertFalse(resource.isDiskExchanged(true));
+            resource.trustDisk();
+            assertFalse(resource.isSameDisk());
+        }
+    }
+
+    /// Deleted and written anew, in another tick of the filesystem's clock, which takes some
+    /// milliseconds. No other file takes its inode meanwhile.
+    static void makeAnew(Path file, int bytes) throws IOException {
+        FileTime made = madeAt(file);
+        Path probe = file.resolveSibling("probe");
+        do {
+            Files.deleteIfExists(probe);
+            Files.createFile(probe);
+        } while (madeAt(probe).equals(made));
+        Files.delete(file);
+        Files.write(file, new byte[bytes]);
+    }
+
+    private static FileTime madeAt(Path file) throws IOException {
+        return Files.readAttributes(file, BasicFileAttributes.class).creationTime();
+    }
+
+    @Test
+    void aDiskThatHasFailedIsDoubtedUntilEverythingWasCompared() throws Exception {
+        Path disk = Files.write(dir.resolve("disk"), new byte[8]);
+        try (ResourceDir resource = created(dir, List.of(disk.toString()), AddressSpace.of(SIZE))) {
+            resource.noteDisk(false);
+            attach(resource, 100, 1);
+            resource.doubtDisk();
+            assertFalse(resource.isDiskExchanged(true));
+            resource.noteDisk(false);
+            assertFalse(attach(resource, 200, 2).trusted());
+            resource.detached(new Position(200, 7), Position.NONE, 0, true);
+            resource.noteDisk(false);
+            attach(resource, 300, 3);
+            assertFalse(resource.isSameDisk(), "a clean stop compares nothing");
+            resource.trustDisk();
+            assertTrue(resource.isSameDisk());
+            resource.doubtDisk();
+            resource.noteDisk(true);
+            assertTrue(resource.isSameDisk());
+            assertTrue(attach(resource, 400, 4).trusted());
+        }
+    }
+
+    /// The thread that ends an attach finds out that the disk has failed, and the one on which it
+    /// did.
+    @Test
+    void aDiskIsDoubtedByAllWhoFindOutAtOnce() throws Exception {
+        try (ResourceDir resource = created();
+                ExecutorService threads = Executors.newFixedThreadPool(4)) {
+            List<Future<Void>> doubts = new ArrayList<>();
+            for (int i = 0; i < 200; i++) {
+                doubts.add(
+                        threads.submit(
+                                () -> {
+                                    resource.doubtDisk();
+                                    return null;
+                                }));
+            }
+            for (Future<Void> each : doubts) {
+                each.get();
+            }
+            assertTrue(resource.isDiskDoubted());
+        }
+    }
+
+    @Test
+    void aListOfChangesThatCannotBeReadIsNone() throws Exception {
+        try (ResourceDir resource = copy()) {
+            assertNull(resource.ownChanges());
+            Path list = Files.createDirectory(dir.resolve("home/changed"));
+            assertNull(resource.ownChanges());
+            Files.delete(list);
+            Files.write(list, new byte[100]);
+            assertNull(resource.ownChanges());
+        }
+    }
+
+    /// A base that failed is the disk of the promoted copy, also when it fails behind the
+    /// promotion.
+    @Test
+    void aDoubtOfTheBaseIsOneOfThePromotedDisk() throws Exception {
+        try (ResourceDir copy = copy()) {
+            copy.doubtDisk();
+            try (ResourceDir promoted = promoted(copy.carried())) {
+                assertTrue(promoted.isDiskDoubted());
+                assertFalse(attach(promoted, 100, 1).trusted());
+            }
+            try (ResourceDir promoted = promoted(Map.of())) {
+                promoted.takeDoubtOf(copy);
+                assertTrue(promoted.isDiskDoubted());
+                assertFalse(copy.isDiskDoubted(), "or each attach would doubt it again");
+                promoted.noteDisk(true);
+                promoted.takeDoubtOf(copy);
+                assertTrue(promoted.isSameDisk());
+            }
+        }
+    }
+
+    /// A base with a journal has no evidence of a clean stop; nor has a role that was never
+    /// attached.
+    @Test
+    void thePromotedDiskIsTheBaseThatWasThere() throws Exception {
+        try (ResourceDir copy = copy();
+                ResourceDir promoted = promoted(copy.carried())) {
+            attach(promoted, 100, 1);
+            promoted.detached(new Position(100, 7), Position.NONE, 0, true);
+            assertFalse(promoted.isDiskExchanged(false));
+            makeAnew(dir.resolve("home.img"), 0);
+            assertTrue(promoted.isDiskExchanged(false));
+            assertFalse(promoted.isDiskExchanged(true), "the evidence tells");
+        }
+    }
+
+    private ResourceDir promoted(Map<String, byte[]> marks) throws Exception {
+        return ResourceDir.next(
+                dir,
+                "home",
+                new ResourceDir.Facts(
+                        ID.toString(),
+                        Role.PRIMARY.name(),
+                        List.of(dir.resolve("home.img").toString()),
+                        false,
+                        "",
+                        1 << 20,
+                        "server"),
+                ResourceDir.newPrimary(ID, AddressSpace.of(SIZE)),
+                ResourceSettings.ofDisks(new TreeMap<>()),
+                marks);
     }
 
     /// Promise 5: after a stop that was none, what was active may be missing.
@@ -210,30 +416,13 @@ class ResourceDirTest {
     @Test
     void theCopyThatWasPromotedIsBeforeEachOfItsPrimaries() throws Exception {
         copy().close();
-        TreeMap<String, List<Path>> disks = new TreeMap<>();
-        disks.put("server", List.of(Path.of("/dev/vg0/home")));
-        ResourceDir.Facts facts =
-                new ResourceDir.Facts(
-                        ID.toString(),
-                        Role.PRIMARY.name(),
-                        List.of(dir.resolve("home.img").toString()),
-                        false,
-                        "",
-                        1 << 20,
-                        "server");
         for (int i = 1; i <= 3; i++) {
-            Superblock first = ResourceDir.newPrimary(ID, AddressSpace.of(SIZE));
             try (ResourceDir next =
-                    ResourceDir.next(
-                            dir,
-                            "home",
-                            facts,
-                            first,
-                            ResourceSettings.ofDisks(disks),
-                            Map.of("boot", "b".getBytes(StandardCharsets.UTF_8)))) {
+                    promoted(Map.of("boot", "b".getBytes(StandardCharsets.UTF_8)))) {
                 assertEquals(Set.of("boot"), next.carried().keySet());
                 Files.createFile(next.standaloneMark());
-                assertEquals(Set.of("boot", "standalone"), next.carried().keySet());
+                next.doubtDisk();
+                assertEquals(Set.of("boot", "standalone", "disk-doubted"), next.carried().keySet());
             }
         }
         try (ResourceDir before = ResourceDir.openBefore(dir, "home").orElseThrow()) {

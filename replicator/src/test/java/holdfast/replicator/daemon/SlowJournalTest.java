@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.control.ControlApi;
+import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.state.Backup;
 
@@ -54,14 +55,7 @@ class SlowJournalTest {
                                 .kept();
                 assertEquals(then, kept.time().toString());
                 ControlApi.PromoteReply preview =
-                        promoted.manager.promote(
-                                new ControlApi.PromoteRequest(
-                                        "home",
-                                        Optional.of(then),
-                                        false,
-                                        false,
-                                        true,
-                                        Optional.empty()));
+                        promoted.manager.promote(backTo(then, true, Optional.empty()));
                 assertEquals(then, preview.from().orElseThrow().time().toString());
                 for (String moment : List.of(then, "before")) {
                     copy.openFor("home@" + moment, moment, 0, _ -> {});
@@ -72,6 +66,39 @@ class SlowJournalTest {
                 views.forEach(each -> each.exports().getFirst().closed());
             }
         }
+    }
+
+    /// It would have to be detached first, and that waits for the disk.
+    @Test
+    void anotherMomentIsNotGoneOnFromAndTheDeviceStaysExported() throws Exception {
+        try (PromotedNode promoted = promoted()) {
+            promoted.write(0, 1, 1);
+            promoted.flush();
+            String then = Instant.ofEpochMilli(promoted.newestLabel()).toString();
+            promoted.write(0, 2, 1);
+            promoted.flush();
+            promoted.newestLabel();
+            promoted.write(0, 3, 1);
+            try (var _ = new HungJournals(promoted.node.committer, dir)) {
+                Optional<String> confirm =
+                        promoted.manager.promote(backTo(then, true, Optional.empty())).confirm();
+                ProblemException why =
+                        assertThrows(
+                                ProblemException.class,
+                                () -> promoted.manager.promote(backTo(then, false, confirm)));
+                assertTrue(why.getMessage().contains("nothing changed"), why.getMessage());
+                assertTrue(why.getMessage().contains("see why its disk hangs"), why.getMessage());
+                assertTrue(promoted.primary().isAttached());
+            }
+            promoted.write(0, 4, 1);
+            promoted.flush();
+        }
+    }
+
+    private static ControlApi.PromoteRequest backTo(
+            String time, boolean dryRun, Optional<String> confirm) {
+        return new ControlApi.PromoteRequest(
+                "home", Optional.of(time), false, false, dryRun, confirm);
     }
 
     @Test

@@ -162,6 +162,22 @@ class EpochPositionTest implements PrimaryEffects {
         assertEquals(new Position(2, 2), epoch(1));
     }
 
+    /// A start that did not know of it would have everything compared, where the peer stood in a
+    /// history that is not ours before.
+    @Test
+    void aCommitIsMadeDurableAtOnce() {
+        aWriteFails();
+        assertEquals(new Position(2, 2), epoch(1));
+        for (Transaction due = primary.nextTransaction();
+                due != null;
+                due = primary.nextTransaction()) {
+            assertEquals(new Position(2, 1), due.acknowledged());
+            primary.transactionDone(due);
+        }
+        acknowledge(2);
+        assertEquals(new Position(2, 2), primary.nextTransaction().acknowledged());
+    }
+
     // ---- a comparison that was ordered
     // ----------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 package holdfast.replicator.state;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -40,6 +41,14 @@ class VerdictTest {
     private long marked;
     private boolean ordered;
 
+    /// What we were told of before we were promoted.
+    private long heard;
+
+    /// The copy that we have filled; none of one that was promoted and had no other.
+    private long ourCopy = COPY;
+
+    private Frame.Known theirKnown = Frame.Known.NOTHING;
+
     private VerdictTest began(long generation, Position parent, Reason reason) {
         mine = mine.plus(new Ancestry.Entry(generation, parent, reason, NODE, 0));
         return this;
@@ -63,9 +72,9 @@ class VerdictTest {
                         true,
                         0,
                         false,
+                        heard,
                         0,
-                        0,
-                        new Frame.Known(acknowledged, COPY, 20, 50, marked, ordered),
+                        new Frame.Known(acknowledged, ourCopy, 20, 50, marked, ordered),
                         mine);
         Frame.ResourceHello copy =
                 new Frame.ResourceHello(
@@ -81,7 +90,7 @@ class VerdictTest {
                         false,
                         tracked,
                         filled,
-                        Frame.Known.NOTHING,
+                        theirKnown,
                         theirs);
         Verdict verdict = Verdict.of(primary, copy);
         assertEquals(verdict.mirrored(), Verdict.of(copy, primary));
@@ -95,6 +104,112 @@ class VerdictTest {
 
     private static Position at(long generation, long number) {
         return new Position(generation, number);
+    }
+
+    // ---- what is given up
+    // -------------------------------------------------------------------------
+
+    /// The former primary, a copy now, knows its changes since what it knew to be acknowledged.
+    private void formerGivesUp(Position since, long told) {
+        tracked = 0;
+        copyBegan(1, NOTHING, Reason.CREATE, OTHER);
+        copyBegan(9, at(1, 12), Reason.ATTACH, OTHER);
+        theirKnown = new Frame.Known(since, 0, 0, told, 3, true);
+    }
+
+    private void promotedAt(Position at) {
+        ourCopy = 0;
+        began(1, NOTHING, Reason.CREATE).began(2, at, Reason.PROMOTE);
+    }
+
+    @Test
+    void whatBothKnowToHaveChangedIsAllThatIsCompared() {
+        promotedAt(at(1, 10));
+        heard = 40;
+        formerGivesUp(at(1, 7), 40);
+        assertEquals(How.UNION, how(3, NOTHING, at(9, 0)));
+        assertEquals(at(1, 10), Since.common(of(3, NOTHING, at(9, 0))));
+        theirKnown = new Frame.Known(at(1, 10), 0, 0, 40, 3, true);
+        assertEquals(How.UNION, how(3, NOTHING, at(9, 0)));
+    }
+
+    @Test
+    void withoutTheWordOfBothEverythingIsCompared() {
+        promotedAt(at(1, 10));
+        heard = 40;
+        formerGivesUp(at(1, 7), 40);
+        theirKnown = Frame.Known.GIVES_UP;
+        assertEquals(How.COMPARISON, how(3, NOTHING, at(9, 0)));
+        // It knows less than since they were the same.
+        theirKnown = new Frame.Known(at(1, 11), 0, 0, 40, 3, true);
+        assertEquals(How.COMPARISON, how(3, NOTHING, at(9, 0)));
+        // It has told of less than was heard: it was set back.
+        theirKnown = new Frame.Known(at(1, 7), 0, 0, 39, 3, true);
+        assertEquals(How.COMPARISON, how(3, NOTHING, at(9, 0)));
+        // Its journal is damaged.
+        theirKnown = new Frame.Known(at(1, 7), 0, 0, 40, 3, true);
+        theirDisk = DiskState.INCONSISTENT;
+        assertEquals(How.COMPARISON, how(3, NOTHING, at(9, 0)));
+        assertEquals(
+                NOTHING, Since.common(of(3, NOTHING, at(9, 0)))); // It is no image of anything.
+        theirDisk = DiskState.OUTDATED;
+        // What is marked here is about another copy that was compared.
+        assertEquals(How.COMPARISON, how(3, at(8, 0), at(9, 0)));
+        // And about this one, which has not moved since.
+        assertEquals(How.UNION, how(3, at(9, 0), at(9, 0)));
+        theirKnown = new Frame.Known(at(1, 7), 0, 0, 39, 3, true);
+        assertEquals(How.COMPARISON, how(3, at(9, 0), at(9, 0)));
+    }
+
+    /// A replacement was filled in part, or a mixture mended: what that has is marked no more, and
+    /// nothing is acknowledged.
+    @Test
+    void whatIsMarkedBesideACopyThatIsBeingFilledIsNotAllThatChanged() {
+        promotedAt(at(1, 10));
+        heard = 40;
+        formerGivesUp(at(1, 7), 40);
+        assertEquals(How.UNION, how(3, NOTHING, at(9, 0)));
+        ourCopy = COPY;
+        assertEquals(How.COMPARISON, how(3, NOTHING, at(9, 0)));
+        // Nor is it all that one lacks that gives up nothing, wherever it stands.
+        theirKnown = Frame.Known.NOTHING;
+        theirs = Ancestry.EMPTY;
+        copyBegan(1, NOTHING, Reason.CREATE, OTHER);
+        assertEquals(How.COMPARISON, how(3, NOTHING, at(1, 10)));
+        ourCopy = 0;
+        assertEquals(How.BITMAP, how(3, NOTHING, at(1, 10)));
+    }
+
+    @Test
+    void aDiskAtTheMomentOfThePromotionIsStillTheDiskOfAPrimary() {
+        promotedAt(at(1, 10));
+        tracked = 0;
+        copyBegan(1, NOTHING, Reason.CREATE, OTHER);
+        theirKnown = Frame.Known.GIVES_UP;
+        assertEquals(How.COMPARISON, how(3, NOTHING, at(1, 10)));
+        theirKnown = new Frame.Known(at(1, 7), 0, 0, 40, 3, true);
+        assertEquals(How.UNION, how(3, NOTHING, at(1, 10)));
+        // One that gives up nothing and stands in front of it lacks what is not marked.
+        theirKnown = Frame.Known.NOTHING;
+        assertEquals(How.COMPARISON, how(3, NOTHING, at(1, 9)));
+    }
+
+    @Test
+    void thePromotedSideGivesUpToTheFormerPrimary() {
+        began(1, NOTHING, Reason.CREATE);
+        tracked = 0;
+        copyBegan(1, NOTHING, Reason.CREATE, NODE);
+        copyBegan(2, at(1, 10), Reason.PROMOTE, OTHER);
+        copyBegan(9, at(2, 5), Reason.ATTACH, OTHER);
+        theirKnown = new Frame.Known(at(1, 10), 0, 50, 1, 3, true);
+        assertEquals(How.UNION, how(12, at(1, 8), at(9, 0)));
+        // It was told of more than the former primary, as far as that knows, has told of.
+        theirKnown = new Frame.Known(at(1, 10), 0, 51, 1, 3, true);
+        assertEquals(How.COMPARISON, how(12, at(1, 8), at(9, 0)));
+        assertEquals(How.COMPARISON, how(12, at(9, 0), at(9, 0)));
+        theirKnown = new Frame.Known(at(1, 10), 0, 0, 1, 3, true);
+        assertEquals(How.COMPARISON, how(12, at(1, 11), at(9, 0)));
+        assertEquals(How.COMPARISON, how(12, NOTHING, at(9, 0)));
     }
 
     // ---- without a point
@@ -212,6 +327,25 @@ class VerdictTest {
         assertEquals(How.BITMAP, how(0, at(1, 2), at(1, 7)));
         copyBegan(2, at(1, 2), Reason.CRASH, NODE);
         assertEquals(How.BITMAP, how(0, at(2, 1), at(2, 1)));
+    }
+
+    /// Its marks are everything, or begin with a promotion that it has forgotten.
+    @Test
+    void whoHasForgottenItsBeginningKnowsNoCopyThatHasAcknowledgedNothing() {
+        began(5, at(4, 3), Reason.ATTACH);
+        theirs = mine;
+        began(6, at(5, 9), Reason.ATTACH);
+        assertFalse(Verdict.isFollowed(mine, NOTHING, 0));
+        assertTrue(Verdict.isFollowed(mine, NOTHING, COPY));
+        assertTrue(Verdict.isFollowed(mine, at(5, 2), 0));
+        ourCopy = 0;
+        assertEquals(How.COMPARISON, how(3, NOTHING, at(5, 9)));
+        mine = Ancestry.EMPTY;
+        began(1, NOTHING, Reason.CREATE);
+        theirs = mine;
+        began(6, at(1, 9), Reason.ATTACH);
+        assertTrue(Verdict.isFollowed(mine, NOTHING, 0));
+        assertEquals(How.BITMAP, how(3, NOTHING, at(1, 9)));
     }
 
     @Test

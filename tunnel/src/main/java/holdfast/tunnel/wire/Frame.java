@@ -148,7 +148,8 @@ public sealed interface Frame {
         }
     }
 
-    /// What a primary durably knows of its peer's copy.
+    /// What a primary durably knows of its peer's copy; from a copy that gives up what it has by
+    /// itself and sends a [Changed], what it knew when it was one.
     ///
     /// @param acknowledged what it is known to have committed; [Position#NONE] for nothing
     /// @param copy the copy that our last first sync filled, 0 for none
@@ -156,7 +157,7 @@ public sealed interface Frame {
     /// @param told the newest [Tracked] transaction that the peer may have been told of
     /// @param marked blocks that it may lack, or of which nobody knows; not those in the buffer
     /// @param ordered an operator wants it compared with this side, which is right, whatever else
-    ///   the two histories say of each other
+    ///   the two histories say of each other; from a copy, that it gives up what it has by itself
     record Known(
             Position acknowledged,
             long copy,
@@ -172,6 +173,10 @@ public sealed interface Frame {
         /// Bytes on the wire.
         static final int BYTES = Position.BYTES + 8 + 8 + 8 + 8 + 1;
     }
+
+    /// What a copy that gives up its own has changed by itself: outside of these ranges its disk is
+    /// as it was at the last moment of both (R31). In front of its [ResourceHello].
+    record Changed(UUID resource, List<KeptRange> ranges) implements OfResource {}
 
     /// The primary opens its data stream: what follows on `stream` continues at `from`.
     ///
@@ -473,5 +478,6 @@ public sealed interface Frame {
                     VerifyReply.class,
                     Verified.class,
                     Mark.class,
-                    MarkReply.class);
+                    MarkReply.class,
+                    Changed.class);
 }

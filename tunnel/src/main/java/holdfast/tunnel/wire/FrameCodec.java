@@ -3,6 +3,7 @@ package holdfast.tunnel.wire;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import holdfast.tunnel.wire.Frame.Ack;
+import holdfast.tunnel.wire.Frame.Changed;
 import holdfast.tunnel.wire.Frame.Compare;
 import holdfast.tunnel.wire.Frame.CompareReply;
 import holdfast.tunnel.wire.Frame.CompareSectors;
@@ -87,7 +88,7 @@ public final class FrameCodec {
     /// Ranges of one [CompareSectors].
     public static final int MAX_RANGES = 256;
 
-    /// Ranges of one [EpochReply]: 512 KiB.
+    /// Ranges of one [EpochReply] or [Changed]: 512 KiB.
     public static final int MAX_KEPT_RANGES = 32 << 10;
 
     /// Longest answer to a [Compare]: 1,024 digests, such as those of the blocks of 4 MiB.
@@ -150,6 +151,7 @@ public final class FrameCodec {
             case Verified _ -> 38;
             case Mark _ -> 39;
             case MarkReply _ -> 40;
+            case Changed _ -> 41;
         };
     }
 
@@ -213,6 +215,7 @@ public final class FrameCodec {
                     case Verified f -> 16 + 8 + 8 + 8 + 8 + 8 + text(f.trouble());
                     case Mark f -> 8 + Position.BYTES + 8 + text(f.name());
                     case MarkReply f -> 16 + 8 + 8 + text(f.refusal());
+                    case Changed f -> 16 + 4 + f.ranges().size() * Frame.KeptRange.BYTES;
                 };
     }
 
@@ -326,11 +329,11 @@ public final class FrameCodec {
                         .putLong(f.grantedBlocks())
                         .putLong(f.grantedZeroRanges())
                         .putLong(f.missingBytes());
-                allow(f.kept().size() <= MAX_KEPT_RANGES, "%d ranges kept", f.kept().size());
-                out.putInt(f.kept().size());
-                for (Frame.KeptRange each : f.kept()) {
-                    out.putLong(each.offsetBytes()).putLong(each.lengthBytes());
-                }
+                putRanges(out, f.kept());
+            }
+            case Changed f -> {
+                put(out, f.resource());
+                putRanges(out, f.ranges());
             }
             case CompareReply f -> {
                 put(out, f.resource());
@@ -625,6 +628,7 @@ public final class FrameCodec {
                                 text(MAX_REASON_BYTES));
                 case 39 -> mark();
                 case 40 -> new MarkReply(uuid(), int64(), count("number"), text(MAX_REASON_BYTES));
+                case 41 -> new Changed(uuid(), kept());
                 default -> throw new ProtocolException("unknown frame type " + type);
             };
         }
@@ -686,6 +690,7 @@ public final class FrameCodec {
             return List.copyOf(all);
         }
 
+        /// At the end of the body.
         private List<Frame.KeptRange> kept() throws ProtocolException {
             int ranges = int32();
             require(
@@ -702,7 +707,7 @@ public final class FrameCodec {
                 long lengthBytes = length(offsetBytes);
                 require(
                         offsetBytes % BLOCK_BYTES == 0 && lengthBytes % BLOCK_BYTES == 0,
-                        "frame type %d: %d bytes kept at %d",
+                        "frame type %d: %d bytes of blocks at %d",
                         type,
                         lengthBytes,
                         offsetBytes);
@@ -952,6 +957,14 @@ public final class FrameCodec {
         byte[] bytes = text.getBytes(UTF_8);
         allow(bytes.length <= max, "text of %d bytes where at most %d may be", bytes.length, max);
         out.putInt(bytes.length).put(bytes);
+    }
+
+    private static void putRanges(ByteBuffer out, List<Frame.KeptRange> ranges) {
+        allow(ranges.size() <= MAX_KEPT_RANGES, "%d ranges of blocks", ranges.size());
+        out.putInt(ranges.size());
+        for (Frame.KeptRange each : ranges) {
+            out.putLong(each.offsetBytes()).putLong(each.lengthBytes());
+        }
     }
 
     private static void putFixed(ByteBuffer out, byte[] bytes, int length) {

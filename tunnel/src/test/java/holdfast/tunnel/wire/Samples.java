@@ -109,7 +109,12 @@ final class Samples {
                             2,
                             "stopped"),
                     new Frame.Mark(8, STORED, 1_795_200_000_009L, "before-upgrade"),
-                    new Frame.MarkReply(RESOURCE, 99, 8, "there is one"));
+                    new Frame.MarkReply(RESOURCE, 99, 8, "there is one"),
+                    new Frame.Changed(
+                            RESOURCE,
+                            List.of(
+                                    new Frame.KeptRange(1 << 20, 8192),
+                                    new Frame.KeptRange(1L << 40, 4096))));
 
     private Samples() {}
 

@@ -1,0 +1,151 @@
+package holdfast.replicator.daemon;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import holdfast.replicator.config.ResourceSettings;
+import holdfast.replicator.metadata.Superblock;
+import holdfast.replicator.state.Backup;
+import holdfast.replicator.state.DiskState;
+import holdfast.replicator.state.OwnChanges;
+import holdfast.replicator.state.Role;
+import holdfast.tunnel.wire.AddressSpace;
+import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.Position;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.TreeMap;
+import java.util.UUID;
+
+/// A copy that gives up its own says what it has changed, as long as its base is what it was.
+class LocalBackupTest {
+    private static final UUID ID = new UUID(1, 2);
+    private static final int SIZE = 1 << 20;
+    private static final long GIVEN_UP = 9;
+
+    private static final OwnChanges CHANGES =
+            new OwnChanges(
+                    GIVEN_UP, new Position(1, 7), 40, 0, List.of(new Frame.KeptRange(4096, 8192)));
+
+    @TempDir Path dir;
+
+    private LoneNode node;
+    private Path base;
+
+    @BeforeEach
+    void make() throws Exception {
+        node = new LoneNode(dir, "");
+        base = Files.write(node.storage.resolve("home.disk"), new byte[SIZE]);
+        ResourceDir.Facts facts =
+                new ResourceDir.Facts(
+                        ID.toString(),
+                        Role.SECONDARY.name(),
+                        List.of(base.toString()),
+                        false,
+                        node.storage.resolve("home.journal").toString(),
+                        LocalBackup.wholeSegments(8 << 20),
+                        "server");
+        LocalBackup.create(facts);
+        TreeMap<String, List<Path>> disks = new TreeMap<>();
+        disks.put("server", List.of(Path.of("/dev/vg0/home")));
+        ResourceDir.next(
+                        node.resources(),
+                        "home",
+                        facts,
+                        atRest(),
+                        ResourceSettings.ofDisks(disks),
+                        ResourceDir.discarding(ID, GIVEN_UP, CHANGES))
+                .close();
+    }
+
+    /// As a demotion leaves it.
+    private static Superblock atRest() {
+        Ancestry past =
+                Ancestry.EMPTY
+                        .plus(began(1, Position.NONE, Ancestry.Reason.CREATE))
+                        .plus(began(GIVEN_UP, new Position(1, 12), Ancestry.Reason.ATTACH));
+        return new Superblock(
+                ID,
+                Role.SECONDARY,
+                AddressSpace.of(SIZE),
+                false,
+                true,
+                false,
+                false,
+                false,
+                new Position(GIVEN_UP, 0),
+                Position.NONE,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                1,
+                1,
+                past);
+    }
+
+    private static Ancestry.Entry began(long generation, Position parent, Ancestry.Reason reason) {
+        return new Ancestry.Entry(generation, parent, reason, ID, 0);
+    }
+
+    @AfterEach
+    void stop() {
+        node.close();
+    }
+
+    private LocalBackup opened() throws Exception {
+        return LocalBackup.open(node.shared, ResourceDir.open(node.resources(), "home"), null);
+    }
+
+    private static boolean saysWhatItChanged(LocalBackup copy) {
+        return copy.resource().look(Backup::greeting).getFirst() instanceof Frame.Changed;
+    }
+
+    private long said(String kind) throws Exception {
+        return node.saidOf("home").stream().filter(kind::equals).count();
+    }
+
+    @Test
+    void ofABaseThatWasMadeAnewItSaysNothing() throws Exception {
+        for (int i = 0; i < 2; i++) {
+            LocalBackup copy = opened();
+            assertTrue(saysWhatItChanged(copy));
+            copy.close();
+        }
+        ResourceDirTest.makeAnew(base, SIZE);
+        for (int i = 0; i < 2; i++) {
+            LocalBackup copy = opened();
+            assertFalse(saysWhatItChanged(copy));
+            assertTrue(copy.dir().isDiskDoubted());
+            copy.close();
+        }
+        assertEquals(1, said("disk-exchanged"));
+    }
+
+    /// What an operator puts in its place, or brings back to it, nothing here says.
+    @Test
+    void ofABaseThatHasFailedItSaysNothingFromTheNextOpeningOn() throws Exception {
+        LocalBackup copy = opened();
+        copy.resource().failed("it is broken");
+        assertEquals(DiskState.FAILED, copy.resource().look(Backup::diskState));
+        assertTrue(copy.dir().isDiskDoubted());
+        copy.close();
+        assertEquals(1, said("disk-failed"));
+        for (int i = 0; i < 2; i++) {
+            copy = opened();
+            assertFalse(saysWhatItChanged(copy));
+            copy.close();
+        }
+    }
+}
