@@ -1381,7 +1381,9 @@ public final class Backup {
             return false;
         }
         if (frame instanceof Frame.EpochBegin) {
-            abandonOwn();
+            // That something waits for room stays so: it may be this very frame.
+            abandonEpoch();
+            dropStaged();
         }
         refusal = "";
         boolean taken = take(frame);

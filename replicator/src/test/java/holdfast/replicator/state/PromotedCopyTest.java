@@ -320,6 +320,32 @@ class PromotedCopyTest {
         }
     }
 
+    /// It is given again ten times a second.
+    @Test
+    void anEpochThatFindsNoRoomSaysSoOnce() throws Exception {
+        try (CopyOnFiles made = new CopyOnFiles(dir)) {
+            copy = made;
+            copy.connect(Position.NONE);
+            copy.commit(1, 1, 0);
+            copy.backup.sessionDown();
+            now[0] = 1;
+            Frame.Data tooLarge = new Frame.EpochBegin(5, CopyOnFiles.JOURNAL, 0);
+            for (int i = 0; i < 5; i++) {
+                assertFalse(copy.backup.takeOwn(tooLarge, 5));
+                assertTrue(copy.backup.wantsRoom());
+                assertTrue(copy.backup.missingForOwn() > 0);
+            }
+            assertEquals(1, copy.events.stream().filter(e -> e.startsWith("journal-full")).count());
+            generation = 5;
+            promote(copy.backup.ancestry(), copy.backup.committed());
+            assertFalse(copy.backup.wantsRoom());
+            newestIsRight("promoted");
+            assertFalse(copy.backup.takeOwn(new Frame.EpochBegin(9, CopyOnFiles.JOURNAL, 0), 5));
+            copy.backup.abandonOwn();
+            assertFalse(copy.backup.wantsRoom());
+        }
+    }
+
     /// An epoch that cannot have room whatever is rolled for it has nothing rolled.
     @Test
     void whetherThereCanBeRoomIsKnownBeforeAnythingIsRolled() throws Exception {
