@@ -2181,7 +2181,13 @@ final class PrimaryHost implements PrimaryEffects {
                     && !reported.isEmpty()
                     && !sim.isHealed()
                     && random.nextBoolean()) {
-                later(random.nextLong(2_000_000_000L), () -> mend(result.differing()));
+                later(
+                        random.nextLong(2_000_000_000L),
+                        () -> {
+                            if (!sim.isHealed()) { // Else it would mend what is looked for by then.
+                                mend(result.differing());
+                            }
+                        });
             }
         }
     }
