@@ -1453,10 +1453,13 @@ final class BackupResource {
                     backup.sessionDown();
                     whenRolled(
                             () -> {
-                                if (baseDirty) {
-                                    syncBase(); // Behind this the base is closed.
+                                try {
+                                    if (baseDirty) {
+                                        syncBase(); // Behind this the base is closed.
+                                    }
+                                } finally {
+                                    stopped.complete(null);
                                 }
-                                stopped.complete(null);
                             });
                 });
         stopped.join();

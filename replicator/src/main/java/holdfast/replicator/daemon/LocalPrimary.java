@@ -804,7 +804,7 @@ final class LocalPrimary implements LocalResource {
                 doubtHanging();
             }
             // Its own roll-forward may be in a call of a copy's base, which nobody has to wait for.
-            if (now.disks().isInCall() && !(answers && copy != null)) {
+            if (now.disks().isInCall() && !(answers && copy != null && !forgotten)) {
                 hanging = now.disks();
             }
             now.marks().close();
@@ -828,8 +828,10 @@ final class LocalPrimary implements LocalResource {
                         () -> {
                             try {
                                 dir.doubtDisk();
-                            } catch (DeviceException e) {
-                                shared.events().of(name()).accept("metadata-error", e.getMessage());
+                            } catch (DeviceException | RuntimeException e) {
+                                shared.events()
+                                        .of(name())
+                                        .accept("metadata-error", String.valueOf(e.getMessage()));
                             }
                         },
                         shared.pool())

@@ -259,12 +259,18 @@ final class PromoteOrders {
             String command)
             throws ProblemException, IOException {
         String name = primary.name();
-        boolean wasAttached = primary.isAttached();
         resources.requireOpenGate(primary);
+        // Else the detach would wait for the journal's disk, and nothing be exported meanwhile.
+        copy.resource().storeAll(BackupResource.ANSWERS);
+        if (copy.resource().snapshot().isFailed()) {
+            throw new IOException(
+                    "its journal or its disk has failed; next: "
+                            + shared.command("status " + name));
+        }
+        boolean wasAttached = primary.isAttached();
         try (LocalPrimary.TurnedAway turnedAway = primary.turnAway()) {
-            // Else the detach would wait for the journal's disk, and nothing be exported meanwhile.
-            copy.resource().storeAll(BackupResource.ANSWERS);
             resources.requireUnused(primary, false, command);
+            copy.resource().storeAll(BackupResource.ANSWERS); // What was written until then.
             synchronized (primary) { // Nobody attaches it in between.
                 requireNotFinal(primary);
                 turnedAway.requireStill();
@@ -320,13 +326,23 @@ final class PromoteOrders {
             IOException why) {
         String name = primary.name();
         List<String> evidence = new ArrayList<>(List.of(String.valueOf(why.getMessage())));
-        boolean isSure = !copy.resource().snapshot().isFailed();
-        if (wasAttached) {
+        // While it is attached nothing was begun.
+        boolean isSure = primary.isAttached() || !copy.resource().snapshot().isFailed();
+        boolean isClosed = false;
+        if (wasAttached && !primary.isAttached()) {
             try {
                 resources.attach(name);
             } catch (ProblemException e) {
+                isClosed = true;
                 evidence.add("it is not attached: " + e.problem().why());
             }
+        }
+        if (isSure && isClosed) {
+            return shared.refused(
+                    Role.PRIMARY,
+                    name + " does not go on from there, and is not exported any more",
+                    "attach " + name,
+                    evidence.toArray(String[]::new));
         }
         return shared.refused(
                 Role.PRIMARY,

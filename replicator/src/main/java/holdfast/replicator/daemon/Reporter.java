@@ -332,9 +332,7 @@ final class Reporter {
         Optional<String> now = troubleNow(seen, attached, resource);
         String choice = resource.lostChoice();
         // An attach that was refused for it has said so.
-        boolean isSaid =
-                !attached
-                        && resource.attachTrouble().filter(why -> why.contains(choice)).isPresent();
+        boolean isSaid = now.filter(words -> words.contains(choice)).isPresent();
         String lost = isSaid ? "" : choice;
         String past =
                 Stream.of(resource.writtenPast(), lost)
@@ -355,7 +353,7 @@ final class Reporter {
             Optional<Duration> attaching = resource.attachingFor();
             if (attaching.isPresent()) {
                 return Optional.of(
-                        "%s is being attached, for %d s now: %s is read first. If it does not answer, see why it hangs (dmesg, and what it is on); it is attached when it does"
+                        "%s is being attached, for %d s now: %s is read first. If it does not answer, see why it hangs (dmesg, and what it is on); it is attached when it answers, or that order is refused"
                                 .formatted(
                                         resource.name(),
                                         attaching.get().toSeconds(),

@@ -1192,7 +1192,7 @@ final class ResourceManager implements Link.Resources {
                         Role.PRIMARY,
                         primary.name() + " is being attached already",
                         "status " + primary.name(),
-                        "for %d s now, and its disk has not answered; at the start of the daemon it is exported when it does, else that order is refused"
+                        "for %d s now, and its disk has not answered; it is attached when it does, or that order is refused"
                                 .formatted(since.get().toSeconds()));
             }
             LockSupport.parkNanos(20_000_000);
@@ -1294,11 +1294,15 @@ final class ResourceManager implements Link.Resources {
 
     ControlApi.Done detach(String name) throws ProblemException {
         LocalPrimary primary = getPrimary(name);
+        boolean wasAttached;
+        boolean staysDetached;
         try (LocalPrimary.TurnedAway turnedAway = primary.turnAway()) {
             requireUnused(primary, true, "detach " + name);
             synchronized (primary) { // Nobody attaches it in between.
                 turnedAway.requireStill();
+                wasAttached = primary.isAttached();
                 detach(primary, true);
+                staysDetached = primary.dir().superblock().detached();
             }
         } catch (IOException e) {
             throw shared.refused(
@@ -1309,17 +1313,20 @@ final class ResourceManager implements Link.Resources {
         }
         shared.events().of(name).accept("detached", "the device is closed");
         ResourceDir.Facts facts = primary.dir().facts();
-        String unclean =
-                primary.dir().superblock().detached()
-                        ? ""
-                        : ". Its disk has failed, so it did not end cleanly: the next start of the daemon attaches it again";
+        String soon = "";
+        if (!staysDetached) {
+            soon =
+                    wasAttached
+                            ? ". Its disk has failed, so it did not end cleanly: the next start of the daemon attaches it again"
+                            : ". It was not attached, and the next start of the daemon attaches it";
+        }
         return ControlApi.Done.of(
                 "%s is detached, %s %s closed%s"
                         .formatted(
                                 name,
                                 facts.words(),
                                 facts.disks().size() == 1 ? "is" : "are",
-                                unclean));
+                                soon));
     }
 
     void detach(LocalPrimary primary, boolean byOperator) throws ProblemException {
