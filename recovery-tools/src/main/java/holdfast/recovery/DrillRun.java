@@ -263,7 +263,9 @@ final class DrillRun {
             return new Said(
                     DrillReport.Outcome.SKIPPED, Programs.notInstalled(command.get().getFirst()));
         }
-        return switch (found.verdict(sandbox.run(FILESYSTEM_LIMIT, Map.of(), command.get()))) {
+        Programs.Ran ran =
+                sandbox.run(FILESYSTEM_LIMIT, Map.of(), command.get(), found.signOfLoss());
+        return switch (found.verdict(ran)) {
             case Filesystem.Sound _ -> Said.NOTHING;
             case Filesystem.Mended(String words) -> new Said(DrillReport.Outcome.NOTED, words);
             case Filesystem.Damaged(String words) -> new Said(DrillReport.Outcome.FAILED, words);

@@ -121,7 +121,12 @@ record Filesystem(String type, String label, String uuid) {
 
     record Damaged(String words) implements Verdict {}
 
-    /// What the exit code of [#check] means.
+    /// What stands in a line of its output when something is lost, where the code does not say so.
+    Optional<Pattern> signOfLoss() {
+        return type.startsWith("ext") ? Optional.of(GIVEN_UP) : Optional.empty();
+    }
+
+    /// What the exit code of [#check] means, and [#signOfLoss] in what it printed.
     Verdict verdict(Programs.Ran ran) {
         if (ran.code() == 0) {
             return new Sound();
@@ -133,8 +138,10 @@ record Filesystem(String type, String label, String uuid) {
         if ((ran.code() & ~7) != 0) {
             return new Damaged("it could not be checked: " + ran.words());
         }
-        if (GIVEN_UP.matcher(ran.output()).find()) {
-            return new Damaged("files are lost: " + ran.words());
+        if (ran.found().isPresent()) {
+            String line = ran.found().get();
+            boolean isShown = ran.output().contains(line);
+            return new Damaged("files are lost: " + (isShown ? "" : line + " … ") + ran.words());
         }
         return (ran.code() & 4) != 0
                 ? new Damaged(ran.words())

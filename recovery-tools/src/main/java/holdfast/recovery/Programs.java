@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 
 /// Programs of the host that may or may not be there.
 final class Programs {
@@ -72,8 +73,11 @@ final class Programs {
         }
     }
 
-    /// How a program ended, and the end of what it printed on either stream.
-    record Ran(String name, int code, String output) {
+    /// How a program ended, and what it printed on either stream.
+    ///
+    /// @param output the end of that
+    /// @param found the first line of all of it that has what was looked for
+    record Ran(String name, int code, String output, Optional<String> found) {
         boolean isDone() {
             return code == 0;
         }
@@ -90,12 +94,16 @@ final class Programs {
     /// @param limit after which it is killed with its children
     /// @throws IOException when it cannot be started or the time is over
     static Ran attempt(Duration limit, String... command) throws IOException, InterruptedException {
-        return attempt(limit, List.of(command), Optional.empty());
+        return attempt(limit, List.of(command), Optional.empty(), Optional.empty());
     }
 
     /// @param environment in place of our own
+    /// @param lookFor in each line that it prints
     static Ran attempt(
-            Duration limit, List<String> command, Optional<Map<String, String>> environment)
+            Duration limit,
+            List<String> command,
+            Optional<Map<String, String>> environment,
+            Optional<Pattern> lookFor)
             throws IOException, InterruptedException {
         var builder =
                 new ProcessBuilder(inGroup(command))
@@ -108,7 +116,7 @@ final class Programs {
                     builder.directory(Path.of("/").toFile());
                 });
         Process process = builder.start();
-        var output = new Tail();
+        var output = new Printed(lookFor);
         try (InputStream from = process.getInputStream()) {
             long deadline = System.nanoTime() + limit.toNanos();
             while (!process.waitFor(LOOK_MILLIS, TimeUnit.MILLISECONDS)) {
@@ -120,34 +128,81 @@ final class Programs {
                                             command.getFirst(), limit.toSeconds(), output.after()));
                 }
             }
-            output.take(from);
+            // A full pipe, and what is buffered in front of it.
+            for (int i = 0; i < 4; i++) {
+                output.take(from);
+            }
         } finally {
             kill(process);
         }
-        return new Ran(command.getFirst(), process.exitValue(), output.text());
+        return output.ran(command.getFirst(), process.exitValue());
     }
 
-    /// The end of what a program prints. Nobody has to wait for who else has inherited its pipe,
-    /// and a flood is slowed down by it to some megabytes a second.
-    private static final class Tail {
+    /// Of what a program prints the end, and the first line that has what is looked for, however
+    /// much comes behind it. Nobody has to wait for who else has inherited its pipe, and a flood is
+    /// slowed down by it to some megabytes a second.
+    static final class Printed {
+        /// Of a line that is longer the end is looked at.
+        private static final int LINE_BYTES = 64 << 10;
+
+        private final Optional<Pattern> lookFor;
         private final byte[] buffer = new byte[64 << 10];
         private byte[] end = new byte[0];
 
-        void take(InputStream from) throws IOException {
+        /// What came behind the last line break.
+        private byte[] line = new byte[0];
+
+        private Optional<String> found = Optional.empty();
+
+        Printed(Optional<Pattern> lookFor) {
+            this.lookFor = lookFor;
+        }
+
+        private void take(InputStream from) throws IOException {
             int there = Math.min(from.available(), buffer.length);
             int got = there == 0 ? 0 : from.read(buffer, 0, there);
             if (got > 0) {
-                byte[] all = Arrays.copyOf(end, end.length + got);
-                System.arraycopy(buffer, 0, all, end.length, got);
-                end = Arrays.copyOfRange(all, Math.max(0, all.length - OUTPUT_BYTES), all.length);
+                take(Arrays.copyOf(buffer, got));
             }
         }
 
-        String text() {
+        void take(byte[] printed) {
+            end = last(OUTPUT_BYTES, end, printed, 0, printed.length);
+            int from = 0;
+            for (int i = 0; i < printed.length; i++) {
+                if (printed[i] == '\n') {
+                    look(last(LINE_BYTES, line, printed, from, i));
+                    line = new byte[0];
+                    from = i + 1;
+                }
+            }
+            line = last(LINE_BYTES, line, printed, from, printed.length);
+        }
+
+        /// The end of both together.
+        private static byte[] last(int bytes, byte[] before, byte[] of, int from, int to) {
+            byte[] all = Arrays.copyOf(before, before.length + to - from);
+            System.arraycopy(of, from, all, before.length, to - from);
+            return Arrays.copyOfRange(all, Math.max(0, all.length - bytes), all.length);
+        }
+
+        private void look(byte[] bytes) {
+            if (found.isEmpty() && lookFor.isPresent()) {
+                String text = new String(bytes, StandardCharsets.UTF_8);
+                found = Optional.of(text).filter(each -> lookFor.get().matcher(each).find());
+            }
+        }
+
+        Ran ran(String name, int code) {
+            look(line);
+            return new Ran(name, code, text(), found.map(String::strip));
+        }
+
+        private String text() {
             return new String(end, StandardCharsets.UTF_8).strip();
         }
 
-        String after() {
+        private String after() {
             return text().isEmpty() ? "" : ": " + text();
         }
     }

@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /// A mount namespace and a process namespace of their own, in which a copy is shown, mounted and
@@ -137,9 +138,19 @@ final class Sandbox implements AutoCloseable {
     /// @param more variables of its environment, which has a PATH and nothing else of ours
     Programs.Ran run(Duration limit, Map<String, String> more, List<String> command)
             throws IOException, InterruptedException {
+        return run(limit, more, command, Optional.empty());
+    }
+
+    /// @param lookFor as in [Programs#attempt]
+    Programs.Ran run(
+            Duration limit,
+            Map<String, String> more,
+            List<String> command,
+            Optional<Pattern> lookFor)
+            throws IOException, InterruptedException {
         Programs.Ran ran =
-                Programs.attempt(limit, entering(command), Optional.of(environment(more)));
-        return new Programs.Ran(command.getFirst(), ran.code(), ran.output());
+                Programs.attempt(limit, entering(command), Optional.of(environment(more)), lookFor);
+        return new Programs.Ran(command.getFirst(), ran.code(), ran.output(), ran.found());
     }
 
     /// As [#run], for what has to succeed.

@@ -91,11 +91,14 @@ final class Wait implements Callable<Integer> {
                         .map(p -> name + " " + StatusTable.bar(p))
                         .orElseGet(
                                 () ->
-                                        "%s: %s behind, stored %s of %s"
-                                                .formatted(
-                                                        name,
-                                                        Words.bytes(status.behind().bytes()),
-                                                        status.stored(),
-                                                        status.target())));
+                                        status.target().equals("none")
+                                                ? status.sentence()
+                                                : "%s: %s behind, stored %s of %s"
+                                                        .formatted(
+                                                                name,
+                                                                Words.bytes(
+                                                                        status.behind().bytes()),
+                                                                status.stored(),
+                                                                status.target())));
     }
 }

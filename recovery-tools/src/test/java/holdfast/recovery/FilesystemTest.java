@@ -2,6 +2,7 @@ package holdfast.recovery;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -9,11 +10,27 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.Optional;
 
 class FilesystemTest {
     private static Filesystem of(String type) {
         return new Filesystem(type, "home", "8c");
+    }
+
+    /// What it comes to, however the pipe cuts what is printed.
+    private static Programs.Ran ran(Filesystem of, String name, int code, String said) {
+        var printed = new Programs.Printed(of.signOfLoss());
+        byte[] bytes = said.getBytes(StandardCharsets.UTF_8);
+        for (int at = 0; at < bytes.length; at += 1000) {
+            printed.take(Arrays.copyOfRange(bytes, at, Math.min(bytes.length, at + 1000)));
+        }
+        return printed.ran(name, code);
+    }
+
+    private static Filesystem.Verdict verdict(String type, String name, int code, String said) {
+        return of(type).verdict(ran(of(type), name, code, said));
     }
 
     @ParameterizedTest
@@ -34,19 +51,14 @@ class FilesystemTest {
         "vfat,  1, Damaged"
     })
     void theCodeOfACheckIsReadAsItsOwnPageHasIt(String type, int code, String verdict) {
-        assertEquals(
-                verdict,
-                of(type).verdict(new Programs.Ran("fsck", code, "said"))
-                        .getClass()
-                        .getSimpleName());
+        assertEquals(verdict, verdict(type, "fsck", code, "said").getClass().getSimpleName());
     }
 
     @Test
     void aCheckThatDidNotLookIsNotOneThatFoundDamage() {
         var damaged =
                 assertInstanceOf(
-                        Filesystem.Damaged.class,
-                        of("ext4").verdict(new Programs.Ran("e2fsck", 8, "no such file")));
+                        Filesystem.Damaged.class, verdict("ext4", "e2fsck", 8, "no such file"));
         assertEquals("it could not be checked: e2fsck ended with 8: no such file", damaged.words());
     }
 
@@ -58,10 +70,28 @@ class FilesystemTest {
                 nbd: Entry 'f50' in /d (12) has deleted/unused inode 59.  CLEARED.
                 nbd: 96/16384 files (1.0% non-contiguous), 2150/16384 blocks""";
         var damaged =
+                assertInstanceOf(Filesystem.Damaged.class, verdict("ext4", "e2fsck", 1, said));
+        assertEquals("files are lost: e2fsck ended with 1: " + said, damaged.words());
+    }
+
+    /// The report has the end of what it printed; what is decided goes by all of it.
+    @Test
+    void aFileThatIsGivenUpCountsHoweverMuchComesBehindIt() {
+        String lost = "nbd: Entry 'f50' in /d (12) has deleted/unused inode 59.  CLEARED.";
+        String more = "nbd: Inode 14, i_blocks is 8, should be 16.  FIXED.\n".repeat(2000);
+        var damaged =
                 assertInstanceOf(
                         Filesystem.Damaged.class,
-                        of("ext4").verdict(new Programs.Ran("e2fsck", 1, said)));
-        assertEquals("files are lost: e2fsck ended with 1: " + said, damaged.words());
+                        verdict("ext4", "e2fsck", 1, "first\n" + lost + "\n" + more));
+        assertTrue(
+                damaged.words().startsWith("files are lost: " + lost + " … e2fsck ended with 1: "),
+                damaged.words());
+        assertTrue(damaged.words().length() < 5000);
+        assertInstanceOf(Filesystem.Mended.class, verdict("ext4", "e2fsck", 1, more));
+        assertInstanceOf(Filesystem.Damaged.class, verdict("ext4", "e2fsck", 1, more + lost));
+        assertInstanceOf(
+                Filesystem.Damaged.class,
+                verdict("ext4", "e2fsck", 1, "x".repeat(1 << 20) + lost + "\n" + more));
     }
 
     @ParameterizedTest
@@ -74,7 +104,7 @@ class FilesystemTest {
     void eachEndOfALineByWhichAFileIsGivenUpIsDamage(String said) {
         assertInstanceOf(
                 Filesystem.Damaged.class,
-                of("ext4").verdict(new Programs.Ran("e2fsck", 1, said + "\nnbd: 96/16384 files")));
+                verdict("ext4", "e2fsck", 1, said + "\nnbd: 96/16384 files"));
     }
 
     /// The first is what e2fsck 1.47 says, with code 1, of a file whose flags say that it is an
@@ -91,7 +121,7 @@ class FilesystemTest {
     void whatCostsNoFileIsMended(String said) {
         assertInstanceOf(
                 Filesystem.Mended.class,
-                of("ext4").verdict(new Programs.Ran("e2fsck", 1, said + "\nnbd: 96/16384 files")));
+                verdict("ext4", "e2fsck", 1, said + "\nnbd: 96/16384 files"));
     }
 
     @Test

@@ -337,8 +337,12 @@ final class PrimaryHost implements PrimaryEffects {
 
     /// A promoted copy starts first, and the generation begins in its journal too.
     void start() {
-        if (own != null && !own.isUp()) {
+        boolean wasDown = own != null && !own.isUp();
+        if (wasDown) {
             own.start();
+        }
+        if (own != null && sim.takesOver(this, wasDown)) {
+            return;
         }
         stopSettling();
         life++;
@@ -2183,7 +2187,13 @@ final class PrimaryHost implements PrimaryEffects {
                     && !reported.isEmpty()
                     && !sim.isHealed()
                     && random.nextBoolean()) {
-                later(random.nextLong(2_000_000_000L), () -> mend(result.differing()));
+                later(
+                        random.nextLong(2_000_000_000L),
+                        () -> {
+                            if (!sim.isHealed()) { // Else it would mend what is looked for by then.
+                                mend(result.differing());
+                            }
+                        });
             }
         }
     }

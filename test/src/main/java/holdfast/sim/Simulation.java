@@ -691,6 +691,7 @@ final class Simulation {
                                         own.nextLong(2_000_000_000L), restartOf(primaryMachine()));
                             });
             case PROMOTE -> two.promote(s.amount(), own);
+            case PROMOTE_AGAIN -> two.again(own);
             case PROMOTION_FINAL -> two.makeFinal();
             case DISCARD -> two.discard(s.amount() < 0.5);
             case FREEZE_BACKUP_DISK -> backup.freezeUntil(until);
@@ -1465,6 +1466,11 @@ final class Simulation {
         if (!isLost && !why.equals(Verdict.DISK_FAILED)) {
             throw new Violation("REFUSED", side + ": " + why);
         }
+    }
+
+    /// As [TwoHistories#takesOver].
+    boolean takesOver(PrimaryHost starting, boolean wasDown) {
+        return two.takesOver(starting, wasDown);
     }
 
     /// SPL: each side says that there are two histories, the same as the other.

@@ -60,7 +60,8 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         DISCARD,
         MARK,
         MARKED_VIEW,
-        JOURNAL_ROT;
+        JOURNAL_ROT,
+        PROMOTE_AGAIN;
 
         /// Whether it may strike where a promotion was ordered. The others change what a copy or a
         /// disk is behind the back of both sides.
@@ -299,6 +300,7 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         strikes.addAll(ofBothSetBack(seed, strikes, work));
         strikes.addAll(ofFailingDisk(seed, strikes, work));
         strikes.addAll(ofFailingEnd(seed, strikes, work));
+        strikes.addAll(ofChoosingAgain(seed, strikes, work));
         return List.copyOf(strikes);
     }
 
@@ -354,6 +356,21 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
                 int id = so.size() + strikes.size() + 1;
                 strikes.add(one(seed, id, work, Fault.BACKUP_BASE_EIO).at(each.nanos()));
             }
+        }
+        return strikes;
+    }
+
+    /// Behind every second promotion another moment is chosen, some seconds later.
+    private static List<Strike> ofChoosingAgain(long seed, List<Strike> so, long work) {
+        SplittableRandom r = Seeds.stream(seed, "choosing again");
+        List<Strike> strikes = new ArrayList<>();
+        for (Strike each : so) {
+            if (each.fault() != Fault.PROMOTE || r.nextBoolean()) {
+                continue;
+            }
+            int id = so.size() + strikes.size() + 1;
+            long at = each.nanos() + work / 32 + r.nextLong(work / 8);
+            strikes.add(one(seed, id, work, Fault.PROMOTE_AGAIN).at(at));
         }
         return strikes;
     }

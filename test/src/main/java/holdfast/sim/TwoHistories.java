@@ -28,6 +28,9 @@ final class TwoHistories {
         PROMOTING,
         /// Both are primary.
         TWO,
+        /// The promoted one is detached, and another moment is being chosen; a crash leaves it as
+        /// it was, or with the choice made and its role not written.
+        CHOOSING,
         /// One of them is being made a copy; a crash leaves it a primary or that copy.
         DISCARDING
     }
@@ -57,6 +60,15 @@ final class TwoHistories {
     private PrimaryHost promoted;
     private boolean giveUpFirst;
 
+    /// Counts the orders to choose, so that what is left of an earlier one does nothing any more.
+    private int choices;
+
+    /// The past of the moment that is being chosen, and what its primary will have written; null
+    /// while there is no such order, or it has appended nothing.
+    private Ancestry chosen;
+
+    private Truth.Line lineOfChosen;
+
     /// A start of what was to be given up is one too many.
     private boolean stopped;
 
@@ -75,7 +87,7 @@ final class TwoHistories {
         return switch (state) {
             case ONE -> false;
             case PROMOTING -> sim.backup().isTaken() || !begun.isEmpty();
-            case TWO, DISCARDING -> true;
+            case TWO, CHOOSING, DISCARDING -> true;
         };
     }
 
@@ -285,7 +297,7 @@ final class TwoHistories {
                 new PrimaryHost(
                         sim,
                         scenario,
-                        sim.chance("promoted " + rounds),
+                        sim.chance("promoted " + rounds + (choices == 0 ? "" : "." + choices)),
                         machine,
                         copy,
                         ancestry,
@@ -299,6 +311,165 @@ final class TwoHistories {
             sim.reached(Rare.PROMOTED_AGAIN);
         }
         promoted.start();
+    }
+
+    // ---- another moment, until it is final
+    // ------------------------------------------------------------------------------------------
+
+    /// The promoted one goes on from another moment of before the promotion: it is detached, an
+    /// epoch of its journal brings the moment back, and a role of its own takes over. (What was
+    /// written since is numbered in two ways, of which only one is known to the former primary.)
+    void again(SplittableRandom own) {
+        PrimaryHost was = promoted;
+        if (state == State.TWO && was.own() != null && was.isUp() && !was.isStopping()) {
+            double which = own.nextDouble();
+            was.stop(() -> choose(was, which));
+        }
+    }
+
+    private void choose(PrimaryHost was, double which) {
+        if (state != State.TWO || was != promoted || was.own() == null || !was.isClean()) {
+            sim.restartOf(sim.machineOf(was)).run();
+            return;
+        }
+        state = State.CHOOSING;
+        choices++;
+        was.own().take();
+        choose(was, which, choices);
+    }
+
+    /// Once a while, until the order is over.
+    private void choose(PrimaryHost was, double which, int choice) {
+        BackupHost copy = was.own();
+        if (isOver(choice) || !copy.isUp()) {
+            return; // A start says, or has said, what became of it.
+        }
+        if (copy.hasFailed()) {
+            was.crash(false);
+            sim.restartOf(sim.machineOf(was)).run();
+            return;
+        }
+        if (chosen != null || !copy.isQuiet()) {
+            sim.agenda().in(AGAIN_NANOS, () -> choose(was, which, choice));
+            return;
+        }
+        Backup.View view = copy.openView(which);
+        if (view == null || !canBeChosen(copy, view)) {
+            if (view != null) {
+                copy.backup().closeView(view.id());
+            }
+            goOnAsBefore(was);
+            return;
+        }
+        chosen =
+                view.moment()
+                        .ancestry()
+                        .plus(
+                                new Ancestry.Entry(
+                                        random.nextLong() | 1,
+                                        view.position(),
+                                        Ancestry.Reason.PROMOTE,
+                                        sim.machineOf(was).node(),
+                                        copy.clock().millis()));
+        begun.put(chosen.generation(), view.position());
+        lineOfChosen = sim.truth().lineFrom(view.position());
+        lineOfChosen.begin(chosen.generation(), copy.imageOf(view));
+        List<History.Moment> moments = someMoments(copy);
+        copy.begin(
+                chosen,
+                view,
+                () -> {
+                    copy.backup().closeView(view.id());
+                    requireOpenable(copy, moments);
+                    if (random.nextInt(3) == 0) {
+                        cutOff(was, choice);
+                    } else {
+                        copy.afterAWhile(() -> takeOver(copy));
+                    }
+                },
+                () -> {
+                    copy.backup().closeView(view.id());
+                    begun.remove(chosen.generation()); // Its epoch is void.
+                    sim.reached(Rare.CHOICE_LACKED_ROOM);
+                    goOnAsBefore(was);
+                });
+        if (random.nextInt(3) == 0) {
+            sim.agenda().in(random.nextLong(4_000_000L), () -> cutOff(was, choice));
+        }
+        sim.agenda().in(AGAIN_NANOS, () -> choose(was, which, choice)); // Its disk may fail.
+    }
+
+    /// Its machine dies in the middle of the order.
+    private void cutOff(PrimaryHost was, int choice) {
+        if (!isOver(choice) && was.own().isUp()) {
+            was.crash(random.nextBoolean());
+            sim.cut();
+            sim.agenda().in(random.nextLong(2_000_000_000L), sim.restartOf(sim.machineOf(was)));
+        }
+    }
+
+    private boolean isOver(int choice) {
+        return state != State.CHOOSING || choice != choices;
+    }
+
+    private boolean canBeChosen(BackupHost copy, Backup.View view) {
+        long generation = view.position().generation();
+        return view.moment() != copy.backup().history().newest()
+                && view.moment().address() >= copy.backup().base().watermark()
+                && promotedTo.indexOf(generation) >= 0
+                && !begun.containsKey(generation)
+                && !copy.isOfWhatIsGivenUp(view.position());
+    }
+
+    private void goOnAsBefore(PrimaryHost was) {
+        chosen = null;
+        state = State.TWO;
+        sim.restartOf(sim.machineOf(was)).run();
+    }
+
+    private void takeOver(BackupHost copy) {
+        promotedTo = chosen;
+        fork = begun.get(chosen.generation());
+        line = lineOfChosen;
+        chosen = null;
+        sim.reached(Rare.CHOSEN_AGAIN);
+        promoted(copy, promotedTo, false);
+    }
+
+    /// As a start of the promoted one finds it: its journal says whether a choice was made that was
+    /// cut off in front of its role. Whoever starts it while the order goes on waits for that.
+    ///
+    /// @param wasDown whether its machine was, and with it the order
+    /// @return whether it is not to be started: the role of the choice has taken over, or may
+    boolean takesOver(PrimaryHost starting, boolean wasDown) {
+        if (state != State.CHOOSING || starting != promoted) {
+            return false;
+        }
+        if (!wasDown) {
+            return true;
+        }
+        BackupHost copy = starting.own();
+        state = State.TWO;
+        boolean isMade =
+                chosen != null && copy.backup().ancestry().generation() == chosen.generation();
+        sim.reached(isMade ? Rare.CHOICE_FOUND_BY_START : Rare.CHOICE_CUT_OFF);
+        if (isMade) {
+            takeOver(copy);
+        }
+        chosen = null;
+        return isMade;
+    }
+
+    /// Where these two parted: of the promoted one, at the choice that counts for it.
+    private Position forkOf(Frame.ResourceHello mine, Frame.ResourceHello theirs) {
+        for (Frame.ResourceHello each : List.of(mine, theirs)) {
+            for (Ancestry.Entry entry : each.ancestry().entries().reversed()) {
+                if (begun.containsKey(entry.generation())) {
+                    return begun.get(entry.generation());
+                }
+            }
+        }
+        return fork;
     }
 
     void makeFinal() {
@@ -473,15 +644,16 @@ final class TwoHistories {
         if (!mirrored.equals(verdict.mirrored())) {
             throw new Violation("SPL", verdict + " is not the mirror image of " + mirrored);
         }
-        if (!(verdict instanceof Verdict.Forked(Position at, _)) || !at.equals(fork)) {
-            throw new Violation("SPL", "they forked at " + fork + ", it is said: " + verdict);
+        Position parted = forkOf(mine, theirs);
+        if (!(verdict instanceof Verdict.Forked(Position at, _)) || !at.equals(parted)) {
+            throw new Violation("SPL", "they forked at " + parted + ", it is said: " + verdict);
         }
         Since since = Since.of(mine, at);
         boolean isStillIn = since.begun().isEmpty();
         long counted = isStillIn ? since.writes() : since.writesSince();
-        if (counted != writes - (isStillIn ? fork.number() : 0)) {
+        if (counted != writes - (isStillIn ? parted.number() : 0)) {
             throw new Violation(
-                    "SPL", "%d were written since %s: %s".formatted(writes, fork, since));
+                    "SPL", "%d were written since %s: %s".formatted(writes, parted, since));
         }
         sim.reached(Rare.TWO_HISTORIES_MET);
     }
@@ -495,6 +667,7 @@ final class TwoHistories {
             return true;
         }
         require(patience, () -> state != State.PROMOTING, "the copy is never promoted");
+        require(patience, () -> state != State.CHOOSING, "no moment is ever chosen");
         require(patience, () -> state != State.DISCARDING, "neither is ever given up");
         if (state == State.ONE) {
             return true;

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import holdfast.bench.BlockClient;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ExitCode;
+import holdfast.replicator.control.MetadataDump;
 import holdfast.replicator.control.Problem;
 import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.daemon.Daemon;
@@ -23,6 +24,8 @@ import java.nio.file.Path;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.TreeSet;
@@ -377,6 +380,92 @@ class PromoteAgainTest {
             shows(uri, 4, "25M 1M");
             assertEquals(List.of("home", "home~1"), roles());
         }
+    }
+
+    /// The journal ends in front of the commit by which the second moment was chosen.
+    @Test
+    void aDamagedJournalThatHasLostTheChoiceSaysSo() throws Exception {
+        try (TwoNodes nodes = new TwoNodes(dir)) {
+            nodes.pair();
+            String atServer = nodes.addAndAttach("home", disk());
+            nodes.untilInSync("home");
+            write(atServer, 1, "0 256k");
+            nodes.untilInSync("home");
+            String first = now().toString();
+            write(atServer, 2, "0 256k");
+            nodes.untilInSync("home");
+            nodes.server.close();
+            String uri = promote(nodes, null);
+            write(uri, 3, "0 256k");
+            String undone = now().toString();
+            again(nodes, first);
+            write(uri, 4, "2M 256k");
+            String chosen = lastPromotion(nodes);
+            nodes.backup.close();
+            damageWhatFollows(chosen);
+            nodes.startBackup();
+
+            TwoNodes.until(
+                    "status says so",
+                    () -> atBackup(nodes).trouble().orElse("").contains("is among what is lost"));
+            String trouble = atBackup(nodes).trouble().orElseThrow();
+            assertTrue(trouble.contains("its journal is damaged"), trouble);
+            assertTrue(trouble.contains("promote home --at POINT"), trouble);
+            assertEquals(1, eventsOf(nodes, "choice-lost"));
+            assertEquals(Optional.empty(), atBackup(nodes).export());
+            ControlApi.AttachReply attached =
+                    nodes.backup.attach(new ControlApi.NameRequest("home"));
+            assertTrue(
+                    attached.notes().stream().anyMatch(each -> each.contains("among what is lost")),
+                    attached::toString);
+            assertEquals(2, eventsOf(nodes, "choice-lost"));
+            shows(uri, 3, "0 256k");
+            assertTrue(atBackup(nodes).trouble().orElse("").contains("is among what is lost"));
+            again(nodes, first);
+            shows(uri, 1, "0 256k");
+            opened(nodes.backup, undone, 3, "0 256k");
+            assertFalse(atBackup(nodes).trouble().orElse("").contains("is among what is lost"));
+        }
+    }
+
+    private static long eventsOf(TwoNodes nodes, String kind) throws Exception {
+        List<String> kinds = new ArrayList<>();
+        nodes.backup.events(new ControlApi.EventsRequest(0, false), each -> kinds.add(each.kind()));
+        return kinds.stream().filter(kind::equals).count();
+    }
+
+    /// Its generation, all digits.
+    private static String lastPromotion(TwoNodes nodes) throws Exception {
+        MetadataDump dump = new Daemon.Entry().dump(nodes.backupPaths, "home~2", 1);
+        return dump.ancestry().reversed().stream()
+                .filter(each -> each.reason().equals("PROMOTE"))
+                .findFirst()
+                .orElseThrow()
+                .generation();
+    }
+
+    /// Turns a bit over where the journal has this generation first: in the record by which it
+    /// begins.
+    private void damageWhatFollows(String generation) throws Exception {
+        byte[] wanted = HexFormat.of().parseHex(generation);
+        List<Path> segments;
+        try (Stream<Path> files = Files.list(dir.resolve("storage/home.journal"))) {
+            segments =
+                    files.filter(each -> each.getFileName().toString().matches("[0-9a-f]{16}"))
+                            .sorted()
+                            .toList();
+        }
+        for (Path each : segments) {
+            byte[] bytes = Files.readAllBytes(each);
+            for (int at = 0; at + 8 <= bytes.length; at++) {
+                if (Arrays.equals(bytes, at, at + 8, wanted, 0, 8)) {
+                    bytes[at] ^= 1;
+                    Files.write(each, bytes);
+                    return;
+                }
+            }
+        }
+        throw new AssertionError(generation + " is nowhere in " + segments);
     }
 
     private static void discard(Daemon at, String host) throws Exception {

@@ -15,7 +15,7 @@ import java.util.function.Consumer;
 /// position. The position alone does not tell while the copy is being compared or mended: what it
 /// lacks may be older than where it stands. So nothing older than the wait may be missing either.
 /// At the backup, which cannot know what the server wrote, it waits for a copy and an established
-/// stream.
+/// stream. What is just being opened is waited for as well.
 final class Waiting {
     private static final Duration STEP = Duration.ofMillis(250);
 
@@ -49,8 +49,20 @@ final class Waiting {
         }
     }
 
-    /// @throws ProblemException when there is no such resource
+    /// @throws ProblemException when there is no such resource, or it could not be opened
     ControlApi.WaitStatus next(StatusReport report, double waitedSeconds) throws ProblemException {
+        boolean late = request.timeoutSeconds().filter(limit -> waitedSeconds >= limit).isPresent();
+        int opening = openingIn(report);
+        if (opening >= 0) {
+            return new ControlApi.WaitStatus(
+                    late ? ControlApi.WaitState.TIMED_OUT : ControlApi.WaitState.WAITING,
+                    target,
+                    "none",
+                    "none",
+                    StatusReport.Behind.NOTHING,
+                    Optional.empty(),
+                    sentence(report, report.resources().size() + opening));
+        }
         int index = indexOf(report);
         StatusReport.Resource r = report.resources().get(index);
         if (!sameGeneration(target, r.position())) {
@@ -58,7 +70,6 @@ final class Waiting {
             began = report.node().now();
         }
         boolean done = isDone(r);
-        boolean late = request.timeoutSeconds().filter(limit -> waitedSeconds >= limit).isPresent();
         ControlApi.WaitState state =
                 done
                         ? ControlApi.WaitState.DONE
@@ -74,7 +85,22 @@ final class Waiting {
                 r.committed(),
                 r.behind(),
                 r.progress(),
-                report.sentences().size() > index ? report.sentences().get(index) : "");
+                sentence(report, index));
+    }
+
+    private static String sentence(StatusReport report, int index) {
+        return report.sentences().size() > index ? report.sentences().get(index) : "";
+    }
+
+    /// Which of those that are not open it is, if it is opened without any command; else -1.
+    private int openingIn(StatusReport report) {
+        for (int i = 0; i < report.unopened().size(); i++) {
+            StatusReport.Unopened each = report.unopened().get(i);
+            if (each.soon() && each.name().equals(request.name())) {
+                return i;
+            }
+        }
+        return -1;
     }
 
     private int indexOf(StatusReport report) throws ProblemException {

@@ -38,9 +38,11 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
@@ -481,9 +483,20 @@ final class BackupResource {
     /// How long room is waited for.
     private static final long ROOM_LIMIT_NANOS = 30_000_000_000L;
 
+    /// How long the journal's disk may make nothing durable of what was written before, until an
+    /// order that waits for that is refused.
+    static final Duration ANSWERS = Duration.ofSeconds(30);
+
+    /// For whoever waits as long as it takes.
+    static final Duration NO_LIMIT = Duration.ofNanos(Long.MAX_VALUE);
+
     /// From now on no peer writes to the copy. What one has sent is in it, or dropped, when this
     /// returns.
-    void take() {
+    ///
+    /// @param limit how long nothing may become durable
+    /// @throws DeviceException if nothing did for so long: what was written before comes into the
+    ///   copy when the disk answers, and no peer writes to it until [#giveBack]
+    void take(Duration limit) throws DeviceException {
         ask(
                 () -> {
                     taken = true;
@@ -492,9 +505,36 @@ final class BackupResource {
                     backup.sessionDown();
                     return null;
                 });
-        while (!ask(this::isAllDurable)) {
+        storeAll(limit);
+    }
+
+    /// What was appended before is durable when this returns, or the journal has failed: however
+    /// slow its disk is, if only it goes on.
+    ///
+    /// @param limit how long nothing may become durable
+    /// @throws DeviceException if nothing did for so long
+    void storeAll(Duration limit) throws DeviceException {
+        long until = ask(backup::end);
+        long reached = ask(backup::appliedEnd);
+        long since = System.nanoTime();
+        while (!ask(() -> isFailed() || backup.appliedEnd() >= until)) {
+            appends.sync();
+            long now = ask(backup::appliedEnd);
+            if (now != reached) {
+                reached = now;
+                since = System.nanoTime();
+            } else if (System.nanoTime() - since > limit.toNanos()) {
+                throw doesNotAnswer(limit);
+            }
             LockSupport.parkNanos(2_000_000);
         }
+    }
+
+    private DeviceException doesNotAnswer(Duration limit) {
+        return new DeviceException(
+                0,
+                "%s has not stored for %d s what was written to it; see why its disk hangs (dmesg, and what it is on)"
+                        .formatted(journal, limit.toSeconds()));
     }
 
     /// Whether all that was appended is in the copy, or never will be; if it is not, it will be
@@ -583,8 +623,13 @@ final class BackupResource {
     /// where it was.
     ///
     /// @param restored what the device is to be; null: what it is
-    /// @throws IOException if there is no room, or the journal or the base fails
-    void begin(Ancestry ancestry, OpenPoint restored) throws IOException {
+    /// @param patience how long nothing may become durable of what is taken back when this fails
+    /// @param limit how long the commit may take: it comes when the disk answers, and as a crash
+    ///   behind it would leave it
+    /// @throws IOException if there is no room, or the journal or the base fails, or a limit is
+    ///   over
+    void begin(Ancestry ancestry, OpenPoint restored, Duration patience, Duration limit)
+            throws IOException {
         List<Restored> parts = restored == null ? List.of() : toRestore(restored);
         long blocks = 0;
         long zeroes = 0;
@@ -596,11 +641,13 @@ final class BackupResource {
             }
         }
         Frame.EpochBegin begin = new Frame.EpochBegin(ancestry.generation(), blocks, zeroes);
+        requireRoom(begin, restored);
         try {
             begin(begin);
             for (Restored part : parts) {
-                restore(restored, part, begin.epoch());
+                restore(restored, part, begin.epoch(), patience);
             }
+            storeAll(patience);
         } catch (IOException | RuntimeException e) {
             ask(
                     () -> {
@@ -618,7 +665,7 @@ final class BackupResource {
                             ancestry);
                     waiters.add(new Waiter(backup.end(), durable));
                 });
-        await(durable);
+        await(durable, limit);
     }
 
     /// A range of the device that has changed since a moment: with data then, or without.
@@ -679,6 +726,21 @@ final class BackupResource {
         }
     }
 
+    /// What cannot have room rolls nothing into the base for it.
+    private void requireRoom(Frame.EpochBegin begin, OpenPoint restored) throws IOException {
+        Backup.View view = restored == null ? null : restored.view();
+        long lacks = ask(() -> backup.lacksForOwn(begin, view, receiptMillis()));
+        if (lacks > 0) {
+            throw lacksRoom(lacks, begin);
+        }
+    }
+
+    private IOException lacksRoom(long bytes, Frame.EpochBegin begin) {
+        return new IOException(
+                "%s lacks %d bytes of room for the %d blocks that have changed since"
+                        .formatted(journal, bytes, begin.blocks()));
+    }
+
     /// What is older is rolled into the base meanwhile, if that makes the room.
     private void begin(Frame.EpochBegin begin) throws IOException {
         long deadline = System.nanoTime() + ROOM_LIMIT_NANOS;
@@ -687,15 +749,14 @@ final class BackupResource {
                 throw new IOException("the journal or the base has failed");
             }
             if (System.nanoTime() > deadline) {
-                throw new IOException(
-                        "%s lacks %d bytes of room for the %d blocks that have changed since"
-                                .formatted(journal, ask(backup::missingForOwn), begin.blocks()));
+                throw lacksRoom(ask(backup::missingForOwn), begin);
             }
             LockSupport.parkNanos(100_000_000);
         }
     }
 
-    private void restore(OpenPoint from, Restored part, long epoch) throws IOException {
+    private void restore(OpenPoint from, Restored part, long epoch, Duration patience)
+            throws IOException {
         if (!part.data()) {
             requireTaken(new Frame.EpochZero(0, epoch, part.offsetBytes(), part.lengthBytes()));
             return;
@@ -704,8 +765,8 @@ final class BackupResource {
             int length = (int) Math.min(RESTORE_BYTES, part.lengthBytes() - at);
             ByteBuffer data = ByteBuffer.allocate(length);
             from.read(part.offsetBytes() + at, data);
-            while (appends.queuedBytes() > QUEUE_BYTES / 2 && !snapshot.isFailed()) {
-                LockSupport.parkNanos(1_000_000);
+            if (appends.queuedBytes() > QUEUE_BYTES / 2) {
+                storeAll(patience);
             }
             requireTaken(new Frame.EpochBlocks(0, epoch, part.offsetBytes() + at, data.flip()));
             at += length;
@@ -728,11 +789,16 @@ final class BackupResource {
 
     private final List<Waiter> waiters = new ArrayList<>();
 
-    private static void await(CompletableFuture<Void> durable) throws IOException {
+    private void await(CompletableFuture<Void> durable, Duration limit) throws IOException {
         try {
-            durable.join();
-        } catch (CompletionException e) {
+            durable.get(limit.toNanos(), TimeUnit.NANOSECONDS);
+        } catch (ExecutionException e) {
             throw new IOException(e.getCause().getMessage(), e);
+        } catch (TimeoutException e) {
+            throw doesNotAnswer(limit);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IOException("interrupted while " + journal + " was written", e);
         }
     }
 
@@ -1503,10 +1569,13 @@ final class BackupResource {
                     backup.sessionDown();
                     whenRolled(
                             () -> {
-                                if (baseDirty) {
-                                    syncBase(); // Behind this the base is closed.
+                                try {
+                                    if (baseDirty) {
+                                        syncBase(); // Behind this the base is closed.
+                                    }
+                                } finally {
+                                    stopped.complete(null);
                                 }
-                                stopped.complete(null);
                             });
                 });
         stopped.join();

@@ -888,7 +888,8 @@ public final class Daemon implements ControlApi, AutoCloseable {
                 each.facts().map(ResourceDir.Facts::peer),
                 each.facts().map(ResourceDir.Facts::words),
                 each.cause(),
-                shared.command(each.next()));
+                shared.command(each.next()),
+                each.soon());
     }
 
     /// Whether the operator keeps the resource, or the whole link, disconnected.

@@ -43,10 +43,6 @@ final class Link implements LinkHandler {
         Frame.ResizeReply resized(String peer, Frame.Resize order);
     }
 
-    /// Offers, withdrawals and orders to compare of one session that may wait. A daemon sends the
-    /// one and waits, and the other on an operator's command.
-    static final int MAX_ORDERS = 256;
-
     private final Resources resources;
     private final java.util.concurrent.Executor pool;
     private final Events events;
@@ -164,13 +160,25 @@ final class Link implements LinkHandler {
                 }
             }
             case Frame.Offer offer ->
-                    order(mine, () -> mine.send(resources.offered(session.peer(), offer)));
+                    order(
+                            mine,
+                            offer.resource(),
+                            () -> mine.send(resources.offered(session.peer(), offer)));
             case Frame.Withdraw withdraw ->
-                    order(mine, () -> resources.withdrawn(session.peer(), withdraw));
+                    order(
+                            mine,
+                            withdraw.resource(),
+                            () -> resources.withdrawn(session.peer(), withdraw));
             case Frame.Invalidate invalidate ->
-                    order(mine, () -> mine.send(resources.invalidated(session.peer(), invalidate)));
+                    order(
+                            mine,
+                            invalidate.resource(),
+                            () -> mine.send(resources.invalidated(session.peer(), invalidate)));
             case Frame.Resize resize ->
-                    order(mine, () -> mine.send(resources.resized(session.peer(), resize)));
+                    order(
+                            mine,
+                            resize.resource(),
+                            () -> mine.send(resources.resized(session.peer(), resize)));
             case Frame.InvalidateReply reply -> {
                 CompletableFuture<Frame.InvalidateReply> asked =
                         invalidations.remove(reply.resource());
@@ -198,36 +206,33 @@ final class Link implements LinkHandler {
         }
     }
 
-    /// Carries out what takes time in its order, one after the other for each peer. Who does not
-    /// wait for answers does not keep the protocol.
-    private void order(Session session, Runnable task) {
-        if (session.orders.incrementAndGet() > MAX_ORDERS) {
+    /// Carries out what takes time. Who does not wait for answers does not keep the protocol.
+    private void order(Session session, java.util.UUID resource, Runnable task) {
+        if (!session.orders.post(resource, task)) {
             session.link.close(
-                    "more than " + MAX_ORDERS + " offers, withdrawals and orders are waiting");
-            return;
+                    "more than %d offers, withdrawals and orders are waiting"
+                            .formatted(PeerOrders.MAX_WAITING));
         }
-        session.inOrder.post(
-                () -> {
-                    try {
-                        task.run();
-                    } finally {
-                        session.orders.decrementAndGet();
-                    }
-                });
+    }
+
+    private Optional<LocalResource> find(Session session, Frame.OfResource frame) {
+        return resources
+                .find(frame.resource())
+                .filter(each -> each.dir().facts().peer().equals(session.link.peer()));
     }
 
     private void dispatch(Session session, Frame.OfResource frame) {
-        Optional<LocalResource> found =
-                resources
-                        .find(frame.resource())
-                        .filter(each -> each.dir().facts().peer().equals(session.link.peer()));
+        Optional<LocalResource> found = find(session, frame);
+        if (found.isEmpty() && frame instanceof Frame.ResourceHello) {
+            session.send(
+                    new Frame.Refused(
+                            frame.resource(),
+                            resources.whyNot(session.link.peer(), frame.resource())));
+            // One that was opened in between may have called before it was refused here: it answers
+            // now, behind the refusal. What is opened from here on calls behind it.
+            found = find(session, frame);
+        }
         if (found.isEmpty()) {
-            if (frame instanceof Frame.ResourceHello) {
-                session.send(
-                        new Frame.Refused(
-                                frame.resource(),
-                                resources.whyNot(session.link.peer(), frame.resource())));
-            }
             return;
         }
         if (frame instanceof Frame.StreamStart start && found.get() instanceof LocalBackup backup) {
@@ -282,10 +287,8 @@ final class Link implements LinkHandler {
     /// One session, as resources see it.
     private final class Session implements PeerSession {
         private final LinkSession link;
-        private final AtomicInteger orders = new AtomicInteger();
-        private final Mailbox inOrder =
-                new Mailbox(
-                        pool, () -> {}, bug -> events.node("internal-error", String.valueOf(bug)));
+        private final PeerOrders orders =
+                new PeerOrders(pool, bug -> events.node("internal-error", String.valueOf(bug)));
         private final AtomicInteger lastStream = new AtomicInteger();
         private final Map<PrimaryResource, Integer> outgoing = new ConcurrentHashMap<>();
         private final Map<Integer, LocalBackup> incoming = new ConcurrentHashMap<>();

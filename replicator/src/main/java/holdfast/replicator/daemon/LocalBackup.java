@@ -693,7 +693,11 @@ final class LocalBackup implements LocalResource {
 
     /// From now on no peer writes to the copy. Its history is kept as before until the promotion
     /// has come about: one that is refused for want of room has shortened nothing.
-    void promote() throws IOException {
+    ///
+    /// @param limit as in [BackupResource#take]
+    /// @throws IOException if it is over, or the view under the resource's name cannot be closed:
+    ///   [#demote] or [#fence] has to follow
+    void promote(Duration limit) throws IOException {
         listen(false);
         OpenView underName = underName(); // From now on this is the name of the device.
         if (underName != null && closeView(underName.id())) {
@@ -701,13 +705,13 @@ final class LocalBackup implements LocalResource {
                     .of(name())
                     .accept("view-closed", underName.id() + ": " + name() + " is promoted");
         }
-        resource.take();
+        resource.take(limit);
     }
 
     /// What the primary of this host writes to, until [#fence].
-    Disks ownDisks() throws IOException {
+    Disks ownDisks(Duration limit) throws IOException {
         requireNotOver();
-        promote();
+        promote(limit);
         promoted = true;
         retain(dir.settings());
         return base.under(resource.own(dir.superblock().sizeBytes()));
@@ -733,7 +737,8 @@ final class LocalBackup implements LocalResource {
 
     /// The generation of that primary begins, with the device as it is or was; see
     /// [BackupResource#begin].
-    void begin(Ancestry ancestry, OpenPoint restored) throws IOException {
+    void begin(Ancestry ancestry, OpenPoint restored, Duration patience, Duration limit)
+            throws IOException {
         BackupResource.Snapshot now = resource.snapshot();
         if (now.isFailed() || now.mixture()) {
             throw new IOException(
@@ -743,7 +748,7 @@ final class LocalBackup implements LocalResource {
                             : "its journal is damaged, and what is left is the image of no moment");
         }
         if (!resource.snapshot().committed().equals(new Position(ancestry.generation(), 0))) {
-            resource.begin(ancestry, restored);
+            resource.begin(ancestry, restored, patience, limit);
         }
     }
 
@@ -1097,9 +1102,24 @@ final class LocalBackup implements LocalResource {
     void openFor(String name, String moment, int volume, Consumer<Export> shown)
             throws ExportException {
         boolean isOpen = moment.isEmpty() || NUMBER.matcher(moment).matches();
-        boolean behind = !isOpen && promoted && !resource.bringUp(BRING_UP_LIMIT);
+        boolean behind = !isOpen && mayBeOpened() && !bringUp(askedFor(name, moment));
         synchronized (this) {
             shown.accept(openFor(name, moment, volume, behind));
+        }
+    }
+
+    /// Nobody waits for a disk to be told that nothing is opened any more.
+    private synchronized boolean mayBeOpened() {
+        return !closed && !over && !settling;
+    }
+
+    private AskedPoint askedFor(String name, String moment) throws UnknownExportException {
+        try {
+            return AskedPoint.parse(moment, ZoneId.systemDefault(), Instant.now());
+        } catch (IllegalArgumentException e) {
+            throw new UnknownExportException(
+                    "%s: %s; next: %s"
+                            .formatted(name, e.getMessage(), shared.command("points " + name())));
         }
     }
 
@@ -1134,14 +1154,7 @@ final class LocalBackup implements LocalResource {
             }
             return opened(numbered, volume);
         }
-        AskedPoint asked;
-        try {
-            asked = AskedPoint.parse(moment, ZoneId.systemDefault(), Instant.now());
-        } catch (IllegalArgumentException e) {
-            throw new UnknownExportException(
-                    "%s: %s; next: %s"
-                            .formatted(name, e.getMessage(), shared.command("points " + name())));
-        }
+        AskedPoint asked = askedFor(name, moment);
         for (OpenView each : views.values()) {
             if (each.asked() && each.export().name().equals(name() + asked.suffix())) {
                 try {
@@ -1325,9 +1338,26 @@ final class LocalBackup implements LocalResource {
     /// What clients of a promoted copy were answered before is in the newest moment when this
     /// returns. Not under the monitor of this object: a slow disk is waited for.
     ///
-    /// @return false when it is not; a moment that has a name is the same in any case
+    /// @return false when it is not, and the moment that was asked for might be a later one then
     private boolean bringUp(AskedPoint asked) {
-        return !promoted || asked instanceof AskedPoint.Named || resource.bringUp(BRING_UP_LIMIT);
+        return !promoted || isCertain(asked) || resource.bringUp(BRING_UP_LIMIT);
+    }
+
+    /// Whether it is the same moment whatever is synced meanwhile: one that has a name, or one that
+    /// lies in front of the newest, since labels never fall. Of a journal that has failed only the
+    /// former: whoever orders something by a time is to know of that first.
+    private boolean isCertain(AskedPoint asked) {
+        return switch (asked) {
+            case AskedPoint.Named _ -> true;
+            case AskedPoint.At(Instant time) ->
+                    resource.look(
+                            at ->
+                                    at.diskState() != DiskState.FAILED
+                                            && at.hasPoint()
+                                            && at.history().newest().labelMillis()
+                                                    > time.toEpochMilli());
+            case AskedPoint.Newest _, AskedPoint.Before _ -> false;
+        };
     }
 
     private void requireBroughtUp(AskedPoint asked) throws IOException {

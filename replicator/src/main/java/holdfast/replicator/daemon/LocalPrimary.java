@@ -10,6 +10,7 @@ import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.nbd.Exports;
 import holdfast.replicator.nbd.NbdServer;
+import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BlockRun;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Kept;
@@ -210,6 +211,9 @@ final class LocalPrimary implements LocalResource {
 
     private volatile boolean damageAccepted;
 
+    /// As it was when an operator went on without it, see [#lostChoice()].
+    private volatile String lostChoice = "";
+
     /// The device goes on without the copy, which is closed with it.
     private volatile boolean forgotten;
 
@@ -305,13 +309,16 @@ final class LocalPrimary implements LocalResource {
 
     /// Opens the device exclusively, starts a generation and exports it. Until the device and the
     /// socket are had nothing durable changes: an attach that fails costs no clean bitmap.
-    synchronized void attach() throws IOException {
+    ///
+    /// @param limit how long the journal of a promoted copy is waited for: behind it is what a
+    ///   crash in the middle of an attach leaves, without any export, and the next attach goes on
+    synchronized void attach(Duration limit) throws IOException {
         if (attached != null) {
             return;
         }
         attachingSince = Instant.now();
         try {
-            open();
+            open(limit);
             AtomicFile.write(dir.bootMark(), bootId().getBytes(StandardCharsets.UTF_8));
             gatedSince = null;
             attachTrouble = null;
@@ -434,10 +441,47 @@ final class LocalPrimary implements LocalResource {
     void requireWhole() throws IOException {
         Optional<String> damage = copy == null ? Optional.empty() : copy.resource().damageAtStart();
         if (damage.isPresent() && !damageAccepted) {
+            String choice = lostChoice();
             throw new IOException(
-                    "its journal is damaged, and what was written behind that is lost: %s. To go on from what is left: %s"
-                            .formatted(damage.get(), shared.command("attach " + name())));
+                    "its journal is damaged, and what was written behind that is lost: %s. %sTo go on from what is left: %s"
+                            .formatted(
+                                    damage.get(),
+                                    choice.isEmpty() ? "" : choice + ". ",
+                                    shared.command("attach " + name())));
         }
+    }
+
+    /// That the promotion, or the choice of another moment, is among what a damaged journal has
+    /// lost: what is left ends before it, and is what it had undone or left. Empty where that is
+    /// not so. One that is newer than this role, and was not written yet, has lost nothing.
+    String lostChoice() {
+        LocalBackup now = copy;
+        if (damageAccepted || now == null || now.resource().damageAtStart().isEmpty()) {
+            return lostChoice;
+        }
+        return dir.superblock().ancestry().entries().reversed().stream()
+                .filter(each -> each.reason() == Ancestry.Reason.PROMOTE)
+                .findFirst()
+                .filter(choice -> now.resource().look(at -> isBefore(at, choice)))
+                .map(
+                        choice ->
+                                "The promotion of %s, which went on from %s, is among what is lost: what is left ends before it. To choose again, then: %s"
+                                        .formatted(
+                                                Instant.ofEpochMilli(choice.wallMillis()),
+                                                choice.parent(),
+                                                shared.command(
+                                                        "promote " + name() + " --at POINT")))
+                .orElse("");
+    }
+
+    private static boolean isBefore(Backup copy, Ancestry.Entry choice) {
+        if (!copy.hasPoint() || copy.ancestry().indexOf(choice.generation()) >= 0) {
+            return false;
+        }
+        Ancestry.Entry last = copy.ancestry().entries().getLast();
+        boolean isNewer =
+                last.reason() == Ancestry.Reason.PROMOTE && last.wallMillis() > choice.wallMillis();
+        return !isNewer;
     }
 
     /// Whether [#acceptDamage] has something to do.
@@ -451,10 +495,22 @@ final class LocalPrimary implements LocalResource {
     /// the bitmap says nothing: that all is to be compared is durable before.
     synchronized void acceptDamage() throws DeviceException {
         if (isDamaged()) {
+            lostChoice = lostChoice();
+            if (!lostChoice.isEmpty()) {
+                shared.events()
+                        .of(name())
+                        .accept("choice-lost", "it goes on from what is left. " + lostChoice);
+            }
             compareFromNowOn();
             copy.resource().cutDamage();
         }
         damageAccepted = true;
+    }
+
+    /// The same damage, which an operator has accepted in the role before.
+    synchronized void acceptDamageAs(LocalPrimary before) throws DeviceException {
+        acceptDamage();
+        lostChoice = before.lostChoice;
     }
 
     /// Its copy would be written to under another history than its own.
@@ -467,7 +523,7 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
-    private void open() throws IOException {
+    private void open(Duration limit) throws IOException {
         Disks disks = null;
         try {
             requireAnswers("attach " + name());
@@ -475,11 +531,11 @@ final class LocalPrimary implements LocalResource {
             requireWhole();
             disks =
                     copy != null
-                            ? copy.ownDisks()
+                            ? copy.ownDisks(limit)
                             : Disks.open(
                                     shared.lockDirectory(), name(), dir.facts().paths(), space());
             requireOrder();
-            attached = open(disks);
+            attached = open(disks, limit);
         } catch (IOException | RuntimeException e) {
             if (disks != null) {
                 disks.close();
@@ -491,7 +547,7 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
-    private Attached open(Disks disks) throws IOException {
+    private Attached open(Disks disks, Duration limit) throws IOException {
         List<Long> found = disks.volumeBytes();
         for (int i = 0; i < found.size(); i++) {
             requireSize(i, found.get(i), space().volumeBytes(i));
@@ -502,7 +558,7 @@ final class LocalPrimary implements LocalResource {
         try {
             alsoServes(server);
             server.listenUnix(socket());
-            PrimaryResource resource = start(disks, marks);
+            PrimaryResource resource = start(disks, marks, limit);
             List<Export> exports = exportsOf(resource);
             made.complete(exports);
             return new Attached(disks, marks, resource, exports, server);
@@ -593,7 +649,8 @@ final class LocalPrimary implements LocalResource {
     }
 
     /// From here on the superblock says "not clean".
-    private PrimaryResource start(Disks disks, PageMemory marks) throws IOException {
+    private PrimaryResource start(Disks disks, PageMemory marks, Duration limit)
+            throws IOException {
         MetadataLayout.Recovered found = dir.recover(marks);
         if (found.damage() != null) {
             shared.events().of(name()).accept("metadata-damaged", found.damage());
@@ -625,7 +682,7 @@ final class LocalPrimary implements LocalResource {
                         generation,
                         System.currentTimeMillis());
         if (copy != null) {
-            copy.begin(start.ancestry(), null);
+            copy.begin(start.ancestry(), null, limit, limit);
         }
         Primary.Config config = config();
         PrimaryResource resource =
@@ -747,7 +804,7 @@ final class LocalPrimary implements LocalResource {
                 doubtHanging();
             }
             // Its own roll-forward may be in a call of a copy's base, which nobody has to wait for.
-            if (now.disks().isInCall() && !(answers && copy != null)) {
+            if (now.disks().isInCall() && !(answers && copy != null && !forgotten)) {
                 hanging = now.disks();
             }
             now.marks().close();
@@ -771,8 +828,10 @@ final class LocalPrimary implements LocalResource {
                         () -> {
                             try {
                                 dir.doubtDisk();
-                            } catch (DeviceException e) {
-                                shared.events().of(name()).accept("metadata-error", e.getMessage());
+                            } catch (DeviceException | RuntimeException e) {
+                                shared.events()
+                                        .of(name())
+                                        .accept("metadata-error", String.valueOf(e.getMessage()));
                             }
                         },
                         shared.pool())
@@ -799,6 +858,38 @@ final class LocalPrimary implements LocalResource {
                             "evidence-failed",
                             "the next attach compares all of it: " + e.getMessage());
         }
+    }
+
+    /// While it is open no client is let in: an order that is refused where there is one counts
+    /// them meanwhile, and nobody comes between the counting and the detach.
+    final class TurnedAway implements AutoCloseable {
+        private final PrimaryResource of = resource().orElse(null);
+
+        private TurnedAway() {
+            if (of != null) {
+                of.turnAway(true);
+            }
+        }
+
+        /// Under the monitor of this role.
+        ///
+        /// @throws IOException if it was attached in between, and may have clients
+        void requireStill() throws IOException {
+            if (resource().filter(each -> each != of).isPresent()) {
+                throw new IOException("it was attached just now");
+            }
+        }
+
+        @Override
+        public void close() {
+            if (of != null) {
+                of.turnAway(false); // What is detached lets nobody in all the same.
+            }
+        }
+    }
+
+    TurnedAway turnAway() {
+        return new TurnedAway();
     }
 
     /// No client is let in any more, and those that are there finish what they have asked.

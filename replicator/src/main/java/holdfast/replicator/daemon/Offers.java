@@ -130,7 +130,13 @@ final class Offers {
         String holds = holds(places, JournalFiles.heldAt(oldJournal));
         String words = disks.stream().map(Path::toString).collect(Collectors.joining(", "));
         long journal = LocalBackup.wholeSegments(settings.journalSize().bytes());
-        promise(name, storage, new Room(journal, newBytes));
+        Room room = new Room(journal, newBytes);
+        if (offer.dryRun()) {
+            requireRoom(
+                    storage, room, promised()); // It only looks, and keeps nothing from anybody.
+        } else {
+            promise(name, storage, room);
+        }
         if (!holds.isEmpty()) {
             var wanted =
                     new Permits.Wanted(
@@ -311,20 +317,29 @@ final class Offers {
                                                 + ": holdfast storage DIR"));
     }
 
+    /// All of it together.
+    private synchronized Room promised() {
+        return new Room(
+                promised.values().stream().mapToLong(Room::journal).sum(),
+                promised.values().stream().mapToLong(Room::copy).sum());
+    }
+
     /// What was promised before, beside which this one counts from now on.
     private synchronized Room add(String name, Room room) {
-        var before =
-                new Room(
-                        promised.values().stream().mapToLong(Room::journal).sum(),
-                        promised.values().stream().mapToLong(Room::copy).sum());
+        Room before = promised();
         promised.put(name, room);
         return before;
     }
 
+    private void promise(String name, Path storage, Room room) throws IOException {
+        requireRoom(storage, room, add(name, room));
+    }
+
     /// What is made and not [#kept] yet may be counted twice here, and a refusal come too early by
     /// that; never too late.
-    private void promise(String name, Path storage, Room room) throws IOException {
-        Room soon = add(name, room);
+    ///
+    /// @param soon what others are to have
+    private void requireRoom(Path storage, Room room, Room soon) throws IOException {
         long free = Files.getFileStore(storage).getUsableSpace();
         if (free - soon.journal() < room.journal()) {
             throw new IOException(

@@ -127,6 +127,9 @@ final class PrimaryResource implements Export {
     private final AtomicBoolean readerRuns = new AtomicBoolean();
     private final AtomicInteger clients = new AtomicInteger();
 
+    /// Orders that let no client in. Guarded by the lock.
+    private int turnAway;
+
     /// Takes what a verification found, on the pool.
     private volatile Consumer<Verification.Result> verified = _ -> {};
 
@@ -204,7 +207,7 @@ final class PrimaryResource implements Export {
     public void opened() throws ExportException {
         lock.lock();
         try {
-            if (stopped) {
+            if (stopped || turnAway > 0) {
                 throw new ExportException(Errno.EPERM, name + " is being detached");
             }
             clients.incrementAndGet();
@@ -225,6 +228,17 @@ final class PrimaryResource implements Export {
 
     int clients() {
         return clients.get();
+    }
+
+    /// An order begins to let no client in, or does so no more. Those that are there go on; who
+    /// counts them meanwhile has counted all.
+    void turnAway(boolean begins) {
+        lock.lock();
+        try {
+            turnAway += begins ? 1 : -1;
+        } finally {
+            lock.unlock(); // No state has changed.
+        }
     }
 
     @Override

@@ -259,17 +259,32 @@ final class PromoteOrders {
             String command)
             throws ProblemException, IOException {
         String name = primary.name();
-        boolean wasAttached = primary.isAttached();
         resources.requireOpenGate(primary);
-        resources.requireUnused(primary, false, command);
-        try {
+        // Else the detach would wait for the journal's disk, and nothing be exported meanwhile.
+        copy.resource().storeAll(BackupResource.ANSWERS);
+        if (copy.resource().snapshot().isFailed()) {
+            throw new IOException(
+                    "its journal or its disk has failed; next: "
+                            + shared.command("status " + name));
+        }
+        boolean wasAttached = primary.isAttached();
+        try (LocalPrimary.TurnedAway turnedAway = primary.turnAway()) {
+            resources.requireUnused(primary, false, command);
+            copy.resource().storeAll(BackupResource.ANSWERS); // What was written until then.
             synchronized (primary) { // Nobody attaches it in between.
                 requireNotFinal(primary);
+                turnedAway.requireStill();
                 resources.detach(primary, false);
                 promotion.again(primary, point);
             }
         } catch (IOException e) {
             throw notGoneOn(primary, copy, wasAttached, command, e);
+        } catch (ProblemException e) {
+            if (wasAttached && !primary.isAttached()) { // Not detached cleanly.
+                throw notGoneOn(
+                        primary, copy, true, command, new IOException(e.problem().why(), e));
+            }
+            throw e;
         }
         LocalPrimary next;
         try {
@@ -311,13 +326,23 @@ final class PromoteOrders {
             IOException why) {
         String name = primary.name();
         List<String> evidence = new ArrayList<>(List.of(String.valueOf(why.getMessage())));
-        boolean isSure = !copy.resource().snapshot().isFailed();
-        if (wasAttached) {
+        // While it is attached nothing was begun.
+        boolean isSure = primary.isAttached() || !copy.resource().snapshot().isFailed();
+        boolean isClosed = false;
+        if (wasAttached && !primary.isAttached()) {
             try {
                 resources.attach(name);
             } catch (ProblemException e) {
+                isClosed = true;
                 evidence.add("it is not attached: " + e.problem().why());
             }
+        }
+        if (isSure && isClosed) {
+            return shared.refused(
+                    Role.PRIMARY,
+                    name + " does not go on from there, and is not exported any more",
+                    "attach " + name,
+                    evidence.toArray(String[]::new));
         }
         return shared.refused(
                 Role.PRIMARY,

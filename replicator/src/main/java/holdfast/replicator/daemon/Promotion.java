@@ -60,8 +60,8 @@ final class Promotion {
     /// @param at the newest moment without it
     /// @return null when there is no such moment; nothing has changed then
     Promoted of(LocalBackup backup, Optional<AskedPoint> at) throws IOException {
-        backup.promote();
         try {
+            backup.promote(BackupResource.ANSWERS);
             OpenPoint point = backup.point(at.orElse(new AskedPoint.Newest()));
             if (point == null) {
                 backup.demote();
@@ -85,8 +85,8 @@ final class Promotion {
     /// @param primary detached
     void again(LocalPrimary primary, OpenPoint point) throws IOException {
         LocalBackup copy = primary.copy().orElseThrow();
-        copy.promote();
         try {
+            copy.promote(BackupResource.ANSWERS);
             begin(copy, point, true);
         } finally {
             copy.fence();
@@ -148,7 +148,12 @@ final class Promotion {
                         Ancestry.Reason.PROMOTE,
                         shared.nodeId(),
                         System.currentTimeMillis());
-        backup.begin(from.ancestry().plus(entry), restores ? point : null);
+        // The commit has no limit: nobody could say whether the choice was made.
+        backup.begin(
+                from.ancestry().plus(entry),
+                restores ? point : null,
+                BackupResource.ANSWERS,
+                BackupResource.NO_LIMIT);
     }
 
     /// @param before the role of before

@@ -32,6 +32,8 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Function;
 import java.util.function.IntFunction;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /// Puts together what the daemon knows into a [StatusReport].
 final class Reporter {
@@ -328,7 +330,14 @@ final class Reporter {
 
     private Optional<String> trouble(Optional<Seen> seen, boolean attached, LocalPrimary resource) {
         Optional<String> now = troubleNow(seen, attached, resource);
-        String past = resource.writtenPast();
+        String choice = resource.lostChoice();
+        // An attach that was refused for it has said so.
+        boolean isSaid = now.filter(words -> words.contains(choice)).isPresent();
+        String lost = isSaid ? "" : choice;
+        String past =
+                Stream.of(resource.writtenPast(), lost)
+                        .filter(each -> !each.isEmpty())
+                        .collect(Collectors.joining(". "));
         return past.isEmpty()
                 ? now
                 : Optional.of(past + now.map(each -> ". Besides, " + each).orElse(""));
@@ -344,7 +353,7 @@ final class Reporter {
             Optional<Duration> attaching = resource.attachingFor();
             if (attaching.isPresent()) {
                 return Optional.of(
-                        "%s is being attached, for %d s now: %s is read first. If it does not answer, see why it hangs (dmesg, and what it is on); it is attached when it does"
+                        "%s is being attached, for %d s now: %s is read first. If it does not answer, see why it hangs (dmesg, and what it is on); it is attached when it answers, or that order is refused"
                                 .formatted(
                                         resource.name(),
                                         attaching.get().toSeconds(),

@@ -95,6 +95,9 @@ final class ResourceManager implements Link.Resources {
     /// Why it is not open, as long as the start has not come to its end.
     private static final String OPENING = "it is being opened, the daemon has just started";
 
+    /// Behind this an attach waits for a disk that hangs.
+    private static final Duration ATTACHES = Duration.ofSeconds(10);
+
     /// How long the start of the daemon waits for one disk.
     private static final Duration OPEN_LIMIT = Duration.ofSeconds(10);
 
@@ -192,7 +195,8 @@ final class ResourceManager implements Link.Resources {
                                             : Optional.<LocalPrimary>empty())
                     .ifPresent(this::export);
         } catch (ProblemException e) {
-            shared.events().of(name).accept("open-failed", e.problem().cause());
+            // The other order opens it, or it is an operator's next one.
+            notOpened(name, new IOException(e.problem().cause() + ": " + e.problem().why(), e));
         }
     }
 
@@ -222,6 +226,9 @@ final class ResourceManager implements Link.Resources {
         }
         opened.states().linkStandalone(!isLinkWanted(opened));
         roster.put(opened);
+        if (opened instanceof LocalPrimary primary && !primary.lostChoice().isEmpty()) {
+            shared.events().of(name).accept("choice-lost", primary.lostChoice());
+        }
         if (!(opened instanceof LocalPrimary primary) || opened.dir().superblock().detached()) {
             return Optional.empty();
         }
@@ -250,18 +257,30 @@ final class ResourceManager implements Link.Resources {
 
     /// What was away is here again, as the disk has it.
     private void back(String name) throws IOException {
-        if (ResourceDir.isThere(directory, name)) {
-            open(name);
-            byName(name).ifPresent(this::greet);
-        } else {
-            roster.remove(name);
+        try {
+            if (ResourceDir.isThere(directory, name)) {
+                open(name);
+                byName(name).ifPresent(this::greet);
+            } else {
+                roster.remove(name);
+            }
+        } catch (IOException | RuntimeException e) {
+            notOpened(name, e);
+            throw e;
         }
+    }
+
+    /// Nobody is about to open it any more, and an operator has to.
+    private void notOpened(String name, Exception why) {
+        Unopened unopened = Unopened.of(directory, name, why);
+        roster.putIfUnopened(unopened);
+        shared.events().of(name).accept("open-failed", unopened.cause());
     }
 
     private void export(LocalPrimary primary) {
         String name = primary.name();
         try {
-            primary.attach();
+            primary.attach(BackupResource.NO_LIMIT); // It is exported when its disk answers.
             if (kernel.isThere()) {
                 connectKernel(primary, note -> shared.events().of(name).accept("attached", note));
             }
@@ -512,9 +531,16 @@ final class ResourceManager implements Link.Resources {
         Optional<String> name = now.nameOf(peer, id);
         if (name.isPresent()) {
             Unopened why = now.unopened().get(name.get());
-            return why == null
+            if (why != null) {
+                return "it %s at %s: %s"
+                        .formatted(
+                                why.soon() ? "is not open" : "cannot be opened",
+                                shared.node(),
+                                why.cause());
+            }
+            return isStandalone(now.open().get(name.get()))
                     ? disconnectedBy()
-                    : "it cannot be opened at %s: %s".formatted(shared.node(), why.cause());
+                    : "it was opened at %s just now".formatted(shared.node());
         }
         String none = "there is no such resource at " + shared.node();
         return now.unopened().values().stream().allMatch(each -> each.facts().isPresent())
@@ -1127,7 +1153,8 @@ final class ResourceManager implements Link.Resources {
         try {
             listenTcp();
             primary = roleToAttach(primary);
-            primary.attach();
+            requireNotAttaching(primary);
+            primary.attach(BackupResource.ANSWERS);
         } catch (DeviceException e) {
             throw shared.refused(
                     Role.PRIMARY, name + " was not attached", "attach " + name, e.getMessage());
@@ -1140,6 +1167,9 @@ final class ResourceManager implements Link.Resources {
         if (!primary.writtenPast().isEmpty()) {
             notes.add(primary.writtenPast());
         }
+        if (!primary.lostChoice().isEmpty()) {
+            notes.add(primary.lostChoice());
+        }
         primary.unusedWords().ifPresent(notes::add);
         List<Optional<String>> devices = connectKernel(primary, notes::add);
         return new ControlApi.AttachReply(
@@ -1149,6 +1179,24 @@ final class ResourceManager implements Link.Resources {
                 devices.getFirst(),
                 Reporter.volumes(primary.dir(), primary.exports(), primary.socket(), devices::get),
                 notes);
+    }
+
+    /// One that waits for a disk that hangs is not waited for as well. Its monitor, which has no
+    /// limit, is not touched.
+    private void requireNotAttaching(LocalPrimary primary) throws ProblemException {
+        for (Optional<Duration> since = primary.attachingFor();
+                since.isPresent();
+                since = primary.attachingFor()) {
+            if (since.get().compareTo(ATTACHES) > 0) {
+                throw shared.refused(
+                        Role.PRIMARY,
+                        primary.name() + " is being attached already",
+                        "status " + primary.name(),
+                        "for %d s now, and its disk has not answered; it is attached when it does, or that order is refused"
+                                .formatted(since.get().toSeconds()));
+            }
+            LockSupport.parkNanos(20_000_000);
+        }
     }
 
     /// The operator goes on from what is left of a damaged journal, and from the moment that was
@@ -1165,7 +1213,7 @@ final class ResourceManager implements Link.Resources {
                     LocalPrimary now = getPrimary(name);
                     now.acceptDamage();
                     LocalPrimary next = wholeRole(now);
-                    next.acceptDamage(); // Of the one that takes over.
+                    next.acceptDamageAs(now); // Of the one that takes over.
                     return next;
                 });
     }
@@ -1246,21 +1294,39 @@ final class ResourceManager implements Link.Resources {
 
     ControlApi.Done detach(String name) throws ProblemException {
         LocalPrimary primary = getPrimary(name);
-        requireUnused(primary, true, "detach " + name);
-        detach(primary, true);
+        boolean wasAttached;
+        boolean staysDetached;
+        try (LocalPrimary.TurnedAway turnedAway = primary.turnAway()) {
+            requireUnused(primary, true, "detach " + name);
+            synchronized (primary) { // Nobody attaches it in between.
+                turnedAway.requireStill();
+                wasAttached = primary.isAttached();
+                detach(primary, true);
+                staysDetached = primary.dir().superblock().detached();
+            }
+        } catch (IOException e) {
+            throw shared.refused(
+                    Role.PRIMARY,
+                    name + " is in use, nothing changed",
+                    "detach " + name,
+                    e.getMessage());
+        }
         shared.events().of(name).accept("detached", "the device is closed");
         ResourceDir.Facts facts = primary.dir().facts();
-        String unclean =
-                primary.dir().superblock().detached()
-                        ? ""
-                        : ". Its disk has failed, so it did not end cleanly: the next start of the daemon attaches it again";
+        String soon = "";
+        if (!staysDetached) {
+            soon =
+                    wasAttached
+                            ? ". Its disk has failed, so it did not end cleanly: the next start of the daemon attaches it again"
+                            : ". It was not attached, and the next start of the daemon attaches it";
+        }
         return ControlApi.Done.of(
                 "%s is detached, %s %s closed%s"
                         .formatted(
                                 name,
                                 facts.words(),
                                 facts.disks().size() == 1 ? "is" : "are",
-                                unclean));
+                                soon));
     }
 
     void detach(LocalPrimary primary, boolean byOperator) throws ProblemException {
@@ -1867,7 +1933,11 @@ final class ResourceManager implements Link.Resources {
             roster.put(made);
             return made;
         } catch (IOException | RuntimeException e) {
-            primary.close();
+            try {
+                primary.close();
+            } catch (RuntimeException closing) {
+                e.addSuppressed(closing);
+            }
             back(name);
             if (ResourceDir.facts(directory, name).isPrimary()) {
                 throw e;
@@ -2306,8 +2376,12 @@ final class ResourceManager implements Link.Resources {
                 && copyOf(now).filter(each -> each.resource().snapshot().isFailed()).isPresent()) {
             link.session(now.dir().facts().peer()).ifPresent(now::disconnect);
             away(name, "it is just being opened again");
-            now.close();
-            open(name);
+            try {
+                now.close();
+                open(name);
+            } catch (RuntimeException e) {
+                notOpened(name, e);
+            }
         } else if (connect && roster.now().unopened().containsKey(name)) {
             open(name);
         }

@@ -130,15 +130,14 @@ public record DeviceNode(Path path, boolean isBlockDevice, long device, long ino
                 throw new DeviceException(-result, path + " cannot be looked at");
             }
             int known = answer.get(JAVA_INT, Native.STATX_MASK_AT);
-            // The JDK would give the time of the last write where there is none.
+            long seconds = answer.get(JAVA_LONG, Native.STATX_BIRTH_AT);
+            int nanos = answer.get(JAVA_INT, Native.STATX_BIRTH_AT + Long.BYTES);
+            // The JDK would give the time of the last write where there is none. Inodes of before
+            // their filesystem knew it have 0.
             String made =
-                    (known & Native.STATX_BTIME) == 0
+                    (known & Native.STATX_BTIME) == 0 || seconds == 0 && nanos == 0
                             ? WITHOUT_BIRTH
-                            : "made at %d.%09d"
-                                    .formatted(
-                                            answer.get(JAVA_LONG, Native.STATX_BIRTH_AT),
-                                            answer.get(
-                                                    JAVA_INT, Native.STATX_BIRTH_AT + Long.BYTES));
+                            : "made at %d.%09d".formatted(seconds, nanos);
             return identity() + ", " + made;
         }
     }

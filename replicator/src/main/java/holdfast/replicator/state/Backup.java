@@ -1178,19 +1178,7 @@ public final class Backup {
                 dropStaged();
             }
         }
-        long commitBytes = JournalRecord.totalBytes(Ancestry.MAX_ENTRIES * Ancestry.Entry.BYTES);
-        // More than the journal has bytes never fits, and the peer may have said anything: the sum
-        // must not run over.
-        long need =
-                Math.min(begin.blocks(), config.journalBytes) * EPOCH_BLOCK_BYTES
-                        + Math.min(begin.zeroRanges(), config.journalBytes)
-                                * JournalRecord.HEADER_BYTES
-                        + commitBytes;
-        // A run that does not fit a segment's rest leaves a gap of at most one run in each segment,
-        // and only what is
-        // left of the segment counts.
-        long run = JournalRecord.totalBytes(config.limits.runBlocks() * BlockSet.BLOCK_BYTES);
-        need += (need / (config.segmentBytes - run) + 2) * run;
+        long need = bytesOf(begin);
         long room = config.journalBytes - storedBytes();
         epochLacksRoom = need > room;
         missingBytes = Math.max(0, need - room);
@@ -1224,6 +1212,22 @@ public final class Backup {
                         0,
                         epochBlocks == 0 ? keptRanges : List.of()));
         return true;
+    }
+
+    /// Journal that is reserved for an epoch.
+    private long bytesOf(Frame.EpochBegin begin) {
+        long commitBytes = JournalRecord.totalBytes(Ancestry.MAX_ENTRIES * Ancestry.Entry.BYTES);
+        // More than the journal has bytes never fits, and the peer may have said anything: the sum
+        // must not run over.
+        long need =
+                Math.min(begin.blocks(), config.journalBytes) * EPOCH_BLOCK_BYTES
+                        + Math.min(begin.zeroRanges(), config.journalBytes)
+                                * JournalRecord.HEADER_BYTES
+                        + commitBytes;
+        // A run that does not fit a segment's rest leaves a gap of at most one run in each segment,
+        // and only what is left of the segment counts.
+        long run = JournalRecord.totalBytes(config.limits.runBlocks() * BlockSet.BLOCK_BYTES);
+        return need + (need / (config.segmentBytes - run) + 2) * run;
     }
 
     /// Whether the next epoch can go on from what is kept: the peer can be told where it lies, and
@@ -1479,6 +1483,31 @@ public final class Backup {
     /// make room.
     public long missingForOwn() {
         return epochLacksRoom ? missingBytes : 0;
+    }
+
+    /// Journal bytes that this epoch would lack even when all is in the base that may be rolled
+    /// there: [#takeOwn] would roll history for nothing then, and nothing is rolled by asking.
+    ///
+    /// @param restored the moment that the epoch brings back, which has to stay; null for none.
+    ///   Other views may be closed meanwhile
+    /// @param clockMillis as in [#on]
+    /// @return 0 where there is the room, or it may be made
+    public long lacksForOwn(Frame.EpochBegin begin, View restored, long clockMillis) {
+        timeIs(clockMillis);
+        long limit =
+                restored == null || restored.pin() != 0
+                        ? appliedEnd
+                        : Math.min(appliedEnd, restored.moment().address());
+        Moment least =
+                hasPoint() ? history.upTo(limit, receivedMillis() - retention.minMillis()) : null;
+        long to = base.watermark();
+        if (least != null) {
+            to = Math.max(to, least == history.newest() ? limit : least.address());
+        }
+        long first = Math.max(freed, startOfSegment(Math.min(to, end - 1)));
+        long saves = saved.tailMap(first).values().stream().mapToLong(Long::longValue).sum();
+        long stored = end - first - saves / config.segmentBytes * config.segmentBytes;
+        return Math.max(0, bytesOf(begin) - (config.journalBytes - stored));
     }
 
     /// @return whether it is so only now

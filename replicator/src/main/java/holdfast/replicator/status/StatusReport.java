@@ -185,13 +185,15 @@ public record StatusReport(
     /// @param path of the backing device or file here, as far as known
     /// @param cause why, in words
     /// @param next command that tries again once the cause is mended
+    /// @param soon whoever has it opens it, and nothing has to be typed
     public record Unopened(
             String name,
             Optional<String> role,
             Optional<String> peer,
             Optional<String> path,
             String cause,
-            String next) {}
+            String next,
+            boolean soon) {}
 
     /// One volume of several.
     ///

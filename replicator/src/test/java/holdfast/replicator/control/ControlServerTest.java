@@ -211,6 +211,35 @@ class ControlServerTest {
     }
 
     @Test
+    void whatIsJustBeingOpenedIsWaitedFor() throws Exception {
+        daemon.unopened = Optional.of(Samples.opening("home"));
+        var request = new ControlApi.WaitRequest("home", false, Optional.of(0.3));
+        ControlApi.WaitStatus late = client.waitFor(request, _ -> {});
+        assertEquals(ControlApi.WaitState.TIMED_OUT, late.state());
+        assertTrue(late.sentence().contains("it is being opened"), late.sentence());
+        ControlApi.WaitStatus end =
+                client.waitFor(
+                        new ControlApi.WaitRequest("home", false, Optional.of(60.0)),
+                        _ -> daemon.unopened = Optional.empty());
+        assertEquals(ControlApi.WaitState.DONE, end.state());
+        assertEquals("3fa901/1234", end.target());
+    }
+
+    @Test
+    void whatCannotBeOpenedIsNotWaitedFor() {
+        daemon.unopened = Optional.of(Samples.unopened("home"));
+        var refused =
+                assertThrows(
+                        ProblemException.class,
+                        () ->
+                                client.waitFor(
+                                        new ControlApi.WaitRequest("home", false, Optional.empty()),
+                                        _ -> {}));
+        assertEquals("home is not open", refused.problem().cause());
+        assertEquals(Optional.of("holdfast connect home"), refused.problem().next());
+    }
+
+    @Test
     void waitForAnUnknownResourceIsRefused() {
         var refused =
                 assertThrows(

@@ -15,13 +15,16 @@ class FakeDaemon implements ControlApi {
     final EventLog events = new EventLog("server", Clock.systemUTC());
     volatile StatusReport.Resource resource = Samples.resource("home", "PRIMARY").build();
 
+    /// In place of the resource, while there is one.
+    volatile Optional<StatusReport.Unopened> unopened = Optional.empty();
+
     @Override
     public StatusReport status() {
         return StatusReport.of(
                 Samples.node("server"),
                 Optional.of(Samples.link("backup", "CONNECTED", 0)),
-                List.of(resource),
-                List.of(),
+                unopened.isPresent() ? List.of() : List.of(resource),
+                unopened.stream().toList(),
                 List.of(),
                 ZoneOffset.UTC);
     }

@@ -37,12 +37,10 @@ import java.util.List;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.UUID;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import java.util.concurrent.TimeUnit;
 
 /// The device of a promoted copy: what was answered is read, also while only its journal's file has
 /// it; nothing else knows of it before it is synced, and a flush says so.
@@ -63,7 +61,6 @@ class JournaledDeviceTest {
     private final ExecutorService pool = Executors.newFixedThreadPool(4);
     private final Committer committer = new Committer("test");
     private final byte[] model = new byte[SIZE];
-    private int hangs;
     private ResourceDir store;
     private JournalFiles journal;
     private FileBlockDevice base;
@@ -112,10 +109,13 @@ class JournaledDeviceTest {
                         (_, _) -> {},
                         (_, _) -> {});
         resource.retain(new Retention(3_600_000, 0), Integer.MAX_VALUE);
-        resource.take();
+        resource.take(LIMIT);
         device = resource.own(SIZE);
         resource.begin(
-                ANCESTRY.plus(new Ancestry.Entry(2, POINT, Ancestry.Reason.PROMOTE, ID, 5)), null);
+                ANCESTRY.plus(new Ancestry.Entry(2, POINT, Ancestry.Reason.PROMOTE, ID, 5)),
+                null,
+                LIMIT,
+                LIMIT);
     }
 
     private Path journalPath() {
@@ -228,50 +228,6 @@ class JournaledDeviceTest {
                 });
     }
 
-    /// While it is there nothing of any journal of this filesystem is written, as when its disk
-    /// hangs.
-    private final class Hang implements AutoCloseable {
-        private final CountDownLatch began = new CountDownLatch(1);
-        private final CountDownLatch ends = new CountDownLatch(1);
-        private final JournalFiles files;
-        private final Committer.Writer writer;
-
-        Hang() throws Exception {
-            Path other = dir.resolve("other-%d.journal".formatted(++hangs));
-            JournalFiles.create(other, segment(), JOURNAL);
-            files = JournalFiles.open(other, segment(), JOURNAL, 0);
-            writer =
-                    committer.register(
-                            files,
-                            1 << 20,
-                            new Committer.Listener() {
-                                @Override
-                                public void durable(long endOffset) {
-                                    began.countDown();
-                                    try {
-                                        assertTrue(ends.await(LIMIT.toSeconds(), TimeUnit.SECONDS));
-                                    } catch (InterruptedException e) {
-                                        throw new IllegalStateException(e);
-                                    }
-                                }
-
-                                @Override
-                                public void failed(DeviceException cause) {
-                                    throw new IllegalStateException(cause);
-                                }
-                            });
-            assertTrue(writer.append(0, ByteBuffer.allocateDirect(BLOCK)));
-            assertTrue(began.await(LIMIT.toSeconds(), TimeUnit.SECONDS));
-        }
-
-        @Override
-        public void close() {
-            ends.countDown();
-            writer.close();
-            files.close();
-        }
-    }
-
     /// Detached while the disk hangs, the client has its buffer back and fills it with another
     /// request; then the disk answers.
     @Test
@@ -280,7 +236,7 @@ class JournaledDeviceTest {
         device.sync();
         long before = resource.look(Backup::end);
         ByteBuffer clients = ByteBuffer.allocateDirect(BLOCK).put(filled(2, 1)).flip();
-        try (Hang hang = new Hang()) {
+        try (var _ = new HungJournals(committer, dir)) {
             Future<?> writing =
                     pool.submit(
                             () -> {
@@ -308,16 +264,30 @@ class JournaledDeviceTest {
     @Test
     void anOrderIsToldThatTheNewestWritesAreNotSynced() throws Exception {
         write(0, filled(1, 1));
-        try (Hang hang = new Hang()) {
+        try (var _ = new HungJournals(committer, dir)) {
             assertFalse(resource.bringUp(Duration.ofMillis(20)));
         }
         assertTrue(resource.bringUp(LIMIT));
         assertArrayEquals(model, newestMoment());
         write(0, filled(2, 1));
-        try (Hang hang = new Hang()) { // Else the sync may be faster than the failure.
+        // Else the sync may be faster than the failure.
+        try (var _ = new HungJournals(committer, dir)) {
             resource.failed("a test");
             assertFalse(resource.bringUp(LIMIT));
         }
+    }
+
+    @Test
+    void whoNeedsAllOfItDurableIsRefusedWhileTheDiskHangs() throws Exception {
+        write(0, filled(1, 1));
+        try (var _ = new HungJournals(committer, dir)) {
+            DeviceException why =
+                    assertThrows(DeviceException.class, () -> resource.take(Duration.ofMillis(20)));
+            assertTrue(why.getMessage().contains("see why its disk hangs"), why.getMessage());
+        }
+        resource.take(LIMIT);
+        assertTrue(isAllDurable());
+        assertArrayEquals(model, newestMoment());
     }
 
     @Test

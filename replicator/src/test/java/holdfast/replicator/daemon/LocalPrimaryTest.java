@@ -4,6 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import holdfast.replicator.control.ProblemException;
+import holdfast.replicator.nbd.Export;
+import holdfast.replicator.nbd.ExportException;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -24,7 +28,8 @@ class LocalPrimaryTest {
             assertEquals("", primary.makeFinal(), "a plain disk is final");
             primary.handOver();
             assertEquals(CHOSEN, assertThrows(IOException.class, primary::makeFinal).getMessage());
-            assertEquals(CHOSEN, assertThrows(IOException.class, primary::attach).getMessage());
+            assertEquals(
+                    CHOSEN, assertThrows(IOException.class, () -> attach(primary)).getMessage());
             assertFalse(primary.isAttached());
         }
     }
@@ -36,8 +41,45 @@ class LocalPrimaryTest {
             primary.end("it is just being removed");
             assertEquals(
                     "it is just being removed",
-                    assertThrows(IOException.class, primary::attach).getMessage());
+                    assertThrows(IOException.class, () -> attach(primary)).getMessage());
             primary.close();
         }
+    }
+
+    /// Nobody comes between the counting of the clients and the detach, whichever orders count.
+    @Test
+    void whoIsThereIsCountedWhileNobodyIsLetIn() throws Exception {
+        try (PromotedNode promoted = new PromotedNode(dir, 4 << 20, 64 << 20)) {
+            LocalPrimary primary = promoted.primary();
+            Export export = primary.exports().getFirst();
+            export.opened();
+            try (var turnedAway = primary.turnAway()) {
+                assertThrows(ExportException.class, export::opened);
+                try (var _ = primary.turnAway()) {
+                    assertThrows(ExportException.class, export::opened);
+                }
+                assertThrows(ExportException.class, export::opened);
+                assertEquals(1, primary.resource().orElseThrow().clients());
+                turnedAway.requireStill();
+            }
+            export.opened();
+            export.closed();
+            assertThrows(ProblemException.class, () -> promoted.manager.detach("home"));
+            export.opened();
+            export.closed();
+            export.closed();
+            try (var turnedAway = primary.turnAway()) {
+                promoted.manager.detach("home");
+                turnedAway.requireStill();
+                promoted.manager.attach("home");
+                assertThrows(IOException.class, turnedAway::requireStill);
+            }
+            primary.exports().getFirst().opened();
+            primary.exports().getFirst().closed();
+        }
+    }
+
+    private static void attach(LocalPrimary primary) throws IOException {
+        primary.attach(BackupResource.ANSWERS);
     }
 }

@@ -28,7 +28,7 @@ final class LoneNode implements AutoCloseable {
     final EventLog log;
     final Path storage;
     private final ExecutorService pool = Executors.newCachedThreadPool();
-    private final Committer committer = new Committer("journal");
+    final Committer committer = new Committer("journal");
 
     /// @param storageToml more of the table `storage`
     LoneNode(Path dir, String storageToml) throws Exception {

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ProblemException;
+import holdfast.replicator.state.DiskState;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Frame;
 
@@ -116,6 +117,62 @@ class ResourceOrdersTest {
         assertTrue(said.problem().next().orElse("").contains("status home"), said.problem().text());
         manager.openAll();
         assertInstanceOf(LocalBackup.class, manager.get("home"));
+    }
+
+    /// Who was to open it does not, so the next command is one that does.
+    @Test
+    void whatTheStartCouldNotOpenBesideAnotherOrderIsToBeConnected() throws Exception {
+        offer("home");
+        manager.closeAll();
+        manager = node.manager(turns, Duration.ZERO);
+        manager.find();
+        try (var _ = HeldTurn.of(turns, "home", "promote")) {
+            manager.openAll();
+        }
+        ProblemException said = assertThrows(ProblemException.class, () -> manager.get("home"));
+        assertTrue(said.problem().text().contains("another order on home"), said.getMessage());
+        assertTrue(said.problem().next().orElse("").contains("connect home"), said.getMessage());
+        manager.setConnect("home", true);
+        assertInstanceOf(LocalBackup.class, manager.get("home"));
+    }
+
+    @Test
+    void whatCannotBeClosedToBeOpenedAgainSaysSo() throws Exception {
+        try (LoneNode other = new LoneNode(dir.resolve("other"), "")) {
+            manager.closeAll();
+            manager = other.manager(new Turns(other.shared, Duration.ZERO), Duration.ZERO);
+            offer("home");
+            LocalBackup copy = (LocalBackup) manager.get("home");
+            copy.resource().failed("a test");
+            assertEquals(DiskState.FAILED, copy.resource().look(at -> at.diskState()));
+            while (!copy.resource().snapshot().isFailed()) {
+                Thread.onSpinWait();
+            }
+            other.close(); // Whoever closes it finds no thread.
+            ProblemException said =
+                    assertThrows(ProblemException.class, () -> manager.setConnect("home", true));
+            assertTrue(said.getMessage().contains("home is not open"), said.getMessage());
+            assertTrue(
+                    said.problem().next().orElse("").contains("connect home"), said.getMessage());
+            assertTrue(other.saidOf("home").contains("open-failed"));
+        }
+    }
+
+    @Test
+    void aPeerIsToldWhyItIsNotThereYet() throws Exception {
+        offer("home");
+        manager.closeAll();
+        manager = node.manager(turns, Duration.ZERO);
+        manager.find();
+        assertEquals(
+                "it is not open at backup: it is being opened, the daemon has just started",
+                manager.whyNot("server", ID));
+        manager.openAll();
+        // Who did not find it an instant ago asks why only now.
+        assertEquals("it was opened at backup just now", manager.whyNot("server", ID));
+        manager.setConnect("home", false);
+        assertEquals("disconnected by an operator of backup", manager.whyNot("server", ID));
+        assertEquals("there is no such resource at backup", manager.whyNot("other", ID));
     }
 
     @Test
@@ -245,15 +302,40 @@ class ResourceOrdersTest {
         }
     }
 
+    /// What only looks is told whether there is room, and takes it from nobody.
+    @Test
+    void aDryRunPromisesNoRoom() throws Exception {
+        try (LoneNode small = new LoneNode(dir.resolve("small"), "max = \"100 MiB\"\n")) {
+            var offers =
+                    new Offers(
+                            small.shared,
+                            () -> small.settings,
+                            small.resources(),
+                            new Permits(InstantSource.system()),
+                            new Adding(),
+                            new Roster(),
+                            null);
+            assertTrue(offers.accept("server", offerOf("home", true)).reply().accepted());
+            assertEquals(small.storage, offers.promise("mail", 96 * MIB));
+            IOException e =
+                    assertThrows(
+                            IOException.class,
+                            () -> offers.accept("server", offerOf("home", true)));
+            assertTrue(e.getMessage().contains("by what is being made just now"), e.getMessage());
+        }
+    }
+
     private Frame.OfferReply offer(String name) {
-        return manager.offered(
-                "server",
-                new Frame.Offer(
-                        name.equals("home") ? ID : new UUID(7, name.hashCode()),
-                        name,
-                        AddressSpace.of(4 * MIB),
-                        "[journal]\nsize = \"16 MiB\"\n[on.server]\ndisk = \"/x\"\n",
-                        false));
+        return manager.offered("server", offerOf(name, false));
+    }
+
+    private static Frame.Offer offerOf(String name, boolean dryRun) {
+        return new Frame.Offer(
+                name.equals("home") ? ID : new UUID(7, name.hashCode()),
+                name,
+                AddressSpace.of(4 * MIB),
+                "[journal]\nsize = \"16 MiB\"\n[on.server]\ndisk = \"/x\"\n",
+                dryRun);
     }
 
     private ControlApi.RemoveReply remove(String name) throws ProblemException {

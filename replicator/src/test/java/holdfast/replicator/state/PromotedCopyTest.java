@@ -341,8 +341,46 @@ class PromotedCopyTest {
             assertFalse(copy.backup.wantsRoom());
             newestIsRight("promoted");
             assertFalse(copy.backup.takeOwn(new Frame.EpochBegin(9, CopyOnFiles.JOURNAL, 0), 5));
+            assertTrue(copy.backup.wantsRoom());
             copy.backup.abandonOwn();
             assertFalse(copy.backup.wantsRoom());
+        }
+    }
+
+    /// An epoch that cannot have room whatever is rolled for it has nothing rolled.
+    @Test
+    void whetherThereCanBeRoomIsKnownBeforeAnythingIsRolled() throws Exception {
+        try (CopyOnFiles made = new CopyOnFiles(dir)) {
+            copy = made;
+            copy.connect(Position.NONE);
+            copy.commit(1, 1, 0);
+            copy.backup.sessionDown();
+            copy.backup.retain(new Retention(3_600_000, 0), Integer.MAX_VALUE);
+            promote(copy.backup.ancestry(), copy.backup.committed());
+            for (int i = 0; i < 100; i++) {
+                write(i % CopyOnFiles.BLOCKS, 1);
+            }
+            Backup.View view = copy.backup.openView();
+            Frame.EpochBegin begin = new Frame.EpochBegin(++generation, CopyOnFiles.BLOCKS, 0);
+            int written = 0;
+            while (copy.backup.lacksForOwn(begin, view, 5) == 0) {
+                write(written++ % CopyOnFiles.BLOCKS, 2);
+            }
+            assertTrue(written > CopyOnFiles.BLOCKS);
+            copy.rollerWoken = 0;
+            assertTrue(copy.backup.lacksForOwn(begin, view, 5) > 0);
+            assertEquals(0, copy.rollerWoken, "asking wakes nobody");
+            assertEquals(0, copy.backup.base().watermark());
+            assertFalse(copy.backup.takeOwn(begin, 5));
+            copy.rollWhatIsDue();
+            assertTrue(copy.backup.base().watermark() > 0, "it would have been rolled for nothing");
+            assertFalse(copy.backup.takeOwn(begin, 5));
+            assertTrue(copy.backup.lacksForOwn(begin, view, 5) > 0);
+
+            assertEquals(0, copy.backup.lacksForOwn(begin, null, 5), "nothing has to stay");
+            copy.backup.closeView(view.id());
+            copy.rollWhatIsDue();
+            assertTrue(copy.backup.takeOwn(begin, 5));
         }
     }
 

@@ -72,9 +72,12 @@ class SinceTest {
     }
 
     @Test
-    void whatACrashLeftIsTheBeginningOfAnotherGeneration() {
+    void whatIsGivenUpIsTheBeginningOfAGenerationOfItsOwn() {
         Position end = new Position(1, 20);
-        assertEquals(new Rest(CREATED, end), Rest.of(CREATED, end, true, 9, HOST, 5));
+        Rest clean = Rest.of(CREATED, end, true, 9, HOST, 5);
+        assertEquals(new Position(9, 0), clean.position());
+        assertEquals(end, clean.ancestry().entries().getLast().parent());
+        assertEquals(Reason.ATTACH, clean.ancestry().entries().getLast().reason());
         Rest crashed = Rest.of(CREATED, new Position(1, 0), false, 9, HOST, 5);
         assertEquals(new Position(9, 0), crashed.position());
         assertEquals(Reason.CRASH, crashed.ancestry().entries().getLast().reason());

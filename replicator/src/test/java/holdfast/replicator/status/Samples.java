@@ -50,7 +50,20 @@ public final class Samples {
                 Optional.of("server"),
                 Optional.of("/srv/" + name + ".img"),
                 "/srv/" + name + ".img: No such file or directory",
-                "holdfast connect " + name);
+                "holdfast connect " + name,
+                false);
+    }
+
+    /// One that is about to be opened.
+    public static StatusReport.Unopened opening(String name) {
+        return new StatusReport.Unopened(
+                name,
+                Optional.of("PRIMARY"),
+                Optional.of("backup"),
+                Optional.of("/dev/vg0/" + name),
+                "it is being opened, the daemon has just started",
+                "holdfast status " + name,
+                true);
     }
 
     public static final class Builder {
