@@ -1434,6 +1434,7 @@ final class BackupHost implements BackupEffects {
                         }
                     }
                     backup.checked(bad);
+                    answeredMarks.retainAll(backup.marks()); // More may have ended.
                     if (backup.isRotten()) {
                         sim.reached(Rare.ROT_OF_THE_NEWEST);
                         sim.cannotRead();
@@ -2663,6 +2664,14 @@ final class BackupHost implements BackupEffects {
     private JournalIndex image(Backup.Bridge over, long from, long to, long oldestIncarnation) {
         if (over == null) {
             return image(from, to, oldestIncarnation);
+        }
+        for (JournalIndex.Run run : over.index().all()) {
+            if (!run.isZero() && run.recordAddress() < freed) {
+                throw new Violation(
+                        "PIT",
+                        "moments go on with a record at %d, which is freed"
+                                .formatted(run.recordAddress()));
+            }
         }
         JournalIndex all = over.index().copy();
         if (over.behind() < to) {

@@ -184,6 +184,8 @@ final class Link implements LinkHandler {
                         invalidations.remove(reply.resource());
                 if (asked != null) {
                     asked.complete(reply);
+                } else {
+                    dispatch(mine, reply); // No operator has asked, but the copy itself.
                 }
             }
             case Frame.OfResource ofResource -> dispatch(mine, ofResource);

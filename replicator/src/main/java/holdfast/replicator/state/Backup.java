@@ -235,7 +235,10 @@ public final class Backup {
 
     private static final long NOTHING_STAGED = Long.MAX_VALUE;
 
-    private static final long NOT_ROTTEN = Long.MAX_VALUE;
+    private static final long NOT_HEARD_OF = Long.MAX_VALUE;
+
+    /// A primary that refused to mend the copy is asked again behind so much time.
+    static final long ASK_AGAIN_MILLIS = 60_000;
 
     private record Pending(
             long endAddress,
@@ -318,22 +321,63 @@ public final class Backup {
 
     // ---- what was found damaged since the start, behind the watermark (R25)
 
-    /// From there on moments have ended, up to that of the [#bridge].
-    private long rottenFrom = NOT_ROTTEN;
+    /// A part of the journal whose moments have ended.
+    ///
+    /// @param from it is damaged there
+    /// @param over of the first moment behind that needs nothing of what is damaged; null while
+    ///   there is none
+    private record Rot(long from, Bridge over) {
+        boolean ends(Moment moment) {
+            return moment.address() > from
+                    && (over == null || moment.address() < over.address());
+        }
+
+        /// Whether that place lies in front of what is read again behind it.
+        boolean reaches(long address) {
+            return over == null || address < over.behind();
+        }
+
+        /// The same, when the base holds everything below this journal offset: what of the bridge
+        /// stands there need not be read any more, and may be freed.
+        Rot above(long watermark) {
+            if (over == null) {
+                return this;
+            }
+            JournalIndex rest = over.index().copy(); // Who opens a view may be reading the other.
+            rest.dropBelow(watermark);
+            return new Rot(from, new Bridge(rest, over.address(), over.behind()));
+        }
+    }
+
+    /// In the order of the journal. Only the last may be without a bridge, and then what is damaged
+    /// concerns the newest moment.
+    private final List<Rot> rots = new ArrayList<>();
 
     /// All of the newest image is to be looked at.
     private boolean checkDue;
 
-    /// Records of the newest image that cannot be read; null until that was looked at.
-    private Set<Long> unreadable = Set.of();
+    /// It is being looked at.
+    private boolean checking;
 
-    /// Of the first moment that needs nothing of what is damaged; null while there is none.
-    private Bridge bridge;
+    /// Records of the newest image that cannot be read, as far as it was looked at.
+    private Set<Long> unreadable = Set.of();
 
     private String rotWords = "";
 
+    /// Where the roll that is under way leads, 0 for none.
+    private long rollsTo;
+
+    /// First damage in front of that which was heard of since it began.
+    private long heardOf = NOT_HEARD_OF;
+
     /// The session in which the primary was asked to mend the copy.
     private long askedIn;
+
+    /// Why it does not, as it said last; empty when it has not.
+    private String mendRefusal = "";
+
+    /// Time of receipt when it is asked again all the same.
+    private long askAgainMillis = Long.MAX_VALUE;
 
     // The epoch being staged.
     private long openEpoch;
@@ -619,7 +663,7 @@ public final class Backup {
         primary = null;
         apart = false;
         session = 0;
-        askedIn = 0;
+        mayAskAgain();
         standing = Standing.UNKNOWN;
         synced = 0;
         inbox.clear();
@@ -755,11 +799,19 @@ public final class Backup {
                     Frame.OfferReply _,
                     Frame.Withdraw _,
                     Frame.Invalidate _,
-                    Frame.InvalidateReply _,
                     Frame.Resize _,
                     Frame.ResizeReply _,
                     Frame.Changed _,
                     Frame.MarkReply _ -> {}
+            case Frame.InvalidateReply reply -> {
+                if (askedIn != 0) {
+                    mendRefusal = reply.refusal();
+                    askAgainMillis =
+                            mendRefusal.isEmpty()
+                                    ? Long.MAX_VALUE
+                                    : receivedMillis() + ASK_AGAIN_MILLIS;
+                }
+            }
             case Frame.Trouble trouble -> peerTrouble = trouble.text();
             case Frame.Verified over when over.run() == verifyRun -> verifies(0);
             case Frame.Verified _ -> {}
@@ -1870,6 +1922,11 @@ public final class Backup {
         timeIs(clockMillis);
         expirePins();
         goOnIfMended();
+        loseEndedPins();
+        if (receivedMillis() >= askAgainMillis) {
+            mayAskAgain();
+            askToMend();
+        }
         if (wantsRoom() && rollIsDue()) {
             fx.wakeRoller();
         }
@@ -1907,8 +1964,8 @@ public final class Backup {
 
     private long limitBesidePins() {
         long limit = Math.min(stagedFrom, appliedEnd);
-        if (bridge == null) {
-            limit = Math.min(limit, rottenFrom);
+        if (isRotten()) {
+            limit = Math.min(limit, rots.getLast().from());
         }
         for (View view : Faults.M29 ? List.<View>of() : views.keySet()) {
             if (view.pin() == 0) {
@@ -2028,6 +2085,7 @@ public final class Backup {
 
     private Roll startRoll(Moment goal) {
         rolling = true;
+        rollsTo = goal.address();
         if (Faults.M44) {
             free(goal.address());
         }
@@ -2129,21 +2187,40 @@ public final class Backup {
     /// What a [Roll] has to save for a pin finds no room: nothing was written to the base, nor said
     /// to be, and the journal still holds all of it.
     public void saveLacksRoom(String why) {
+        rollIsOver();
         history.rollGivenUp();
-        rollLacksSpace(why);
+        hear();
+        sweepPins();
+        lacksSpace(why);
     }
 
     /// A [Roll] met a full disk: the journal still holds all of it.
     public void rollLacksSpace(String why) {
-        rolling = false;
+        rollIsOver();
+        hear();
         sweepPins();
         lacksSpace(why);
     }
 
     /// A [Roll] could not be finished: the journal still holds all of it.
     public void rollFailed(String why) {
-        rolling = false;
+        rollIsOver();
         failed(why);
+    }
+
+    private void rollIsOver() {
+        rolling = false;
+        rollsTo = 0;
+    }
+
+    /// Takes what was heard of during a roll that has ended: it concerns nothing that is here when
+    /// the base has passed it.
+    private void hear() {
+        long address = heardOf;
+        heardOf = NOT_HEARD_OF;
+        if (address != NOT_HEARD_OF) {
+            damageFound(address);
+        }
     }
 
     // ---- damage of the journal that is found while it is open (R25)
@@ -2154,49 +2231,100 @@ public final class Backup {
     //                base stops here                           first that needs nothing of ▓▓▓
     //
     // Nothing that can be read is given up for it. The newest image stays what it was, and a read
-    // of
-    // it that would need what is damaged fails. The primary compares all of it, where what is
-    // damaged
-    // differs from everything, and mends it in an epoch. As soon as nothing of the image lies in a
-    // damaged record, however that has come about, moments go on; the base then passes what is
-    // damaged in one roll, from the index of that moment.
+    // of it that would need what is damaged fails. The primary compares all of it, where what is
+    // damaged differs from everything, and mends it in an epoch. As soon as nothing of the image
+    // lies in a damaged record, however that has come about, moments go on; the base then passes
+    // what is damaged in one roll, from the index of that moment, the bridge. Damage behind that
+    // moment is the same again, and the moments from the bridge up to it stay.
     //
     // None of this is durable: after a restart the next roll finds the damage again, and where the
     // primary has mended it by then, goes on at once.
 
     /// Something of the journal is not what was written there, and had been durable: found by a
-    /// roll, by the index of a whole segment, or by who opens a moment. Next: [#startCheck].
-    public void damageFound(long address) {
-        boolean isKnown = rottenFrom <= address && bridge == null;
-        if (isKnown
-                || !hasPoint()
+    /// roll, by the index of a whole segment, or by who reads or opens a moment. Next:
+    /// [#startCheck]. In front of where a roll leads that is under way it counts when that has
+    /// ended.
+    ///
+    /// @param address where the record begins
+    /// @return whether it is known from now on; false where it concerns nothing of the copy
+    public boolean damageFound(long address) {
+        if (!hasPoint()
                 || address < base.watermark()
                 || address >= Math.min(stagedFrom, appliedEnd)) {
-            return;
+            return false;
         }
-        rottenFrom = Math.min(rottenFrom, address);
-        bridge = null;
-        unreadable = null;
+        if (address < rollsTo) {
+            heardOf = Math.min(heardOf, address);
+            return true;
+        }
+        int at = 0;
+        while (at < rots.size() && !rots.get(at).reaches(address)) {
+            at++;
+        }
+        Rot rot = at < rots.size() ? rots.get(at) : null;
+        if (rot == null) {
+            ends(at, address, address);
+        } else if (rot.over() == null ? address < rot.from() : needs(rot.over(), address)) {
+            ends(at, Math.min(rot.from(), address), address);
+        } else if (address < rot.from()) {
+            endsUpToBridge(at, address);
+        }
+        return true;
+    }
+
+    private static boolean needs(Bridge bridge, long record) {
+        for (JournalIndex.Run run : bridge.index().all()) {
+            if (!run.isZero() && run.recordAddress() == record) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// Moments behind `from` have ended, and whether the newest needs what is damaged is not known.
+    ///
+    /// @param rot the first whose place that takes
+    private void ends(int rot, long from, long damaged) {
+        rots.subList(rot, rots.size()).clear();
+        rots.add(new Rot(from, null));
         checkDue = true;
-        askedIn = 0;
+        mayAskAgain();
         rotWords =
                 "the journal is damaged at offset %d; which parts of the newest moment that concerns is being looked at"
-                        .formatted(rottenFrom);
-        history.ends(rottenFrom);
-        marks.lost(rottenFrom, Long.MAX_VALUE);
+                        .formatted(damaged);
+        history.ends(from);
         loseEndedPins();
         fx.event(
                 "journal-damaged",
-                "it is damaged at offset %d: moments behind that have ended, the newest stays and is looked at"
-                        .formatted(address));
+                "it is damaged at offset %d: moments behind offset %d have ended, the newest stays and is looked at"
+                        .formatted(damaged, from));
         fx.wakeRoller();
+    }
+
+    /// What is damaged lies in front of what was damaged before, and the bridge over that needs
+    /// nothing of it.
+    private void endsUpToBridge(int rot, long from) {
+        Bridge over = rots.get(rot).over();
+        rots.set(rot, new Rot(from, over));
+        history.lost(from, over.address());
+        loseEndedPins();
+        fx.event(
+                "journal-damaged",
+                "it is damaged at offset %d too: moments between that and offset %d have ended, nothing else is concerned"
+                        .formatted(from, over.address()));
     }
 
     /// A [Roll] has found damage: nothing was said to have begun.
     public void rollMeetsDamage(long address) {
-        rolling = false;
+        rollIsOver();
         history.rollGivenUp();
-        damageFound(address);
+        if (!damageFound(address)) {
+            // Else the same roll would begin again and meet it again, without end.
+            failed(
+                    "a roll met damage of the journal at offset %d, which it should not need"
+                            .formatted(address));
+        }
+        hear();
     }
 
     /// The newest image is to be looked at: which of its records are not whole. Nothing is rolled
@@ -2208,18 +2336,21 @@ public final class Backup {
             return null;
         }
         checkDue = false;
+        checking = true;
         rolling = true;
         return index.copy();
     }
 
     /// @param bad the records that cannot be read, by where they begin; null: not all was looked at
     public void checked(Set<Long> bad) {
-        rolling = false;
+        rollIsOver();
+        checking = false;
         if (bad == null) {
             checkDue = true;
             return;
         }
         unreadable = bad;
+        bad.stream().min(Long::compare).ifPresent(this::damageFound);
         goOnIfMended();
         if (isRotten() && !checkDue) {
             fx.event("journal-damaged", rotWords());
@@ -2231,12 +2362,12 @@ public final class Backup {
 
     /// Records of the newest image that cannot be read, as far as is known.
     public Set<Long> unreadable() {
-        return unreadable == null ? Set.of() : unreadable;
+        return unreadable;
     }
 
     /// Whether something of the newest image cannot be read, or may not be.
     public boolean isRotten() {
-        return rottenFrom != NOT_ROTTEN && bridge == null;
+        return !rots.isEmpty() && rots.getLast().over() == null;
     }
 
     /// Whether that is to be looked at, and nothing is rolled before.
@@ -2244,9 +2375,20 @@ public final class Backup {
         return checkDue && !failed;
     }
 
+    /// Whether it is known what of the newest image cannot be read.
+    private boolean isLookedAt() {
+        return !checkDue && !checking;
+    }
+
     /// What is damaged, for the operator; empty for nothing.
     public String rotWords() {
-        return isRotten() ? rotWords : "";
+        if (!isRotten()) {
+            return "";
+        }
+        return mendRefusal.isEmpty()
+                ? rotWords
+                : "%s (the primary was asked to mend it, and does not: %s; it is asked again)"
+                        .formatted(rotWords, mendRefusal);
     }
 
     private long unreadableBytes() {
@@ -2263,19 +2405,25 @@ public final class Backup {
     }
 
     private void goOnIfMended() {
-        if (!isRotten() || checkDue || unreadable == null) {
+        if (!isRotten() || !isLookedAt()) {
             return;
         }
+        long from = rots.getLast().from();
         long bytes = unreadableBytes();
         if (bytes > 0 && !Faults.M91) {
             rotWords =
                     "the journal is damaged at offset %d: %d bytes of the newest moment cannot be read, and no moment behind that place can be opened but the newest"
-                            .formatted(rottenFrom, bytes);
+                            .formatted(from, bytes);
             return;
         }
         Moment first = history.newest();
-        bridge = new Bridge(index.copy(), first.address(), Math.min(stagedFrom, appliedEnd));
-        marks.lost(rottenFrom, first.address());
+        rots.removeLast();
+        rots.add(
+                new Rot(
+                        from,
+                        new Bridge(
+                                index.copy(), first.address(), Math.min(stagedFrom, appliedEnd))));
+        mendRefusal = "";
         history.goesOn();
         fx.event(
                 "journal-mended",
@@ -2287,7 +2435,7 @@ public final class Backup {
     /// The primary says that the copy has all there is, and does not know: it compares everything.
     private void askToMend() {
         if (isRotten()
-                && unreadable != null
+                && isLookedAt()
                 && session != 0
                 && askedIn != session
                 && isInStep()
@@ -2297,57 +2445,74 @@ public final class Backup {
         }
     }
 
+    private void mayAskAgain() {
+        askedIn = 0;
+        askAgainMillis = Long.MAX_VALUE;
+    }
+
     /// What whoever makes an image of the journal from one offset to another is to pass over; null
     /// for nothing.
     public Bridge bridge(long from, long to) {
-        return bridge != null && from <= rottenFrom && to >= bridge.address() ? bridge : null;
+        for (Rot rot : rots.reversed()) {
+            Bridge over = rot.over();
+            if (over != null && from <= rot.from() && to >= over.address()) {
+                return over;
+            }
+        }
+        return null;
     }
 
-    /// What is kept of moments that have ended. One that is open is kept until it is closed, and
-    /// the base stops there until then.
+    /// Whether a moment lies where nothing but the newest can be opened.
+    private boolean hasEnded(Moment moment) {
+        return rots.stream().anyMatch(each -> each.ends(moment));
+    }
+
+    /// What is kept or marked of moments that have ended. A kept one that is open is kept until it
+    /// is closed, and the base stops there until then. What cannot be stored is tried again with
+    /// the next [#tick].
     private void loseEndedPins() {
-        if (rottenFrom == NOT_ROTTEN) {
+        if (rots.isEmpty()) {
             return;
         }
-        long goesOnAt = bridge == null ? Long.MAX_VALUE : bridge.address();
+        marks.lost(this::hasEnded);
         List<Pins.Pin> before = pins.all();
         List<Pins.Pin> lost =
-                before.stream()
-                        .filter(each -> each.moment().address() > rottenFrom)
-                        .filter(each -> each.moment().address() < goesOnAt)
-                        .filter(each -> !isOpen(each))
-                        .toList();
+                before.stream().filter(each -> hasEnded(each.moment()) && !isOpen(each)).toList();
         if (lost.isEmpty()) {
             return;
         }
+        boolean isTold = pinsUnsure;
         lost.forEach(pins::drop);
-        lost.forEach(this::tellLost);
         String trouble = sweptAndStored(before);
-        if (!trouble.isEmpty()) {
+        if (trouble.isEmpty()) {
+            lost.forEach(this::tellLost);
+        } else if (!isTold) {
             fx.event("metadata-error", trouble);
         }
     }
 
-    /// The base has passed what is damaged.
-    private void forgetRot() {
-        if (bridge != null && base.watermark() >= bridge.address()) {
-            rottenFrom = NOT_ROTTEN;
-            bridge = null;
+    /// What of the damage the base has passed is forgotten.
+    private void passRot() {
+        rots.removeIf(
+                each -> each.over() != null && base.watermark() >= each.over().address());
+        rots.replaceAll(each -> each.above(base.watermark()));
+        if (rots.isEmpty()) {
             unreadable = Set.of();
         }
     }
 
     /// A [Roll] is in the base, synced, and its end is durable in the superblock.
     public void rolled(Roll roll) {
-        rolling = false;
+        rollIsOver();
         spaceAgain();
         base = roll.reached();
         index.dropBelow(base.watermark());
-        forgetRot();
+        passRot();
         if (hasPoint() && base.everCommitted() && !base.mixture()) {
             history.rolled(base.moment());
         }
         marks.rolled(base.watermark());
+        hear();
         if (damaged && base.watermark() >= journalEnd) {
             damaged = false;
             end = base.watermark();
@@ -2441,7 +2606,7 @@ public final class Backup {
         Pins.Pin pin = pins.named(name);
         if (pin == null) {
             Marks.Mark mark = marks.named(name);
-            return mark == null ? null : openView(mark.moment());
+            return mark == null || hasEnded(mark.moment()) ? null : openView(mark.moment());
         }
         if (pin.damaged()) {
             return null;
@@ -2518,6 +2683,7 @@ public final class Backup {
         return hasPoint()
                 ? marks.all().stream()
                         .filter(each -> each.moment().address() >= history.oldest().address())
+                        .filter(each -> !hasEnded(each.moment()))
                         .toList()
                 : List.of();
     }
@@ -2550,8 +2716,10 @@ public final class Backup {
         if (failed || !hasPoint() || moment.address() < history.oldest().address()) {
             return "the moment cannot be opened any more";
         }
-        if (isRotten() && moment.address() > rottenFrom) {
-            return rotWords();
+        if (hasEnded(moment)) {
+            return isRotten()
+                    ? rotWords()
+                    : "the moment has ended: the journal is damaged in front of it";
         }
         long now = receivedMillis();
         List<Pins.Pin> before = pins.all();

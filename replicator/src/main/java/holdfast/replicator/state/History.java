@@ -183,10 +183,46 @@ public final class History {
     /// The journal is damaged there: what lies behind that is no moment to which the base could be
     /// rolled, and none that could be opened but the newest. Until [#goesOn].
     void ends(long address) {
-        moments.removeIf(each -> each.address() > address);
-        Moment last = moments.isEmpty() ? base : moments.getLast();
+        forget(address, Long.MAX_VALUE);
+        Moment last = lastUpTo(address);
         endedMillis = last == null ? 1 : Math.max(1, last.labelMillis());
         newest = newest.behindGap(endedMillis);
+    }
+
+    /// The journal is damaged there, and a moment behind that needs nothing of it: those in between
+    /// are none any more.
+    void lost(long address, long before) {
+        forget(address, before);
+        Moment last = lastUpTo(address);
+        long sinceMillis = last == null ? 1 : Math.max(1, last.labelMillis());
+        List<Moment> behind = new ArrayList<>();
+        while (!moments.isEmpty() && moments.getLast().address() > address) {
+            behind.addFirst(moments.removeLast());
+        }
+        if (!behind.isEmpty()) {
+            behind.addFirst(behind.removeFirst().behindGap(sinceMillis));
+        }
+        moments.addAll(behind);
+    }
+
+    private void forget(long from, long before) {
+        moments.removeIf(each -> each.address() > from && each.address() < before);
+        taken =
+                taken.stream()
+                        .filter(each -> each.address() <= from || each.address() >= before)
+                        .toList();
+    }
+
+    /// The last moment up to there, also of those that a roll has taken away; null for none.
+    private Moment lastUpTo(long address) {
+        Moment last = base != null ? base : baseBefore;
+        for (Moment each : taken) {
+            last = each.address() <= address ? each : last;
+        }
+        for (Moment each : moments) {
+            last = each.address() <= address ? each : last;
+        }
+        return last;
     }
 
     /// The newest moment needs nothing of what is damaged: from it on there are moments again.
@@ -210,6 +246,7 @@ public final class History {
     /// The base is this.
     void rolled(Moment to) {
         base = to;
+        taken = List.of();
         while (!moments.isEmpty() && moments.getFirst().address() <= to.address()) {
             moments.removeFirst();
         }

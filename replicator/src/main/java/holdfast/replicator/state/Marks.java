@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 
 /// The moments of a copy to which its primary has given a name. A mark is a record of the journal
 /// and goes with it: it keeps nothing, and nothing that the primary sends takes one away. So a name
@@ -72,10 +73,9 @@ public final class Marks {
         marks.values().removeIf(each -> each.moment.address() <= watermark);
     }
 
-    /// What lies behind this journal offset and in front of that is no moment any more.
-    void lost(long from, long before) {
-        marks.values()
-                .removeIf(each -> each.moment.address() > from && each.moment.address() < before);
+    /// These moments are none any more.
+    void lost(Predicate<Moment> these) {
+        marks.values().removeIf(each -> these.test(each.moment));
     }
 
     /// There is no point any more.

@@ -191,11 +191,7 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
     /// Rolls everything forward that can be, and looks at what is damaged on the way.
     void rollAndLook() throws Exception {
         while (true) {
-            JournalIndex doubted = backup.startCheck();
-            if (doubted != null) {
-                backup.checked(unreadable(doubted));
-                continue;
-            }
+            look();
             Backup.Roll roll = backup.startRoll(true);
             if (roll == null) {
                 return;
@@ -211,6 +207,15 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
             } else {
                 roll(roll, Integer.MAX_VALUE);
             }
+        }
+    }
+
+    /// Looks at the newest moment, as long as that is due.
+    void look() throws IOException {
+        for (JournalIndex doubted = backup.startCheck();
+                doubted != null;
+                doubted = backup.startCheck()) {
+            backup.checked(unreadable(doubted));
         }
     }
 
@@ -231,7 +236,7 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
         return bad;
     }
 
-    private void roll(Backup.Roll roll, int runs) throws Exception {
+    void roll(Backup.Roll roll, int runs) throws Exception {
         durable = roll.begun();
         int done = 0;
         for (JournalIndex.Run run : image(roll.from(), roll.to()).all()) {

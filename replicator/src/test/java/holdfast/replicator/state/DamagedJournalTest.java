@@ -30,6 +30,7 @@ class DamagedJournalTest {
 
     private CopyOnFiles copy;
 
+    private long first;
     private long second;
     private long third;
 
@@ -39,7 +40,7 @@ class DamagedJournalTest {
         copy = new CopyOnFiles(directory);
         copy.connect(Position.NONE);
         copy.commit(10, 1, 0, 1, 2, 3);
-        copy.write(11, 0, 2);
+        first = copy.write(11, 0, 2);
         second = copy.write(12, 1, 3);
         third = copy.write(13, 2, 4);
         assertEquals(at(13), copy.backup.committed());
@@ -291,6 +292,211 @@ class DamagedJournalTest {
         assertTrue(copy.events.toString().contains("pin-lost then"), copy.events.toString());
         assertEquals(List.of(), copy.backup.pins());
         assertEquals(List.of(), copy.backup.marks());
+    }
+
+    /// What is rolled in front of the damage is freed, and what goes on behind it needs it no more.
+    @Test
+    void theBaseMovesOnInFrontOfTheDamageAndThenPassesIt() throws Exception {
+        copy.backup.retain(new Retention(1000, 0), Integer.MAX_VALUE);
+        for (int i = 14; i < 214; i++) {
+            copy.write(i, 10 + i % 20, i % 100);
+        }
+        copy.clockMillis = 900;
+        long rotten = copy.write(214, 4, 5);
+        copy.write(215, 4, 6);
+        copy.damage(rotten + 200);
+        assertTrue(copy.backup.damageFound(rotten));
+        copy.look();
+        assertFalse(copy.backup.isRotten());
+        Moment goesOn = copy.backup.history().newest();
+        copy.clockMillis = 1500;
+        for (int i = 216; i < 226; i++) {
+            copy.write(i, 5, i % 100);
+        }
+        copy.rollWhatIsDue();
+        long watermark = copy.durable.watermark();
+        assertTrue(watermark > 2 * CopyOnFiles.SEGMENT, "rolled to " + watermark);
+        assertTrue(watermark <= rotten, "rolled to " + watermark);
+
+        Backup.View view = copy.backup.openView(goesOn);
+        assertEquals(2, copy.seen(view, 0));
+        assertEquals(1, copy.seen(view, 3));
+        assertEquals(6, copy.seen(view, 4));
+        for (int block = 10; block < 30; block++) {
+            int last = block - 10 + 20 * ((213 - (block - 10)) / 20);
+            assertEquals(last % 100, copy.seen(view, block), "block " + block);
+        }
+        copy.backup.closeView(view.id());
+        copy.rollAndLook();
+        assertEquals(at(225), copy.durable.position());
+        assertView(at(225), 2, 3, 4, 1, 6, 25);
+    }
+
+    @Test
+    void aRollThatMeetsDamageWhichItShouldNotNeedDoesNotBeginAgain() {
+        copy.backup.startRoll(true);
+        copy.backup.rollMeetsDamage(copy.backup.end());
+        assertEquals(DiskState.FAILED, copy.backup.diskState());
+        assertNull(copy.backup.startRoll(true));
+    }
+
+    /// The moments from the one on that needed nothing of the first damage stay, kept ones too.
+    @Test
+    void moreDamageBehindWhatWentOnCostsWhatLiesBehindIt() throws Exception {
+        copy.write(14, 1, 5);
+        copy.damage(second + 200);
+        copy.backup.damageFound(second);
+        copy.look();
+        assertFalse(copy.backup.isRotten());
+        Moment goesOn = copy.backup.history().newest();
+        assertEquals("", copy.backup.keep("kept", goesOn, 4 * 4096, 1000));
+        copy.write(15, 3, 6);
+        long later = copy.write(16, 2, 7);
+        copy.write(17, 3, 8);
+        Moment behind = copy.backup.history().newest();
+        assertEquals("", copy.backup.keep("behind", behind, 4 * 4096, 1000));
+        copy.damage(later + 200);
+        assertTrue(copy.backup.damageFound(later));
+        copy.look();
+        assertTrue(copy.backup.isRotten());
+        assertEquals(Set.of(later), copy.backup.unreadable());
+        assertEquals(List.of("kept"), copy.backup.pins().stream().map(Pins.Pin::name).toList());
+        assertTrue(copy.events.toString().contains("pin-lost behind"), copy.events.toString());
+        Backup.View view = copy.backup.openView("kept");
+        assertEquals(2, copy.seen(view, 0));
+        assertEquals(5, copy.seen(view, 1));
+        assertEquals(4, copy.seen(view, 2));
+        assertEquals(1, copy.seen(view, 3));
+        copy.backup.closeView(view.id());
+        copy.connect(at(17));
+        copy.commit(20, 9, 2);
+        assertFalse(copy.backup.isRotten());
+        Backup.Roll toKept = copy.backup.startRoll(true);
+        assertEquals(goesOn.address(), toKept.to());
+        copy.roll(toKept, Integer.MAX_VALUE);
+        copy.rollAndLook();
+        assertEquals(at(20), copy.durable.position());
+        assertView(at(20), 2, 5, 9, 8);
+    }
+
+    /// Found later and standing earlier, and written over since as well.
+    @Test
+    void moreDamageInFrontOfTheFirstCostsNothingBehindWhatWentOn() throws Exception {
+        copy.write(14, 0, 7);
+        copy.write(15, 1, 5);
+        copy.backup.damageFound(second);
+        copy.look();
+        copy.write(16, 3, 6);
+        assertEquals(
+                "", copy.backup.keep("kept", copy.backup.history().newest(), 4 * 4096, 1000));
+        assertTrue(copy.backup.damageFound(second), "again, and known");
+        assertTrue(copy.backup.damageFound(first));
+        assertEvents("journal-damaged", "journal-mended", "journal-damaged");
+        assertFalse(copy.backup.isDoubted());
+        assertFalse(copy.backup.isRotten());
+        assertEquals(1, copy.backup.pins().size());
+        Moment next = copy.backup.history().behind(first);
+        assertEquals(at(15), next.position());
+        copy.rollAndLook();
+        assertEquals(at(16), copy.durable.position());
+        assertView(at(16), 7, 5, 4, 6);
+    }
+
+    @Test
+    void aMomentThatHasEndedIsNotKeptAndNoMarkOfItIsListed() throws Exception {
+        copy.write(14, 1, 5);
+        Backup.View ended = copy.backup.openView();
+        copy.write(15, 3, 6);
+        copy.backup.damageFound(second);
+        copy.look();
+        assertFalse(copy.backup.isRotten());
+        assertEquals(
+                "the moment has ended: the journal is damaged in front of it",
+                copy.backup.keep("mine", ended.moment(), 4 * 4096, 1000));
+        copy.backup.closeView(ended.id());
+        // Marked before the damage was found, and durable behind that.
+        copy.write(16, 2, 7);
+        long bad = copy.lastAddress();
+        copy.syncsLater = true;
+        copy.on(new Frame.Mark(1, at(16), 5, "marked"));
+        copy.backup.damageFound(bad);
+        copy.settle();
+        assertEquals(List.of(), copy.backup.marks());
+        assertNull(copy.backup.openView("marked"));
+    }
+
+    /// The roll would have found it itself.
+    @Test
+    void damageThatIsHeardOfBesideARollThatMeetsItEndsTheMomentsBehind() throws Exception {
+        long bad = aRollOverMoments();
+        copy.backup.damageFound(bad);
+        assertFalse(copy.backup.isRotten(), "the roll may pass it");
+        copy.backup.rollMeetsDamage(bad);
+        assertTrue(copy.backup.isRotten());
+        assertSame(copy.backup.history().newest(), copy.backup.history().behind(bad));
+        assertNotNull(copy.backup.history().upTo(bad, Long.MAX_VALUE));
+    }
+
+    @Test
+    void damageThatIsHeardOfBesideARollThatPassesItCostsNothing() throws Exception {
+        copy.write(14, 3, 5);
+        Backup.Roll roll = copy.backup.startRoll(true);
+        copy.write(15, 3, 6);
+        assertEquals(
+                "", copy.backup.keep("kept", copy.backup.history().newest(), 4 * 4096, 1000));
+        assertTrue(copy.backup.damageFound(second));
+        copy.roll(roll, Integer.MAX_VALUE);
+        assertFalse(copy.backup.isRotten());
+        assertFalse(copy.backup.isDoubted());
+        assertEvents();
+        assertEquals(1, copy.backup.pins().size());
+        assertView(at(15), 2, 3, 4, 6);
+    }
+
+    /// A roll that ends for want of room brings the moments back, but for those that have ended.
+    @Test
+    void damageThatIsHeardOfBesideARollThatLacksRoomEndsTheMomentsBehind() throws Exception {
+        long bad = aRollOverMoments();
+        copy.backup.damageFound(bad);
+        copy.backup.saveLacksRoom("no room");
+        assertTrue(copy.backup.isRotten());
+        assertSame(copy.backup.history().newest(), copy.backup.history().behind(bad));
+    }
+
+    /// @return a record with moments in front of it and behind
+    private long aRollOverMoments() {
+        for (int i = 14; i < 34; i++) {
+            copy.write(i, 3, i);
+        }
+        long bad = copy.lastAddress();
+        for (int i = 34; i < 54; i++) {
+            copy.write(i, 3, i);
+        }
+        assertTrue(copy.backup.history().upTo(bad, Long.MAX_VALUE).position().number() > 10);
+        assertTrue(
+                copy.backup.history().behind(bad).address()
+                        < copy.backup.history().newest().address());
+        assertTrue(copy.backup.startRoll(true).to() > bad);
+        return bad;
+    }
+
+    /// The primary may not be able to note it just now.
+    @Test
+    void aPrimaryThatRefusesToMendIsAskedAgainAndItsWordsAreTold() throws Exception {
+        copy.damage(second + 200);
+        copy.write(14, 3, 5);
+        copy.rollAndLook();
+        assertEquals(1, asked());
+        copy.backup.on(new Frame.InvalidateReply(copy.primary().resource(), "its disk is full"));
+        assertTrue(copy.backup.rotWords().contains("its disk is full"), copy.backup.rotWords());
+        copy.backup.tick(6);
+        assertEquals(1, asked());
+        copy.backup.tick(6 + Backup.ASK_AGAIN_MILLIS);
+        assertEquals(2, asked());
+        copy.backup.on(new Frame.InvalidateReply(copy.primary().resource(), ""));
+        assertFalse(copy.backup.rotWords().contains("its disk is full"), copy.backup.rotWords());
+        copy.backup.tick(6 + 10 * Backup.ASK_AGAIN_MILLIS);
+        assertEquals(2, asked());
     }
 
     private void assertStopped() {
