@@ -7,6 +7,7 @@ import holdfast.replicator.device.JournalFiles;
 import holdfast.replicator.device.PackedSegment;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.journal.JournalRecord;
+import holdfast.replicator.nbd.Errno;
 import holdfast.replicator.nbd.ExportException;
 import holdfast.replicator.nbd.Extent;
 import holdfast.replicator.state.Backup;
@@ -250,6 +251,8 @@ final class BackupResource {
         if (countsPacked) {
             journal.packed().forEach(backup::packed);
         }
+        // What the disk fails to read may be read tomorrow, and what stands behind damage is given up
+        // by a start: so it is not taken for damage here, and the copy is not opened.
         this.damage = backup.recover(journal::readDamaged, indexes::of, journal.endOffset());
         backup.pins(pins.pins(), pins.lastId());
         pins.damages().forEach(each -> backup.pinDamaged(each.pin(), each.why()));
@@ -1148,7 +1151,7 @@ final class BackupResource {
                     Holes.zero(into);
                 } else {
                     requireReadable(run);
-                    readJournal(run.dataAddress(), into);
+                    readRecord(run, into);
                 }
                 into.limit(end);
             }
@@ -1165,22 +1168,33 @@ final class BackupResource {
         }
     }
 
-    /// Fills `into` from the journal. Where that cannot be read, or ends too early, something
-    /// durable is gone, and nothing more is acknowledged.
-    private void readJournal(long address, ByteBuffer into) throws DeviceException {
+    /// Fills `into` with the run's data. What is damaged of it, or the disk cannot read, is an
+    /// error of its reader alone: what is old may rot, and the newest moment be whole. The record
+    /// is looked at then. Where the journal ends too early something durable is gone, and nothing
+    /// more is acknowledged.
+    private void readRecord(JournalIndex.Run run, ByteBuffer into) throws DeviceException {
         try {
-            journal.read(address, into);
-            if (into.hasRemaining()) {
-                throw new DeviceException(
-                        0,
-                        "%s: %d bytes are missing of the data at offset %d"
-                                .formatted(journal, into.remaining(), address));
-            }
+            readJournal(run.dataAddress(), into);
         } catch (PackedSegment.DamagedException e) {
-            throw e; // Of its reader alone: what is old may rot, and the newest moment be whole.
+            indexes.suspect(run.recordAddress());
+            throw e;
         } catch (DeviceException e) {
+            if (e.errno() == Errno.EIO) {
+                indexes.suspect(run.recordAddress());
+                throw new PackedSegment.DamagedException(e.getMessage());
+            }
             mailbox.post(() -> backup.failed(e.getMessage()));
             throw e;
+        }
+    }
+
+    private void readJournal(long address, ByteBuffer into) throws DeviceException {
+        journal.read(address, into);
+        if (into.hasRemaining()) {
+            throw new DeviceException(
+                    0,
+                    "%s: %d bytes are missing of the data at offset %d"
+                            .formatted(journal, into.remaining(), address));
         }
     }
 
@@ -1402,7 +1416,7 @@ final class BackupResource {
     }
 
     /// @return false if the base has no space: the roll has ended then. A sync that fails for want
-    ///   of space is another matter, and final
+    ///   of space is another matter, and final, also where a later write only repeats it
     private boolean copyAll(JournalIndex index, RollPace pace) throws IOException {
         try {
             ByteBuffer buffer = ByteBuffer.allocateDirect(RollPace.PIECE_BYTES);
@@ -1411,7 +1425,7 @@ final class BackupResource {
             }
             return true;
         } catch (DeviceException e) {
-            if (!e.isOutOfSpace()) {
+            if (!e.isOutOfSpace() || base.syncFailure() != null) {
                 throw e;
             }
             mailbox.post(

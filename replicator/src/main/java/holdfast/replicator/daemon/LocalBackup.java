@@ -49,6 +49,7 @@ import java.util.UUID;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
@@ -123,6 +124,9 @@ final class LocalBackup implements LocalResource {
 
     /// Why what it has by itself is not given up, though that was ordered; empty for nothing.
     private volatile String keepsOwn = "";
+
+    /// Held by who tries again to give it up: one at a time.
+    private final ReentrantLock givingUp = new ReentrantLock();
 
     /// The timer's: when that is tried again.
     private long giveUpAtNanos;
@@ -377,13 +381,20 @@ final class LocalBackup implements LocalResource {
             giveUp(generation);
             keepsOwn = "";
         } catch (IOException e) {
+            String next =
+                    resource.snapshot().isRotten()
+                            ? "what is damaged cannot be mended while the copy does not follow its peer: copy what you need out of it (%s), then remove it and add it anew (%s)"
+                                    .formatted(
+                                            shared.command("open " + name()),
+                                            shared.command("remove " + name()))
+                            : "make room beside %s, or drop something that is kept (%s); it goes on by itself then, or at once with: %s"
+                                    .formatted(
+                                            dir.facts().journal(),
+                                            shared.command("keep " + name()),
+                                            shared.command("connect " + name()));
             keepsOwn =
-                    "%s. So it is not given up, nothing is lost, and the copy does not follow its peer. Next: make room beside %s, or drop something that is kept (%s); it goes on by itself then, or at once with: %s"
-                            .formatted(
-                                    e.getMessage(),
-                                    dir.facts().journal(),
-                                    shared.command("keep " + name()),
-                                    shared.command("connect " + name()));
+                    "%s. So it is not given up, nothing is lost, and the copy does not follow its peer. Next: %s"
+                            .formatted(e.getMessage(), next);
             if (before.isEmpty()) {
                 shared.events().of(name()).accept("discard-waits", keepsOwn);
             }
@@ -397,7 +408,7 @@ final class LocalBackup implements LocalResource {
 
     /// Something may have made room for what could not be kept.
     void giveUpAgain() {
-        if (keepsOwn.isEmpty()) {
+        if (keepsOwn.isEmpty() || !givingUp.tryLock()) {
             return;
         }
         try {
@@ -409,6 +420,8 @@ final class LocalBackup implements LocalResource {
             giveUpOrWait(generation.get());
         } catch (IOException e) {
             shared.events().of(name()).accept("metadata-error", e.getMessage());
+        } finally {
+            givingUp.unlock();
         }
         PeerSession peer = session;
         if (keepsOwn.isEmpty() && peer != null) {

@@ -563,13 +563,19 @@ final class Reporter {
                     "the journal was damaged and the copy is no image of any moment until its primary"
                             + " has mended it");
         }
-        if (now.isRotten()) {
-            return Optional.of(
-                    "%s. %s compares and mends it as soon as it is connected. If it does not come back: a moment in front of that place is whole, %s; the newest can be opened and promoted too, and what cannot be read of it is an I/O error"
-                            .formatted(now.rot(), peer, shared.command("points " + name)));
-        }
         if (!of.keepsOwn().isEmpty()) {
             return Optional.of(of.keepsOwn());
+        }
+        if (now.isRotten()) {
+            String mends =
+                    now.refusal().isEmpty()
+                            ? "%s compares and mends it as soon as it is connected and can. If it does not come back"
+                                    .formatted(peer)
+                            : "%s cannot mend it, the copy does not follow it: %s. Until then"
+                                    .formatted(peer, now.refusal());
+            return Optional.of(
+                    "%s. %s: a moment in front of that place is whole, %s; the newest can be opened and promoted too, and what cannot be read of it is an I/O error"
+                            .formatted(now.rot(), mends, shared.command("points " + name)));
         }
         if (!now.noSpace().isEmpty()) {
             return Optional.of(now.noSpace());

@@ -18,7 +18,9 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeSet;
 import java.util.UUID;
@@ -47,8 +49,12 @@ final class SegmentIndexes {
     private boolean making;
     private boolean stopped;
 
+    /// Records that are being looked at.
+    private final Set<Long> suspected = new HashSet<>();
+
     /// @param made hears of each segment, by where it begins, when its index is made
-    /// @param damaged hears where the journal is, when that is found beside a roll
+    /// @param damaged hears where the journal is damaged, when that is found beside a roll: where
+    ///   the record begins
     SegmentIndexes(
             UUID resource,
             JournalFiles journal,
@@ -134,8 +140,30 @@ final class SegmentIndexes {
         stopped = true;
     }
 
+    /// Whether the journal is being read.
     synchronized boolean isMaking() {
-        return making;
+        return making || !suspected.isEmpty();
+    }
+
+    /// Somebody could not read the data of a record: it is looked at, beside everything else.
+    ///
+    /// @param record journal offset of its first byte
+    synchronized void suspect(long record) {
+        if (!stopped && suspected.add(record)) {
+            pool.execute(() -> look(record));
+        }
+    }
+
+    private void look(long record) {
+        try {
+            tell(record);
+        } catch (IOException | RuntimeException e) {
+            LOG.warn("{}: the record at {}: {}", journal, record, e.getMessage());
+        } finally {
+            synchronized (this) {
+                suspected.remove(record);
+            }
+        }
     }
 
     private void make() {

@@ -15,6 +15,7 @@ import holdfast.replicator.device.JournalFiles;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.DiskState;
+import holdfast.replicator.state.Retention;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
@@ -22,7 +23,9 @@ import holdfast.tunnel.wire.Position;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInfo;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.ByteBuffer;
@@ -47,6 +50,11 @@ import java.util.function.BooleanSupplier;
 class BackupResourceTest {
     private static final int BLOCK = 4096;
     private static final int SIZE = 64 * BLOCK;
+
+    /// Of a test whose device takes more than is synced at once.
+    private static final String LARGE = "large";
+
+    private static final long LARGE_SIZE = 2L * RollPace.SYNC_BYTES;
     private static final UUID ID = new UUID(5, 6);
     private static final long SESSION = 9;
     private static final Ancestry ANCESTRY =
@@ -91,9 +99,10 @@ class BackupResourceTest {
             };
 
     @BeforeEach
-    void open() throws Exception {
+    void open(TestInfo test) throws Exception {
         Path disk = dir.resolve("home.img");
-        base = new StrangeDevice(FileBlockDevice.create(disk, SIZE));
+        long size = test.getTags().contains(LARGE) ? LARGE_SIZE : SIZE;
+        base = new StrangeDevice(FileBlockDevice.create(disk, size));
         long journalBytes = 64 << 20;
         ResourceDir.Facts facts =
                 new ResourceDir.Facts(
@@ -110,7 +119,7 @@ class BackupResourceTest {
                         dir.resolve("resources"),
                         "home",
                         facts,
-                        ResourceDir.newBackup(ID, AddressSpace.of(SIZE), true, ID, 7),
+                        ResourceDir.newBackup(ID, AddressSpace.of(size), true, ID, 7),
                         ResourceSettings.ofDisks(new TreeMap<>()));
         long segment = LocalBackup.segmentBytes(journalBytes);
         journal = JournalFiles.open(Path.of(facts.journal()), segment, journalBytes, 0);
@@ -121,7 +130,7 @@ class BackupResourceTest {
                         journal,
                         committer,
                         // Whatever is committed is rolled forward at once.
-                        new Backup.Config(ID, SIZE, journalBytes, segment, 1, true),
+                        new Backup.Config(ID, size, journalBytes, segment, 1, true),
                         ResourceDir.base(store.superblock()),
                         store.openJournal(),
                         pool,
@@ -140,7 +149,7 @@ class BackupResourceTest {
                         ID,
                         1,
                         DiskState.UP_TO_DATE.ordinal(),
-                        SIZE,
+                        size,
                         new Position(1, 1),
                         new Position(1, 1),
                         0,
@@ -278,6 +287,61 @@ class BackupResourceTest {
         resource.tryAgain();
         assertEquals("the journal or the base has failed", resource.settle());
         assertEquals(0, store.superblock().watermark());
+    }
+
+    /// Not as a base that takes no more: what was written before the sync may be gone.
+    @Test
+    @Tag(LARGE)
+    void aSyncInTheMiddleOfARollThatFailsForWantOfSpaceIsFinal() throws Exception {
+        base.hangs = true;
+        commit(1, (byte) 5, 3);
+        await("the roll-forward hangs", () -> base.waiting);
+        int run = 64 << 10;
+        int count = RollPace.SYNC_BYTES / run + 4;
+        byte[] bytes = new byte[run];
+        for (int i = 0; i < count; i++) {
+            Arrays.fill(bytes, (byte) (i + 1));
+            ByteBuffer data = ByteBuffer.wrap(bytes.clone());
+            data(new Frame.Write(0, new Position(1, 2 + i), 5, (long) i * run, data));
+        }
+        await("acknowledged", () -> acknowledged() == 1 + count);
+        base.syncsBeforeError = 1; // That of the roll which hangs.
+        base.syncError = ENOSPC;
+        base.hangs = false;
+        base.hang.release(1000);
+        await("failed", () -> resource.snapshot().disk() == DiskState.FAILED);
+        assertEquals("", resource.snapshot().noSpace());
+        assertTrue(
+                base.bytesWritten < (long) count * run, "it failed at the end, not in the middle");
+        base.syncError = 0;
+        resource.tryAgain();
+        assertEquals("the journal or the base has failed", resource.settle());
+    }
+
+    /// A bad sector under the journal that a comparison, or a view, meets first.
+    @Test
+    void whatTheDiskCannotReadOfTheJournalIsDamageAndNotAFailedDisk() throws Exception {
+        // Nothing is rolled, so that nobody reads the journal before.
+        resource.retain(new Retention(3_600_000, 0), Integer.MAX_VALUE);
+        commit(1, (byte) 5, 3);
+        write(2, (byte) 6, 4);
+        await("acknowledged", () -> acknowledged() == 2);
+        // Reading what is not mapped of a process is an EIO, as from a bad sector.
+        Path segment = dir.resolve("home.journal").resolve("%016x".formatted(0));
+        Files.delete(segment);
+        Files.createSymbolicLink(segment, Path.of("/proc/self/mem"));
+        data(new Frame.Compare(0, 1, 4 * BLOCK, 2 * BLOCK, 0));
+        await("answered", () -> answers().size() == 1);
+        await("told", () -> resource.snapshot().isRotten());
+        OpenPoint newest = resource.openPoint();
+        assertThrows(
+                DeviceException.class, () -> newest.read(4L * BLOCK, ByteBuffer.allocate(BLOCK)));
+        resource.closePoint(newest);
+        await("looked at", () -> resource.snapshot().rot().contains("8192 bytes"));
+        write(3, (byte) 7, 5);
+        await("acknowledged", () -> acknowledged() == 3);
+        await("the primary is asked", () -> sent.contains(new Frame.Invalidate(ID)));
+        assertEquals(DiskState.UP_TO_DATE, resource.snapshot().disk());
     }
 
     @Test
@@ -462,6 +526,9 @@ class BackupResourceTest {
         volatile int error;
         volatile int refused;
         volatile int syncError;
+        volatile int syncsBeforeError;
+        volatile long bytesWritten;
+        private volatile DeviceException syncFailure;
 
         StrangeDevice(BlockDevice file) {
             this.file = file;
@@ -469,7 +536,7 @@ class BackupResourceTest {
 
         @Override
         public DeviceException syncFailure() {
-            return file.syncFailure();
+            return syncFailure;
         }
 
         int at(long offset) throws DeviceException {
@@ -488,13 +555,17 @@ class BackupResourceTest {
                 refused++;
                 throw new DeviceException(error, "home.img cannot be written at byte 0");
             }
+            for (ByteBuffer part : parts) {
+                bytesWritten += part.remaining();
+            }
             file.write(offsetBytes, parts);
         }
 
         @Override
         public void sync() throws DeviceException {
-            if (syncError != 0) {
-                throw new DeviceException(syncError, "home.img cannot be made durable");
+            if (syncError != 0 && syncsBeforeError-- <= 0) {
+                syncFailure = new DeviceException(syncError, "home.img cannot be made durable");
+                throw syncFailure;
             }
             file.sync();
         }
