@@ -237,6 +237,8 @@ public final class Backup {
 
     private static final long NOT_HEARD_OF = Long.MAX_VALUE;
 
+    private static final String NOT_MENDED = "the copy's journal is damaged, and not mended yet";
+
     /// A primary that refused to mend the copy is asked again behind so much time.
     static final long ASK_AGAIN_MILLIS = 60_000;
 
@@ -1184,7 +1186,7 @@ public final class Backup {
                 pins.named(m.name()) != null
                         ? "there is a kept moment %s already".formatted(m.name())
                         : isRotten()
-                                ? "the copy's journal is damaged, and not mended yet"
+                                ? NOT_MENDED
                                 : marks.refusal(m.name());
         if (!refused.isEmpty()) {
             fx.send(new Frame.MarkReply(config.resource, session, m.number(), refused));
@@ -1700,7 +1702,7 @@ public final class Backup {
                 answer(p.exact());
             } else if (p.marked() != null) {
                 if (session != 0 && p.marked().session() == session) {
-                    fx.send(p.marked());
+                    fx.send(answer(p.marked()));
                 }
             } else if (p.heartbeat() != null) {
                 if (p.heartbeat().position().equals(committed)) {
@@ -1727,6 +1729,15 @@ public final class Backup {
         if (rollIsDue()) {
             fx.wakeRoller();
         }
+    }
+
+    /// The newest moment is the one that was to be marked. Since that was appended it may have
+    /// ended.
+    private Frame.MarkReply answer(Frame.MarkReply reply) {
+        return hasEnded(history.newest())
+                ? new Frame.MarkReply(
+                        reply.resource(), reply.session(), reply.number(), NOT_MENDED)
+                : reply;
     }
 
     private void acknowledge() {

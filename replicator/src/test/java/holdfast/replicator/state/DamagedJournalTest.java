@@ -421,6 +421,13 @@ class DamagedJournalTest {
         copy.on(new Frame.Mark(1, at(16), 5, "marked"));
         copy.backup.damageFound(bad);
         copy.settle();
+        List<String> replies =
+                copy.sent.stream()
+                        .filter(each -> each instanceof Frame.MarkReply)
+                        .map(each -> ((Frame.MarkReply) each).refusal())
+                        .toList();
+        assertEquals(1, replies.size());
+        assertTrue(replies.getFirst().contains("damaged"), replies.getFirst());
         assertEquals(List.of(), copy.backup.marks());
         assertNull(copy.backup.openView("marked"));
     }
