@@ -251,8 +251,8 @@ final class BackupResource {
         if (countsPacked) {
             journal.packed().forEach(backup::packed);
         }
-        // What the disk fails to read may be read tomorrow, and what stands behind damage is given up
-        // by a start: so it is not taken for damage here, and the copy is not opened.
+        // What stands behind damage is given up by a start. What the disk fails to read it may read
+        // tomorrow: that is not taken for damage here, and the copy is not opened.
         this.damage = backup.recover(journal::readDamaged, indexes::of, journal.endOffset());
         backup.pins(pins.pins(), pins.lastId());
         pins.damages().forEach(each -> backup.pinDamaged(each.pin(), each.why()));
