@@ -59,6 +59,9 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
     /// What is appended is not durable for the time being.
     boolean syncsLater;
 
+    /// Why the list of what is kept cannot be written; null: it can.
+    String pinsTrouble;
+
     /// What the superblock holds.
     Backup.Base durable = new Backup.Base(0, Position.NONE, false, Ancestry.EMPTY);
 
@@ -406,7 +409,7 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
 
     @Override
     public String pins(List<Pins.Pin> pins, long lastId) {
-        return null; // Nobody keeps one.
+        return pinsTrouble;
     }
 
     @Override

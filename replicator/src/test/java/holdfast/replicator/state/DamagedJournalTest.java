@@ -487,6 +487,24 @@ class DamagedJournalTest {
         return bad;
     }
 
+    @Test
+    void aPinIsSaidToBeLostWhenThatIsDurable() {
+        copy.write(14, 3, 5);
+        Moment then = copy.backup.history().newest();
+        assertEquals("", copy.backup.keep("then", then, 4 * 4096, Long.MAX_VALUE / 2));
+        copy.pinsTrouble = "no space left";
+        copy.backup.damageFound(second);
+        copy.backup.tick(6);
+        assertEquals(1, copy.backup.pins().size());
+        assertFalse(copy.events.toString().contains("pin-lost"), copy.events.toString());
+        assertEquals(
+                1, copy.events.stream().filter(e -> e.startsWith("metadata-error")).count());
+        copy.pinsTrouble = null;
+        copy.backup.tick(7);
+        assertEquals(List.of(), copy.backup.pins());
+        assertTrue(copy.events.toString().contains("pin-lost then"), copy.events.toString());
+    }
+
     /// The primary may not be able to note it just now.
     @Test
     void aPrimaryThatRefusesToMendIsAskedAgainAndItsWordsAreTold() throws Exception {
