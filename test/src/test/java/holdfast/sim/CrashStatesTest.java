@@ -95,7 +95,7 @@ class CrashStatesTest {
     /// Otherwise a loop that never looks would pass as well.
     @Test
     void aMistakeAtTheServerIsFound() throws Exception {
-        assertFound("M31", "COV");
+        assertFound("M4", "COV");
     }
 
     @Test
