@@ -95,6 +95,41 @@ record Canonical(String name, Plan plan) {
                                             0)),
                             24,
                             4096),
+                    // Its activity log is empty again and again, and extents come into it.
+                    of(
+                            "restarts",
+                            List.of(),
+                            List.of(
+                                    new Strike(
+                                            1,
+                                            500_000_000L,
+                                            Optional.empty(),
+                                            0,
+                                            Fault.PRIMARY_RESTART,
+                                            0),
+                                    new Strike(
+                                            2,
+                                            800_000_000L,
+                                            Optional.empty(),
+                                            0,
+                                            Fault.PRIMARY_RESTART,
+                                            0),
+                                    new Strike(
+                                            3,
+                                            1100_000_000L,
+                                            Optional.empty(),
+                                            0,
+                                            Fault.PRIMARY_RESTART,
+                                            0),
+                                    new Strike(
+                                            4,
+                                            1350_000_000L,
+                                            Optional.empty(),
+                                            0,
+                                            Fault.PRIMARY_RESTART,
+                                            0)),
+                            32,
+                            4096),
                     // The base is rolled forward again and again while the journal goes round.
                     of(
                             "roll",

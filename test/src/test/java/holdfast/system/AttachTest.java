@@ -16,6 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
+import java.net.BindException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.StandardProtocolFamily;
@@ -113,7 +114,7 @@ class AttachTest {
                 Files.deleteIfExists(socket);
             }
             nodes.server.close();
-            try (ServerSocket other = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
+            try (ServerSocket other = listensOn(port)) {
                 nodes.startServer();
                 ProblemException e =
                         assertThrows(
@@ -129,6 +130,22 @@ class AttachTest {
             nodes.startBackup();
             nodes.untilInSync("home");
         }
+    }
+
+    /// Somebody's connection may have it as its own end for a moment.
+    private static ServerSocket listensOn(int port) {
+        ServerSocket[] made = new ServerSocket[1];
+        TwoNodes.until(
+                "the port is free",
+                () -> {
+                    try {
+                        made[0] = new ServerSocket(port, 1, InetAddress.getLoopbackAddress());
+                        return true;
+                    } catch (BindException e) {
+                        return false;
+                    }
+                });
+        return made[0];
     }
 
     @Test
