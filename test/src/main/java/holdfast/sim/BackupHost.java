@@ -136,6 +136,9 @@ final class BackupHost implements BackupEffects {
     /// The list of the pins: each change of it is atomic.
     private List<Pins.Pin> durablePins = List.of();
 
+    /// What is durable of damage that was found while it ran, by where that is.
+    private final TreeMap<Long, SegmentIndex> damages = new TreeMap<>();
+
     private long lastPin;
     private final Map<Long, DeltaLog.Extent> durableDeltas = new LinkedHashMap<>();
     private final Map<Long, SimDelta> deltas = new LinkedHashMap<>();
@@ -225,6 +228,7 @@ final class BackupHost implements BackupEffects {
             boolean damaged,
             int bytes,
             List<Pins.Pin> pins,
+            TreeMap<Long, SegmentIndex> damages,
             long lastPin,
             Map<Long, DeltaLog.Extent> durableDeltas,
             Map<Long, byte[]> deltas,
@@ -553,6 +557,7 @@ final class BackupHost implements BackupEffects {
                     opened.recover(
                             (address, into) -> read(journal, readEnd, address, into),
                             JournalScan.Indexes.NONE,
+                            List.copyOf(damages.values()),
                             segmentsEnd());
             if (damage != null && !damaged) {
                 throw new Violation("PFX", "the journal is taken for damaged: " + damage);
@@ -605,6 +610,7 @@ final class BackupHost implements BackupEffects {
                         damaged,
                         durableBytes,
                         durablePins,
+                        new TreeMap<>(damages),
                         lastPin,
                         new LinkedHashMap<>(durableDeltas),
                         deltasNow,
@@ -631,6 +637,8 @@ final class BackupHost implements BackupEffects {
         damaged = older.damaged;
         durableBytes = older.bytes;
         durablePins = older.pins;
+        damages.clear();
+        damages.putAll(older.damages);
         lastPin = older.lastPin;
         durableDeltas.clear();
         durableDeltas.putAll(older.durableDeltas);
@@ -1405,7 +1413,7 @@ final class BackupHost implements BackupEffects {
 
     /// @return where it first finds what it cannot read; negative for nowhere
     private long firstRotten(Backup.Roll roll) {
-        Long first = rotten.ceiling(roll.over() == null ? roll.from() : roll.over().behind());
+        Long first = rotten.ceiling(roll.over() == null ? roll.from() : roll.over().address());
         long found = first == null || first >= roll.to() ? -1 : first;
         if (roll.over() != null) {
             for (JournalIndex.Run run : roll.over().index().all()) {
@@ -2188,6 +2196,19 @@ final class BackupHost implements BackupEffects {
     }
 
     @Override
+    public String damaged(SegmentIndex note) {
+        damages.put(
+                note.address(),
+                SegmentIndex.decode(note.encode(), Simulation.RESOURCE, note.address()));
+        return null;
+    }
+
+    @Override
+    public void damagePassed(long from, long before) {
+        damages.subMap(from, before).clear();
+    }
+
+    @Override
     public String pins(List<Pins.Pin> all, long lastId) {
         durablePins = all;
         lastPin = lastId;
@@ -2674,8 +2695,8 @@ final class BackupHost implements BackupEffects {
             }
         }
         JournalIndex all = over.index().copy();
-        if (over.behind() < to) {
-            all.putAll(image(over.behind(), to, oldestIncarnation));
+        if (over.address() < to) {
+            all.putAll(image(over.address(), to, oldestIncarnation));
         }
         return all;
     }
@@ -2805,6 +2826,14 @@ final class BackupHost implements BackupEffects {
 
         @Override
         public void free(long beforeAddress) {}
+
+        @Override
+        public String damaged(SegmentIndex note) {
+            return null;
+        }
+
+        @Override
+        public void damagePassed(long from, long before) {}
 
         @Override
         public String pins(List<Pins.Pin> pins, long lastId) {

@@ -7,6 +7,7 @@ import holdfast.replicator.device.JournalFiles;
 import holdfast.replicator.device.PackedSegment;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.journal.JournalRecord;
+import holdfast.replicator.journal.SegmentIndex;
 import holdfast.replicator.nbd.Errno;
 import holdfast.replicator.nbd.ExportException;
 import holdfast.replicator.nbd.Extent;
@@ -38,6 +39,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executor;
@@ -78,6 +80,8 @@ final class BackupResource {
     /// What clients of a promoted copy have written is synced so often at least, so that what
     /// nobody flushes is not lost for long, and soon among the moments.
     private static final long OWN_SYNC_NANOS = 1_000_000_000L;
+
+    private static final String CLOSED = "the copy is closed";
 
     private static final Logger LOG = LoggerFactory.getLogger(BackupResource.class);
 
@@ -126,8 +130,11 @@ final class BackupResource {
     /// Others read it.
     private volatile boolean stopping;
 
-    /// No peer writes to the copy: it is promoted, or being promoted.
-    private boolean taken;
+    /// No peer writes to the copy: it is promoted, or being promoted. Others read it.
+    private volatile boolean taken;
+
+    /// [#stop] has ended: nothing is written any more.
+    private boolean closed;
 
     /// What the primary of a promoted copy writes to; null while it is not attached. The committer
     /// tells it by itself what is written.
@@ -149,6 +156,9 @@ final class BackupResource {
     /// Records of the journal that nobody is to read.
     private volatile Set<Long> unreadable = Set.of();
 
+    /// What of the newest moment cannot be read is not known, or not all of it.
+    private volatile boolean doubted;
+
     /// Who waits until everything is in the base.
     private final AtomicInteger hurries = new AtomicInteger();
 
@@ -167,6 +177,7 @@ final class BackupResource {
     /// @param oldestMillis that of the oldest moment that can be opened, 0 while there is none
     /// @param nextMoment journal offset of the first moment behind the base, 0 while there is none
     /// @param kept names of the moments that are kept, oldest first
+    /// @param endedOpen those whose moments have ended, and that stay as long as they are open
     record Snapshot(
             DiskState disk,
             Position committed,
@@ -180,6 +191,7 @@ final class BackupResource {
             boolean wantsRoom,
             boolean rollUrgent,
             List<String> kept,
+            List<Pins.Pin> endedOpen,
             String replication,
             String rot,
             String noSpace,
@@ -253,7 +265,12 @@ final class BackupResource {
         }
         // What stands behind damage is given up by a start. What the disk fails to read it may read
         // tomorrow: that is not taken for damage here, and the copy is not opened.
-        this.damage = backup.recover(journal::readDamaged, indexes::of, journal.endOffset());
+        this.damage =
+                backup.recover(
+                        journal::readDamaged,
+                        indexes::of,
+                        damages(config.resource()),
+                        journal.endOffset());
         backup.pins(pins.pins(), pins.lastId());
         pins.damages().forEach(each -> backup.pinDamaged(each.pin(), each.why()));
         indexes.begin(durable.watermark());
@@ -289,9 +306,30 @@ final class BackupResource {
                         });
         if (damage != null) {
             events.accept("journal-damaged", journal + ": " + damage);
+        }
+        if (damage != null || backup.isDoubted()) {
             mailbox.post(this::lookForRoll);
         }
         takeSnapshot();
+    }
+
+    /// What is known of damage. A note that the disk cannot read may be read tomorrow: then the
+    /// copy is not opened. One that is broken goes, durably, before a start cuts anything.
+    private List<SegmentIndex> damages(UUID resource) throws DeviceException {
+        List<SegmentIndex> notes = new ArrayList<>();
+        for (long address : journal.damages()) {
+            ByteBuffer note = journal.damage(address);
+            try {
+                notes.add(SegmentIndex.decode(note, resource, address));
+            } catch (RuntimeException e) {
+                events.accept(
+                        "journal-damaged",
+                        "%s: the note of damage at offset %d is no use: %s"
+                                .formatted(journal, address, e.getMessage()));
+                journal.dropDamages(address, address + 1);
+            }
+        }
+        return notes;
     }
 
     // ---- the link ----------------------------------------------------------------------------
@@ -651,6 +689,10 @@ final class BackupResource {
                 restore(restored, part, begin.epoch(), patience);
             }
             storeAll(patience);
+            String staged = ask(backup::stagedDamage);
+            if (!staged.isEmpty()) {
+                throw new IOException("%s: %s; give the order again".formatted(journal, staged));
+            }
         } catch (IOException | RuntimeException e) {
             ask(
                     () -> {
@@ -1159,7 +1201,10 @@ final class BackupResource {
     }
 
     /// A reader of what is damaged gets an error and never another content.
-    private void requireReadable(JournalIndex.Run run) throws PackedSegment.DamagedException {
+    private void requireReadable(JournalIndex.Run run) throws DeviceException {
+        if (doubted) {
+            indexes.requireWhole(run.recordAddress());
+        }
         Set<Long> not = unreadable;
         if (!not.isEmpty() && not.contains(run.recordAddress())) {
             throw new PackedSegment.DamagedException(
@@ -1284,6 +1329,7 @@ final class BackupResource {
     private void takeSnapshot() {
         tellState();
         unreadable = backup.unreadable();
+        doubted = backup.isRotten();
         snapshot =
                 new Snapshot(
                         backup.diskState(),
@@ -1298,6 +1344,7 @@ final class BackupResource {
                         backup.wantsRoom(),
                         backup.isRollUrgent(),
                         backup.pins().stream().map(Pins.Pin::name).toList(),
+                        backup.endedOpen(),
                         replication(),
                         backup.rotWords(),
                         backup.noSpace(),
@@ -1372,12 +1419,14 @@ final class BackupResource {
         hurries.addAndGet(waits ? 1 : -1);
     }
 
-    /// Looks which records of the newest image are not whole.
+    /// Looks which records of the newest image are not whole. Whoever reads a promoted copy reads
+    /// all twice until that is known.
     private void check(JournalIndex image) {
         pool.execute(
                 () -> {
+                    RollPace pace = new RollPace(committer, () -> taken || isInHurry());
                     try {
-                        Set<Long> bad = indexes.unreadable(image, pace(), () -> stopping);
+                        Set<Long> bad = indexes.unreadable(image, pace, () -> stopping);
                         mailbox.post(
                                 () -> {
                                     backup.checked(bad);
@@ -1588,6 +1637,7 @@ final class BackupResource {
                                         syncBase(); // Behind this the base is closed.
                                     }
                                 } finally {
+                                    closed = true;
                                     stopped.complete(null);
                                 }
                             });
@@ -1714,7 +1764,32 @@ final class BackupResource {
         }
 
         @Override
+        public String damaged(SegmentIndex note) {
+            if (closed) {
+                return CLOSED;
+            }
+            try {
+                journal.damage(note.address(), note.encode());
+                return null;
+            } catch (DeviceException e) {
+                return e.getMessage();
+            }
+        }
+
+        @Override
+        public void damagePassed(long from, long before) {
+            try {
+                journal.dropDamages(from, before);
+            } catch (DeviceException e) {
+                events.accept("journal-error", e.getMessage());
+            }
+        }
+
+        @Override
         public String pins(List<Pins.Pin> all, long lastId) {
+            if (closed) {
+                return CLOSED;
+            }
             try {
                 pins.write(all, lastId);
                 return null;

@@ -125,7 +125,7 @@ final class LocalBackup implements LocalResource {
     /// Why what it has by itself is not given up, though that was ordered; empty for nothing.
     private volatile String keepsOwn = "";
 
-    /// Held by who tries again to give it up: one at a time.
+    /// Held by who gives it up, or tries again to: one at a time.
     private final ReentrantLock givingUp = new ReentrantLock();
 
     /// The timer's: when that is tried again.
@@ -363,13 +363,13 @@ final class LocalBackup implements LocalResource {
         }
     }
 
-    private void giveUp(long generation) throws IOException {
+    /// @return empty, or why not
+    private String tryToGiveUp(long generation) {
         String trouble =
                 resource.discard(generation, discardedName(generation), DISCARDED_KEPT.toMillis());
-        if (!trouble.isEmpty()) {
-            throw new IOException(
-                    "%s: what it has by itself cannot be kept: %s".formatted(name(), trouble));
-        }
+        return trouble.isEmpty()
+                ? ""
+                : "%s: what it has by itself cannot be kept: %s".formatted(name(), trouble);
     }
 
     /// An order to give it up was carried out so far that the copy says so. Until it is kept the
@@ -377,27 +377,27 @@ final class LocalBackup implements LocalResource {
     /// whoever has to make room for it is told.
     private void giveUpOrWait(long generation) {
         String before = keepsOwn;
-        try {
-            giveUp(generation);
+        String trouble = tryToGiveUp(generation);
+        if (trouble.isEmpty()) {
             keepsOwn = "";
-        } catch (IOException e) {
-            String next =
-                    resource.snapshot().isRotten()
-                            ? "what is damaged cannot be mended while the copy does not follow its peer: copy what you need out of it (%s), then remove it and add it anew (%s)"
-                                    .formatted(
-                                            shared.command("open " + name()),
-                                            shared.command("remove " + name()))
-                            : "make room beside %s, or drop something that is kept (%s); it goes on by itself then, or at once with: %s"
-                                    .formatted(
-                                            dir.facts().journal(),
-                                            shared.command("keep " + name()),
-                                            shared.command("connect " + name()));
-            keepsOwn =
-                    "%s. So it is not given up, nothing is lost, and the copy does not follow its peer. Next: %s"
-                            .formatted(e.getMessage(), next);
-            if (before.isEmpty()) {
-                shared.events().of(name()).accept("discard-waits", keepsOwn);
-            }
+            return;
+        }
+        String next =
+                resource.snapshot().isRotten()
+                        ? "what is damaged cannot be mended while the copy does not follow its peer: copy what you need out of it (%s), then remove it and add it anew (%s)"
+                                .formatted(
+                                        shared.command("open " + name()),
+                                        shared.command("remove " + name()))
+                        : "make room beside %s, or drop something that is kept (%s); it goes on by itself then, or at once with: %s"
+                                .formatted(
+                                        dir.facts().journal(),
+                                        shared.command("keep " + name()),
+                                        shared.command("connect " + name()));
+        keepsOwn =
+                "%s. So it is not given up, nothing is lost, and the copy does not follow its peer. Next: %s"
+                        .formatted(trouble, next);
+        if (before.isEmpty()) {
+            shared.events().of(name()).accept("discard-waits", keepsOwn);
         }
     }
 
@@ -784,12 +784,16 @@ final class LocalBackup implements LocalResource {
     /// @throws IOException if it cannot be kept: nothing is given up
     String discard() throws IOException {
         long generation = resource.look(Backup::ancestry).generation();
-        dir.discard(generation);
+        givingUp.lock();
         try {
-            giveUp(generation);
-        } catch (IOException e) {
-            dir.keepOwn();
-            throw e;
+            dir.discard(generation);
+            String trouble = tryToGiveUp(generation);
+            if (!trouble.isEmpty()) {
+                dir.keepOwn();
+                throw new IOException(trouble);
+            }
+        } finally {
+            givingUp.unlock();
         }
         PeerSession peer = session;
         if (peer != null) {
@@ -1599,12 +1603,31 @@ final class LocalBackup implements LocalResource {
     private boolean isInTheWay(OpenView view) {
         Backup.View shown = view.point().view();
         BackupResource.Snapshot now = resource.snapshot();
-        if (shown.pin() != 0 || !now.noSpace().isEmpty()) {
+        boolean hasEnded = hasEnded(view, now);
+        if (shown.pin() != 0 && !hasEnded || !now.noSpace().isEmpty()) {
             return false;
         }
-        boolean stopsRolling = shown.moment().address() < now.nextMoment();
+        boolean stopsRolling = hasEnded || shown.moment().address() < now.nextMoment();
         return resource.hasWaited(VIEW_GIVES_WAY_NANOS)
                 || view.asked() && now.wantsRoom() && stopsRolling;
+    }
+
+    /// Whether it shows what is kept of a moment that has ended, and stays only while it is open.
+    private static boolean hasEnded(OpenView view, BackupResource.Snapshot now) {
+        long pin = view.point().view().pin();
+        return now.endedOpen().stream().anyMatch(each -> each.id() == pin);
+    }
+
+    /// What is open and has ended, for the operator; empty for nothing.
+    Optional<String> endedWords() {
+        BackupResource.Snapshot now = resource.snapshot();
+        return views.values().stream()
+                .filter(each -> hasEnded(each, now))
+                .map(
+                        each ->
+                                "%s is open, and its moment has ended, for the journal is damaged in front of it: the journal is not rolled forward until it is closed. Next, when it is not needed any more: %s"
+                                        .formatted(each.id(), shared.command("close " + each.id())))
+                .findFirst();
     }
 
     Collection<OpenView> views() {

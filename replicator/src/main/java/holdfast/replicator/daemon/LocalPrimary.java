@@ -1348,11 +1348,21 @@ final class LocalPrimary implements LocalResource {
         resource().ifPresent(each -> each.pauseSync(pauseWords()));
     }
 
+    /// Who compares or fills a peer waits as long as something of the copy that it is cannot be
+    /// read; often.
+    void pauseWhileDamaged() {
+        resource().ifPresent(each -> each.pauseSync(pauseWords()));
+    }
+
     private String pauseWords() {
-        return syncPaused
-                ? "catch-up, first sync and comparison are paused by an operator of %s; next, there: %s"
-                        .formatted(shared.node(), shared.command("resume-sync " + name()))
-                : "";
+        if (syncPaused) {
+            return "catch-up, first sync and comparison are paused by an operator of %s; next, there: %s"
+                    .formatted(shared.node(), shared.command("resume-sync " + name()));
+        }
+        String rot = copy().map(each -> each.resource().snapshot().rot()).orElse("");
+        return rot.isEmpty()
+                ? ""
+                : "no catch-up, first sync and comparison until all of it is written anew: " + rot;
     }
 
     // ---- verification -------------------------------------------------------------------------

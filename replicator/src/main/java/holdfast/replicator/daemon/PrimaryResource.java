@@ -5,6 +5,7 @@ import holdfast.checksum.TreeBuilder;
 import holdfast.checksum.Zeros;
 import holdfast.replicator.device.BlockDevice;
 import holdfast.replicator.device.DeviceException;
+import holdfast.replicator.device.PackedSegment;
 import holdfast.replicator.device.MetadataFile;
 import holdfast.replicator.metadata.Evidence;
 import holdfast.replicator.nbd.Errno;
@@ -583,6 +584,14 @@ final class PrimaryResource implements Export {
                 return;
             }
             done(() -> of.readDone(wanted, data));
+        } catch (PackedSegment.DamagedException e) {
+            // Of these blocks alone, of a promoted copy: writes go on, and the peer waits until
+            // they are written anew.
+            done(
+                    () -> {
+                        of.pauseSync(e.getMessage());
+                        of.readDropped(wanted);
+                    });
         } catch (DeviceException e) {
             done(() -> of.readFailed(wanted, e.getMessage()));
         } catch (CancellationException e) {

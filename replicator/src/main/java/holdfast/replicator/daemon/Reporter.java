@@ -409,6 +409,10 @@ final class Reporter {
                                     shared.command(
                                             "promote %s --at TIME".formatted(resource.name()))));
         }
+        Optional<String> ended = resource.copy().flatMap(LocalBackup::endedWords);
+        if (ended.isPresent()) {
+            return ended;
+        }
         Optional<String> noSpace =
                 resource.copy()
                         .map(each -> each.resource().snapshot().noSpace())
@@ -576,6 +580,10 @@ final class Reporter {
             return Optional.of(
                     "%s. %s: a moment in front of that place is whole, %s; the newest can be opened and promoted too, and what cannot be read of it is an I/O error"
                             .formatted(now.rot(), mends, shared.command("points " + name)));
+        }
+        Optional<String> ended = of.endedWords();
+        if (ended.isPresent()) {
+            return ended;
         }
         if (!now.noSpace().isEmpty()) {
             return Optional.of(now.noSpace());

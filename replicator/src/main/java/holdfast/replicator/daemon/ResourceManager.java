@@ -371,8 +371,10 @@ final class ResourceManager implements Link.Resources {
     void tick(long nowNanos, long wallMillis) {
         for (LocalResource each : roster.open()) {
             switch (each) {
-                case LocalPrimary primary ->
-                        primary.resource().ifPresent(at -> at.tick(nowNanos, wallMillis));
+                case LocalPrimary primary -> {
+                    primary.resource().ifPresent(at -> at.tick(nowNanos, wallMillis));
+                    primary.pauseWhileDamaged();
+                }
                 case LocalBackup _ -> {}
             }
             copyOf(each).ifPresent(copy -> copy.resource().tick(nowNanos));

@@ -2,6 +2,7 @@ package holdfast.replicator.daemon;
 
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.JournalFiles;
+import holdfast.replicator.device.PackedSegment;
 import holdfast.replicator.journal.ImageBuilder;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.journal.JournalRecord;
@@ -32,7 +33,8 @@ import java.util.function.LongConsumer;
 /// and durable, and used instead of reading it. A journal of 10 GiB is opened, and any moment of
 /// it, from 1 % of its size.
 ///
-/// Lost, broken or not written for want of space they cost time, nothing else.
+/// Lost, broken or not written for want of space they cost time, and where the segment is damaged
+/// what is behind that: they alone know it.
 final class SegmentIndexes {
     private static final Logger LOG = LoggerFactory.getLogger(SegmentIndexes.class);
 
@@ -81,7 +83,11 @@ final class SegmentIndexes {
                 return index;
             }
             LOG.warn("{}: the index of the segment at {} is of another one", journal, address);
-        } catch (DeviceException | RuntimeException e) {
+        } catch (DeviceException e) {
+            // It may be read another time.
+            LOG.warn("{}: the index of the segment at {}: {}", journal, address, e.getMessage());
+            return null;
+        } catch (RuntimeException e) {
             LOG.warn("{}: the index of the segment at {}: {}", journal, address, e.getMessage());
         }
         journal.dropNote(address);
@@ -268,6 +274,25 @@ final class SegmentIndexes {
         return !scan().isWhole(address);
     }
 
+    /// For whoever reads while it is not known what is damaged.
+    ///
+    /// @throws PackedSegment.DamagedException if the record there is not whole: it is looked at
+    void requireWhole(long record) throws DeviceException {
+        boolean isWhole;
+        try {
+            isWhole = scan().isWhole(record);
+        } catch (DeviceException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new DeviceException(Errno.EIO, e.getMessage(), e);
+        }
+        if (!isWhole) {
+            suspect(record);
+            throw new PackedSegment.DamagedException(
+                    "%s: the record at offset %d is damaged".formatted(journal, record));
+        }
+    }
+
     private void tell(long address) throws IOException {
         if (isDamaged(address)) {
             damaged.accept(address);
@@ -294,7 +319,10 @@ final class SegmentIndexes {
             if (stopped.getAsBoolean()) {
                 return null;
             }
-            if ((i == 0 || records[i] != records[i - 1]) && !scan.isWhole(records[i])) {
+            // Twice, for a disk may fail to read once.
+            if ((i == 0 || records[i] != records[i - 1])
+                    && !scan.isWhole(records[i])
+                    && !scan.isWhole(records[i])) {
                 bad.add(records[i]);
             }
         }
@@ -332,7 +360,7 @@ final class SegmentIndexes {
         ImageBuilder image = new ImageBuilder();
         SegmentIndex.Builder builder =
                 new SegmentIndex.Builder(segmentBytes / Backup.MOMENTS_IN_SEGMENT, image::add);
-        long begin = over == null ? from : over.behind();
+        long begin = over == null ? from : over.address();
         if (begin < to) {
             JournalScan.End end = scan.run(begin, to, oldestIncarnation, indexes, builder);
             if (end.end() < to) {

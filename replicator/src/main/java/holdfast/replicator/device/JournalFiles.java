@@ -49,6 +49,9 @@ public final class JournalFiles implements AutoCloseable {
     /// Beside a segment, what its owner noted of it.
     private static final String NOTE = ".index";
 
+    /// What its owner noted of damage, by where that is.
+    private static final String DAMAGE = ".damage";
+
     private static final int MAX_NOTE_BYTES = 256 << 20;
 
     private final Path directory;
@@ -60,6 +63,9 @@ public final class JournalFiles implements AutoCloseable {
     private final ReentrantLock names = new ReentrantLock();
 
     private final TreeSet<Long> segments = new TreeSet<>();
+
+    /// Offsets that there is a note of damage of.
+    private final TreeSet<Long> damages = new TreeSet<>();
 
     /// Bytes that each packed segment takes.
     private final TreeMap<Long, Long> packed = new TreeMap<>();
@@ -224,6 +230,8 @@ public final class JournalFiles implements AutoCloseable {
                 segments.add(Long.parseUnsignedLong(name, 16));
             } else if (name.matches("[0-9a-f]{16}\\" + PackedSegment.SUFFIX)) {
                 takeInPacked(path);
+            } else if (name.matches("[0-9a-f]{16}\\" + DAMAGE)) {
+                damages.add(Long.parseUnsignedLong(name.substring(0, 16), 16));
             }
         }
         for (Path path : found) {
@@ -552,6 +560,8 @@ public final class JournalFiles implements AutoCloseable {
         long number = atOffset / segmentBytes;
         names.lock();
         try {
+            // Other records come there: what was noted of these must not be taken for theirs.
+            dropDamages(atOffset, Long.MAX_VALUE);
             while (segments.size() > 1 && segments.last() > number) {
                 long last = segments.last();
                 closeReading(last);
@@ -748,16 +758,7 @@ public final class JournalFiles implements AutoCloseable {
     /// @throws DeviceException if it cannot be written: nothing is left of it
     public void note(long segmentOffset, ByteBuffer note) throws DeviceException {
         long number = segmentOffset / segmentBytes;
-        String unfinished = noteOf(number) + UNFINISHED;
-        Native.unlink(unfinished);
-        try (RawFile file =
-                RawFile.open(unfinished, Native.O_RDWR | Native.O_CREAT | Native.O_EXCL, 0600)) {
-            file.write(0, note);
-            file.sync();
-        } catch (DeviceException e) {
-            Native.unlink(unfinished);
-            throw e;
-        }
+        String unfinished = writeUnfinished(noteOf(number), note);
         names.lock();
         try {
             if (segments.contains(number)) {
@@ -770,13 +771,30 @@ public final class JournalFiles implements AutoCloseable {
         }
     }
 
+    private static String writeUnfinished(Path path, ByteBuffer content) throws DeviceException {
+        String unfinished = path + UNFINISHED;
+        Native.unlink(unfinished);
+        try (RawFile file =
+                RawFile.open(unfinished, Native.O_RDWR | Native.O_CREAT | Native.O_EXCL, 0600)) {
+            file.write(0, content);
+            file.sync();
+        } catch (DeviceException e) {
+            Native.unlink(unfinished);
+            throw e;
+        }
+        return unfinished;
+    }
+
     /// The note on a segment, or null.
     public ByteBuffer note(long segmentOffset) throws DeviceException {
-        String path = noteOf(segmentOffset / segmentBytes).toString();
-        if (!Files.exists(Path.of(path))) {
+        return read(noteOf(segmentOffset / segmentBytes));
+    }
+
+    private static ByteBuffer read(Path path) throws DeviceException {
+        if (!Files.exists(path)) {
             return null;
         }
-        try (RawFile file = RawFile.open(path, Native.O_RDONLY, 0)) {
+        try (RawFile file = RawFile.open(path.toString(), Native.O_RDONLY, 0)) {
             long bytes = file.sizeBytes();
             if (bytes > MAX_NOTE_BYTES) {
                 return null;
@@ -790,6 +808,52 @@ public final class JournalFiles implements AutoCloseable {
     /// It is not to be trusted: the segment is read instead.
     public void dropNote(long segmentOffset) {
         Native.unlink(noteOf(segmentOffset / segmentBytes).toString());
+    }
+
+    /// Keeps a note on damage at this offset, durably when it returns, until [#dropDamages]. A crash
+    /// before leaves the one that was there, or none.
+    public void damage(long atOffset, ByteBuffer note) throws DeviceException {
+        Path path = damageAt(atOffset);
+        String unfinished = writeUnfinished(path, note);
+        names.lock();
+        try {
+            RawFile.rename(unfinished, path.toString());
+            damages.add(atOffset);
+            namesChanged = true;
+            syncNames();
+        } finally {
+            names.unlock();
+        }
+    }
+
+    /// Offsets with a note on damage, ascending.
+    public List<Long> damages() {
+        names.lock();
+        try {
+            return List.copyOf(damages);
+        } finally {
+            names.unlock();
+        }
+    }
+
+    /// The note on damage at one of these, or null.
+    public ByteBuffer damage(long atOffset) throws DeviceException {
+        return read(damageAt(atOffset));
+    }
+
+    /// There is no such note any more from one offset up to another, durably when it returns.
+    public void dropDamages(long from, long before) throws DeviceException {
+        names.lock();
+        try {
+            for (long each : List.copyOf(damages.subSet(from, before))) {
+                RawFile.delete(damageAt(each).toString());
+                damages.remove(each);
+                namesChanged = true;
+            }
+            syncNames();
+        } finally {
+            names.unlock();
+        }
     }
 
     /// Reads what the segments hold from this offset on, over their borders, until `into` is full
@@ -979,6 +1043,10 @@ public final class JournalFiles implements AutoCloseable {
 
     private Path noteOf(long number) {
         return directory.resolve("%016x".formatted(number) + NOTE);
+    }
+
+    private Path damageAt(long offset) {
+        return directory.resolve("%016x".formatted(offset) + DAMAGE);
     }
 
     private Path spare(long number) {

@@ -10,6 +10,7 @@ import holdfast.replicator.journal.JournalRecord;
 import holdfast.replicator.journal.JournalRecord.Kind;
 import holdfast.replicator.journal.JournalScan;
 import holdfast.replicator.journal.SegmentIndex;
+import holdfast.replicator.journal.SegmentIndex.Part;
 import holdfast.replicator.state.History.Moment;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
@@ -24,7 +25,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.SortedSet;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.UUID;
 
 /// Decides, at the backup of one resource, what is journaled, acknowledged, committed and rolled
@@ -188,11 +191,12 @@ public final class Backup {
     /// What the journal holds of the image at one moment, from the watermark on. Nothing in it lies
     /// in a record that was damaged when the bridge was made, and what is damaged in front of that
     /// moment is in nothing that is made of it and of the records behind.
-    ///
-    /// @param address of the moment
-    /// @param behind from where on records are to be read again; what lies in between changes
-    ///   nothing
-    public record Bridge(JournalIndex index, long address, long behind) {}
+    public record Bridge(JournalIndex index, Moment moment) {
+        /// From where on records are read again.
+        public long address() {
+            return moment.address();
+        }
+    }
 
     /// Ranges of the committed image whose sectors are to be digested for the peer.
     ///
@@ -235,12 +239,13 @@ public final class Backup {
 
     private static final long NOTHING_STAGED = Long.MAX_VALUE;
 
-    private static final long NOT_HEARD_OF = Long.MAX_VALUE;
-
     private static final String NOT_MENDED = "the copy's journal is damaged, and not mended yet";
 
-    /// A primary that refused to mend the copy is asked again behind so much time.
+    /// A primary that was asked to mend the copy, and has not, is asked again behind so much time,
+    /// and twice as much each time from then on.
     static final long ASK_AGAIN_MILLIS = 60_000;
+
+    private static final long ASK_AGAIN_MOST_MILLIS = 60 * ASK_AGAIN_MILLIS;
 
     private record Pending(
             long endAddress,
@@ -336,7 +341,7 @@ public final class Backup {
 
         /// Whether that place lies in front of what is read again behind it.
         boolean reaches(long address) {
-            return over == null || address < over.behind();
+            return over == null || address < over.address();
         }
 
         /// The same, when the base holds everything below this journal offset: what of the bridge
@@ -347,7 +352,60 @@ public final class Backup {
             }
             JournalIndex rest = over.index().copy(); // Who opens a view may be reading the other.
             rest.dropBelow(watermark);
-            return new Rot(from, new Bridge(rest, over.address(), over.behind()));
+            return new Rot(from, new Bridge(rest, over.moment()));
+        }
+
+        /// What of it is durable: where it is damaged, and the bridge as an epoch that brings all
+        /// of it.
+        SegmentIndex note(UUID resource) {
+            return over == null
+                    ? new SegmentIndex(resource, from, 0, -1, 0, List.of())
+                    : noteOf(resource, from, over);
+        }
+
+        private static SegmentIndex noteOf(UUID resource, long from, Bridge over) {
+            Moment moment = over.moment();
+            JournalIndex none = new JournalIndex();
+            ByteBuffer empty = ByteBuffer.allocate(0);
+            long opening = moment.incarnation();
+            Part begin =
+                    new Part(
+                            SegmentIndex.PartKind.BEGIN,
+                            from,
+                            from,
+                            Position.NONE,
+                            moment.gapMillis(),
+                            0,
+                            0,
+                            opening,
+                            empty,
+                            none);
+            Part blocks =
+                    new Part(
+                            SegmentIndex.PartKind.STAGED,
+                            from,
+                            from,
+                            Position.NONE,
+                            0,
+                            0,
+                            0,
+                            opening,
+                            empty,
+                            over.index());
+            Part commit =
+                    new Part(
+                            SegmentIndex.PartKind.COMMIT,
+                            from,
+                            moment.address(),
+                            moment.position(),
+                            moment.labelMillis(),
+                            moment.receiptMillis(),
+                            moment.tracked(),
+                            opening,
+                            AncestryCodec.encode(moment.ancestry()),
+                            none);
+            return new SegmentIndex(
+                    resource, from, opening, -1, 0, List.of(begin, blocks, commit));
         }
     }
 
@@ -369,17 +427,22 @@ public final class Backup {
     /// Where the roll that is under way leads, 0 for none.
     private long rollsTo;
 
-    /// First damage in front of that which was heard of since it began.
-    private long heardOf = NOT_HEARD_OF;
+    /// Damage in front of that which was heard of since it began.
+    private final TreeSet<Long> heardOf = new TreeSet<>();
 
-    /// The session in which the primary was asked to mend the copy.
-    private long askedIn;
+    /// Damage of an epoch that is staged or kept.
+    private final TreeSet<Long> stagedRot = new TreeSet<>();
 
-    /// Why it does not, as it said last; empty when it has not.
+    /// Where [#appliedEnd] was when it was looked whether the copy is mended.
+    private long mendedLookEnd;
+
+    /// Why the primary does not mend the copy, as it said last; empty when it has not.
     private String mendRefusal = "";
 
-    /// Time of receipt when it is asked again all the same.
-    private long askAgainMillis = Long.MAX_VALUE;
+    /// Time of receipt from which on it may be asked to, again.
+    private long askAgainMillis;
+
+    private long askPauseMillis = ASK_AGAIN_MILLIS;
 
     // The epoch being staged.
     private long openEpoch;
@@ -543,10 +606,18 @@ public final class Backup {
     /// primary has compared everything and committed an epoch, and [#startRoll] answers with the
     /// roll that leaves the damaged journal behind.
     ///
+    /// Damage that was found before is known: what a bridge leads over is not read, and where none
+    /// does moments end as they did.
+    ///
     /// @param indexes of whole segments, which then need not be read
+    /// @param damages what [BackupEffects#damaged] has made durable, in the order of the journal
     /// @param journalEnd where the last segment ends
     /// @return null, or what is damaged and what the copy is now, for the operator
-    public String recover(JournalScan.Reader reader, JournalScan.Indexes indexes, long journalEnd)
+    public String recover(
+            JournalScan.Reader reader,
+            JournalScan.Indexes indexes,
+            List<SegmentIndex> damages,
+            long journalEnd)
             throws IOException {
         JournalScan scan = new JournalScan(config.resource, config.segmentBytes, reader);
         JournalScan.Visitor visitor =
@@ -563,7 +634,7 @@ public final class Backup {
 
                     @Override
                     public void segment(SegmentIndex whole) {
-                        for (SegmentIndex.Part part : whole.parts()) {
+                        for (Part part : whole.parts()) {
                             switch (part.kind()) {
                                 case BEGIN -> foundBegin(false, part.beginAddress());
                                 case CONTINUES -> foundBegin(true, part.beginAddress());
@@ -575,8 +646,29 @@ public final class Backup {
                         }
                     }
                 };
-        JournalScan.End found =
-                scan.run(base.watermark(), Long.MAX_VALUE, base.movedBy(), indexes, visitor);
+        JournalScan.End found = null;
+        long from = base.watermark();
+        long opening = base.movedBy();
+        long unmended = Long.MAX_VALUE;
+        for (SegmentIndex each : damages) {
+            long behind = each.parts().isEmpty() ? 0 : each.parts().getLast().endAddress();
+            if (each.address() < from || behind > journalEnd || unmended < Long.MAX_VALUE) {
+                // The base or a bridge has passed it, or more was found damaged since.
+                fx.damagePassed(each.address(), each.address() + 1);
+            } else if (each.parts().isEmpty()) {
+                unmended = each.address();
+            } else {
+                found = scan.run(from, each.address(), opening, indexes, visitor);
+                from = behind;
+                opening = each.incarnation();
+                visitor.segment(each);
+                JournalIndex bridge = each.parts().get(1).runs().copy();
+                bridge.dropBelow(base.watermark());
+                index.dropBelow(base.watermark());
+                rots.add(new Rot(found.end(), new Bridge(bridge, history.newest())));
+            }
+        }
+        found = scan.run(from, Long.MAX_VALUE, opening, indexes, visitor);
         if (base.rollingTo() > base.watermark()) {
             history.rollBegins(base.rollingTo());
         }
@@ -593,6 +685,7 @@ public final class Backup {
             dropStaged();
         }
         if (damage == null) {
+            isStillDamaged(unmended);
             return null;
         }
         damaged = true;
@@ -604,6 +697,10 @@ public final class Backup {
         if (mixture) {
             history.clear();
             marks.clear();
+            rots.clear();
+            fx.damagePassed(0, Long.MAX_VALUE);
+        } else {
+            isStillDamaged(unmended);
         }
         return mixture
                 ? damage
@@ -611,6 +708,18 @@ public final class Backup {
                         + " base: the copy is no image of any moment until the primary has compared"
                         + " and mended it"
                 : damage + "; the copy is back at %s, the primary mends it".formatted(committed);
+    }
+
+    /// What was found damaged before, and not mended, in a journal that is being recovered.
+    private void isStillDamaged(long from) {
+        if (from < end && hasPoint()) {
+            rots.add(new Rot(from, null));
+            isToBeLookedAt(from);
+            history.ends(from);
+            marks.lost(this::hasEnded);
+        } else if (from < Long.MAX_VALUE) {
+            fx.damagePassed(from, from + 1); // The journal ends there.
+        }
     }
 
     /// Whether the journal, which is damaged, has to end at [#end] for good before anything is
@@ -665,7 +774,6 @@ public final class Backup {
         primary = null;
         apart = false;
         session = 0;
-        mayAskAgain();
         standing = Standing.UNKNOWN;
         synced = 0;
         inbox.clear();
@@ -805,15 +913,7 @@ public final class Backup {
                     Frame.ResizeReply _,
                     Frame.Changed _,
                     Frame.MarkReply _ -> {}
-            case Frame.InvalidateReply reply -> {
-                if (askedIn != 0) {
-                    mendRefusal = reply.refusal();
-                    askAgainMillis =
-                            mendRefusal.isEmpty()
-                                    ? Long.MAX_VALUE
-                                    : receivedMillis() + ASK_AGAIN_MILLIS;
-                }
-            }
+            case Frame.InvalidateReply reply -> mendRefusal = reply.refusal();
             case Frame.Trouble trouble -> peerTrouble = trouble.text();
             case Frame.Verified over when over.run() == verifyRun -> verifies(0);
             case Frame.Verified _ -> {}
@@ -1386,8 +1486,31 @@ public final class Backup {
             refuse("a commit at " + commit.position() + " with another generation's ancestry");
             return true;
         }
+        String damage = stagedDamage();
+        if (!damage.isEmpty()) {
+            refuse(damage);
+            dropStaged();
+            return true;
+        }
         commitStaged(commit.position(), commit.wallMillis(), commit.ancestry());
         return true;
+    }
+
+    /// Why what is staged or kept is not to be committed, as far as is known; empty for nothing.
+    public String stagedDamage() {
+        return stagedRot.tailSet(stagedFrom).isEmpty()
+                ? ""
+                : "the journal is damaged at offset %d, in the epoch that is on its way"
+                        .formatted(stagedRot.ceiling(stagedFrom));
+    }
+
+    /// What was damaged of an epoch that is committed meanwhile, or was given up, is damage as any
+    /// other.
+    private void hearOfStaged() {
+        SortedSet<Long> now = stagedRot.headSet(Math.min(stagedFrom, appliedEnd));
+        List<Long> heard = List.copyOf(now);
+        now.clear();
+        heard.forEach(this::damageFound);
     }
 
     private void commitStaged(Position to, long wallMillis, Ancestry adopted) {
@@ -1552,6 +1675,9 @@ public final class Backup {
                 restored == null || restored.pin() != 0
                         ? appliedEnd
                         : Math.min(appliedEnd, restored.moment().address());
+        if (isRotten()) {
+            limit = Math.min(limit, rots.getLast().from());
+        }
         Moment least =
                 hasPoint() ? history.upTo(limit, receivedMillis() - retention.minMillis()) : null;
         long to = base.watermark();
@@ -1718,6 +1844,7 @@ public final class Backup {
                 }
             }
         }
+        hearOfStaged();
         if (committedEpoch) {
             goOnIfMended();
         }
@@ -1786,7 +1913,7 @@ public final class Backup {
     }
 
     /// The same for all records of a part of a segment.
-    private void apply(SegmentIndex.Part p) {
+    private void apply(Part p) {
         switch (p.kind()) {
             case LIVE -> {
                 dropStagedBelow(p.beginAddress());
@@ -1849,7 +1976,7 @@ public final class Backup {
                 commit);
     }
 
-    private void moved(SegmentIndex.Part p, boolean commit) {
+    private void moved(Part p, boolean commit) {
         moved(
                 new Moment(
                         p.endAddress(),
@@ -1934,10 +2061,7 @@ public final class Backup {
         expirePins();
         goOnIfMended();
         loseEndedPins();
-        if (receivedMillis() >= askAgainMillis) {
-            mayAskAgain();
-            askToMend();
-        }
+        askToMend();
         if (wantsRoom() && rollIsDue()) {
             fx.wakeRoller();
         }
@@ -2164,12 +2288,10 @@ public final class Backup {
     }
 
     private Base reached(Moment goal) {
-        // From where this opening's start found the end, all is of this one.
-        long movedBy = goal.address() >= foundEnd ? incarnation : goal.incarnation();
         return new Base(
                 goal.address(),
                 goal.address(),
-                movedBy,
+                opening(goal),
                 goal.position(),
                 everCommitted,
                 mixture,
@@ -2178,6 +2300,12 @@ public final class Backup {
                 goal.labelMillis(),
                 goal.receiptMillis(),
                 goal.ancestry());
+    }
+
+    /// The opening that none of the records behind is older than: from where this one's start found
+    /// the end, all is of this one.
+    private long opening(Moment of) {
+        return of.address() >= foundEnd ? incarnation : of.incarnation();
     }
 
     /// What keeps all of the records from going into the base at present; empty for nothing.
@@ -2191,6 +2319,10 @@ public final class Backup {
         long open = views.keySet().stream().filter(each -> each.pin() == 0).count();
         if (open > 0 && !Faults.M29) {
             return open == 1 ? "a view is open" : open + " views are open";
+        }
+        if (!endedOpen().isEmpty()) {
+            return "%s is open, and its moment has ended: the journal is damaged in front of it"
+                    .formatted(endedOpen().getFirst().name());
         }
         return waitsForSpace ? noSpace : "";
     }
@@ -2227,11 +2359,9 @@ public final class Backup {
     /// Takes what was heard of during a roll that has ended: it concerns nothing that is here when
     /// the base has passed it.
     private void hear() {
-        long address = heardOf;
-        heardOf = NOT_HEARD_OF;
-        if (address != NOT_HEARD_OF) {
-            damageFound(address);
-        }
+        List<Long> heard = List.copyOf(heardOf);
+        heardOf.clear();
+        heard.forEach(this::damageFound);
     }
 
     // ---- damage of the journal that is found while it is open (R25)
@@ -2248,8 +2378,9 @@ public final class Backup {
     // what is damaged in one roll, from the index of that moment, the bridge. Damage behind that
     // moment is the same again, and the moments from the bridge up to it stay.
     //
-    // None of this is durable: after a restart the next roll finds the damage again, and where the
-    // primary has mended it by then, goes on at once.
+    // A note says durably where it is damaged, and holds the bridge before anything rests on that
+    // ([BackupEffects#damaged]): a start reads nothing of what a bridge leads over, and ends no
+    // moment anew. What is damaged of an epoch counts when that is committed or given up.
 
     /// Something of the journal is not what was written there, and had been durable: found by a
     /// roll, by the index of a whole segment, or by who reads or opens a moment. Next:
@@ -2259,13 +2390,15 @@ public final class Backup {
     /// @param address where the record begins
     /// @return whether it is known from now on; false where it concerns nothing of the copy
     public boolean damageFound(long address) {
-        if (!hasPoint()
-                || address < base.watermark()
-                || address >= Math.min(stagedFrom, appliedEnd)) {
+        if (!hasPoint() || address < base.watermark() || address >= appliedEnd) {
             return false;
         }
+        if (address >= stagedFrom) {
+            stagedRot.add(address);
+            return true;
+        }
         if (address < rollsTo) {
-            heardOf = Math.min(heardOf, address);
+            heardOf.add(address);
             return true;
         }
         int at = 0;
@@ -2298,11 +2431,8 @@ public final class Backup {
     private void ends(int rot, long from, long damaged) {
         rots.subList(rot, rots.size()).clear();
         rots.add(new Rot(from, null));
-        checkDue = true;
-        mayAskAgain();
-        rotWords =
-                "the journal is damaged at offset %d; which parts of the newest moment that concerns is being looked at"
-                        .formatted(damaged);
+        isToBeLookedAt(damaged);
+        note(rots.getLast());
         history.ends(from);
         loseEndedPins();
         fx.event(
@@ -2312,11 +2442,28 @@ public final class Backup {
         fx.wakeRoller();
     }
 
+    private void isToBeLookedAt(long damaged) {
+        checkDue = true;
+        mayAskAgain();
+        rotWords =
+                "the journal is damaged at offset %d; which parts of the newest moment that concerns is being looked at"
+                        .formatted(damaged);
+    }
+
+    /// Without it a start knows less, and finds the damage when it is read.
+    private void note(Rot rot) {
+        String trouble = fx.damaged(rot.note(config.resource));
+        if (trouble != null) {
+            fx.event("metadata-error", trouble);
+        }
+    }
+
     /// What is damaged lies in front of what was damaged before, and the bridge over that needs
     /// nothing of it.
     private void endsUpToBridge(int rot, long from) {
         Bridge over = rots.get(rot).over();
         rots.set(rot, new Rot(from, over));
+        note(rots.get(rot));
         history.lost(from, over.address());
         loseEndedPins();
         fx.event(
@@ -2361,6 +2508,7 @@ public final class Backup {
             return;
         }
         unreadable = bad;
+        mendedLookEnd = -1;
         bad.stream().min(Long::compare).ifPresent(this::damageFound);
         goOnIfMended();
         if (isRotten() && !checkDue) {
@@ -2416,9 +2564,10 @@ public final class Backup {
     }
 
     private void goOnIfMended() {
-        if (!isRotten() || !isLookedAt()) {
+        if (!isRotten() || !isLookedAt() || failed || mendedLookEnd == appliedEnd) {
             return;
         }
+        mendedLookEnd = appliedEnd;
         long from = rots.getLast().from();
         long bytes = unreadableBytes();
         if (bytes > 0 && !Faults.M91) {
@@ -2427,15 +2576,19 @@ public final class Backup {
                             .formatted(from, bytes);
             return;
         }
-        Moment first = history.newest();
+        Moment first = bridged();
+        Rot passed = new Rot(from, new Bridge(index.copy(), first));
+        String trouble = fx.damaged(passed.note(config.resource));
+        if (trouble != null) {
+            mendedLookEnd = -1; // It is tried again.
+            rotWords =
+                    "the journal is damaged at offset %d; nothing of the newest moment is concerned any more, but that cannot be noted: %s"
+                            .formatted(from, trouble);
+            return;
+        }
         rots.removeLast();
-        rots.add(
-                new Rot(
-                        from,
-                        new Bridge(
-                                index.copy(), first.address(), Math.min(stagedFrom, appliedEnd))));
-        mendRefusal = "";
-        history.goesOn();
+        rots.add(passed);
+        history.goesOn(first);
         fx.event(
                 "journal-mended",
                 "nothing of the copy needs what is damaged of the journal any more: moments go on with %s"
@@ -2443,22 +2596,31 @@ public final class Backup {
         fx.wakeRoller();
     }
 
+    /// The newest moment, with what follows in the journal and changes nothing: what of that is
+    /// damaged is passed as well.
+    private Moment bridged() {
+        Moment newest = history.newest().to(Math.min(stagedFrom, appliedEnd));
+        return newest.in(opening(newest));
+    }
+
     /// The primary says that the copy has all there is, and does not know: it compares everything.
     private void askToMend() {
         if (isRotten()
                 && isLookedAt()
                 && session != 0
-                && askedIn != session
+                && receivedMillis() >= askAgainMillis
                 && isInStep()
                 && openCommit() == null) {
-            askedIn = session;
+            askAgainMillis = receivedMillis() + askPauseMillis;
+            askPauseMillis = Math.min(2 * askPauseMillis, ASK_AGAIN_MOST_MILLIS);
             fx.send(new Frame.Invalidate(config.resource));
         }
     }
 
     private void mayAskAgain() {
-        askedIn = 0;
-        askAgainMillis = Long.MAX_VALUE;
+        askAgainMillis = 0;
+        askPauseMillis = ASK_AGAIN_MILLIS;
+        mendRefusal = "";
     }
 
     /// What whoever makes an image of the journal from one offset to another is to pass over; null
@@ -2504,8 +2666,9 @@ public final class Backup {
 
     /// What of the damage the base has passed is forgotten.
     private void passRot() {
-        rots.removeIf(
-                each -> each.over() != null && base.watermark() >= each.over().address());
+        if (rots.removeIf(each -> each.over() != null && base.watermark() > each.from())) {
+            fx.damagePassed(0, base.watermark());
+        }
         rots.replaceAll(each -> each.above(base.watermark()));
         if (rots.isEmpty()) {
             unreadable = Set.of();
@@ -2665,7 +2828,8 @@ public final class Backup {
         heardMillis = receivedMillis();
         for (Pins.Pin each : durable) {
             long address = each.moment().address();
-            if (address > base.watermark() && (!hasPoint() || address > end)) {
+            if (address > base.watermark()
+                    && (!hasPoint() || address > end || hasEnded(each.moment()))) {
                 pins.drop(each);
                 tellLost(each);
             } else if (address > base.watermark()) {
@@ -2803,6 +2967,16 @@ public final class Backup {
         if (!trouble.isEmpty()) {
             failed(trouble); // Another start must not take it for whole.
         }
+    }
+
+    /// What is kept although its moment has ended, as long as it is open: the base stops in front
+    /// of it.
+    public List<Pins.Pin> endedOpen() {
+        return rots.isEmpty()
+                ? List.of()
+                : pins().stream()
+                        .filter(each -> hasEnded(each.moment()) && isOpen(each))
+                        .toList();
     }
 
     private boolean isOpen(Pins.Pin pin) {

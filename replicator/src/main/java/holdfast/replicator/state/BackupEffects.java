@@ -1,5 +1,6 @@
 package holdfast.replicator.state;
 
+import holdfast.replicator.journal.SegmentIndex;
 import holdfast.tunnel.wire.Frame;
 
 import java.nio.ByteBuffer;
@@ -55,6 +56,18 @@ public interface BackupEffects {
     ///
     /// @return null, or why it could not be made durable: then those are that were before
     String pins(List<Pins.Pin> pins, long lastId);
+
+    /// The journal is known to be damaged at `note.address()`. Where the note has parts, they are
+    /// what is applied instead of the records from there up to where the last part ends. Durable
+    /// when it returns, in the place of another of this address; a start hands it to
+    /// [Backup#recover].
+    ///
+    /// @return null, or why it could not be made durable
+    String damaged(SegmentIndex note);
+
+    /// What [#damaged] was told of these journal offsets is needed no more. Durable before anything
+    /// is written in the place of what was told.
+    void damagePassed(long from, long before);
 
     void event(String kind, String text);
 }

@@ -73,6 +73,19 @@ public final class History {
                     gapMillis);
         }
 
+        /// The same of another opening of the journal.
+        Moment in(long incarnation) {
+            return new Moment(
+                    address,
+                    position,
+                    ancestry,
+                    labelMillis,
+                    receiptMillis,
+                    tracked,
+                    incarnation,
+                    gapMillis);
+        }
+
         private Moment behindGap(long gapMillis) {
             return new Moment(
                     address,
@@ -226,8 +239,11 @@ public final class History {
     }
 
     /// The newest moment needs nothing of what is damaged: from it on there are moments again.
-    void goesOn() {
+    ///
+    /// @param as it is from now on
+    void goesOn(Moment as) {
         endedMillis = 0;
+        newest = as;
         keep(newest);
     }
 

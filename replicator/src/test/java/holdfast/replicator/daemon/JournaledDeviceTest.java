@@ -14,6 +14,7 @@ import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.FileBlockDevice;
 import holdfast.replicator.device.JournalFiles;
 import holdfast.replicator.journal.JournalScan;
+import holdfast.replicator.journal.SegmentIndex;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BackupEffects;
 import holdfast.replicator.state.Pins;
@@ -375,12 +376,24 @@ class JournaledDeviceTest {
     private static Backup startedFrom(Path journal) throws Exception {
         try (JournalFiles found = JournalFiles.open(journal, segment(), JOURNAL, 0)) {
             Backup started = new Backup(config(), point(), 99, new Nothing());
-            assertNull(started.recover(found::read, JournalScan.Indexes.NONE, found.endOffset()));
+            assertNull(started.recover(
+                            found::read,
+                            JournalScan.Indexes.NONE,
+                            List.of(),
+                            found.endOffset()));
             return started;
         }
     }
 
     private static final class Nothing implements BackupEffects {
+        @Override
+        public String damaged(SegmentIndex note) {
+            return null;
+        }
+
+        @Override
+        public void damagePassed(long from, long before) {}
+
         @Override
         public void send(Frame.OfResource frame) {}
 

@@ -53,6 +53,9 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
     /// The backup's own clock.
     long clockMillis = 5;
 
+    /// The primary's, when an epoch is committed.
+    long epochMillis = 5;
+
     /// What packed segments take, by where they begin.
     Map<Long, Long> packedAtStart = Map.of();
 
@@ -61,6 +64,12 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
 
     /// Why the list of what is kept cannot be written; null: it can.
     String pinsTrouble;
+
+    /// Why no damage can be noted; null: it can.
+    String noteTrouble;
+
+    /// What a start goes by instead of reading whole segments.
+    JournalScan.Indexes indexes = JournalScan.Indexes.NONE;
 
     /// What the superblock holds.
     Backup.Base durable = new Backup.Base(0, Position.NONE, false, Ancestry.EMPTY);
@@ -98,8 +107,11 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
                         this);
         sent.clear();
         packedAtStart.forEach(backup::packed);
-        damage =
-                backup.recover(journal::readDamaged, JournalScan.Indexes.NONE, journal.endOffset());
+        List<SegmentIndex> damages = new ArrayList<>();
+        for (long address : journal.damages()) {
+            damages.add(SegmentIndex.decode(journal.damage(address), ID, address));
+        }
+        damage = backup.recover(journal::readDamaged, indexes, damages, journal.endOffset());
     }
 
     /// The journal goes on where it is damaged, if it is.
@@ -135,14 +147,42 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
 
     /// One epoch in which each of these blocks is filled with `with`.
     void commit(long number, int with, int... blocks) {
-        EpochDigest digest = new EpochDigest();
+        stage(with, blocks);
+        commitStaged(number, with, blocks);
+    }
+
+    /// The same without its commit.
+    void stage(int with, int... blocks) {
         on(new Frame.EpochBegin(++epoch, blocks.length, 0));
         for (int block : blocks) {
-            ByteBuffer data = filled(with);
-            digest.blocks((long) block * BLOCK, data);
-            on(new Frame.EpochBlocks(0, epoch, (long) block * BLOCK, data));
+            on(new Frame.EpochBlocks(0, epoch, (long) block * BLOCK, filled(with)));
         }
-        on(new Frame.EpochCommit(epoch, at(number), 5, blocks.length, digest.finish(), ANCESTRY));
+    }
+
+    /// And its commit.
+    void commitStaged(long number, int with, int... blocks) {
+        EpochDigest digest = new EpochDigest();
+        for (int block : blocks) {
+            digest.blocks((long) block * BLOCK, filled(with));
+        }
+        on(
+                new Frame.EpochCommit(
+                        epoch,
+                        at(number),
+                        epochMillis,
+                        blocks.length,
+                        digest.finish(),
+                        ANCESTRY));
+    }
+
+    /// What a whole segment holds.
+    SegmentIndex indexOf(long segment) throws IOException {
+        SegmentIndex.Builder builder =
+                new SegmentIndex.Builder(SEGMENT / Backup.MOMENTS_IN_SEGMENT);
+        JournalScan.End end =
+                new JournalScan(ID, SEGMENT, journal::read)
+                        .run(segment, segment + SEGMENT, 0, JournalScan.Indexes.NONE, builder);
+        return builder.finish(ID, segment, end.lastIncarnation());
     }
 
     /// Fills one block.
@@ -199,7 +239,8 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
             if (roll == null) {
                 return;
             }
-            long whole = roll.over() == null ? wholeUpTo(roll.from(), roll.to()) : roll.to();
+            long begin = roll.over() == null ? roll.from() : roll.over().address();
+            long whole = begin < roll.to() ? wholeUpTo(begin, roll.to()) : roll.to();
             if (roll.over() != null) {
                 for (long bad : unreadable(roll.over().index())) {
                     whole = Math.min(whole, bad);
@@ -242,7 +283,7 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
     void roll(Backup.Roll roll, int runs) throws Exception {
         durable = roll.begun();
         int done = 0;
-        for (JournalIndex.Run run : image(roll.from(), roll.to()).all()) {
+        for (JournalIndex.Run run : image(roll.from(), roll.to(), roll.over()).all()) {
             if (done++ == runs) {
                 return;
             }
@@ -271,10 +312,9 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
         }
     }
 
-    private JournalIndex image(long from, long to) throws IOException {
+    private JournalIndex image(long from, long to, Backup.Bridge over) throws IOException {
         SegmentIndex.Builder builder = new SegmentIndex.Builder(SEGMENT);
-        Backup.Bridge over = backup.bridge(from, to);
-        long begin = over == null ? from : over.behind();
+        long begin = over == null ? from : over.address();
         if (begin < to) {
             new JournalScan(ID, SEGMENT, journal::read)
                     .run(begin, to, 0, JournalScan.Indexes.NONE, builder);
@@ -292,8 +332,10 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
 
     /// The first byte of a block as a view shows it.
     int seen(Backup.View view, int block) throws IOException {
+        long to = view.moment().address();
         JournalIndex.Run run =
-                image(view.watermark(), view.moment().address()).at((long) block * BLOCK);
+                image(view.watermark(), to, backup.bridge(view.watermark(), to))
+                        .at((long) block * BLOCK);
         ByteBuffer one = ByteBuffer.allocate(1);
         if (run == null || run.offsetBytes() > (long) block * BLOCK) {
             base.read((long) block * BLOCK, one);
@@ -405,6 +447,28 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
             ByteBuffer data,
             long tracked) {
         throw new AssertionError("no first sync here");
+    }
+
+    @Override
+    public String damaged(SegmentIndex note) {
+        if (noteTrouble != null) {
+            return noteTrouble;
+        }
+        try {
+            journal.damage(note.address(), note.encode());
+            return null;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    @Override
+    public void damagePassed(long from, long before) {
+        try {
+            journal.dropDamages(from, before);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     @Override
