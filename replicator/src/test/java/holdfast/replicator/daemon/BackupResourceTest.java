@@ -321,13 +321,21 @@ class BackupResourceTest {
     /// A bad sector under the journal that a comparison, or a view, meets first.
     @Test
     void whatTheDiskCannotReadOfTheJournalIsDamageAndNotAFailedDisk() throws Exception {
-        // Nothing is rolled, so that nobody reads the journal before.
+        // Nothing is rolled, and a start has read the first segment alone: so nobody has opened the
+        // second one to read it.
         resource.retain(new Retention(3_600_000, 0), Integer.MAX_VALUE);
         commit(1, (byte) 5, 3);
-        write(2, (byte) 6, 4);
-        await("acknowledged", () -> acknowledged() == 2);
+        int number = 1;
+        ByteBuffer large = ByteBuffer.allocate(32 * BLOCK);
+        while (resource.look(Backup::end) < journal.segmentBytes()) {
+            Position at = new Position(1, ++number);
+            data(new Frame.Write(0, at, 5, 32L * BLOCK, large.duplicate()));
+        }
+        int last = number + 1;
+        write(last, (byte) 6, 4);
+        await("acknowledged", () -> acknowledged() == last);
         // Reading what is not mapped of a process is an EIO, as from a bad sector.
-        Path segment = dir.resolve("home.journal").resolve("%016x".formatted(0));
+        Path segment = dir.resolve("home.journal").resolve("%016x".formatted(1));
         Files.delete(segment);
         Files.createSymbolicLink(segment, Path.of("/proc/self/mem"));
         data(new Frame.Compare(0, 1, 4 * BLOCK, 2 * BLOCK, 0));
@@ -337,9 +345,9 @@ class BackupResourceTest {
         assertThrows(
                 DeviceException.class, () -> newest.read(4L * BLOCK, ByteBuffer.allocate(BLOCK)));
         resource.closePoint(newest);
-        await("looked at", () -> resource.snapshot().rot().contains("8192 bytes"));
-        write(3, (byte) 7, 5);
-        await("acknowledged", () -> acknowledged() == 3);
+        await("looked at", () -> resource.snapshot().rot().contains(33 * BLOCK + " bytes"));
+        write(last + 1, (byte) 7, 5);
+        await("acknowledged", () -> acknowledged() == last + 1);
         await("the primary is asked", () -> sent.contains(new Frame.Invalidate(ID)));
         assertEquals(DiskState.UP_TO_DATE, resource.snapshot().disk());
     }
