@@ -426,6 +426,7 @@ final class BackupHost implements BackupEffects {
             cut();
         }
         rotten.tailSet(backup.end()).clear();
+        noteRotAtStart();
         if (backup.isMixture()) {
             sim.reached(Rare.MIXTURE);
         }
@@ -555,7 +556,7 @@ final class BackupHost implements BackupEffects {
         try {
             String damage =
                     opened.recover(
-                            (address, into) -> read(journal, readEnd, address, into),
+                            (address, into) -> readAtStart(journal, readEnd, address, into),
                             JournalScan.Indexes.NONE,
                             List.copyOf(damages.values()),
                             segmentsEnd());
@@ -569,15 +570,37 @@ final class BackupHost implements BackupEffects {
         return opened;
     }
 
+    /// What is found damaged shows where a bridge leads over it: a start must not read that.
+    private int readAtStart(byte[] journal, long readEnd, long address, ByteBuffer into) {
+        int begin = into.position();
+        int bytes = read(journal, readEnd, address, into);
+        for (SegmentIndex each : damages.values()) {
+            if (!each.parts().isEmpty()) {
+                long from = Math.max(address, each.address());
+                long to = Math.min(address + bytes, each.parts().getLast().endAddress());
+                for (long record : from < to ? rotten.subSet(from, to) : Set.<Long>of()) {
+                    int at = begin + (int) (record - address);
+                    into.put(at, (byte) ~into.get(at));
+                }
+            }
+        }
+        return bytes;
+    }
+
     private long segmentsEnd() {
         long segment = scenario.segmentBytes();
         return (Math.max(highest, durableBase.watermark()) + segment - 1) / segment * segment;
     }
 
     /// Bytes of the journal that a start will read are not what was written; only while it is
-    /// stopped.
+    /// stopped. Behind what a bridge leads over, which it does not read.
     void damageJournal(RandomGenerator own) {
         long from = durableBase.watermark();
+        for (SegmentIndex each : damages.values()) {
+            if (!each.parts().isEmpty()) {
+                from = Math.max(from, each.parts().getLast().endAddress());
+            }
+        }
         if (up || highest <= from) {
             return;
         }
@@ -1404,6 +1427,26 @@ final class BackupHost implements BackupEffects {
             rotten.add(there.remove(own.nextInt(there.size())));
             sim.reached(Rare.JOURNAL_ROTTEN);
         }
+    }
+
+    private void noteRotAtStart() {
+        Backup.Bridge over = backup.bridge(durableBase.watermark(), Long.MAX_VALUE);
+        if (backup.isRotten()) {
+            sim.reached(Rare.ROT_FOUND_BY_START);
+        }
+        if (over != null) {
+            sim.reached(Rare.BRIDGE_FOUND_BY_START);
+        }
+        if (over != null && durableBase.rollingTo() >= over.address()) {
+            sim.reached(Rare.CRASH_IN_ROLL_OVER_BRIDGE);
+        }
+    }
+
+    /// Whether nothing in front of it can be rolled any more.
+    boolean isRolledUpToRot() {
+        Long first = rotten.ceiling(durableBase.watermark());
+        History.Moment next = backup.history().behind(durableBase.watermark());
+        return first == null || next == null || next.address() > first;
     }
 
     /// Whether some is there that the base has not passed.

@@ -345,7 +345,7 @@ final class Simulation {
                 && backup.isUp()
                 && primary.primary().state() == ReplicationState.PAUSED
                 && primary.primary().figures().missingBytes() > 0
-                && (backup.isSettled() || backup.backup().isRotten())
+                && (backup.isSettled() || backup.backup().isRotten() && backup.isRolledUpToRot())
                 && (backup.backup().committed().equals(primary.primary().committed())
                         || backup.backup().isMixture() && primary.primary().committed().isNone());
     }

@@ -1,6 +1,7 @@
 package holdfast.system;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -446,6 +447,46 @@ class PromoteTest {
                     nodes.server.points(new ControlApi.NameRequest("home")).kept().getFirst().as();
             assertTrue(kept.startsWith("discarded-"), kept);
             shows(nodes.server, kept, 2, "1M 2M");
+        }
+    }
+
+    /// It is the only live device: its clients write on, and the peer waits for what is damaged.
+    @Test
+    void aPeerIsNotFilledFromWhatCannotBeReadOfAPromotedCopyUntilThatIsWrittenAnew()
+            throws Exception {
+        try (TwoNodes nodes = new TwoNodes(dir)) {
+            nodes.pair();
+            Path storage = dir.resolve("server-storage");
+            nodes.server.storage(
+                    new ControlApi.StorageRequest(storage.toString(), Optional.empty()));
+            String atServer = nodes.addAndAttach("home", disk());
+            nodes.untilInSync("home");
+            String atBackup = uri(promote(nodes, null, true));
+            write(atServer, 2, "1M 2M");
+            write(atBackup, 3, "4M 64k");
+            TwoNodes.until(
+                    "both stand apart",
+                    () -> nodes.atServer("home").trouble().orElse("").contains("last position"));
+            damage(dir.resolve("storage/home.journal"), (byte) 3);
+            // Each segment is looked at when it is whole.
+            TwoNodes.until(
+                    "it is found",
+                    () -> {
+                        write(atBackup, 4, "5M 2M");
+                        return atBackup(nodes).trouble().orElse("").contains("I/O error");
+                    });
+            discard(nodes.server, "server");
+            TwoNodes.until(
+                    "the peer waits",
+                    () -> nodes.atServer("home").trouble().orElse("").contains("damaged"));
+            write(atBackup, 5, "7M 64k");
+            assertEquals("UP_TO_DATE", atBackup(nodes).disk());
+            assertFalse(isInSync(nodes.backup, "home"));
+            write(atBackup, 6, "4M 64k");
+            untilInSync(nodes.backup);
+            shows(nodes.server, "latest", 6, "4M 64k");
+            shows(nodes.server, "latest", 5, "7M 64k");
+            TwoNodes.until("nothing is told any more", () -> atBackup(nodes).trouble().isEmpty());
         }
     }
 

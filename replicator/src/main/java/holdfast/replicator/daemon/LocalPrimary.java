@@ -1348,21 +1348,20 @@ final class LocalPrimary implements LocalResource {
         resource().ifPresent(each -> each.pauseSync(pauseWords()));
     }
 
-    /// Who compares or fills a peer waits as long as something of the copy that it is cannot be
-    /// read; often.
-    void pauseWhileDamaged() {
-        resource().ifPresent(each -> each.pauseSync(pauseWords()));
+    /// Who could not read what a peer is to be filled with has paused that; when the copy that it
+    /// reads is whole again it goes on. Often.
+    void goOnIfWhole() {
+        boolean isRotten = copy().map(each -> each.resource().snapshot().isRotten()).orElse(false);
+        if (!isRotten) {
+            resource().ifPresent(each -> each.pauseSync(pauseWords()));
+        }
     }
 
     private String pauseWords() {
-        if (syncPaused) {
-            return "catch-up, first sync and comparison are paused by an operator of %s; next, there: %s"
-                    .formatted(shared.node(), shared.command("resume-sync " + name()));
-        }
-        String rot = copy().map(each -> each.resource().snapshot().rot()).orElse("");
-        return rot.isEmpty()
-                ? ""
-                : "no catch-up, first sync and comparison until all of it is written anew: " + rot;
+        return syncPaused
+                ? "catch-up, first sync and comparison are paused by an operator of %s; next, there: %s"
+                        .formatted(shared.node(), shared.command("resume-sync " + name()))
+                : "";
     }
 
     // ---- verification -------------------------------------------------------------------------

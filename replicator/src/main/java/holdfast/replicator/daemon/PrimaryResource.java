@@ -5,8 +5,8 @@ import holdfast.checksum.TreeBuilder;
 import holdfast.checksum.Zeros;
 import holdfast.replicator.device.BlockDevice;
 import holdfast.replicator.device.DeviceException;
-import holdfast.replicator.device.PackedSegment;
 import holdfast.replicator.device.MetadataFile;
+import holdfast.replicator.device.PackedSegment;
 import holdfast.replicator.metadata.Evidence;
 import holdfast.replicator.nbd.Errno;
 import holdfast.replicator.nbd.Export;
@@ -371,13 +371,7 @@ final class PrimaryResource implements Export {
         boolean answer;
         try {
             for (BlockRun run : op.preimages()) {
-                ByteBuffer old = readRun(run);
-                lock.lock();
-                try {
-                    primary.preimage(op, run, old);
-                } finally {
-                    unlock();
-                }
+                capture(op, run);
             }
             if (op.isZero()) {
                 device.zero(op.offsetBytes(), op.lengthBytes(), op.punch());
@@ -409,6 +403,15 @@ final class PrimaryResource implements Export {
         }
         if (answer) {
             request.pieceDone();
+        }
+    }
+
+    private void capture(Op op, BlockRun run) throws DeviceException {
+        try {
+            ByteBuffer old = readRun(run);
+            done(() -> primary.preimage(op, run, old));
+        } catch (PackedSegment.DamagedException e) {
+            done(() -> primary.preimageLost(op));
         }
     }
 
@@ -589,7 +592,9 @@ final class PrimaryResource implements Export {
             // they are written anew.
             done(
                     () -> {
-                        of.pauseSync(e.getMessage());
+                        of.pauseSync(
+                                "catch-up, first sync and comparison wait until what cannot be read is written anew: "
+                                        + e.getMessage());
                         of.readDropped(wanted);
                     });
         } catch (DeviceException e) {

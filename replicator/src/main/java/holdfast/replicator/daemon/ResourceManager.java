@@ -373,7 +373,7 @@ final class ResourceManager implements Link.Resources {
             switch (each) {
                 case LocalPrimary primary -> {
                     primary.resource().ifPresent(at -> at.tick(nowNanos, wallMillis));
-                    primary.pauseWhileDamaged();
+                    primary.goOnIfWhole();
                 }
                 case LocalBackup _ -> {}
             }

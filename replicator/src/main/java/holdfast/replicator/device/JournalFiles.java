@@ -810,8 +810,8 @@ public final class JournalFiles implements AutoCloseable {
         Native.unlink(noteOf(segmentOffset / segmentBytes).toString());
     }
 
-    /// Keeps a note on damage at this offset, durably when it returns, until [#dropDamages]. A crash
-    /// before leaves the one that was there, or none.
+    /// Keeps a note on damage at this offset, durably when it returns, until [#dropDamages]. A
+    /// crash before leaves the one that was there, or none.
     public void damage(long atOffset, ByteBuffer note) throws DeviceException {
         Path path = damageAt(atOffset);
         String unfinished = writeUnfinished(path, note);

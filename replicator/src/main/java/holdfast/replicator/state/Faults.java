@@ -167,5 +167,8 @@ public final class Faults {
     /// Takes any epoch for the one that mends what of the copy cannot be read.
     public static final boolean M91 = Mutants.on("M91");
 
+    /// Forgets with a restart what is damaged of the journal, and what leads over it.
+    public static final boolean M92 = Mutants.on("M92");
+
     private Faults() {}
 }

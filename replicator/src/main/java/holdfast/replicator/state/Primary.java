@@ -421,6 +421,14 @@ public final class Primary {
         fx.wakeSender();
     }
 
+    /// One of the runs that [Op#preimages] names is damaged and cannot be read: what is written
+    /// over it mends it, and the epoch goes on to a later position, to which that belongs.
+    public void preimageLost(Op op) {
+        if (!op.preimages.isEmpty()) {
+            extend("what a write overwrites cannot be read");
+        }
+    }
+
     /// The local write has succeeded: the piece gets its number (R5).
     ///
     /// @return whether its reply may go now; if not, [PrimaryEffects#answered] follows with the

@@ -376,11 +376,9 @@ class JournaledDeviceTest {
     private static Backup startedFrom(Path journal) throws Exception {
         try (JournalFiles found = JournalFiles.open(journal, segment(), JOURNAL, 0)) {
             Backup started = new Backup(config(), point(), 99, new Nothing());
-            assertNull(started.recover(
-                            found::read,
-                            JournalScan.Indexes.NONE,
-                            List.of(),
-                            found.endOffset()));
+            assertNull(
+                    started.recover(
+                            found::read, JournalScan.Indexes.NONE, List.of(), found.endOffset()));
             return started;
         }
     }

@@ -167,12 +167,7 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
         }
         on(
                 new Frame.EpochCommit(
-                        epoch,
-                        at(number),
-                        epochMillis,
-                        blocks.length,
-                        digest.finish(),
-                        ANCESTRY));
+                        epoch, at(number), epochMillis, blocks.length, digest.finish(), ANCESTRY));
     }
 
     /// What a whole segment holds.

@@ -399,8 +399,7 @@ class DamagedJournalTest {
         copy.backup.damageFound(second);
         copy.look();
         copy.write(16, 3, 6);
-        assertEquals(
-                "", copy.backup.keep("kept", copy.backup.history().newest(), 4 * 4096, 1000));
+        assertEquals("", copy.backup.keep("kept", copy.backup.history().newest(), 4 * 4096, 1000));
         assertTrue(copy.backup.damageFound(second), "again, and known");
         assertTrue(copy.backup.damageFound(first));
         assertEvents("journal-damaged", "journal-mended", "journal-damaged");
@@ -461,8 +460,7 @@ class DamagedJournalTest {
         copy.write(14, 3, 5);
         Backup.Roll roll = copy.backup.startRoll(true);
         copy.write(15, 3, 6);
-        assertEquals(
-                "", copy.backup.keep("kept", copy.backup.history().newest(), 4 * 4096, 1000));
+        assertEquals("", copy.backup.keep("kept", copy.backup.history().newest(), 4 * 4096, 1000));
         assertTrue(copy.backup.damageFound(second));
         copy.roll(roll, Integer.MAX_VALUE);
         assertFalse(copy.backup.isRotten());
@@ -509,8 +507,7 @@ class DamagedJournalTest {
         copy.backup.tick(6);
         assertEquals(1, copy.backup.pins().size());
         assertFalse(copy.events.toString().contains("pin-lost"), copy.events.toString());
-        assertEquals(
-                1, copy.events.stream().filter(e -> e.startsWith("metadata-error")).count());
+        assertEquals(1, copy.events.stream().filter(e -> e.startsWith("metadata-error")).count());
         copy.pinsTrouble = null;
         copy.backup.tick(7);
         assertEquals(List.of(), copy.backup.pins());
