@@ -158,11 +158,49 @@ class LostStorageTest {
         assertSameAsDisk();
     }
 
+    /// Found when its segment is whole. What was kept behind the mending stays, also when the base
+    /// passes the damage after a restart.
+    @Test
+    void aRestartForgetsNothingOfDamageThatWasFound() throws Exception {
+        nodes.startBackup();
+        nodes.untilInSync("home");
+        Run.ok("qemu-io", "-f", "raw", "-c", "write -P 2 0 64k", "-c", "flush", uri);
+        nodes.untilInSync("home");
+        overwrite((byte) 2);
+        Random random = new Random(7);
+        fill(random, 3);
+        TwoNodes.until(
+                "it is mended", () -> events().anyMatch(e -> e.startsWith("journal-mended")));
+        nodes.untilInSync("home");
+        Path journal = storage.resolve("home.journal");
+        assertTrue(list(journal).stream().anyMatch(e -> e.toString().endsWith(".damage")));
+        byte[] then = Files.readAllBytes(disk);
+        nodes.backup.keep(
+                new ControlApi.KeepRequest("home", "then", Optional.empty(), Optional.empty()));
+        nodes.backup.close();
+        nodes.startBackup();
+        nodes.untilInSync("home");
+        fill(random, 8);
+        TwoNodes.until(
+                "the base has passed it",
+                () -> list(journal).stream().noneMatch(e -> e.toString().endsWith(".damage")));
+        nodes.untilInSync("home");
+        List<String> told = events().filter(e -> e.startsWith("journal-d")).toList();
+        assertEquals(List.of(), told);
+        assertTrue(events().noneMatch(e -> e.startsWith("pin-lost")));
+        assertSameAsDisk();
+        assertSame(Files.write(dir.resolve("then.img"), then), Optional.of("then"));
+    }
+
     /// As much as the journal holds, and what does not get less by packing.
     private void fill(Random random) throws Exception {
+        fill(random, 8);
+    }
+
+    private void fill(Random random, int times) throws Exception {
         byte[] noise = new byte[2 * MIB];
         Path from = dir.resolve("noise");
-        for (int i = 0; i < 8; i++) {
+        for (int i = 0; i < times; i++) {
             random.nextBytes(noise);
             Files.write(from, noise);
             String write = "write -s %s 2M 2M".formatted(from);
@@ -326,8 +364,11 @@ class LostStorageTest {
     }
 
     private void assertSameAsDisk() throws Exception {
-        ControlApi.OpenReply view =
-                nodes.backup.open(new ControlApi.OpenRequest("home", Optional.empty()));
+        assertSame(disk, Optional.empty());
+    }
+
+    private void assertSame(Path as, Optional<String> moment) throws Exception {
+        ControlApi.OpenReply view = nodes.backup.open(new ControlApi.OpenRequest("home", moment));
         try {
             Run.ok(
                     "qemu-img",
@@ -336,7 +377,7 @@ class LostStorageTest {
                     "raw",
                     "-F",
                     "raw",
-                    disk.toString(),
+                    as.toString(),
                     view.view().uri());
         } finally {
             nodes.backup.closeView(new ControlApi.CloseRequest(view.view().id()));

@@ -67,6 +67,30 @@ class JournalFilesTest {
     }
 
     @Test
+    void whatIsNotedOfDamageIsThereAfterOpeningAgainUntilItIsDroppedOrCut() throws Exception {
+        try (var files = open(4, 0)) {
+            fill(files, 0, 3);
+            files.damage(40, filled(10, 1));
+            files.damage(40, filled(20, 2));
+            files.damage(SEGMENT + 8, filled(10, 3));
+            files.damage(2L * SEGMENT, filled(10, 4));
+            assertEquals(List.of(40L, SEGMENT + 8L, 2L * SEGMENT), files.damages());
+        }
+        try (var files = open(4, 0)) {
+            assertEquals(List.of(40L, SEGMENT + 8L, 2L * SEGMENT), files.damages());
+            assertEquals(filled(20, 2), files.damage(40));
+            files.dropDamages(0, SEGMENT);
+            files.cut(SEGMENT + 100);
+            assertEquals(List.of(SEGMENT + 8L), files.damages());
+        }
+        assertEquals(1, names().stream().filter(each -> each.endsWith(".damage")).count());
+        try (var files = open(4, 0)) {
+            assertEquals(List.of(SEGMENT + 8L), files.damages());
+            assertEquals(filled(10, 3), files.damage(SEGMENT + 8));
+        }
+    }
+
+    @Test
     void whatWasWrittenIsReadAcrossSegmentsAndAfterOpeningAgain() throws Exception {
         try (var files = open(4, 0)) {
             assertEquals(SEGMENT, files.endOffset());

@@ -21,7 +21,10 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -636,6 +639,44 @@ class DamagedJournalTest {
         assertNull(copy.damage);
         assertView(at(14), 2, 5, 4, 1);
     }
+
+    @Test
+    void goldenBytesOfTheNotesStayReadable() throws Exception {
+        copy.damage(second + 200);
+        copy.backup.damageFound(second);
+        assertEquals(GOLDEN_OF_DAMAGE, hexOfNote());
+        copy.look();
+        copy.connect(at(13));
+        copy.commit(14, 5, 1);
+        assertFalse(copy.backup.isRotten());
+        assertEquals(GOLDEN_OF_BRIDGE, hexOfNote());
+    }
+
+    private String hexOfNote() throws IOException {
+        Path note = copy.journalDirectory.resolve("%016x.damage".formatted(second));
+        return HexFormat.of().formatHex(Files.readAllBytes(note));
+    }
+
+    private static final String GOLDEN_OF_DAMAGE =
+            "48464a58000000010000000000000003000000000000000400000000000053b8"
+                    + "0000000000000000ffffffffffffffff000000000000000001883999";
+
+    private static final String GOLDEN_OF_BRIDGE =
+            "48464a58000000010000000000000003000000000000000400000000000053b8"
+                    + "0000000000000001ffffffffffffffff00000000000000030200000000000053"
+                    + "b800000000000053b80000000000000000000000000000000000000000000000"
+                    + "0500000000000000000000000000000000000000000000000100000000000000"
+                    + "000300000000000053b800000000000053b80000000000000000000000000000"
+                    + "0000000000000000000000000000000000000000000000000000000000000000"
+                    + "0001000000000000000400000000000000000000000000001000000000000000"
+                    + "43b8000000000000433800000000000010000000000000001000000000000000"
+                    + "75b8000000000000753900000000000020000000000000001000000000000000"
+                    + "64b8000000000000643800000000000030000000000000001000000000000000"
+                    + "328000000000000032010400000000000053b800000000000086700000000000"
+                    + "000001000000000000000e000000000000000500000000000000050000000000"
+                    + "0000000000000000000001000000310000000000000000000000010000000000"
+                    + "0000000000000000000000010000000000000003000000000000000400000000"
+                    + "000000002fb0b64f";
 
     @Test
     void aCutTakesWhatWasNotedBehindIt() throws Exception {
