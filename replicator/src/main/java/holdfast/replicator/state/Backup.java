@@ -1482,17 +1482,13 @@ public final class Backup {
             refuse("a commit at " + commit.position() + " with another generation's ancestry");
             return true;
         }
-        String damage = stagedDamage();
-        if (!damage.isEmpty()) {
-            refuse(damage);
-            dropStaged();
-            return true;
-        }
         commitStaged(commit.position(), commit.wallMillis(), commit.ancestry());
         return true;
     }
 
-    /// Why what is staged or kept is not to be committed, as far as is known; empty for nothing.
+    /// What is damaged of what is staged or kept, as far as is known; empty for nothing. A
+    /// primary's epoch is committed all the same: to refuse it would end the session for good, and
+    /// what is damaged of it is mended then, while the moment in front of it stays.
     public String stagedDamage() {
         return stagedRot.tailSet(stagedFrom).isEmpty()
                 ? ""

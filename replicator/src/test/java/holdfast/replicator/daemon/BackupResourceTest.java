@@ -13,6 +13,7 @@ import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.FileBlockDevice;
 import holdfast.replicator.device.JournalFiles;
 import holdfast.replicator.journal.JournalIndex;
+import holdfast.replicator.journal.JournalRecord;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Retention;
@@ -350,6 +351,45 @@ class BackupResourceTest {
         await("acknowledged", () -> acknowledged() == last + 1);
         await("the primary is asked", () -> sent.contains(new Frame.Invalidate(ID)));
         assertEquals(DiskState.UP_TO_DATE, resource.snapshot().disk());
+    }
+
+    /// Nothing is looked at while a roll is under way: whoever reads a record looks by himself.
+    @Test
+    void whileItIsNotKnownWhatIsDamagedAReaderGetsAnErrorAndNoRubbish() throws Exception {
+        base.hangs = true;
+        commit(1, (byte) 5, 3);
+        await("the roll-forward hangs", () -> base.waiting);
+        long record = resource.look(Backup::end);
+        write(2, (byte) 6, 4);
+        write(3, (byte) 7, 5);
+        await("acknowledged", () -> acknowledged() == 3);
+        Path segment = dir.resolve("home.journal").resolve("%016x".formatted(0));
+        try (FileChannel file = FileChannel.open(segment, StandardOpenOption.WRITE)) {
+            file.write(ByteBuffer.wrap(new byte[] {9}), record + JournalRecord.HEADER_BYTES + 7);
+        }
+        boolean isKnown = resource.look(backup -> backup.damageFound(record));
+        assertTrue(isKnown);
+        await("told", () -> resource.snapshot().isRotten());
+        assertTrue(resource.snapshot().rot().contains("is being looked at"));
+        OpenPoint newest = resource.openPoint();
+        ByteBuffer into = ByteBuffer.allocate(BLOCK);
+        newest.read(5L * BLOCK, into);
+        assertEquals(7, into.get(7));
+        assertThrows(
+                DeviceException.class, () -> newest.read(4L * BLOCK, ByteBuffer.allocate(BLOCK)));
+        resource.closePoint(newest);
+        base.hangs = false;
+        base.hang.release(1000);
+        await("looked at", () -> resource.snapshot().rot().contains(BLOCK + " bytes"));
+    }
+
+    @Test
+    void whatIsAskedOfACopyThatIsClosedIsNotWritten() throws Exception {
+        commit(1, (byte) 5, 3);
+        await("rolled", () -> store.superblock().watermark() > 0);
+        OpenPoint newest = resource.openPoint();
+        resource.stop();
+        assertEquals("the copy is closed", resource.keep("then", newest, SIZE, 1000));
     }
 
     @Test

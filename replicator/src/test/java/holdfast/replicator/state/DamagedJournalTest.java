@@ -700,20 +700,27 @@ class DamagedJournalTest {
 
     // ---- damage of an epoch
 
+    /// The moment in front of it stays meanwhile.
     @Test
-    void anEpochOfWhichSomethingIsDamagedIsNotCommitted() throws Exception {
+    void anEpochOfWhichSomethingIsFoundDamagedBeforeItsCommitIsMendedBehindThat() throws Exception {
         long blocks = stage(9, 1);
+        copy.damage(blocks + 200);
         assertTrue(copy.backup.damageFound(blocks));
         assertFalse(copy.backup.isRotten());
+        assertTrue(copy.backup.stagedDamage().contains("offset " + blocks));
         copy.commitStaged(20, 9, 1);
-        assertTrue(copy.backup.refusal().contains("damaged"), copy.backup.refusal());
-        assertEquals(at(13), copy.backup.committed());
-        copy.connect(at(13));
-        copy.commit(20, 9, 1);
         assertEquals(at(20), copy.backup.committed());
+        assertTrue(copy.backup.isRotten());
+        copy.look();
+        assertEquals(Set.of(blocks), copy.backup.unreadable());
+        assertEquals(1, asked());
+        assertEquals(at(13), copy.backup.history().upTo(blocks, Long.MAX_VALUE).position());
+        copy.connect(at(20));
+        copy.commit(30, 8, 1);
+        assertFalse(copy.backup.isRotten());
         copy.rollAndLook();
-        assertEquals(at(20), copy.durable.position());
-        assertView(at(20), 2, 9, 4, 1);
+        assertEquals(at(30), copy.durable.position());
+        assertView(at(30), 2, 8, 4, 1);
     }
 
     /// Heard of behind its commit, and in front of that being durable.
