@@ -228,7 +228,10 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
 
     /// Rolls everything forward that can be, and looks at what is damaged on the way.
     void rollAndLook() throws Exception {
-        while (true) {
+        for (int rounds = 0; ; rounds++) {
+            if (rounds > 100) {
+                throw new AssertionError("it rolls and looks without end");
+            }
             look();
             Backup.Roll roll = backup.startRoll(true);
             if (roll == null) {

@@ -780,19 +780,22 @@ class DamagedJournalTest {
         assertEquals(at(15), copy.durable.position());
     }
 
-    /// The first is passed by the roll, the second is not.
+    /// The first is known, and a bridge leads over it.
     @Test
     void allThatIsHeardOfBesideARollCounts() throws Exception {
-        long bad = aRollOverMoments();
+        copy.write(14, 1, 5);
         copy.backup.damageFound(second);
-        copy.backup.damageFound(bad);
+        copy.look();
+        assertFalse(copy.backup.isRotten());
+        long later = copy.write(15, 2, 6);
+        copy.write(16, 3, 7);
+        assertTrue(copy.backup.startRoll(true).to() > later);
+        copy.backup.damageFound(second);
+        copy.backup.damageFound(later);
+        assertFalse(copy.backup.isRotten());
         copy.backup.rollLacksSpace("no space");
         assertTrue(copy.backup.isRotten());
-        copy.damage(second + 200);
-        copy.damage(bad + 200);
-        copy.look();
-        assertEquals(Set.of(second), copy.backup.unreadable());
-        assertSame(copy.backup.history().newest(), copy.backup.history().behind(second));
+        assertSame(copy.backup.history().newest(), copy.backup.history().behind(later));
     }
 
     /// @return where the record begins
