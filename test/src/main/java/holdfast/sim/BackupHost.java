@@ -37,6 +37,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Function;
@@ -1478,7 +1479,7 @@ final class BackupHost implements BackupEffects {
                 diskTime(),
                 () -> {
                     rolling = false;
-                    Set<Long> bad = new HashSet<>();
+                    SortedSet<Long> bad = new TreeSet<>();
                     for (JournalIndex.Run run : at.all()) {
                         if (!run.isZero() && rotten.contains(run.recordAddress())) {
                             bad.add(run.recordAddress());

@@ -39,6 +39,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.SortedSet;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -1426,7 +1427,7 @@ final class BackupResource {
                 () -> {
                     RollPace pace = new RollPace(committer, () -> taken || isInHurry());
                     try {
-                        Set<Long> bad = indexes.unreadable(image, pace, () -> stopping);
+                        SortedSet<Long> bad = indexes.unreadable(image, pace, () -> stopping);
                         mailbox.post(
                                 () -> {
                                     backup.checked(bad);

@@ -21,10 +21,10 @@ import java.nio.ByteBuffer;
 import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -418,7 +418,7 @@ public final class Backup {
     private boolean checking;
 
     /// Records of the newest image that cannot be read, as far as it was looked at.
-    private Set<Long> unreadable = Set.of();
+    private SortedSet<Long> unreadable = Collections.emptySortedSet();
 
     private String rotWords = "";
 
@@ -2491,7 +2491,7 @@ public final class Backup {
     }
 
     /// @param bad the records that cannot be read, by where they begin; null: not all was looked at
-    public void checked(Set<Long> bad) {
+    public void checked(SortedSet<Long> bad) {
         rollIsOver();
         checking = false;
         if (bad == null) {
@@ -2500,7 +2500,9 @@ public final class Backup {
         }
         unreadable = bad;
         mendedLookEnd = -1;
-        bad.stream().min(Long::compare).ifPresent(this::damageFound);
+        if (!bad.isEmpty()) {
+            damageFound(bad.getFirst());
+        }
         goOnIfMended();
         if (isRotten() && !checkDue) {
             fx.event("journal-damaged", rotWords());
@@ -2511,7 +2513,7 @@ public final class Backup {
     }
 
     /// Records of the newest image that cannot be read, as far as is known.
-    public Set<Long> unreadable() {
+    public SortedSet<Long> unreadable() {
         return unreadable;
     }
 
@@ -2662,7 +2664,7 @@ public final class Backup {
         }
         rots.replaceAll(each -> each.above(base.watermark()));
         if (rots.isEmpty()) {
-            unreadable = Set.of();
+            unreadable = Collections.emptySortedSet();
         }
     }
 

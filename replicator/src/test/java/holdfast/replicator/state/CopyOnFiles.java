@@ -20,7 +20,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import java.util.Set;
+import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.UUID;
@@ -267,9 +267,9 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
                 .end();
     }
 
-    private Set<Long> unreadable(JournalIndex index) throws IOException {
+    private SortedSet<Long> unreadable(JournalIndex index) throws IOException {
         JournalScan scan = new JournalScan(ID, SEGMENT, journal::read);
-        Set<Long> bad = new TreeSet<>();
+        SortedSet<Long> bad = new TreeSet<>();
         for (JournalIndex.Run run : index.all()) {
             if (!run.isZero() && !scan.isWhole(run.recordAddress())) {
                 bad.add(run.recordAddress());
