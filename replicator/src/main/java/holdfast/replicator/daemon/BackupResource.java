@@ -319,9 +319,13 @@ final class BackupResource {
     private List<SegmentIndex> damages(UUID resource) throws DeviceException {
         List<SegmentIndex> notes = new ArrayList<>();
         for (long address : journal.damages()) {
-            ByteBuffer note = journal.damage(address);
             try {
-                notes.add(SegmentIndex.decode(note, resource, address));
+                notes.add(SegmentIndex.decode(journal.damage(address), resource, address));
+            } catch (OutOfMemoryError e) {
+                throw new DeviceException(
+                        0,
+                        "%s: no memory for the note of damage at offset %d: %s; give the daemon more: HOLDFAST_JAVA_OPTS=-Xmx2g"
+                                .formatted(journal, address, e.getMessage()));
             } catch (RuntimeException e) {
                 events.accept(
                         "journal-damaged",
@@ -1774,6 +1778,8 @@ final class BackupResource {
                 return null;
             } catch (DeviceException e) {
                 return e.getMessage();
+            } catch (OutOfMemoryError e) {
+                return "%s: no memory for a note of damage: %s".formatted(journal, e.getMessage());
             }
         }
 

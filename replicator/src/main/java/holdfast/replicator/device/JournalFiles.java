@@ -814,6 +814,10 @@ public final class JournalFiles implements AutoCloseable {
     /// crash before leaves the one that was there, or none.
     public void damage(long atOffset, ByteBuffer note) throws DeviceException {
         Path path = damageAt(atOffset);
+        if (note.remaining() > MAX_NOTE_BYTES) {
+            throw new DeviceException(
+                    0, "%s: a note of %d bytes is too long".formatted(path, note.remaining()));
+        }
         String unfinished = writeUnfinished(path, note);
         names.lock();
         try {
@@ -846,13 +850,23 @@ public final class JournalFiles implements AutoCloseable {
         names.lock();
         try {
             for (long each : List.copyOf(damages.subSet(from, before))) {
-                RawFile.delete(damageAt(each).toString());
+                deleteDamage(each);
                 damages.remove(each);
                 namesChanged = true;
             }
             syncNames();
         } finally {
             names.unlock();
+        }
+    }
+
+    /// One that stays would be taken for what comes to that offset: nothing is to come there.
+    private void deleteDamage(long atOffset) throws DeviceException {
+        try {
+            RawFile.delete(damageAt(atOffset).toString());
+        } catch (DeviceException e) {
+            syncFailure = e;
+            throw e;
         }
     }
 

@@ -247,6 +247,9 @@ public final class Backup {
 
     private static final long ASK_AGAIN_MOST_MILLIS = 60 * ASK_AGAIN_MILLIS;
 
+    /// A bridge that could not be noted is tried again after so long.
+    static final long NOTE_AGAIN_MILLIS = 10_000;
+
     private record Pending(
             long endAddress,
             JournalRecord record,
@@ -433,6 +436,8 @@ public final class Backup {
 
     /// Where [#appliedEnd] was when it was looked whether the copy is mended.
     private long mendedLookEnd;
+
+    private long noteAgainMillis;
 
     /// Why the primary does not mend the copy, as it said last; empty when it has not.
     private String mendRefusal = "";
@@ -649,13 +654,17 @@ public final class Backup {
         long opening = base.movedBy();
         long unmended = Long.MAX_VALUE;
         for (SegmentIndex each : Faults.M92 ? List.<SegmentIndex>of() : damages) {
-            long behind = each.parts().isEmpty() ? 0 : each.parts().getLast().endAddress();
-            if (each.address() < from || behind > journalEnd || unmended < Long.MAX_VALUE) {
-                // The base or a bridge has passed it, or more was found damaged since.
+            boolean isBridge = !each.parts().isEmpty();
+            long behind = isBridge ? each.parts().getLast().endAddress() : 0;
+            if (each.address() < (isBridge ? from : base.watermark()) || behind > journalEnd) {
+                // The base or a bridge has passed it.
                 fx.damagePassed(each.address(), each.address() + 1);
-            } else if (each.parts().isEmpty()) {
-                unmended = each.address();
+            } else if (!isBridge) {
+                // Or of what a bridge needs itself: then moments end in front of that.
+                long first = each.address() < from ? rots.getLast().from() : each.address();
+                unmended = Math.min(unmended, first);
             } else {
+                // Also one that something is damaged of: what it leads over is not to be read.
                 found = scan.run(from, each.address(), opening, indexes, visitor);
                 from = behind;
                 opening = each.incarnation();
@@ -710,7 +719,11 @@ public final class Backup {
 
     /// What was found damaged before, and not mended, in a journal that is being recovered.
     private void isStillDamaged(long from) {
-        if (from < end && hasPoint()) {
+        if (from >= stagedFrom && from < end) {
+            stagedRot.add(from); // It counts, and is noted again, when that is committed.
+            fx.damagePassed(from, from + 1);
+        } else if (from < end && hasPoint()) {
+            rots.removeIf(each -> each.from() >= from);
             rots.add(new Rot(from, null));
             isToBeLookedAt(from);
             history.ends(from);
@@ -2423,7 +2436,9 @@ public final class Backup {
         rots.subList(rot, rots.size()).clear();
         rots.add(new Rot(from, null));
         isToBeLookedAt(damaged);
-        note(rots.getLast());
+        // Not in the place of a bridge that needs it: a start can read nothing of what that leads
+        // over.
+        note(new Rot(damaged, null));
         history.ends(from);
         loseEndedPins();
         fx.event(
@@ -2435,6 +2450,7 @@ public final class Backup {
 
     private void isToBeLookedAt(long damaged) {
         checkDue = true;
+        noteAgainMillis = 0;
         mayAskAgain();
         rotWords =
                 "the journal is damaged at offset %d; which parts of the newest moment that concerns is being looked at"
@@ -2557,7 +2573,11 @@ public final class Backup {
     }
 
     private void goOnIfMended() {
-        if (!isRotten() || !isLookedAt() || failed || mendedLookEnd == appliedEnd) {
+        if (!isRotten()
+                || !isLookedAt()
+                || failed
+                || mendedLookEnd == appliedEnd
+                || receivedMillis() < noteAgainMillis) {
             return;
         }
         mendedLookEnd = appliedEnd;
@@ -2573,12 +2593,15 @@ public final class Backup {
         Rot passed = new Rot(from, new Bridge(index.copy(), first));
         String trouble = fx.damaged(passed.note(config.resource));
         if (trouble != null) {
-            mendedLookEnd = -1; // It is tried again.
+            mendedLookEnd = -1;
+            noteAgainMillis = receivedMillis() + NOTE_AGAIN_MILLIS;
             rotWords =
-                    "the journal is damaged at offset %d; nothing of the newest moment is concerned any more, but that cannot be noted: %s"
+                    "the journal is damaged at offset %d; nothing of the newest moment is concerned any more, but that cannot be noted, and is tried again: %s"
                             .formatted(from, trouble);
             return;
         }
+        // What was noted of the bridge that this one is in the place of.
+        fx.damagePassed(from + 1, first.address());
         rots.removeLast();
         rots.add(passed);
         history.goesOn(first);
@@ -2605,6 +2628,9 @@ public final class Backup {
                 && isInStep()
                 && openCommit() == null) {
             askAgainMillis = receivedMillis() + askPauseMillis;
+            if (unreadableBytes() == 0) {
+                return; // Only that this is so is not noted yet.
+            }
             askPauseMillis = Math.min(2 * askPauseMillis, ASK_AGAIN_MOST_MILLIS);
             fx.send(new Frame.Invalidate(config.resource));
         }

@@ -621,6 +621,55 @@ class DamagedJournalTest {
         assertView(at(20), 2, 9, 4, 5);
     }
 
+    /// No segment has an index here, so a start that read what a bridge leads over would cut it.
+    @Test
+    void damageBehindABridgeThatNeedsItCostsNoMoreAtARestart() throws Exception {
+        long needed = copy.write(14, 1, 5);
+        copy.damage(second + 200);
+        copy.backup.damageFound(second);
+        copy.look();
+        assertFalse(copy.backup.isRotten());
+        copy.write(15, 0, 6);
+        copy.damage(needed + 200);
+        copy.backup.damageFound(needed);
+        assertMendedBehindARestart(second, needed);
+    }
+
+    @Test
+    void damageInFrontOfABridgeThatNeedsItCostsNoMoreAtARestart() throws Exception {
+        copy.write(14, 2, 4);
+        copy.damage(third + 200);
+        copy.backup.damageFound(third);
+        copy.look();
+        assertFalse(copy.backup.isRotten());
+        copy.write(15, 0, 6);
+        copy.damage(second + 200);
+        copy.backup.damageFound(second);
+        assertMendedBehindARestart(second, second);
+    }
+
+    private void assertMendedBehindARestart(long ended, long bad) throws Exception {
+        for (int starts = 0; starts < 2; starts++) {
+            copy.open();
+            assertNull(copy.damage);
+            assertTrue(copy.backup.isRotten());
+            assertSame(copy.backup.history().newest(), copy.backup.history().behind(ended));
+            copy.look();
+            assertEquals(Set.of(bad), copy.backup.unreadable());
+            assertEquals(at(15), copy.backup.committed());
+        }
+        copy.connect(at(15));
+        copy.commit(20, 9, 1);
+        assertFalse(copy.backup.isRotten());
+        copy.open();
+        assertNull(copy.damage);
+        assertFalse(copy.backup.isRotten());
+        assertView(at(20), 6, 9, 4, 1);
+        copy.rollAndLook();
+        assertEquals(at(20), copy.durable.position());
+        assertView(at(20), 6, 9, 4, 1);
+    }
+
     @Test
     void momentsGoOnWhenThatIsDurable() throws Exception {
         copy.write(14, 1, 5);
@@ -630,10 +679,12 @@ class DamagedJournalTest {
         copy.look();
         assertTrue(copy.backup.isRotten());
         assertTrue(copy.backup.rotWords().contains("no space left"), copy.backup.rotWords());
+        copy.connect(at(14));
         copy.backup.tick(6);
         assertTrue(copy.backup.isRotten());
+        assertEquals(0, asked(), "nothing is to be mended");
         copy.noteTrouble = null;
-        copy.backup.tick(7);
+        copy.backup.tick(6 + Backup.NOTE_AGAIN_MILLIS);
         assertFalse(copy.backup.isRotten());
         copy.open();
         assertNull(copy.damage);
