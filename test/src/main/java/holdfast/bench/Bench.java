@@ -129,7 +129,7 @@ public final class Bench implements Callable<Integer> {
     @Option(
             names = "--cases",
             paramLabel = "LETTERS",
-            defaultValue = "abcdef",
+            defaultValue = "abcdefg",
             description = "Of catching up (${DEFAULT-VALUE}).")
     private String cases;
 

@@ -5,7 +5,6 @@ import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.status.StatusReport;
 
 import java.io.IOException;
-import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -57,7 +56,7 @@ final class Pair implements AutoCloseable {
     static Pair start(
             Path directory, Setup setup, long journalBytes, Line line, String... backupPrefix)
             throws Exception {
-        int port = freePort();
+        int port = Ports.free();
         Site backup =
                 Site.start(
                         directory.resolve("backup"),
@@ -76,12 +75,6 @@ final class Pair implements AutoCloseable {
                 server.close();
             }
             throw e;
-        }
-    }
-
-    private static int freePort() throws IOException {
-        try (ServerSocket socket = new ServerSocket(0)) {
-            return socket.getLocalPort();
         }
     }
 

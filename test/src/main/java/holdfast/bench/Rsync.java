@@ -2,7 +2,6 @@ package holdfast.bench;
 
 import java.io.IOException;
 import java.net.InetAddress;
-import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -37,10 +36,7 @@ final class Rsync implements AutoCloseable {
                 read only = no
                 """
                         .formatted(root ? "uid = root\ngid = root" : "", module));
-        int port;
-        try (ServerSocket socket = new ServerSocket(0)) {
-            port = socket.getLocalPort();
-        }
+        int port = Ports.free();
         this.daemon =
                 Programs.start(
                         directory.resolve("log"),

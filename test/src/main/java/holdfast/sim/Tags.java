@@ -1,6 +1,7 @@
 package holdfast.sim;
 
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 
 /// Content that says which operation wrote it: each sector begins with the operation's id, and the
 /// rest follows from id and place, so that a torn, stale or misplaced sector is known as such.
@@ -23,11 +24,8 @@ final class Tags {
 
     /// How many zeroes the bytes begin with.
     static int zeroes(byte[] bytes) {
-        int count = 0;
-        while (count < bytes.length && bytes[count] == 0) {
-            count++;
-        }
-        return count;
+        int differs = Arrays.mismatch(bytes, new byte[bytes.length]);
+        return differs < 0 ? bytes.length : differs;
     }
 
     /// Zero for a sector of zeroes.

@@ -49,7 +49,7 @@ class BenchTest {
         String printed = out.toString();
         assertEquals(0, code, printed);
         assertTrue(printed.contains("(b) 1,000 random blocks"), printed);
-        assertTrue(printed.contains("measured: 2 of 6"), printed);
+        assertTrue(printed.contains("measured: 2 of 8"), printed);
         // Of 4 MiB of text that compress to a third the changed sectors, and as much of digests.
         String pages = printed.lines().filter(each -> each.startsWith("(f)")).toList().getFirst();
         String[] figures = pages.substring(46).strip().split(" +");

@@ -15,6 +15,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.ResourceAccessMode;
+import org.junit.jupiter.api.parallel.ResourceLock;
 
 import java.io.IOException;
 import java.net.URISyntaxException;
@@ -37,6 +39,7 @@ import java.util.concurrent.TimeUnit;
 /// answers from other threads, `fixed` is read-only and shares the file of `sparse`, which has
 /// holes.
 @Timeout(100)
+@ResourceLock(value = "mounts and loop devices", mode = ResourceAccessMode.READ)
 class NbdClientsTest {
     private static final int SIZE_BYTES = 64 << 20;
 

@@ -30,7 +30,7 @@ import java.util.stream.Stream;
 
 /// What a power cut may leave of superblock, activity log, bitmap, journal, base and device: states
 /// are enumerated, each is opened by the code that recovers, and every promise is checked in it.
-@Execution(ExecutionMode.CONCURRENT)
+@Execution(ExecutionMode.SAME_THREAD)
 class CrashStatesTest {
     private static final int LEAST = 20_000;
     private static final int SUPERBLOCKS = 40;

@@ -20,7 +20,7 @@ import java.util.stream.Stream;
 /// Does the simulator see? Each deliberate mistake must break a promise within few histories;
 /// without one the same seeds pass ([SimulationTest]). Those that hardly any history meets are left
 /// to [PlansTest].
-@Execution(ExecutionMode.CONCURRENT)
+@Execution(ExecutionMode.SAME_THREAD)
 class MutantsTest {
     /// Each with a history that lately caught it, where that is not among the first dozen: there
     /// the search begins, so that it is short; where the plans have moved since, it only takes

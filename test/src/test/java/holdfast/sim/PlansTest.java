@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import holdfast.replicator.json.JsonException;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -20,6 +22,7 @@ import java.util.stream.Stream;
 /// Plans that once broke a promise, each shrunk and kept: they hold now, and those of a deliberate
 /// mistake break the same promise again when it is switched on. When a change of the product lets
 /// such a plan pass with its mistake, make another: docs/simulator.md says how.
+@Execution(ExecutionMode.SAME_THREAD)
 class PlansTest {
     static Stream<Path> plans() throws IOException {
         try (Stream<Path> files = Files.list(Path.of("src/test/resources/plans"))) {

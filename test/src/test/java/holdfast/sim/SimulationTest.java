@@ -18,7 +18,7 @@ import java.util.regex.Pattern;
 
 /// The batch, in a JVM of its own, which has the memory that it wants; `-Dholdfast.sim.histories=N`
 /// says how many, docs/simulator.md what is checked in each.
-@Execution(ExecutionMode.CONCURRENT)
+@Execution(ExecutionMode.SAME_THREAD)
 class SimulationTest {
     private static final int HISTORIES = Integer.getInteger("holdfast.sim.histories", 5000);
 
@@ -70,7 +70,7 @@ class SimulationTest {
     void theSameSeedIsTheSameHistoryWhenInterpreted() throws Exception {
         compare(
                 1,
-                8,
+                2,
                 List.of(
                         "-Xint",
                         "-XX:+UnlockExperimentalVMOptions",
@@ -82,8 +82,8 @@ class SimulationTest {
     @Test
     void theSameSeedIsTheSameHistoryWithOtherMemoryAndHashes() throws Exception {
         compare(
-                9,
-                8 + HISTORIES / 100,
+                3,
+                2 + HISTORIES / 100,
                 List.of(
                         "-Xmx160m",
                         "-XX:+UseSerialGC",

@@ -15,7 +15,7 @@ import java.util.regex.Pattern;
 
 /// A fault at every place of short plans. Each loop has a time, and a floor, so that a slow machine
 /// cannot pass by doing nothing.
-@Execution(ExecutionMode.CONCURRENT)
+@Execution(ExecutionMode.SAME_THREAD)
 class SweepTest {
     private static final Pattern TOTAL =
             Pattern.compile("(\\d+) of (\\d+) runs, 0 failed", Pattern.MULTILINE);

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.daemon.Daemon;
@@ -32,7 +33,7 @@ class AdjustTest {
     void theMetricsPageIsServedWhereTheAcceptedSettingsSay() throws Exception {
         NodePaths paths = NodePaths.under(dir.resolve("node"));
         TwoNodes.make(paths, "[node]\nname = \"node\"\n");
-        List<Integer> ports = List.of(TwoNodes.freePort(), TwoNodes.freePort());
+        List<Integer> ports = List.of(Ports.free(), Ports.free());
         try (Daemon daemon = Daemon.start(paths)) {
             for (int port : ports) {
                 adjust(daemon, paths, "[metrics]\nlisten = \"127.0.0.1:" + port + "\"\n");
@@ -48,12 +49,11 @@ class AdjustTest {
     void whatARunningDaemonCannotChangeIsSaidToComeLater() throws Exception {
         NodePaths paths = NodePaths.under(dir.resolve("node"));
         TwoNodes.make(paths, "[node]\nname = \"node\"\n");
-        int first = TwoNodes.freePort();
+        int first = Ports.free();
         try (Daemon daemon = Daemon.start(paths)) {
             assertEquals("at once", takesEffect(daemon, paths, first));
             assertEquals(
-                    "at the next start of the daemon",
-                    takesEffect(daemon, paths, TwoNodes.freePort()));
+                    "at the next start of the daemon", takesEffect(daemon, paths, Ports.free()));
             try (var socket = new Socket(InetAddress.getLoopbackAddress(), first)) {
                 assertTrue(socket.isConnected());
             }

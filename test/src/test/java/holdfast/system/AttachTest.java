@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeout;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.device.GivingWay;
@@ -16,7 +17,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
-import java.net.BindException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.StandardProtocolFamily;
@@ -94,7 +94,7 @@ class AttachTest {
     /// lacks.
     @Test
     void anAttachWhoseSocketOrPortIsTakenCostsNoCleanBitmap() throws Exception {
-        int port = TwoNodes.freePort();
+        int port = Ports.free();
         try (TwoNodes nodes =
                 new TwoNodes(dir, "[nbd]\nlisten = \"127.0.0.1:" + port + "\"\n", "")) {
             nodes.pair();
@@ -114,7 +114,7 @@ class AttachTest {
                 Files.deleteIfExists(socket);
             }
             nodes.server.close();
-            try (ServerSocket other = listensOn(port)) {
+            try (ServerSocket other = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
                 nodes.startServer();
                 ProblemException e =
                         assertThrows(
@@ -132,25 +132,9 @@ class AttachTest {
         }
     }
 
-    /// Somebody's connection may have it as its own end for a moment.
-    private static ServerSocket listensOn(int port) {
-        ServerSocket[] made = new ServerSocket[1];
-        TwoNodes.until(
-                "the port is free",
-                () -> {
-                    try {
-                        made[0] = new ServerSocket(port, 1, InetAddress.getLoopbackAddress());
-                        return true;
-                    } catch (BindException e) {
-                        return false;
-                    }
-                });
-        return made[0];
-    }
-
     @Test
     void aClientChoosesByNameOnTheOnePortAndIsNotToldWhichNamesThereAre() throws Exception {
-        int port = TwoNodes.freePort();
+        int port = Ports.free();
         String uri = "nbd://127.0.0.1:" + port + "/";
         try (TwoNodes nodes =
                 new TwoNodes(dir, "[nbd]\nlisten = \"127.0.0.1:" + port + "\"\n", "")) {

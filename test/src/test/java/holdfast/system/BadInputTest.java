@@ -19,6 +19,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.ResourceAccessMode;
+import org.junit.jupiter.api.parallel.ResourceLock;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -32,6 +34,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
 
 /// What an operator gets wrong, and what a host lacks: each is refused in words that name the
 /// cause, and nothing is lost or left behind.
+@ResourceLock(value = "mounts and loop devices", mode = ResourceAccessMode.READ)
 class BadInputTest {
     private static final int MIB = 1 << 20;
 

@@ -32,7 +32,7 @@ import java.util.regex.Pattern;
 /// either side wrote is read, and not the device (R31).
 class DiscardUnionTest {
     private static final int MIB = 1 << 20;
-    private static final int DEVICE_MIB = 256;
+    private static final int DEVICE_MIB = 160;
 
     /// What is written once it goes on at the other side.
     private static final long OTHER_BYTES = 5L * MIB;
@@ -55,7 +55,7 @@ class DiscardUnionTest {
     void onlyWhatEitherSideWroteIsRead(String loser) throws Exception {
         // Slow enough for a kill in the middle.
         boolean isKilled = loser.endsWith("killed");
-        try (TwoProcesses made = made(isKilled ? "rate = \"6 Mbit/s\"\n" : "")) {
+        try (TwoProcesses made = made(isKilled ? "rate = \"12 Mbit/s\"\n" : "")) {
             fork();
             boolean isLeft = loser.startsWith("left");
             NodeProcess givesUp = isLeft ? nodes.left : nodes.right;
@@ -250,7 +250,7 @@ class DiscardUnionTest {
                 () -> nodes.right.api.status().link().filter(l -> l.isConnected()).isEmpty());
         promote(nodes.right);
         write(nodes.right, 2, "40M 4M");
-        write(nodes.right, 3, "200M 1M");
+        write(nodes.right, 3, "150M 1M");
     }
 
     private static void promote(NodeProcess node) throws Exception {

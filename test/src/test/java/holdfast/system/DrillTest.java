@@ -14,6 +14,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.ResourceLock;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -29,6 +30,7 @@ import java.util.stream.Stream;
 
 /// A drill on a copy whose original is in use: an ext4 with files and a PostgreSQL that was never
 /// stopped. Whatever ends the drill, the host is as it was before. Needs root.
+@ResourceLock("mounts and loop devices")
 class DrillTest {
     private static final Path CHECKS = Path.of("../conf.d/checks").toAbsolutePath().normalize();
 

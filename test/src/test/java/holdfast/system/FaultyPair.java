@@ -3,6 +3,7 @@ package holdfast.system;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.bench.BlockClient;
+import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.control.ProblemException;
@@ -82,7 +83,7 @@ final class FaultyPair implements AutoCloseable {
         this.fio = new FioRange(dir.resolve("fio"), DEVICE_BYTES - FIO_BYTES, FIO_BYTES);
         NodePaths serverPaths = NodePaths.under(dir.resolve("server"));
         NodePaths backupPaths = NodePaths.under(dir.resolve("backup"));
-        int port = TwoNodes.freePort();
+        int port = Ports.free();
         TwoNodes.make(serverPaths, "[node]\nname = \"server\"\n[buffer]\nsend = \"1 MiB\"\n");
         TwoNodes.make(
                 backupPaths,

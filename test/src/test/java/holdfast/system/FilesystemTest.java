@@ -7,6 +7,8 @@ import holdfast.replicator.status.StatusReport;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.ResourceAccessMode;
+import org.junit.jupiter.api.parallel.ResourceLock;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -33,6 +35,7 @@ import java.util.concurrent.locks.LockSupport;
 
 /// A real ext4 on an export, in use while the line to the backup is as bad as lines get: whenever
 /// the copy is opened it is a whole filesystem that holds every file that was synced before.
+@ResourceLock(value = "mounts and loop devices", mode = ResourceAccessMode.READ)
 class FilesystemTest {
     private static final long DISK_BYTES = 128L << 20;
 

@@ -28,7 +28,7 @@ class InjectedFaultsTest {
     private static final int RUNS = Integer.getInteger("holdfast.fault.runs", 100);
 
     /// Pairs at a time: while one waits for its peer to be dialled again, another one works.
-    private static final int LANES = Math.min(3, RUNS);
+    private static final int LANES = Math.min(2, RUNS);
 
     private static final Duration LIMIT =
             Duration.ofMinutes(Long.getLong("holdfast.fault.minutes", 20));

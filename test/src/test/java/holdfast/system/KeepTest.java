@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ControlApi.Kept;
 import holdfast.replicator.control.DaemonEntry;
@@ -44,7 +45,7 @@ class KeepTest {
     private void with(Story story) throws Exception {
         NodePaths serverPaths = NodePaths.under(dir.resolve("server"));
         NodePaths backupPaths = NodePaths.under(dir.resolve("backup"));
-        int port = TwoNodes.freePort();
+        int port = Ports.free();
         TwoNodes.make(serverPaths, "[node]\nname = \"server\"\n");
         TwoNodes.make(
                 backupPaths,

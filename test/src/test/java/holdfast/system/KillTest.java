@@ -3,6 +3,7 @@ package holdfast.system;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.bench.BlockClient;
+import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.control.ProblemException;
@@ -64,7 +65,7 @@ class KillTest {
         System.out.println("KillTest: seed " + seed);
         NodePaths serverPaths = NodePaths.under(dir.resolve("server"));
         NodePaths backupPaths = NodePaths.under(dir.resolve("backup"));
-        int port = TwoNodes.freePort();
+        int port = Ports.free();
         TwoNodes.make(serverPaths, "[node]\nname = \"server\"\n[buffer]\nsend = \"8 MiB\"\n");
         TwoNodes.make(
                 backupPaths,

@@ -8,6 +8,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.ResourceLock;
 
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -18,6 +19,7 @@ import java.util.concurrent.TimeUnit;
 
 /// The copy of a filesystem that is in use, mounted where it is kept: by commands, whose crash and
 /// whose daemon's crash leave nothing that `umount` does not take away. Needs root.
+@ResourceLock("mounts and loop devices")
 class MountTest {
     @TempDir Path dir;
 

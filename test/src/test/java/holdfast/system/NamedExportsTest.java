@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.bench.BlockClient;
+import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.Problem;
 import holdfast.replicator.control.ProblemException;
@@ -362,7 +363,7 @@ class NamedExportsTest {
 
     @Test
     void overTcpByNameAndWithoutAList() throws Exception {
-        int port = TwoNodes.freePort();
+        int port = Ports.free();
         with(
                 "[nbd]\nlisten = \"127.0.0.1:" + port + "\"\n",
                 () -> {

@@ -8,6 +8,8 @@ import holdfast.replicator.status.StatusReport;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.ResourceAccessMode;
+import org.junit.jupiter.api.parallel.ResourceLock;
 
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -35,6 +37,7 @@ import java.util.concurrent.locks.LockSupport;
 /// moment missing, and none in it that was begun later.
 ///
 /// `-Dholdfast.moments=N` opens more of them.
+@ResourceLock(value = "mounts and loop devices", mode = ResourceAccessMode.READ)
 class PostgresTest {
     private static final int MOMENTS = Integer.getInteger("holdfast.moments", 50);
     private static final int PROMOTIONS = Math.max(3, MOMENTS / 10);

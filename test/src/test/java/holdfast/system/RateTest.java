@@ -8,6 +8,7 @@ import holdfast.replicator.status.StatusReport;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Isolated;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,6 +18,7 @@ import java.util.Random;
 import java.util.concurrent.locks.LockSupport;
 
 /// `link.rate` is what goes over the wire, also when it is changed meanwhile.
+@Isolated("what it measures is the processor's, too")
 class RateTest {
     /// The token bucket's own test measures within 3 %; here two JVM-wide daemons and the machine's
     /// other work are in between.

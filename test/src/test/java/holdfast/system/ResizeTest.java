@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import holdfast.bench.BlockClient;
+import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.control.Problem;
@@ -15,6 +16,8 @@ import holdfast.replicator.status.StatusReport;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.ResourceAccessMode;
+import org.junit.jupiter.api.parallel.ResourceLock;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -29,6 +32,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 
 /// A resource becomes larger after its device did (S003-13, S003-31): under its clients, while it
 /// is detached, while the peer is away, and whenever either side is killed in between.
+@ResourceLock(value = "mounts and loop devices", mode = ResourceAccessMode.READ)
 class ResizeTest {
     private static final int MIB = 1 << 20;
     private static final long SIZE = 16 * MIB;
@@ -313,7 +317,7 @@ class ResizeTest {
         makeDisk();
         NodePaths serverPaths = NodePaths.under(dir.resolve("server"));
         NodePaths backupPaths = NodePaths.under(dir.resolve("backup"));
-        int port = TwoNodes.freePort();
+        int port = Ports.free();
         TwoNodes.make(serverPaths, "[node]\nname = \"server\"\n");
         TwoNodes.make(
                 backupPaths,

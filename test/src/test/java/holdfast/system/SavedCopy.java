@@ -1,6 +1,7 @@
 package holdfast.system;
 
 import holdfast.bench.BlockClient;
+import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
 
@@ -46,7 +47,7 @@ final class SavedCopy {
     static SavedCopy make(Path dir, Random random) throws Exception {
         Path tree = dir.resolve("tree");
         Files.createDirectories(tree);
-        SavedCopy saved = new SavedCopy(tree, TwoNodes.freePort());
+        SavedCopy saved = new SavedCopy(tree, Ports.free());
         NodePaths serverPaths = NodePaths.under(dir.resolve("server"));
         NodePaths backupPaths = NodePaths.under(tree.resolve("backup"));
         TwoNodes.make(serverPaths, "[node]\nname = \"server\"\n");
@@ -149,7 +150,7 @@ final class SavedCopy {
         String was = Files.readString(file, StandardCharsets.ISO_8859_1);
         String now = was.replace(tree.toString(), to.toString());
         if (file.getFileName().toString().endsWith(".toml")) {
-            now = now.replace("127.0.0.1:" + port, "127.0.0.1:" + TwoNodes.freePort());
+            now = now.replace("127.0.0.1:" + port, "127.0.0.1:" + Ports.free());
         }
         if (!now.equals(was)) {
             Files.writeString(file, now, StandardCharsets.ISO_8859_1);

@@ -2,6 +2,7 @@ package holdfast.system;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.status.StatusReport;
@@ -26,7 +27,7 @@ class SetBackTest {
     void isNoticedByThePeerAndMendedOnlyOnAnOrder() throws Exception {
         NodePaths serverPaths = NodePaths.under(dir.resolve("server"));
         NodePaths backupPaths = NodePaths.under(dir.resolve("backup"));
-        int port = TwoNodes.freePort();
+        int port = Ports.free();
         TwoNodes.make(serverPaths, "[node]\nname = \"server\"\n");
         TwoNodes.make(
                 backupPaths,

@@ -5,6 +5,8 @@ import eu.rekawek.toxiproxy.ToxiproxyClient;
 import eu.rekawek.toxiproxy.model.Toxic;
 import eu.rekawek.toxiproxy.model.ToxicDirection;
 
+import holdfast.bench.Ports;
+
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.Socket;
@@ -47,8 +49,8 @@ final class ToxicLink implements AutoCloseable {
     private final Map<Trouble, Integer> counts = new EnumMap<>(Trouble.class);
 
     ToxicLink(Path log, int upstreamPort, long seed) throws Exception {
-        int apiPort = TwoNodes.freePort();
-        port = TwoNodes.freePort();
+        int apiPort = Ports.free();
+        port = Ports.free();
         random = new Random(seed);
         server =
                 new ProcessBuilder(

@@ -1,5 +1,6 @@
 package holdfast.system;
 
+import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.daemon.Daemon;
@@ -7,8 +8,6 @@ import holdfast.replicator.json.Json;
 import holdfast.replicator.status.StatusReport;
 import holdfast.tunnel.link.Identity;
 
-import java.io.IOException;
-import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -38,7 +37,7 @@ final class TwoNodes implements AutoCloseable {
         this.dir = dir;
         this.serverPaths = NodePaths.under(dir.resolve("server"));
         this.backupPaths = NodePaths.under(dir.resolve("backup"));
-        this.port = freePort();
+        this.port = Ports.free();
         make(serverPaths, "[node]\nname = \"server\"\n" + serverToml);
         make(
                 backupPaths,
@@ -48,12 +47,6 @@ final class TwoNodes implements AutoCloseable {
                         + backupToml);
         startBackup();
         startServer();
-    }
-
-    static int freePort() throws IOException {
-        try (ServerSocket socket = new ServerSocket(0)) {
-            return socket.getLocalPort();
-        }
     }
 
     static void make(NodePaths paths, String nodeToml) throws Exception {

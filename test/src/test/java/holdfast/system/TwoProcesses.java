@@ -1,5 +1,6 @@
 package holdfast.system;
 
+import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.status.StatusReport;
@@ -55,7 +56,7 @@ final class TwoProcesses implements AutoCloseable {
         this.dir = dir;
         NodePaths leftPaths = NodePaths.under(dir.resolve("left"));
         NodePaths rightPaths = NodePaths.under(dir.resolve("right"));
-        int port = TwoNodes.freePort();
+        int port = Ports.free();
         TwoNodes.make(leftPaths, "[node]\nname = \"left\"\n[link]\n" + link);
         TwoNodes.make(
                 rightPaths,

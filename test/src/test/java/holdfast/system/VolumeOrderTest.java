@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.bench.BlockClient;
+import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.control.ProblemException;
@@ -60,7 +61,7 @@ class VolumeOrderTest {
         System.out.println("VolumeOrderTest: seed " + seed);
         NodePaths serverPaths = NodePaths.under(dir.resolve("server"));
         NodePaths backupPaths = NodePaths.under(dir.resolve("backup"));
-        int port = TwoNodes.freePort();
+        int port = Ports.free();
         // A small buffer, so that epochs carry what the line is too slow for.
         TwoNodes.make(serverPaths, "[node]\nname = \"server\"\n[buffer]\nsend = \"1 MiB\"\n");
         TwoNodes.make(

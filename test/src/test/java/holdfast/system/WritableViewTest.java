@@ -14,6 +14,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.ResourceAccessMode;
+import org.junit.jupiter.api.parallel.ResourceLock;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -26,6 +28,7 @@ import java.util.stream.Stream;
 
 /// A view that can be written to, judged by clients that nobody here wrote: what they write is
 /// there, the copy and the next view do not have it, replication goes on beside it.
+@ResourceLock(value = "mounts and loop devices", mode = ResourceAccessMode.READ)
 class WritableViewTest {
     private static final int DISK_BYTES = 32 << 20;
 

@@ -15,6 +15,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.ResourceAccessMode;
+import org.junit.jupiter.api.parallel.ResourceLock;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -29,6 +31,7 @@ import java.util.Random;
 
 /// Somebody writes to the disk of a primary while it is detached (S000-07): the next attach says
 /// so, and the copy gets what differs and little more. Whoever only looks is no alarm.
+@ResourceLock(value = "mounts and loop devices", mode = ResourceAccessMode.READ)
 class WrittenPastTest {
     private static final int MIB = 1 << 20;
     private static final ControlApi.NameRequest HOME = new ControlApi.NameRequest("home");

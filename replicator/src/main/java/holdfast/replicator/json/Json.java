@@ -7,6 +7,7 @@ import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
 
 import java.io.IOException;
+import java.lang.reflect.Constructor;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.ParameterizedType;
 import java.lang.reflect.RecordComponent;
@@ -55,6 +56,41 @@ public final class Json {
                                     .build())
                     .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
                     .build();
+
+    /// What reflection says of a record's class, asked once: it answers with new objects each time,
+    /// and each has to learn to call its component anew.
+    ///
+    /// @param indexes of the components, by their names
+    private record Shape(
+            RecordComponent[] components,
+            Map<String, Integer> indexes,
+            Constructor<?> constructor) {
+        static Shape of(Class<?> type) {
+            RecordComponent[] components = type.getRecordComponents();
+            Map<String, Integer> indexes = HashMap.newHashMap(components.length);
+            Class<?>[] types = new Class<?>[components.length];
+            for (int i = 0; i < components.length; i++) {
+                indexes.put(components[i].getName(), i);
+                types[i] = components[i].getType();
+                components[i].getAccessor().setAccessible(true);
+            }
+            try {
+                Constructor<?> constructor = type.getDeclaredConstructor(types);
+                constructor.setAccessible(true);
+                return new Shape(components, indexes, constructor);
+            } catch (NoSuchMethodException e) {
+                throw new IllegalStateException("every record has it: " + type, e);
+            }
+        }
+    }
+
+    private static final ClassValue<Shape> SHAPES =
+            new ClassValue<>() {
+                @Override
+                protected Shape computeValue(Class<?> type) {
+                    return Shape.of(type);
+                }
+            };
 
     private Json() {}
 
@@ -111,7 +147,7 @@ public final class Json {
         out.append('{');
         int inner = indent < 0 ? -1 : indent + 2;
         boolean first = true;
-        for (RecordComponent component : record.getClass().getRecordComponents()) {
+        for (RecordComponent component : SHAPES.get(record.getClass()).components()) {
             separate(out, first, inner);
             first = false;
             appendString(out, component.getName());
@@ -178,9 +214,7 @@ public final class Json {
 
     private static Object get(Record record, RecordComponent component) {
         try {
-            var accessor = component.getAccessor();
-            accessor.setAccessible(true);
-            return accessor.invoke(record);
+            return component.getAccessor().invoke(record);
         } catch (ReflectiveOperationException e) {
             throw new IllegalStateException(component.toString(), e);
         }
@@ -254,37 +288,30 @@ public final class Json {
     private static Object readRecord(JsonParser in, Class<?> type, String key)
             throws IOException, JsonException {
         require(in.currentToken() == JsonToken.START_OBJECT, key, "an object");
-        RecordComponent[] components = type.getRecordComponents();
-        Map<String, Integer> indexes = HashMap.newHashMap(components.length);
-        Class<?>[] types = new Class<?>[components.length];
+        Shape shape = SHAPES.get(type);
+        RecordComponent[] components = shape.components();
         Object[] values = new Object[components.length];
-        for (int i = 0; i < components.length; i++) {
-            indexes.put(components[i].getName(), i);
-            types[i] = components[i].getType();
-        }
         while (in.nextToken() != JsonToken.END_OBJECT) {
             String name = in.currentName();
-            Integer index = indexes.get(name);
+            Integer index = shape.indexes().get(name);
             String path = key.isEmpty() ? name : key + "." + name;
             if (index == null) {
                 throw new JsonException(
                         "unknown key "
                                 + path
                                 + ", expected "
-                                + indexes.keySet().stream().sorted().toList());
+                                + shape.indexes().keySet().stream().sorted().toList());
             }
             in.nextToken();
             values[index] = readValue(in, components[index].getGenericType(), path);
         }
         for (int i = 0; i < components.length; i++) {
             if (values[i] == null) {
-                values[i] = nothing(types[i], key, components[i].getName());
+                values[i] = nothing(components[i].getType(), key, components[i].getName());
             }
         }
         try {
-            var constructor = type.getDeclaredConstructor(types);
-            constructor.setAccessible(true);
-            return constructor.newInstance(values);
+            return shape.constructor().newInstance(values);
         } catch (InvocationTargetException e) {
             throw new JsonException(at(key) + e.getCause().getMessage());
         } catch (ReflectiveOperationException e) {
