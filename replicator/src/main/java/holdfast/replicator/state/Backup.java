@@ -652,7 +652,7 @@ public final class Backup {
         JournalScan.End found = null;
         long from = base.watermark();
         long opening = base.movedBy();
-        long unmended = Long.MAX_VALUE;
+        SortedSet<Long> unmended = new TreeSet<>();
         for (SegmentIndex each : Faults.M92 ? List.<SegmentIndex>of() : damages) {
             boolean isBridge = !each.parts().isEmpty();
             long behind = isBridge ? each.parts().getLast().endAddress() : 0;
@@ -660,9 +660,7 @@ public final class Backup {
                 // The base or a bridge has passed it.
                 fx.damagePassed(each.address(), each.address() + 1);
             } else if (!isBridge) {
-                // Or of what a bridge needs itself: then moments end in front of that.
-                long first = each.address() < from ? rots.getLast().from() : each.address();
-                unmended = Math.min(unmended, first);
+                unmended.add(each.address());
             } else {
                 // Also one that something is damaged of: what it leads over is not to be read.
                 found = scan.run(from, each.address(), opening, indexes, visitor);
@@ -692,7 +690,7 @@ public final class Backup {
             dropStaged();
         }
         if (damage == null) {
-            isStillDamaged(unmended);
+            areStillDamaged(unmended);
             return null;
         }
         damaged = true;
@@ -707,7 +705,7 @@ public final class Backup {
             rots.clear();
             fx.damagePassed(0, Long.MAX_VALUE);
         } else {
-            isStillDamaged(unmended);
+            areStillDamaged(unmended);
         }
         return mixture
                 ? damage
@@ -718,19 +716,33 @@ public final class Backup {
     }
 
     /// What was found damaged before, and not mended, in a journal that is being recovered.
-    private void isStillDamaged(long from) {
-        if (from >= stagedFrom && from < end) {
-            stagedRot.add(from); // It counts, and is noted again, when that is committed.
-            fx.damagePassed(from, from + 1);
-        } else if (from < end && hasPoint()) {
-            rots.removeIf(each -> each.from() >= from);
-            rots.add(new Rot(from, null));
-            isToBeLookedAt(from);
-            history.ends(from);
-            marks.lost(this::hasEnded);
-        } else if (from < Long.MAX_VALUE) {
-            fx.damagePassed(from, from + 1); // The journal ends there.
+    private void areStillDamaged(SortedSet<Long> notes) {
+        long known = hasPoint() ? end : 0;
+        if (!notes.tailSet(known).isEmpty()) {
+            // The journal ends in front of it: other records come there.
+            fx.damagePassed(known, Long.MAX_VALUE);
         }
+        for (long each : notes.headSet(known)) {
+            if (each >= stagedFrom) {
+                stagedRot.add(each); // It counts when that is committed or given up.
+            } else if (!isRotten()) {
+                isStillDamaged(each);
+            }
+        }
+    }
+
+    private void isStillDamaged(long damaged) {
+        long from = damaged;
+        for (Rot rot : rots) {
+            // Its bridge needs that, or it would have been noted with it.
+            from = rot.reaches(damaged) ? Math.min(from, rot.from()) : from;
+        }
+        long first = from;
+        rots.removeIf(each -> each.from() >= first);
+        rots.add(new Rot(first, null));
+        isToBeLookedAt(first);
+        history.ends(first);
+        marks.lost(this::hasEnded);
     }
 
     /// Whether the journal, which is damaged, has to end at [#end] for good before anything is
@@ -2629,7 +2641,7 @@ public final class Backup {
                 && openCommit() == null) {
             askAgainMillis = receivedMillis() + askPauseMillis;
             if (unreadableBytes() == 0) {
-                return; // Only that this is so is not noted yet.
+                return; // Only that this is so was not looked at or noted yet.
             }
             askPauseMillis = Math.min(2 * askPauseMillis, ASK_AGAIN_MOST_MILLIS);
             fx.send(new Frame.Invalidate(config.resource));

@@ -648,6 +648,25 @@ class DamagedJournalTest {
         assertMendedBehindARestart(second, second);
     }
 
+    /// Whole records come to where the damaged ones were.
+    @Test
+    void noNoteStaysOfWhatTheJournalEndsInFrontOf() throws Exception {
+        copy.damage(second + 200);
+        copy.damage(third + 5); // Its header: nobody says that what is in front had been durable.
+        copy.backup.damageFound(third);
+        copy.backup.damageFound(second);
+        copy.open();
+        assertNull(copy.damage);
+        assertEquals(second, copy.backup.end());
+        copy.connect(at(11));
+        copy.write(12, 1, 3);
+        copy.write(13, 2, 4);
+        copy.write(14, 3, 5);
+        copy.open();
+        assertFalse(copy.backup.isRotten());
+        assertView(at(14), 2, 3, 4, 5);
+    }
+
     private void assertMendedBehindARestart(long ended, long bad) throws Exception {
         for (int starts = 0; starts < 2; starts++) {
             copy.open();
