@@ -587,6 +587,7 @@ final class PrimaryHost implements PrimaryEffects {
                         sim.reached(Rare.STOPPED_WITH_DIRTY_BLOCKS);
                     }
                     checkImage();
+                    endOfStop = then; // First: its end may come at once, and another start with it.
                     keepNext(
                             () -> {
                                 durableEnd = end;
@@ -607,7 +608,6 @@ final class PrimaryHost implements PrimaryEffects {
                                 gone();
                                 then.run();
                             });
-                    endOfStop = then;
                 });
     }
 
