@@ -90,7 +90,7 @@ final class RawFile implements AutoCloseable {
             return false;
         }
         try {
-            read(offsetBytes, into);
+            fill(offsetBytes, into);
             return true;
         } finally {
             leave();
@@ -99,38 +99,40 @@ final class RawFile implements AutoCloseable {
 
     /// Fills `into` or throws.
     void read(long offsetBytes, ByteBuffer into) throws DeviceException {
+        enter();
+        try {
+            fill(offsetBytes, into);
+        } finally {
+            leave();
+        }
+    }
+
+    private void fill(long offsetBytes, ByteBuffer into) throws DeviceException {
         int length = into.remaining();
         if (!into.isDirect()) {
             try (var arena = Arena.ofConfined()) {
                 MemorySegment copy = arena.allocate(length);
-                read(offsetBytes, copy);
+                fill(offsetBytes, copy);
                 into.put(copy.asByteBuffer());
             }
             return;
         }
-        read(offsetBytes, MemorySegment.ofBuffer(into));
+        fill(offsetBytes, MemorySegment.ofBuffer(into));
         into.position(into.limit());
     }
 
-    private void read(long offsetBytes, MemorySegment into) throws DeviceException {
-        enter();
-        try {
-            long done = 0;
-            while (done < into.byteSize()) {
-                long got = Native.pread(fd, into.asSlice(done), offsetBytes + done);
-                if (got == -Errno.EINTR) {
-                    continue;
-                }
-                if (got == 0) {
-                    throw new DeviceException(
-                            0,
-                            "%s ends at byte %d: it has shrunk"
-                                    .formatted(name, offsetBytes + done));
-                }
-                done += check(got, "cannot be read at byte " + (offsetBytes + done));
+    private void fill(long offsetBytes, MemorySegment into) throws DeviceException {
+        long done = 0;
+        while (done < into.byteSize()) {
+            long got = Native.pread(fd, into.asSlice(done), offsetBytes + done);
+            if (got == -Errno.EINTR) {
+                continue;
             }
-        } finally {
-            leave();
+            if (got == 0) {
+                throw new DeviceException(
+                        0, "%s ends at byte %d: it has shrunk".formatted(name, offsetBytes + done));
+            }
+            done += check(got, "cannot be read at byte " + (offsetBytes + done));
         }
     }
 
