@@ -269,7 +269,7 @@ final class FaultyPair implements AutoCloseable {
                         range.acknowledged(marks.remove().answered());
                     }
                 }
-                LockSupport.parkNanos(50_000_000);
+                LockSupport.parkNanos(150_000_000); // Each answer costs a daemon milliseconds.
             }
             return null;
         }

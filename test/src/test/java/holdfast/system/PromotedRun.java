@@ -148,7 +148,7 @@ final class PromotedRun implements AutoCloseable {
             case FINAL -> {
                 promote();
                 Future<String> writer = write();
-                LockSupport.parkNanos(50_000_000);
+                LockSupport.parkNanos(150_000_000);
                 arm();
                 awaitStrike(threads.submit(this::tryToMakeFinal));
                 endWriter(writer);

@@ -159,7 +159,7 @@ final class TwoNodes implements AutoCloseable {
                     throw new AssertionError("not within 120 s: " + what);
                 }
                 // What takes long is asked for less often: the daemons need the processor.
-                LockSupport.parkNanos(Math.clamp(waited / 10, 10_000_000, 100_000_000));
+                LockSupport.parkNanos(Math.clamp(waited / 10, 10_000_000, 250_000_000));
             }
         } catch (Exception e) {
             throw new AssertionError(what, e);
