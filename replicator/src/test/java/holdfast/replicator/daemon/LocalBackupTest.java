@@ -19,6 +19,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Isolated;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,6 +28,7 @@ import java.util.TreeMap;
 import java.util.UUID;
 
 /// A copy that gives up its own says what it has changed, as long as its base is what it was.
+@Isolated("no other file may take the inode of one that was deleted")
 class LocalBackupTest {
     private static final UUID ID = new UUID(1, 2);
     private static final int SIZE = 1 << 20;

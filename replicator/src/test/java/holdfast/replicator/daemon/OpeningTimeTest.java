@@ -21,6 +21,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Isolated;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -44,6 +45,7 @@ import java.util.stream.Stream;
 /// merging them in eleven rounds at 15 ns a run are 0.5 s.
 ///
 /// In the build with 128 MiB; `-Dholdfast.history.mib=10240 -DargLine=-Xmx512m` for what counts.
+@Isolated("it measures")
 class OpeningTimeTest {
     private static final int BLOCK = 4096;
     private static final long SIZE = 8L << 30;

@@ -19,6 +19,7 @@ import holdfast.tunnel.wire.Position;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Isolated;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -40,6 +41,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
+@Isolated("no other file may take the inode of one that was deleted")
 class ResourceDirTest {
     private static final UUID ID = new UUID(1, 2);
     private static final long SIZE = 16 << 20;
