@@ -123,7 +123,7 @@ public final class Bench implements Callable<Integer> {
 
     @Option(
             names = "--catch-up",
-            description = "Measure nothing but what it costs to catch up: 2 minutes.")
+            description = "Measure nothing but what it costs to catch up: 3 minutes.")
     private boolean catchUp;
 
     @Option(
