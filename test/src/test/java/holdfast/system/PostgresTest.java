@@ -14,9 +14,12 @@ import org.junit.jupiter.api.parallel.ResourceLock;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.Writer;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
@@ -32,17 +35,26 @@ import java.util.concurrent.locks.LockSupport;
 
 /// A database commits numbered rows, one after the other, while the stream is interrupted again and
 /// again, so that it goes on by epochs. Moments of it, drawn from all that was until then, are
-/// opened and promoted: the filesystem of each is whole once its journal is replayed, and the
-/// database recovers to the first so many rows, none of those that had been committed before the
-/// moment missing, and none in it that was begun later.
+/// opened, half of them in the middle of an epoch, and promoted, from a copy that was cut off from
+/// its server in the middle of one: the filesystem of each is whole once its journal is replayed,
+/// and the database recovers to the first so many rows, none of those that had been committed
+/// before the moment missing, and none in it that was begun later.
 ///
-/// `-Dholdfast.moments=N` opens more of them.
+/// `-Dholdfast.moments=N` tries more of them.
 @ResourceLock(value = "mounts and loop devices", mode = ResourceAccessMode.READ)
 class PostgresTest {
     private static final int MOMENTS = Integer.getInteger("holdfast.moments", 50);
-    private static final int PROMOTIONS = Math.max(3, MOMENTS / 10);
+
+    /// Each is promoted once, and then goes on from other moments.
+    private static final int PROMOTED_COPIES = Math.max(2, MOMENTS / 10);
+
+    private static final int PROMOTIONS_EACH = 4;
+    private static final int OPENED = MOMENTS - PROMOTED_COPIES * PROMOTIONS_EACH;
     private static final long DISK_BYTES = 160L << 20;
     private static final long JOURNAL_BYTES = 1L << 30;
+
+    /// More than the send buffer holds.
+    private static final int MORE_BYTES = 2 << 20;
 
     @TempDir Path dir;
 
@@ -51,6 +63,7 @@ class PostgresTest {
 
     private final ConcurrentSkipListMap<Instant, Integer> committed = new ConcurrentSkipListMap<>();
     private volatile boolean over;
+    private int openedInEpochs;
 
     @Test
     void everyMomentIsAPrefixOfTheCommits() throws Exception {
@@ -68,30 +81,80 @@ class PostgresTest {
                     ExecutorService threads = Executors.newCachedThreadPool()) {
                 postgres.sql("create table rows (n int)");
                 nodes.untilInSync("home");
+                slowCatchUp(nodes);
+                Path ballast = mounted.root.resolve("ballast");
                 Instant first = Instant.now();
                 Future<?> writer = threads.submit(() -> write(postgres));
-                Future<?> interruptions = threads.submit(() -> interrupt(nodes, seed));
                 try {
-                    for (int i = 0; i < MOMENTS; i++) {
-                        LockSupport.parkNanos(random.nextInt(200_000_000));
+                    for (int i = 0; i < OPENED; i++) {
+                        if (i % 2 == 0) {
+                            interrupt(nodes, ballast, random);
+                        } else {
+                            LockSupport.parkNanos(random.nextInt(200_000_000));
+                        }
                         open(nodes, between(first, Instant.now(), random));
                     }
+                    cutInAnEpoch(nodes, ballast, random);
                 } finally {
                     over = true;
                     writer.get();
-                    interruptions.get();
                 }
-                nodes.untilInSync("home");
                 System.out.printf(
-                        "PostgresTest: %d rows in %s, %d epochs, %d moments opened%n",
+                        "PostgresTest: %d rows in %s, %d epochs, %d moments opened, %d of them in an epoch%n",
                         committed.size(),
                         Duration.between(first, Instant.now()),
                         epochs(nodes),
-                        MOMENTS);
-                assertTrue(epochs(nodes) > 3, "the stream was hardly ever interrupted");
+                        OPENED,
+                        openedInEpochs);
+                assertTrue(epochs(nodes) >= OPENED / 3, "the stream was hardly ever interrupted");
+                assertTrue(openedInEpochs >= OPENED / 4, "too few moments opened in an epoch");
                 promote(nodes, first, random);
             }
         }
+    }
+
+    /// So that an epoch is under way for a while.
+    private static void slowCatchUp(TwoNodes nodes) throws Exception {
+        Files.writeString(
+                nodes.serverPaths.nodeFile(),
+                Files.readString(nodes.serverPaths.nodeFile())
+                        + "[link]\ncatch-up = \"24 Mbit/s\"\n");
+        assertTrue(nodes.server.adjust(new ControlApi.AdjustRequest(false)).applied());
+    }
+
+    private static boolean isInEpoch(TwoNodes nodes) {
+        return nodes.atServer("home").replication().equals("SYNC_SOURCE");
+    }
+
+    /// The application does not notice; the copy goes on by an epoch, which begins here.
+    private static void interrupt(TwoNodes nodes, Path ballast, Random random) throws Exception {
+        ControlApi.LinkRequest home = new ControlApi.LinkRequest(Optional.of("home"));
+        nodes.server.disconnect(home);
+        byte[] more = new byte[MORE_BYTES];
+        random.nextBytes(more);
+        try (FileChannel file =
+                FileChannel.open(
+                        ballast, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+            file.write(ByteBuffer.wrap(more));
+            file.force(true);
+        }
+        LockSupport.parkNanos(random.nextInt(200_000_000));
+        nodes.server.connect(home);
+        TwoNodes.until("it goes on by an epoch", () -> isInEpoch(nodes));
+    }
+
+    /// The copy loses its server while it takes in an epoch.
+    private static void cutInAnEpoch(TwoNodes nodes, Path ballast, Random random) throws Exception {
+        for (int i = 0; i < 20; i++) {
+            nodes.untilServer("home", "the epoch before is over", _ -> !isInEpoch(nodes));
+            long before = epochs(nodes);
+            interrupt(nodes, ballast, random);
+            nodes.server.disconnect(new ControlApi.LinkRequest(Optional.of("home")));
+            if (epochs(nodes) == before) {
+                return;
+            }
+        }
+        throw new AssertionError("every epoch ended before it could be cut off");
     }
 
     private static Instant between(Instant from, Instant to, Random random) {
@@ -118,19 +181,6 @@ class PostgresTest {
         return null;
     }
 
-    /// The application does not notice, and the copy goes on by an epoch.
-    private Void interrupt(TwoNodes nodes, long seed) throws Exception {
-        Random random = new Random(seed);
-        ControlApi.LinkRequest home = new ControlApi.LinkRequest(Optional.of("home"));
-        while (!over) {
-            LockSupport.parkNanos(random.nextInt(2_000_000_000));
-            nodes.server.disconnect(home);
-            LockSupport.parkNanos(random.nextInt(2_000_000_000));
-            nodes.server.connect(home);
-        }
-        return null;
-    }
-
     private static long epochs(TwoNodes nodes) throws Exception {
         long[] epochs = new long[1];
         nodes.server.events(
@@ -144,6 +194,7 @@ class PostgresTest {
                 nodes.backup
                         .open(new ControlApi.OpenRequest("home", Optional.of(at.toString())))
                         .view();
+        openedInEpochs += isInEpoch(nodes) ? 1 : 0;
         Path image = dir.resolve("moment.img");
         Run.ok("nbdcopy", view.uri(), image.toString());
         nodes.backup.closeView(new ControlApi.CloseRequest(view.id()));
@@ -151,13 +202,12 @@ class PostgresTest {
         Files.delete(image);
     }
 
-    /// From the same copy again and again.
+    /// From the same copy again and again, and each time from one moment after the other.
     private void promote(TwoNodes nodes, Instant first, Random random) throws Exception {
         Instant last = Instant.now();
-        nodes.server.disconnect(new ControlApi.LinkRequest(Optional.of("home")));
         nodes.backup.close();
         Path kept = dir.resolve("kept");
-        for (int i = 0; i < PROMOTIONS; i++) {
+        for (int i = 0; i < PROMOTED_COPIES; i++) {
             for (String part : new String[] {"backup", "storage"}) {
                 Run.ok("rm", "-rf", kept.resolve(part) + "");
                 Files.createDirectories(kept);
@@ -166,19 +216,9 @@ class PostgresTest {
             // The base is another file now, which would be refused.
             Files.delete(dir.resolve("backup/state/resources/home/base"));
             nodes.startBackup();
-            Instant at = between(first, last, random);
-            Instant point =
-                    nodes.backup
-                            .open(new ControlApi.OpenRequest("home", Optional.of(at.toString())))
-                            .view()
-                            .pointTime();
-            ControlApi.PromoteReply promoted =
-                    nodes.backup.promote(
-                            new ControlApi.PromoteRequest(
-                                    "home", Optional.of(at.toString()), true, false));
-            Path image = dir.resolve("promoted.img");
-            Run.ok("nbdcopy", promoted.attached().orElseThrow().uri(), image.toString());
-            require(image, point);
+            for (int k = 0; k < PROMOTIONS_EACH; k++) {
+                promote(nodes, between(first, last, random), k == 0);
+            }
             nodes.backup.close();
             for (String part : new String[] {"backup", "storage"}) {
                 Run.ok("rm", "-rf", dir.resolve(part) + "");
@@ -186,6 +226,27 @@ class PostgresTest {
             }
         }
         nodes.startBackup();
+    }
+
+    private void promote(TwoNodes nodes, Instant time, boolean isFirst) throws Exception {
+        Optional<String> at = Optional.of(time.toString());
+        StatusReport.View view =
+                nodes.backup.open(new ControlApi.OpenRequest("home", at)).view();
+        nodes.backup.closeView(new ControlApi.CloseRequest(view.id()));
+        Optional<String> confirm =
+                isFirst
+                        ? Optional.empty()
+                        : nodes.backup
+                                .promote(
+                                        new ControlApi.PromoteRequest(
+                                                "home", at, true, false, true, Optional.empty()))
+                                .confirm();
+        ControlApi.PromoteReply promoted =
+                nodes.backup.promote(
+                        new ControlApi.PromoteRequest("home", at, true, false, false, confirm));
+        Path image = dir.resolve("promoted.img");
+        Run.ok("nbdcopy", promoted.attached().orElseThrow().uri(), image.toString());
+        require(image, view.pointTime());
     }
 
     /// @param point the moment that the image is of
