@@ -43,6 +43,8 @@ final class Command {
             String... arguments)
             throws IOException {
         List<String> command = new ArrayList<>();
+        // Whatever runs the tests in the background may have them ignore it, and all they start.
+        command.addAll(List.of("env", "--default-signal=INT"));
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.add("--enable-native-access=ALL-UNNAMED");
         command.addAll(NodeProcess.FLAGS);
