@@ -42,7 +42,7 @@ final class ScriptedDaemon implements ControlApi {
                         "UP_TO_DATE",
                         Optional.of("UP_TO_DATE"),
                         whole ? "ESTABLISHED" : "SYNC_SOURCE",
-                        "A",
+                        Optional.of("A"),
                         path,
                         10L << 30,
                         List.of(),
@@ -55,9 +55,10 @@ final class ScriptedDaemon implements ControlApi {
                         "3fa901/1234",
                         stored,
                         stored,
-                        whole
-                                ? StatusReport.Behind.NOTHING
-                                : new StatusReport.Behind(203, 812 << 10),
+                        Optional.of(
+                                whole
+                                        ? StatusReport.Behind.NOTHING
+                                        : new StatusReport.Behind(203, 812 << 10)),
                         Optional.of(NOW.minusSeconds(14)),
                         Optional.of(NOW.minusSeconds(14)),
                         whole

@@ -423,7 +423,7 @@ final class FaultyPair implements AutoCloseable {
         return of.replication().equals("ESTABLISHED")
                 && of.disk().equals("UP_TO_DATE")
                 && of.committed().equals(of.position())
-                && of.behind().bytes() == 0;
+                && of.behind().orElseThrow().bytes() == 0;
     }
 
     private static boolean isExported(StatusReport.Resource of) {

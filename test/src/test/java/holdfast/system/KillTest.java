@@ -130,7 +130,7 @@ class KillTest {
     private static boolean isInSync(StatusReport.Resource home) {
         return home.replication().equals("ESTABLISHED")
                 && home.committed().equals(home.position())
-                && home.behind().bytes() == 0;
+                && home.behind().orElseThrow().bytes() == 0;
     }
 
     private void killAndLook(NodeProcess server, NodeProcess backup, long seed) throws Exception {

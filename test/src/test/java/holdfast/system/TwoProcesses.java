@@ -124,7 +124,7 @@ final class TwoProcesses implements AutoCloseable {
     static boolean isInSync(StatusReport.Resource of) {
         return of.replication().equals("ESTABLISHED")
                 && of.committed().equals(of.position())
-                && of.behind().bytes() == 0;
+                && of.behind().orElseThrow().bytes() == 0;
     }
 
     /// The copy at the other node is what the disk holds.

@@ -130,7 +130,7 @@ class VolumeOrderTest {
                         db ->
                                 db.replication().equals("ESTABLISHED")
                                         && db.committed().equals(db.position())
-                                        && db.behind().bytes() == 0)
+                                        && db.behind().orElseThrow().bytes() == 0)
                 .isPresent();
     }
 

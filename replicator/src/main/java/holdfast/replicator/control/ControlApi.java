@@ -526,13 +526,14 @@ public interface ControlApi {
     }
 
     /// @param target position that was the newest when the wait began
+    /// @param behind absent while it is not known: of what is not open, and at the backup
     /// @param sentence of the resource, as in status
     record WaitStatus(
             WaitState state,
             String target,
             String stored,
             String committed,
-            StatusReport.Behind behind,
+            Optional<StatusReport.Behind> behind,
             Optional<StatusReport.Progress> progress,
             String sentence) {}
 }

@@ -145,7 +145,7 @@ final class Reporter {
                         .name(),
                 Optional.ofNullable(peer).map(each -> peerDisk(each, state)),
                 state.name(),
-                resource.settings().protocol().name(),
+                Optional.of(resource.settings().protocol().name()),
                 resource.dir().facts().disks().getFirst(),
                 resource.dir().superblock().space().dataBytes(),
                 volumes(
@@ -157,7 +157,9 @@ final class Reporter {
                 position.toString(),
                 seen.map(Seen::stored).orElse(committed).toString(),
                 committed.toString(),
-                seen.map(each -> behind(each)).orElseGet(() -> behindUnseen(resource.dir())),
+                Optional.of(
+                        seen.map(each -> behind(each))
+                                .orElseGet(() -> behindUnseen(resource.dir()))),
                 until,
                 until,
                 seen.flatMap(each -> progress(resource.name(), each)),
@@ -481,6 +483,8 @@ final class Reporter {
             LocalBackup resource, String connection, StatusReport.Traffic traffic) {
         BackupResource.Snapshot now = resource.resource().snapshot();
         Frame.ResourceHello peer = resource.peerHello();
+        // Of a copy that is the image of no moment the position only says whose past it comes from.
+        Position yields = now.hasPoint() ? now.committed() : Position.NONE;
         Optional<Instant> copyTime =
                 now.hasPoint() && now.completeMillis() > 0
                         ? Optional.of(Instant.ofEpochMilli(now.completeMillis()))
@@ -495,15 +499,15 @@ final class Reporter {
                 now.disk().name(),
                 Optional.ofNullable(peer).map(each -> DiskState.of(each.diskState()).name()),
                 now.replication(),
-                "A",
+                Optional.empty(),
                 resource.dir().facts().disks().getFirst(),
                 resource.dir().superblock().space().dataBytes(),
                 volumes(resource.dir(), List.of(), null, _ -> Optional.empty()),
                 Optional.empty(),
                 now.committed().toString(),
-                now.committed().toString(),
-                now.committed().toString(),
-                StatusReport.Behind.NOTHING,
+                yields.toString(),
+                yields.toString(),
+                Optional.empty(),
                 copyTime,
                 Optional.empty(),
                 Optional.empty(),

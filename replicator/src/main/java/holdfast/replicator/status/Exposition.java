@@ -146,14 +146,14 @@ final class Exposition {
                 r -> r.copyTime().map(Exposition::toSeconds));
         gauge(
                 "holdfast_behind_operations",
-                "Operations the copy lacks.",
+                "Operations the copy lacks; the primary alone knows.",
                 resources,
-                r -> Optional.of((double) r.behind().operations()));
+                r -> r.behind().map(b -> (double) b.operations()));
         gauge(
                 "holdfast_behind_bytes",
-                "Bytes the copy lacks.",
+                "Bytes the copy lacks; the primary alone knows.",
                 resources,
-                r -> Optional.of((double) r.behind().bytes()));
+                r -> r.behind().map(b -> (double) b.bytes()));
         gauge(
                 "holdfast_progress_done_bytes",
                 "Of a transfer under way.",

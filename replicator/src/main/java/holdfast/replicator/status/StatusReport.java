@@ -115,12 +115,16 @@ public record StatusReport(
     /// @param peerDisk state of the peer's disk, as far as known
     /// @param replication OFF, HANDSHAKE, ESTABLISHED, FIRST_SYNC, COMPARE, AHEAD, SYNC_SOURCE,
     ///   SYNC_TARGET, BEHIND, PAUSED
+    /// @param protocol by which the primary answers a write; absent at the backup, which is not told
     /// @param path of the backing device or file here; of several volumes, of the first
     /// @param sizeBytes of all volumes together
     /// @param volumes empty where there is a single one
-    /// @param stored what is durable in the backup's journal
+    /// @param position of the newest write here; of a copy, where it stands
+    /// @param stored what is durable in the backup's journal. A live write is committed as soon as it
+    ///   is stored, and what is staged of an epoch has no position
     /// @param committed what a promotion of the backup would yield
-    /// @param behind what the committed copy lacks
+    /// @param behind what the committed copy lacks; absent at the backup, since only the primary
+    ///   knows what it has written
     /// @param copyTime the moment the committed copy shows, by the primary's clock; absent: no copy
     ///   yet
     /// @param replicatedUntil everything written before this moment is in the copy; only the
@@ -142,7 +146,7 @@ public record StatusReport(
             String disk,
             Optional<String> peerDisk,
             String replication,
-            String protocol,
+            Optional<String> protocol,
             String path,
             long sizeBytes,
             List<Volume> volumes,
@@ -150,7 +154,7 @@ public record StatusReport(
             String position,
             String stored,
             String committed,
-            Behind behind,
+            Optional<Behind> behind,
             Optional<Instant> copyTime,
             Optional<Instant> replicatedUntil,
             Optional<Progress> progress,

@@ -226,7 +226,7 @@ class SchemasTest {
                         "a/1",
                         "a/1",
                         "a/1",
-                        StatusReport.Behind.NOTHING,
+                        Optional.of(StatusReport.Behind.NOTHING),
                         Optional.of(
                                 new StatusReport.Progress("CATCH_UP", 1, 2, 3, Optional.of(4.0))),
                         "sentence"),
