@@ -239,6 +239,8 @@ public final class Backup {
 
     private static final long NOTHING_STAGED = Long.MAX_VALUE;
 
+    private static final long NOT_SHORTENED = Long.MAX_VALUE;
+
     private static final String NOT_MENDED = "the copy's journal is damaged, and not mended yet";
 
     /// A primary that was asked to mend the copy, and has not, is asked again behind so much time,
@@ -427,6 +429,13 @@ public final class Backup {
 
     /// Where the roll that is under way leads, 0 for none.
     private long rollsTo;
+
+    /// It takes moments that the retention would keep.
+    private boolean rollShortens;
+
+    /// How far back moments reached when it was told last that some had to go; [#NOT_SHORTENED]
+    /// when they reached as far as they should since.
+    private long shortenedToMillis = NOT_SHORTENED;
 
     /// Damage in front of that which was heard of since it began.
     private final TreeSet<Long> heardOf = new TreeSet<>();
@@ -2231,7 +2240,12 @@ public final class Backup {
             return null;
         }
         Moment goal = settle ? settlingGoal() : goal();
-        return goal == null || goal.address() <= base.watermark() ? null : startRoll(goal);
+        if (goal == null || goal.address() <= base.watermark()) {
+            return null;
+        }
+        noteReach(goal);
+        rollShortens &= !settle;
+        return startRoll(goal);
     }
 
     private Roll startRoll(Moment goal) {
@@ -2248,6 +2262,31 @@ public final class Backup {
                 reached(goal),
                 bridge(base.watermark(), goal.address()),
                 pins.save(base.watermark()));
+    }
+
+    private void noteReach(Moment goal) {
+        Moment oldest = history.oldest();
+        if (newestReceipt() - oldest.receiptMillis() >= retention.millis()) {
+            shortenedToMillis = NOT_SHORTENED;
+        }
+        // What lies in front of the oldest moment is none.
+        rollShortens =
+                goal.address() > oldest.address()
+                        && newestReceipt() - goal.receiptMillis() < retention.millis();
+    }
+
+    /// Once, and again when half of that is left: a journal that is too small would else tell it
+    /// with each roll.
+    private void tellShortened() {
+        Moment oldest = history.oldest();
+        long reachMillis = newestReceipt() - oldest.receiptMillis();
+        if (shortenedToMillis == NOT_SHORTENED || reachMillis < shortenedToMillis / 2) {
+            shortenedToMillis = reachMillis;
+            fx.event(
+                    "history-shortened",
+                    "the oldest moment is that of %s now: older ones have gone before the retention has passed them by, since the journal lacked room"
+                            .formatted(Instant.ofEpochMilli(oldest.labelMillis())));
+        }
     }
 
     private Moment settlingGoal() {
@@ -2370,6 +2409,7 @@ public final class Backup {
     private void rollIsOver() {
         rolling = false;
         rollsTo = 0;
+        rollShortens = false;
     }
 
     /// Takes what was heard of during a roll that has ended: it concerns nothing that is here when
@@ -2708,6 +2748,7 @@ public final class Backup {
 
     /// A [Roll] is in the base, synced, and its end is durable in the superblock.
     public void rolled(Roll roll) {
+        boolean isShorter = rollShortens;
         rollIsOver();
         spaceAgain();
         base = roll.reached();
@@ -2715,6 +2756,9 @@ public final class Backup {
         passRot();
         if (hasPoint() && base.everCommitted() && !base.mixture()) {
             history.rolled(base.moment());
+            if (isShorter) {
+                tellShortened();
+            }
         }
         marks.rolled(base.watermark());
         hear();
