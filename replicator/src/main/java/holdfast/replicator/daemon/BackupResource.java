@@ -177,6 +177,7 @@ final class BackupResource {
     ///   unknown
     /// @param oldestMillis that of the oldest moment that can be opened, 0 while there is none
     /// @param nextMoment journal offset of the first moment behind the base, 0 while there is none
+    /// @param viewInTheWay as [Backup#inTheWay], its id; 0 for none
     /// @param kept names of the moments that are kept, oldest first
     /// @param endedOpen those whose moments have ended, and that stay as long as they are open
     record Snapshot(
@@ -191,6 +192,7 @@ final class BackupResource {
             boolean holding,
             boolean wantsRoom,
             boolean rollUrgent,
+            long viewInTheWay,
             List<String> kept,
             List<Pins.Pin> endedOpen,
             String replication,
@@ -1331,6 +1333,11 @@ final class BackupResource {
         return next == null ? 0 : next.address();
     }
 
+    private long viewInTheWay() {
+        Backup.View view = backup.inTheWay();
+        return view == null ? 0 : view.id();
+    }
+
     private void takeSnapshot() {
         tellState();
         unreadable = backup.unreadable();
@@ -1348,6 +1355,7 @@ final class BackupResource {
                         backup.isHolding(),
                         backup.wantsRoom(),
                         backup.isRollUrgent(),
+                        viewInTheWay(),
                         backup.pins().stream().map(Pins.Pin::name).toList(),
                         backup.endedOpen(),
                         replication(),

@@ -443,6 +443,10 @@ final class Reporter {
                     "the backup's journal lacks %d bytes for the catch-up"
                             .formatted(now.figures().missingBytes()));
         }
+        Optional<String> inTheWay = resource.copy().flatMap(LocalBackup::inTheWayWords);
+        if (inTheWay.isPresent()) {
+            return inTheWay;
+        }
         Optional<String> resize = resource.resizeWords();
         return resize.isPresent() ? resize : tcpTrouble.get();
     }

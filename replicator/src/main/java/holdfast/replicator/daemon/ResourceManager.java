@@ -1385,9 +1385,13 @@ final class ResourceManager implements Link.Resources {
         LocalBackup backup = getBackup(request.name());
         AskedPoint asked = asked(request.at().orElse("latest"));
         requireUsable(request);
-        LocalBackup.NoPoint taken = request.underName() ? backup.nameTaken() : null;
-        if (taken != null) {
-            throw shared.refused(Role.SECONDARY, taken.cause(), taken.next());
+        LocalBackup.NoPoint refused = backup.notServed(request);
+        if (refused != null) {
+            throw shared.refused(
+                    Role.SECONDARY,
+                    refused.cause(),
+                    refused.next(),
+                    refused.evidence().toArray(String[]::new));
         }
         try {
             LocalBackup.OpenView view = backup.openView(asked, request);

@@ -3272,4 +3272,24 @@ public final class Backup {
     public int openViews() {
         return views.size();
     }
+
+    /// The view that keeps in the journal what should be in the base by now, since it is older than
+    /// the retention or its room is needed; null for none.
+    public View inTheWay() {
+        View first = null;
+        for (View each : views.keySet()) {
+            boolean isEarlier =
+                    first == null || each.moment().address() < first.moment().address();
+            first = each.pin() == 0 && isEarlier ? each : first;
+        }
+        if (first == null || failed || !hasPoint()) {
+            return null;
+        }
+        Moment next = history.behind(base.watermark());
+        boolean stops = next == null || first.moment().address() < next.address();
+        long age = newestReceipt() - first.moment().receiptMillis();
+        boolean isOld = retention.millis() > 0 && age > retention.millis() / 8 * 9;
+        boolean takesRoom = stops && bytesWanted() > 0 && age >= retention.minMillis();
+        return isOld || takesRoom ? first : null;
+    }
 }
