@@ -84,6 +84,7 @@ class CommandsTest {
                   traffic      sent 2 MiB (raw 4.8 MiB), received 1000 B (raw 2 KiB), ratio 0.40
                   send buffer  1 MiB of 64 MiB, full in 90 s
                   journal      3 GiB of 40 GiB
+                               at this rate 24 h need 31 GiB; 40 GiB are set
                   export       nbd+unix:///home?socket=/run/holdfast/home.nbd  1 client
 
                 link to backup  dialling backup.example.net:7788

@@ -176,6 +176,8 @@ final class BackupResource {
     /// @param completeMillis wall time of the primary until which the copy is complete, 0 if
     ///   unknown
     /// @param oldestMillis that of the oldest moment that can be opened, 0 while there is none
+    /// @param retention in force
+    /// @param neededBytes as [Backup#neededBytes]
     /// @param nextMoment journal offset of the first moment behind the base, 0 while there is none
     /// @param viewInTheWay as [Backup#inTheWay], its id; 0 for none
     /// @param kept names of the moments that are kept, oldest first
@@ -188,6 +190,8 @@ final class BackupResource {
             long completeMillis,
             long oldestMillis,
             long journalUsedBytes,
+            Retention retention,
+            Optional<Long> neededBytes,
             long nextMoment,
             boolean holding,
             boolean wantsRoom,
@@ -1351,6 +1355,8 @@ final class BackupResource {
                         backup.completeMillis(),
                         oldestMillis(),
                         backup.journalUsedBytes(),
+                        backup.retention(),
+                        backup.neededBytes(),
                         nextMoment(),
                         backup.isHolding(),
                         backup.wantsRoom(),

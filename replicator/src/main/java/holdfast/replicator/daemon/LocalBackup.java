@@ -82,9 +82,6 @@ final class LocalBackup implements LocalResource {
     /// Gaps that `points` names.
     private static final int MOST_GAPS = 20;
 
-    /// A forecast from less than this would be noise.
-    private static final long FORECAST_MILLIS = 60_000;
-
     /// How often it is tried to keep what an order gives up.
     private static final long GIVE_UP_NANOS = 10_000_000_000L;
 
@@ -1447,12 +1444,7 @@ final class LocalBackup implements LocalResource {
                             settings.retentionMin().toSeconds(),
                             backup.journalUsedBytes(),
                             journalBytes,
-                            hasPoint
-                                    ? neededBytes(
-                                            history,
-                                            settings.retention().toMillis(),
-                                            backup.packedRatio())
-                                    : Optional.empty(),
+                            backup.neededBytes(),
                             backup.pins().stream().map(this::kept).toList(),
                             resource.pinStore().usedBytes(),
                             settings.keepMax().bytes(),
@@ -1474,18 +1466,6 @@ final class LocalBackup implements LocalResource {
     static ControlApi.Point point(Moment moment) {
         return new ControlApi.Point(
                 Instant.ofEpochMilli(moment.labelMillis()), moment.position().toString());
-    }
-
-    /// Journal that all of the retention needs at the rate at which it was filled so far.
-    private static Optional<Long> neededBytes(
-            History history, long retentionMillis, double packedRatio) {
-        Moment oldest = history.oldest();
-        Moment newest = history.newest();
-        long millis = newest.receiptMillis() - oldest.receiptMillis();
-        long bytes = newest.address() - oldest.address();
-        return oldest.receiptMillis() == 0 || millis < FORECAST_MILLIS
-                ? Optional.empty()
-                : Optional.of((long) ((double) bytes / millis * retentionMillis * packedRatio));
     }
 
     /// Beside the journal, whose filesystem is the storage's and has room if any has.

@@ -534,7 +534,9 @@ final class Reporter {
                 now.journalUsedBytes(),
                 of.journalBytes(),
                 moment(now.oldestMillis()),
-                0);
+                0,
+                now.retention().millis() / 1000,
+                now.neededBytes());
     }
 
     private static Optional<Instant> moment(long millis) {
@@ -599,9 +601,23 @@ final class Reporter {
         if (!now.refusal().isEmpty()) {
             return Optional.of(now.refusal());
         }
-        return now.peerTrouble().isEmpty()
-                ? Optional.empty()
-                : Optional.of("at %s: %s".formatted(peer, now.peerTrouble()));
+        if (!now.peerTrouble().isEmpty()) {
+            return Optional.of("at %s: %s".formatted(peer, now.peerTrouble()));
+        }
+        Optional<String> inTheWay = of.inTheWayWords();
+        return inTheWay.isPresent()
+                ? inTheWay
+                : tooSmall(journal(of), shared.settingsFile(name), shared.command("adjust"));
+    }
+
+    /// The oldest moments go sooner than the settings say, and nobody has been told otherwise.
+    static Optional<String> tooSmall(StatusReport.Journal journal, Path settings, String adjust) {
+        return journal.forecast()
+                .filter(_ -> journal.isTooSmall())
+                .map(
+                        forecast ->
+                                "the journal does not hold all of the retention: %s, and the oldest moments go. Next: set journal.retention in %s to what it can hold, then %s; or add the resource anew with a larger journal"
+                                        .formatted(forecast, settings, adjust));
     }
 
     /// Of a resource with several volumes, each of them; else none.

@@ -25,6 +25,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -3263,8 +3264,22 @@ public final class Backup {
         return end - freed - savedBytes / config.segmentBytes * config.segmentBytes;
     }
 
+    /// How long records stay in the journal at present.
+    public Retention retention() {
+        return retention;
+    }
+
+    /// Size that the journal needs for all of the retention at the rate of what it holds now; empty
+    /// while that is too little to tell. A quarter of it is for what arrives ([#bytesWanted]).
+    public Optional<Long> neededBytes() {
+        return hasPoint()
+                ? history.neededBytes(retention.millis(), packedRatio())
+                        .map(bytes -> bytes / 3 * 4)
+                : Optional.empty();
+    }
+
     /// How much of what it holds the journal takes, of whole segments: 1 when nothing is packed.
-    public double packedRatio() {
+    double packedRatio() {
         long held = startOfSegment(end) - freed;
         return held <= 0 ? 1 : (double) (held - savedBytes) / held;
     }

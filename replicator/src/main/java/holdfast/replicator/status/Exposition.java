@@ -190,6 +190,11 @@ final class Exposition {
                 resources,
                 r -> r.journal().map(j -> (double) j.sizeBytes()));
         gauge(
+                "holdfast_journal_needed_bytes",
+                "Journal that all of the retention needs at the rate so far.",
+                resources,
+                r -> r.journal().flatMap(StatusReport.Journal::neededBytes).map(b -> (double) b));
+        gauge(
                 "holdfast_journal_missing_bytes",
                 "What an epoch waits for.",
                 resources,

@@ -273,12 +273,33 @@ public record StatusReport(
 
     /// @param oldest time of the oldest record that is still there
     /// @param missingBytes above 0 when an epoch waits for room (R17)
+    /// @param retentionSeconds how far back moments are kept while the journal has room
+    /// @param neededBytes of journal for all of that, at the rate of what it holds now; absent while
+    ///   that is too little to tell
     public record Journal(
             String path,
             long usedBytes,
             long sizeBytes,
             Optional<Instant> oldest,
-            long missingBytes) {}
+            long missingBytes,
+            long retentionSeconds,
+            Optional<Long> neededBytes) {
+        /// Like `at this rate 24 h need 31 GiB; 40 GiB are set`; empty while nobody can tell.
+        public Optional<String> forecast() {
+            return neededBytes.map(
+                    needed ->
+                            "at this rate %s need %s; %s are set"
+                                    .formatted(
+                                            Words.span(retentionSeconds),
+                                            Words.bytes(needed),
+                                            Words.bytes(sizeBytes)));
+        }
+
+        /// Whether the oldest moments go before the retention has passed them by.
+        public boolean isTooSmall() {
+            return neededBytes.filter(needed -> needed > sizeBytes).isPresent();
+        }
+    }
 
     /// A promotion that is not final: the device can go on from another moment instead, any from
     /// `oldest` to `newest` that `points` lists, or one that is kept.

@@ -108,6 +108,9 @@ public final class StatusTable {
                                                         j.oldest()
                                                                 .map(t -> ", from " + moment(t))
                                                                 .orElse(""))));
+        r.journal()
+                .flatMap(StatusReport.Journal::forecast)
+                .ifPresent(forecast -> line("", forecast));
         r.promotion().ifPresent(p -> line("promotion", promotion(r.name(), p)));
         r.export()
                 .ifPresent(

@@ -79,6 +79,7 @@ public final class Samples {
         private String position = "3fa901/1234";
         private String stored = "3fa901/1234";
         private String committed = "3fa901/1234";
+        private long neededBytes = 31L << 30;
         private boolean closed;
         private boolean syncPaused;
         private Optional<StatusReport.Drill> drill = Optional.empty();
@@ -136,6 +137,11 @@ public final class Samples {
                     Optional.of(
                             new StatusReport.Progress(
                                     kind, done, total, 2_000_000, Optional.of(secondsLeft)));
+            return this;
+        }
+
+        public Builder neededBytes(long bytes) {
+            neededBytes = bytes;
             return this;
         }
 
@@ -239,7 +245,9 @@ public final class Samples {
                                     3L << 30,
                                     40L << 30,
                                     Optional.of(NOW.minusSeconds(86_400)),
-                                    0)),
+                                    0,
+                                    86_400,
+                                    Optional.of(neededBytes))),
                     primary
                             ? List.of()
                             : List.of(
