@@ -260,6 +260,20 @@ class CommandsTest {
     }
 
     @Test
+    void downWithSettleAsksSinceItGivesUpMoments() {
+        assertEquals(6, run("down", "home", "--settle"));
+        assertTrue(err.toString().contains("its moments can be opened no more"), err.toString());
+        assertTrue(
+                err.toString().contains(" down home --settle --confirm backup/home@3fa901"),
+                err.toString());
+        assertEquals(6, typed("home\n", "down", "home", "--settle"));
+        assertTrue(daemon.asked.stream().allMatch(q -> ((ControlApi.SettleRequest) q).dryRun()));
+        assertEquals(0, typed("backup/home\n", "down", "home", "--settle"));
+        assertTrue(out.toString().startsWith("backup: took home down\n"), out.toString());
+        assertEquals(0, run("down", "home", "--settle", "--confirm", "backup/home@3fa901"));
+    }
+
+    @Test
     void removeInAScriptNeedsTheGenerationOfItsDryRun() {
         assertEquals(0, run("remove", "home", "--dry-run"));
         assertTrue(
@@ -590,6 +604,9 @@ class CommandsTest {
         "daemon --detach,                       0, done",
         "up home,                               0, attach-reply",
         "down home,                             3, problem",
+        "down home --settle --dry-run,          0, settle-reply",
+        "down home --settle,                    6, problem",
+        "down home --dry-run,                   2, problem",
         "connect,                               0, done",
         "disconnect home,                       0, done",
         "dump-md nope,                          3, problem",

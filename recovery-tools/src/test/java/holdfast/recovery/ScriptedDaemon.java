@@ -392,6 +392,24 @@ final class ScriptedDaemon implements ControlApi {
     }
 
     @Override
+    public SettleReply settle(SettleRequest request) throws ProblemException {
+        asked.add(request);
+        String needed = "backup/home@3fa901";
+        if (!request.dryRun() && !request.confirm().equals(Optional.of(needed))) {
+            throw new ProblemException(
+                    Problem.of(ExitCode.CONFIRMATION_NEEDED, "backup", "it has to be confirmed")
+                            .withNext("holdfast down home --settle --dry-run"));
+        }
+        return new SettleReply(
+                !request.dryRun(),
+                "home",
+                "backup",
+                "/srv/holdfast/home.img",
+                List.of("its moments can be opened no more"),
+                needed);
+    }
+
+    @Override
     public AdjustReply adjust(AdjustRequest request) {
         asked.add(request);
         return new AdjustReply(

@@ -2099,6 +2099,115 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
+    // ---- down --settle -----------------------------------------------------------------------
+
+    ControlApi.SettleReply settle(ControlApi.SettleRequest request) throws ProblemException {
+        return request.dryRun()
+                ? settleAlone(request)
+                : turns.of(request.name(), "down --settle", () -> settleAlone(request));
+    }
+
+    private ControlApi.SettleReply settleAlone(ControlApi.SettleRequest request)
+            throws ProblemException {
+        String name = request.name();
+        LocalBackup backup = toBeSettled(name);
+        String disks = backup.dir().facts().words();
+        String confirm = shared.confirmOf(backup.dir());
+        String command = "down %s --settle".formatted(name);
+        List<String> effects = settledEffects(backup);
+        if (request.dryRun()) {
+            return new ControlApi.SettleReply(
+                    false, name, shared.node(), disks, effects, confirm);
+        }
+        shared.requireConfirmed(
+                request.confirm(),
+                confirm,
+                "giving up the moments of %s has to be confirmed".formatted(name),
+                effects,
+                command);
+        String obstacle = backup.beginToSettle(false);
+        if (!obstacle.isEmpty()) {
+            throw shared.refused(Role.SECONDARY, "nothing changed: " + obstacle, command);
+        }
+        settleAndClose(backup, command);
+        return new ControlApi.SettleReply(true, name, shared.node(), disks, effects, confirm);
+    }
+
+    private LocalBackup toBeSettled(String name) throws ProblemException {
+        LocalResource found = get(name);
+        if (found instanceof LocalPrimary) {
+            boolean isFinal = copyOf(found).isEmpty();
+            throw shared.refused(
+                    Role.PRIMARY,
+                    name
+                            + (isFinal
+                                    ? " is primary here: its disk alone is its data, always"
+                                    : " was promoted here, and goes into its disk when that is final"),
+                    isFinal ? "down " + name : "promote %s --commit".formatted(name),
+                    "the copy that can be settled is at " + found.dir().facts().peer());
+        }
+        LocalBackup backup = (LocalBackup) found;
+        if (!backup.resource().snapshot().hasPoint()) {
+            throw shared.refused(
+                    Role.SECONDARY,
+                    "%s has no moment that %s could be brought to"
+                            .formatted(name, backup.dir().facts().words()),
+                    "status " + name);
+        }
+        return backup;
+    }
+
+    private List<String> settledEffects(LocalBackup backup) {
+        BackupResource.Snapshot now = backup.resource().snapshot();
+        String name = backup.name();
+        List<String> effects = new ArrayList<>();
+        effects.add(
+                "%s alone becomes the copy of %s"
+                        .formatted(
+                                backup.dir().facts().words(),
+                                Instant.ofEpochMilli(now.completeMillis())));
+        effects.add(
+                "the moments before that, from %s on, can be opened no more"
+                        .formatted(Instant.ofEpochMilli(now.oldestMillis())));
+        for (ControlApi.Kept each : backup.kept()) {
+            effects.add("%s, kept of %s, stays".formatted(each.as(), each.time()));
+        }
+        effects.add(
+                "it is parted from %s and closed here until: %s"
+                        .formatted(backup.dir().facts().peer(), shared.command("connect " + name)));
+        return effects;
+    }
+
+    /// It is off the link before anything is rolled, so that nothing comes behind that.
+    private void settleAndClose(LocalBackup backup, String command) throws ProblemException {
+        String name = backup.name();
+        boolean connects = !isStandalone(backup);
+        if (connects) {
+            standalone(backup, true, "");
+        }
+        String obstacle = backup.settle();
+        if (!obstacle.isEmpty()) {
+            if (connects) {
+                standalone(backup, false, "");
+            }
+            throw shared.problem(
+                    ExitCode.FAILED,
+                    "the journal of %s could not be rolled into the copy, or not all of it"
+                            .formatted(name),
+                    command,
+                    obstacle);
+        }
+        String words =
+                "it was taken down, and %s alone is the copy of %s"
+                        .formatted(
+                                backup.dir().facts().words(),
+                                Instant.ofEpochMilli(
+                                        backup.resource().snapshot().completeMillis()));
+        roster.put(Unopened.told(directory, name, words));
+        backup.close();
+        shared.events().of(name).accept("settled", words);
+    }
+
     // ---- pause-sync, invalidate
     // -------------------------------------------------------------------
 

@@ -190,6 +190,13 @@ class SchemasTest {
                         "backup/home@3fa901"),
                 new ControlApi.RemoveReply(
                         true, "home", "server", List.of("gone"), "server/home@3fa901"),
+                new ControlApi.SettleReply(
+                        true,
+                        "home",
+                        "backup",
+                        "/srv/home.img",
+                        List.of("its moments are gone"),
+                        "backup/home@3fa901"),
                 new ControlApi.AdjustReply(
                         true,
                         List.of(
