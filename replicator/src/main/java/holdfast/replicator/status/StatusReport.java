@@ -334,12 +334,14 @@ public record StatusReport(
 
     /// A rehearsal of going on from the copy.
     ///
+    /// @param check what was run on it; absent: it was mounted only
     /// @param seconds from its beginning until all was taken down
     /// @param trouble why it failed
     /// @param lastPassed when the last one began that passed
     public record Drill(
             Instant began,
             boolean passed,
+            Optional<String> check,
             double seconds,
             Optional<String> trouble,
             Optional<Instant> lastPassed) {}

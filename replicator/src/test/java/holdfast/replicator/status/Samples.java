@@ -156,11 +156,17 @@ public final class Samples {
         }
 
         public Builder drill(boolean passed, double seconds, String text) {
+            return drill(passed, "files 1000", seconds, text);
+        }
+
+        /// @param check empty: it was mounted only
+        public Builder drill(boolean passed, String check, double seconds, String text) {
             drill =
                     Optional.of(
                             new StatusReport.Drill(
                                     NOW.minusSeconds(3 * 86_400),
                                     passed,
+                                    check.isEmpty() ? Optional.empty() : Optional.of(check),
                                     seconds,
                                     text.isEmpty() ? Optional.empty() : Optional.of(text),
                                     Optional.of(NOW.minusSeconds(4 * 86_400))));
