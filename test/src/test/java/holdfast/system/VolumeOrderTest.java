@@ -19,6 +19,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -52,7 +53,12 @@ class VolumeOrderTest {
     private volatile boolean stop;
     private volatile long answered;
     private int looks;
+    private int pastLooks;
     private long newest;
+
+    /// Which number volume 1 had at the moments that were looked at.
+    private final TreeMap<Instant, Long> known = new TreeMap<>();
+
     private int ahead;
 
     @Test
@@ -90,11 +96,12 @@ class VolumeOrderTest {
                         e);
             }
             System.out.printf(
-                    "VolumeOrderTest: %d numbers, %d copies opened, %d of them with volume 0 ahead, %s; line %s%n",
-                    answered, looks, ahead, new TreeMap<>(seen), line.counts());
+                    "VolumeOrderTest: %d numbers, %d copies opened, %d of them of the past, %d with volume 0 ahead, %s; line %s%n",
+                    answered, looks, pastLooks, ahead, new TreeMap<>(seen), line.counts());
         }
         assertTrue(answered > 100, "only " + answered + " numbers");
         assertTrue(looks >= 10, "only " + looks + " looks");
+        assertTrue(pastLooks >= 3, "only " + pastLooks + " looks at the past");
     }
 
     private void setUp(NodeProcess server, NodeProcess backup, int port, List<Path> disks)
@@ -259,14 +266,22 @@ class VolumeOrderTest {
         while (!stop) {
             LockSupport.parkNanos(random.nextInt(40) * 1_000_000L);
             try {
+                Optional<Instant> at = known.isEmpty() ? Optional.empty() : past(random);
                 StatusReport.View view =
-                        backup.api.open(new ControlApi.OpenRequest("db", Optional.empty())).view();
+                        backup.api
+                                .open(new ControlApi.OpenRequest("db", at.map(Instant::toString)))
+                                .view();
                 Path socket = Path.of(view.socket());
-                try (BlockClient data = new BlockClient(socket, "db@latest");
-                        BlockClient log = new BlockClient(socket, "db/1@latest")) {
-                    long first = requireOrder(data, log, "the copy " + view.point(), newest);
-                    newest = number(log, LOG_AT);
-                    ahead += first > newest ? 1 : 0;
+                String suffix = "@" + at.map(Instant::toString).orElse("latest");
+                try (BlockClient data = new BlockClient(socket, "db" + suffix);
+                        BlockClient log = new BlockClient(socket, "db/1" + suffix)) {
+                    long least = at.map(time -> known.floorEntry(time).getValue()).orElse(newest);
+                    long first = requireOrder(data, log, "the copy " + view.point(), least);
+                    long second = number(log, LOG_AT);
+                    newest = Math.max(newest, second);
+                    known.merge(view.pointTime(), second, Math::max);
+                    ahead += first > second ? 1 : 0;
+                    pastLooks += at.isPresent() ? 1 : 0;
                     looks++;
                 }
                 backup.api.closeView(new ControlApi.CloseRequest(view.id()));
@@ -275,6 +290,15 @@ class VolumeOrderTest {
             }
         }
         return null;
+    }
+
+    /// One of two times the newest moment, else a time between those that were looked at.
+    private Optional<Instant> past(Random random) {
+        long first = known.firstKey().toEpochMilli();
+        long span = known.lastKey().toEpochMilli() - first;
+        return random.nextBoolean()
+                ? Optional.empty()
+                : Optional.of(Instant.ofEpochMilli(first + (long) (span * random.nextDouble())));
     }
 
     private static void compare(NodeProcess backup, List<Path> disks) throws Exception {
