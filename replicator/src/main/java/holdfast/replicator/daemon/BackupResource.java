@@ -179,6 +179,7 @@ final class BackupResource {
     /// @param retention in force
     /// @param neededBytes as [Backup#neededBytes]
     /// @param nextMoment journal offset of the first moment behind the base, 0 while there is none
+    /// @param heldUntilMillis as [Backup#heldUntilMillis]
     /// @param viewInTheWay as [Backup#inTheWay], its id; 0 for none
     /// @param kept names of the moments that are kept, oldest first
     /// @param endedOpen those whose moments have ended, and that stay as long as they are open
@@ -196,6 +197,7 @@ final class BackupResource {
             boolean holding,
             boolean wantsRoom,
             boolean rollUrgent,
+            long heldUntilMillis,
             long viewInTheWay,
             List<String> kept,
             List<Pins.Pin> endedOpen,
@@ -1361,6 +1363,7 @@ final class BackupResource {
                         backup.isHolding(),
                         backup.wantsRoom(),
                         backup.isRollUrgent(),
+                        backup.heldUntilMillis(),
                         viewInTheWay(),
                         backup.pins().stream().map(Pins.Pin::name).toList(),
                         backup.endedOpen(),

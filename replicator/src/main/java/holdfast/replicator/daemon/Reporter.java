@@ -10,6 +10,7 @@ import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Verification;
 import holdfast.replicator.status.ProgressMeter;
 import holdfast.replicator.status.StatusReport;
+import holdfast.replicator.status.Words;
 import holdfast.throttle.NanoClock;
 import holdfast.throttle.Rate;
 import holdfast.throttle.RateCalendar;
@@ -605,9 +606,22 @@ final class Reporter {
             return Optional.of("at %s: %s".formatted(peer, now.peerTrouble()));
         }
         Optional<String> inTheWay = of.inTheWayWords();
-        return inTheWay.isPresent()
-                ? inTheWay
+        if (inTheWay.isPresent()) {
+            return inTheWay;
+        }
+        return now.heldUntilMillis() > 0
+                ? Optional.of(held(of, now))
                 : tooSmall(journal(of), shared.settingsFile(name), shared.command("adjust"));
+    }
+
+    private String held(LocalBackup of, BackupResource.Snapshot now) {
+        return "the journal is full of moments younger than journal.retention-min (%s), which are kept whatever is written: nothing more is taken in until the oldest is that old, at %s. Nothing is lost, %s goes on and marks what it writes, and the copy is brought on then. If that much was written by right, next: a shorter journal.retention-min in %s, then %s"
+                .formatted(
+                        Words.span(Duration.ofMillis(now.retention().minMillis())),
+                        Instant.ofEpochMilli(now.heldUntilMillis()),
+                        of.dir().facts().peer(),
+                        shared.settingsFile(of.name()),
+                        shared.command("adjust"));
     }
 
     /// The oldest moments go sooner than the settings say, and nobody has been told otherwise.

@@ -70,11 +70,8 @@ final class ResourceManager implements Link.Resources {
     /// A journal holds what a backup takes in while it cannot roll forward, and one epoch.
     private static final long JOURNAL_MIN_BYTES = 64L << 20;
 
-    private static final long JOURNAL_MAX_PROPOSAL_BYTES = 4L << 30;
-
-    /// A smaller journal is soon full of what is young, and to hold the copy back for hours then is
-    /// not what somebody wants who has not asked for it (decision 0010).
-    private static final long KEEPS_HISTORY_BYTES = 16L << 30;
+    /// From this size on it keeps four hours whatever is written (decision 0010).
+    private static final long JOURNAL_MAX_PROPOSAL_BYTES = 16L << 30;
 
     private static final long OVERLAY_MIN_BYTES = 1L << 20;
 
@@ -773,13 +770,15 @@ final class ResourceManager implements Link.Resources {
 
     private static List<String> notes(String name, int volumes, ResourceSettings settings) {
         List<String> notes = new ArrayList<>();
-        if (settings.retentionMin().isZero()) {
-            notes.add(
-                    ("moments of the last %s can be opened as long as the journal has room; what is written"
-                                    + " beyond that pushes the oldest out. To keep some whatever is"
-                                    + " written: journal.retention-min in conf.d/%s.toml at the backup")
-                            .formatted(Words.span(settings.retention()), name));
-        }
+        notes.add(
+                ("moments of the last %s can be opened as long as the journal has room, those of the last %s"
+                                + " whatever is written: when these fill it, the copy takes in nothing more"
+                                + " until they are older, and is brought on then. For another balance:"
+                                + " journal.retention-min in conf.d/%s.toml at the backup")
+                        .formatted(
+                                Words.span(settings.retention()),
+                                Words.span(settings.retentionMin()),
+                                name));
         for (int i = 1; i < volumes; i++) {
             notes.add("fstab of volume %d: %s".formatted(i, fstabLine(KernelDevice.name(name, i))));
         }
@@ -882,16 +881,17 @@ final class ResourceManager implements Link.Resources {
         ResourceSettings.Protocol protocol =
                 request.protocol().map(ResourceSettings::protocolOf).orElse(usual.protocol());
         return new ResourceSettings(
-                protocol,
-                protocol.waitsForPeer()
-                        ? ResourceSettings.OnCongestion.BLOCK
-                        : usual.onCongestion(),
-                usual.compression(),
-                new Size(journal),
-                usual.retention(),
-                journal < KEEPS_HISTORY_BYTES ? Duration.ZERO : usual.retentionMin(),
-                usual.keepMax(),
-                disks);
+                        protocol,
+                        protocol.waitsForPeer()
+                                ? ResourceSettings.OnCongestion.BLOCK
+                                : usual.onCongestion(),
+                        usual.compression(),
+                        new Size(journal),
+                        usual.retention(),
+                        usual.retentionMin(),
+                        usual.keepMax(),
+                        disks)
+                .withProposedHistory();
     }
 
     private Frame.OfferReply ask(PeerSession session, String peer, Frame.Offer offer)

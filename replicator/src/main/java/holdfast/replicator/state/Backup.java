@@ -242,6 +242,10 @@ public final class Backup {
 
     private static final long NOT_SHORTENED = Long.MAX_VALUE;
 
+    /// What the peer's operator reads.
+    private static final String HELD =
+            "the journal is full of moments that journal.retention-min keeps, and takes in nothing more until they are older; nothing is lost, writes go on and are marked";
+
     private static final String NOT_MENDED = "the copy's journal is damaged, and not mended yet";
 
     /// A primary that was asked to mend the copy, and has not, is asked again behind so much time,
@@ -524,6 +528,9 @@ public final class Backup {
 
     /// Why the base took nothing the last time; empty when it did.
     private String noSpace = "";
+
+    /// The peer was told, or is to be, that nothing is taken in for the least retention.
+    private boolean toldHeld;
 
     /// The base is left alone until [#tryAgain].
     private boolean waitsForSpace;
@@ -812,6 +819,7 @@ public final class Backup {
         inbox.clear();
         endAnswers();
         holding = false;
+        toldHeld = false;
         peerTrouble = "";
         abandonEpoch();
     }
@@ -824,7 +832,7 @@ public final class Backup {
             appended = committed;
             Frame.ResourceHello said = hello();
             greeting().forEach(fx::send);
-            if (!noSpace.isEmpty()) {
+            if (!noSpace.isEmpty() || toldHeld) {
                 tellTrouble();
             }
             judge(Verdict.of(said, primary));
@@ -1017,6 +1025,9 @@ public final class Backup {
             holding = false;
             inbox.poll();
             fx.grant(next.creditBytes());
+        }
+        if (toldHeld) {
+            tellIfHeld();
         }
     }
 
@@ -1599,7 +1610,9 @@ public final class Backup {
 
     private void tellTrouble() {
         if (sessionUp) {
-            fx.send(new Frame.Trouble(config.resource, noSpace));
+            fx.send(
+                    new Frame.Trouble(
+                            config.resource, noSpace.isEmpty() && toldHeld ? HELD : noSpace));
         }
     }
 
@@ -2088,6 +2101,7 @@ public final class Backup {
         goOnIfMended();
         loseEndedPins();
         askToMend();
+        tellIfHeld();
         if (wantsRoom() && rollIsDue()) {
             fx.wakeRoller();
         }
@@ -2155,7 +2169,7 @@ public final class Backup {
         if (bytes > 0) {
             // Whole segments are freed, and the one in which the base ends is not.
             long to = Math.min(limit, freeing(bytes) + 2 * config.segmentBytes);
-            Moment least = history.upTo(limit, Faults.M50 ? now : now - retention.minMillis());
+            Moment least = leastKept(limit, now);
             Moment enough = history.behind(to - 1);
             Moment further =
                     least != null && enough != null && enough.address() < least.address()
@@ -2166,6 +2180,40 @@ public final class Backup {
             }
         }
         return goal == null ? null : tip(goal);
+    }
+
+    /// As far as the base may be rolled for room. In front of the oldest moment that can be opened
+    /// there is none, so as far as there nothing is given up, however young it is: else what a first
+    /// sync ends with would fill the journal for all of the least retention.
+    private Moment leastKept(long limit, long now) {
+        Moment least = history.upTo(limit, Faults.M50 ? now : now - retention.minMillis());
+        Moment oldest = history.oldest();
+        boolean isFree = oldest.address() > base.watermark() && oldest.address() <= limit;
+        return isFree && (least == null || least.address() < oldest.address()) ? oldest : least;
+    }
+
+    /// Time of receipt from which on something is taken in again, when nothing is since all that
+    /// could make room is younger than the least retention; 0 when that is not so.
+    public long heldUntilMillis() {
+        if (!wantsRoom() || failed || waitsForSpace || !hasPoint()) {
+            return 0;
+        }
+        Moment next = history.behind(base.watermark());
+        boolean isFree = history.oldest().address() > base.watermark();
+        if (next == null || isFree || next.address() > rollLimit()) {
+            return 0;
+        }
+        long until = next.receiptMillis() + retention.minMillis();
+        return until > newestReceipt() ? until : 0;
+    }
+
+    /// The peer's operator is told why nothing is taken in, and that this has ended.
+    private void tellIfHeld() {
+        boolean isHeld = heldUntilMillis() > 0;
+        if (isHeld != toldHeld) {
+            toldHeld = isHeld;
+            tellTrouble();
+        }
     }
 
     /// Where the journal has to begin, so that it takes so many bytes less.
