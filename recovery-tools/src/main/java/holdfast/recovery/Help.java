@@ -20,7 +20,7 @@ final class Help implements Callable<Integer> {
 
               drbdadm create-md NAME      nothing to do: `add` makes metadata beside the device, never in it
               drbdadm up NAME             holdfast up NAME          (connect and attach)
-              drbdadm down NAME           holdfast down NAME        (detach and disconnect)
+              drbdadm down NAME           holdfast down NAME        (detach and disconnect; --settle makes a copy a plain image)
               drbdadm attach NAME         holdfast attach NAME      (also exports it)
               drbdadm detach NAME         holdfast detach NAME
               drbdadm connect NAME        holdfast connect [NAME]

@@ -27,7 +27,7 @@ final class Mount implements Callable<Integer> {
     @Parameters(
             index = "0",
             paramLabel = "NAME[@POINT]",
-            description = "POINT is latest, the newest whole point.")
+            description = "POINT as for `open --at`. Default: the newest whole moment.")
     private String name;
 
     @Parameters(index = "1", paramLabel = "DIR", description = "Where; it must be there.")

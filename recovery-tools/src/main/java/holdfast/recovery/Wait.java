@@ -78,6 +78,10 @@ final class Wait implements Callable<Integer> {
         };
     }
 
+    private static String behind(ControlApi.WaitStatus status) {
+        return status.behind().map(b -> Words.bytes(b.bytes()) + " behind, ").orElse("");
+    }
+
     private void show(ControlApi.WaitStatus status) {
         Terminal terminal = holdfast.terminal();
         long now = System.nanoTime();
@@ -93,11 +97,10 @@ final class Wait implements Callable<Integer> {
                                 () ->
                                         status.target().equals("none")
                                                 ? status.sentence()
-                                                : "%s: %s behind, stored %s of %s"
+                                                : "%s: %sstored %s of %s"
                                                         .formatted(
                                                                 name,
-                                                                Words.bytes(
-                                                                        status.behind().bytes()),
+                                                                behind(status),
                                                                 status.stored(),
                                                                 status.target())));
     }

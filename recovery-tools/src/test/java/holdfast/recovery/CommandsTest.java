@@ -84,6 +84,7 @@ class CommandsTest {
                   traffic      sent 2 MiB (raw 4.8 MiB), received 1000 B (raw 2 KiB), ratio 0.40
                   send buffer  1 MiB of 64 MiB, full in 90 s
                   journal      3 GiB of 40 GiB
+                               at this rate 24 h need 31 GiB; 40 GiB are set
                   export       nbd+unix:///home?socket=/run/holdfast/home.nbd  1 client
 
                 link to backup  dialling backup.example.net:7788
@@ -256,6 +257,20 @@ class CommandsTest {
         assertTrue(daemon.asked.stream().allMatch(q -> ((ControlApi.RemoveRequest) q).dryRun()));
         assertEquals(0, typed("server/home\n", "remove", "home"));
         assertTrue(out.toString().startsWith("server: removed home\n"), out.toString());
+    }
+
+    @Test
+    void downWithSettleAsksSinceItGivesUpMoments() {
+        assertEquals(6, run("down", "home", "--settle"));
+        assertTrue(err.toString().contains("its moments can be opened no more"), err.toString());
+        assertTrue(
+                err.toString().contains(" down home --settle --confirm backup/home@3fa901"),
+                err.toString());
+        assertEquals(6, typed("home\n", "down", "home", "--settle"));
+        assertTrue(daemon.asked.stream().allMatch(q -> ((ControlApi.SettleRequest) q).dryRun()));
+        assertEquals(0, typed("backup/home\n", "down", "home", "--settle"));
+        assertTrue(out.toString().startsWith("backup: took home down\n"), out.toString());
+        assertEquals(0, run("down", "home", "--settle", "--confirm", "backup/home@3fa901"));
     }
 
     @Test
@@ -589,6 +604,9 @@ class CommandsTest {
         "daemon --detach,                       0, done",
         "up home,                               0, attach-reply",
         "down home,                             3, problem",
+        "down home --settle --dry-run,          0, settle-reply",
+        "down home --settle,                    6, problem",
+        "down home --dry-run,                   2, problem",
         "connect,                               0, done",
         "disconnect home,                       0, done",
         "dump-md nope,                          3, problem",

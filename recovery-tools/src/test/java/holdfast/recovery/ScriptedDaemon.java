@@ -42,7 +42,7 @@ final class ScriptedDaemon implements ControlApi {
                         "UP_TO_DATE",
                         Optional.of("UP_TO_DATE"),
                         whole ? "ESTABLISHED" : "SYNC_SOURCE",
-                        "A",
+                        Optional.of("A"),
                         path,
                         10L << 30,
                         List.of(),
@@ -55,9 +55,10 @@ final class ScriptedDaemon implements ControlApi {
                         "3fa901/1234",
                         stored,
                         stored,
-                        whole
-                                ? StatusReport.Behind.NOTHING
-                                : new StatusReport.Behind(203, 812 << 10),
+                        Optional.of(
+                                whole
+                                        ? StatusReport.Behind.NOTHING
+                                        : new StatusReport.Behind(203, 812 << 10)),
                         Optional.of(NOW.minusSeconds(14)),
                         Optional.of(NOW.minusSeconds(14)),
                         whole
@@ -79,7 +80,9 @@ final class ScriptedDaemon implements ControlApi {
                                         3L << 30,
                                         40L << 30,
                                         Optional.empty(),
-                                        0)),
+                                        0,
+                                        86_400,
+                                        Optional.of(31L << 30))),
                         List.of(),
                         Optional.empty(),
                         Optional.empty(),
@@ -385,6 +388,24 @@ final class ScriptedDaemon implements ControlApi {
                 "home",
                 "server",
                 List.of("The copy at backup, 10 GiB, goes.", "The data in /dev/vg0/home stays."),
+                needed);
+    }
+
+    @Override
+    public SettleReply settle(SettleRequest request) throws ProblemException {
+        asked.add(request);
+        String needed = "backup/home@3fa901";
+        if (!request.dryRun() && !request.confirm().equals(Optional.of(needed))) {
+            throw new ProblemException(
+                    Problem.of(ExitCode.CONFIRMATION_NEEDED, "backup", "it has to be confirmed")
+                            .withNext("holdfast down home --settle --dry-run"));
+        }
+        return new SettleReply(
+                !request.dryRun(),
+                "home",
+                "backup",
+                "/srv/holdfast/home.img",
+                List.of("its moments can be opened no more"),
                 needed);
     }
 

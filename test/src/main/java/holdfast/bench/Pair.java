@@ -100,6 +100,7 @@ final class Pair implements AutoCloseable {
                                 Optional.of(setup.protocol()),
                                 Optional.of(journalBytes),
                                 false));
+        LeastRetention.none(backup.api(), backup.paths(), RESOURCE);
         uri = server.api().attach(new ControlApi.NameRequest(RESOURCE)).uri();
         awaitInSync();
     }
@@ -162,7 +163,7 @@ final class Pair implements AutoCloseable {
         // A daemon that has just been started may not have it yet.
         return status.resource(RESOURCE)
                 .filter(r -> r.replication().equals("ESTABLISHED"))
-                .filter(r -> r.committed().equals(r.position()) && r.behind().bytes() == 0)
+                .filter(r -> r.committed().equals(r.position()) && r.behind().orElseThrow().bytes() == 0)
                 .isPresent();
     }
 

@@ -51,6 +51,10 @@ final class Site implements AutoCloseable {
         return new Site(name, paths, command);
     }
 
+    NodePaths paths() {
+        return paths;
+    }
+
     private static List<String> command(Path root) {
         List<String> command = new ArrayList<>();
         String launcher = System.getenv("HOLDFAST_BIN");

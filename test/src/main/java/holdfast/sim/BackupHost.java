@@ -2103,6 +2103,7 @@ final class BackupHost implements BackupEffects {
             return;
         }
         boolean settle = settleAsked;
+        History.Moment oldest = backup.history().oldest();
         Backup.Roll roll = backup.startRoll(settle);
         settleAsked = false;
         if (roll == null) {
@@ -2120,7 +2121,7 @@ final class BackupHost implements BackupEffects {
         }
         sim.note("roll", roll.reached().watermark(), roll.reached().position().number());
         if (!settle && !damaged) {
-            checkRetention(roll);
+            checkRetention(roll, oldest);
         }
         rolling = true;
         rollTo = roll.to();
@@ -2324,11 +2325,14 @@ final class BackupHost implements BackupEffects {
     }
 
     /// R22: what is younger than the least retention stays openable, however full the journal is.
-    private void checkRetention(Backup.Roll roll) {
+    ///
+    /// @param oldest that could be opened before; in front of it there was nothing to be kept
+    private void checkRetention(Backup.Roll roll, History.Moment oldest) {
         Backup.Base to = roll.reached();
         if (!promoted
                 && to.everCommitted()
                 && !to.mixture()
+                && !to.position().equals(oldest.position())
                 && to.receiptMillis() > backup.receivedMillis() - scenario.retentionMinMillis()) {
             throw new Violation(
                     "PIT",

@@ -28,6 +28,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -126,7 +127,8 @@ class AttachTest {
                 assertEquals(port, other.getLocalPort());
             }
             nodes.server.attach(new ControlApi.NameRequest("home"));
-            assertEquals(StatusReport.Behind.NOTHING, nodes.atServer("home").behind());
+            assertEquals(
+                    Optional.of(StatusReport.Behind.NOTHING), nodes.atServer("home").behind());
             nodes.startBackup();
             nodes.untilInSync("home");
         }

@@ -3,6 +3,7 @@ package holdfast.system;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.bench.BlockClient;
+import holdfast.bench.LeastRetention;
 import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
@@ -129,7 +130,7 @@ final class FaultyPair implements AutoCloseable {
         assertTrue(server.disk.seen() > 0 && backup.disk.seen() > 0, "the library sees no call");
     }
 
-    private void add(String name, Path disk, String protocol) throws ProblemException {
+    private void add(String name, Path disk, String protocol) throws Exception {
         server.process.api.add(
                 new ControlApi.AddRequest(
                         name,
@@ -138,6 +139,7 @@ final class FaultyPair implements AutoCloseable {
                         Optional.of(protocol),
                         Optional.of(JOURNAL_BYTES),
                         false));
+        LeastRetention.none(backup.process.api, backup.process.paths, name);
         server.process.api.attach(new ControlApi.NameRequest(name));
     }
 
@@ -423,7 +425,7 @@ final class FaultyPair implements AutoCloseable {
         return of.replication().equals("ESTABLISHED")
                 && of.disk().equals("UP_TO_DATE")
                 && of.committed().equals(of.position())
-                && of.behind().bytes() == 0;
+                && of.behind().orElseThrow().bytes() == 0;
     }
 
     private static boolean isExported(StatusReport.Resource of) {

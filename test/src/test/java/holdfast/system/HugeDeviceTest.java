@@ -149,7 +149,7 @@ class HugeDeviceTest {
         return home != null
                 && home.replication().equals("ESTABLISHED")
                 && home.committed().equals(home.position())
-                && home.behind().bytes() == 0;
+                && home.behind().orElseThrow().bytes() == 0;
     }
 
     /// Single blocks all over the device, its first and its last among them.

@@ -97,7 +97,7 @@ class KeepTest {
                                         home ->
                                                 home.replication().equals("ESTABLISHED")
                                                         && home.committed().equals(home.position())
-                                                        && home.behind().bytes() == 0)
+                                                        && home.behind().orElseThrow().bytes() == 0)
                                 .isPresent(),
                 server,
                 backup);

@@ -3,6 +3,7 @@ package holdfast.system;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.bench.BlockClient;
+import holdfast.bench.LeastRetention;
 import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
@@ -109,6 +110,7 @@ class KillTest {
         server.api.join(new ControlApi.JoinRequest(invitation.token()));
         TwoNodes.until("connected", () -> server.api.status().link().get().isConnected());
         server.api.add(TwoNodes.addRequest("home", disk, JOURNAL_BYTES));
+        LeastRetention.none(backup.api, backup.paths, "home");
         server.api.attach(new ControlApi.NameRequest("home"));
         fio = new FioRange(dir.resolve("fio"), WRITERS_BYTES, FIO_BYTES);
         fio.fill(uri(server));
@@ -130,7 +132,7 @@ class KillTest {
     private static boolean isInSync(StatusReport.Resource home) {
         return home.replication().equals("ESTABLISHED")
                 && home.committed().equals(home.position())
-                && home.behind().bytes() == 0;
+                && home.behind().orElseThrow().bytes() == 0;
     }
 
     private void killAndLook(NodeProcess server, NodeProcess backup, long seed) throws Exception {

@@ -300,7 +300,7 @@ class NamedExportsTest {
                             clients.add(new BlockClient(socket(), moment(i)));
                         }
                         String said = Run.anyway("qemu-img", "info", uri("home@latest"));
-                        assertTrue(said.contains("16 moments of home are open over NBD"), said);
+                        assertTrue(said.contains("16 views of home are open"), said);
                         assertEquals(16, views().size());
                         BlockClient last = clients.getLast();
                         String id =

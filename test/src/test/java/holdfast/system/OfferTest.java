@@ -22,11 +22,14 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.RandomAccessFile;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Random;
 import java.util.UUID;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.Callable;
@@ -90,6 +93,70 @@ class OfferTest {
             assertArrayEquals(before, Files.readAllBytes(used));
             assertEquals(List.of(), nodes.backup.status().resources());
         }
+    }
+
+    /// R22, with nothing that anybody has set: the peer offers a copy without history, the backup
+    /// makes one with its own, and a peer that then writes more than the journal holds, over the
+    /// real link, takes no moment of before.
+    @Test
+    void aPeerOffersNoHistoryAndThenFloodsAndTheMomentsOfBeforeStay() throws Exception {
+        try (TwoNodes nodes = new TwoNodes(dir)) {
+            nodes.pair();
+            String nodeId = nodes.server.status().node().id();
+            UUID id = UUID.nameUUIDFromBytes((nodeId + "/home").getBytes(StandardCharsets.UTF_8));
+            nodes.server.close();
+            try (HostilePeer peer = new HostilePeer(nodes)) {
+                String journal =
+                        "journal = { size = \"32 MiB\", retention = \"0s\", retention-min = \"0s\", keep-max = \"0 B\" }\n";
+                peer.send(
+                        new Frame.Offer(
+                                id,
+                                "home",
+                                AddressSpace.of(4 * MIB),
+                                journal + "[on.server]\ndisk = \"/x\"\n",
+                                false));
+                assertTrue(peer.reply().accepted());
+            }
+            ControlApi.PointsReply history =
+                    nodes.backup.points(new ControlApi.NameRequest("home"));
+            assertEquals(24 * 3600, history.retentionSeconds());
+            assertEquals(29, history.retentionMinSeconds());
+            assertEquals(4L << 30, history.keepMaxBytes());
+
+            nodes.startServer();
+            String uri = nodes.addAndAttach("home", disk, 32 * MIB);
+            nodes.untilInSync("home");
+            Run.ok("qemu-io", "-f", "raw", "-c", "write -P 7 0 2M", uri);
+            nodes.untilInSync("home");
+            Instant before = Instant.now();
+            byte[] noise = new byte[2 * MIB]; // It does not compress.
+            new Random(22).nextBytes(noise);
+            Path random = Files.write(dir.resolve("random"), noise);
+            List<String> flood = new ArrayList<>(List.of("qemu-io", "-f", "raw"));
+            for (int i = 0; i < 18; i++) {
+                flood.addAll(List.of("-c", "write -s %s 0 2M".formatted(random)));
+            }
+            flood.add(uri);
+            Run.ok(flood.toArray(String[]::new));
+            TwoNodes.until("it is told why", () -> isHeld(nodes));
+            String said = nodes.atServer("home").trouble().orElse("");
+            ControlApi.OpenReply view =
+                    nodes.backup.open(
+                            new ControlApi.OpenRequest("home", Optional.of(before.toString())));
+            Run.ok("qemu-io", "-r", "-f", "raw", "-c", "read -P 7 0 2M", view.view().uri());
+            nodes.backup.closeView(new ControlApi.CloseRequest(view.view().id()));
+            assertTrue(said.contains("at backup: the journal is full of moments"), said);
+        }
+    }
+
+    private static boolean isHeld(TwoNodes nodes) {
+        return nodes.backup
+                        .status()
+                        .resource("home")
+                        .flatMap(home -> home.trouble())
+                        .filter(why -> why.contains("younger than journal.retention-min (29 s)"))
+                        .isPresent()
+                && nodes.atServer("home").trouble().isPresent();
     }
 
     @Test

@@ -485,7 +485,7 @@ class PromoteAgainTest {
                     StatusReport.Resource home = primary.status().resource("home").orElseThrow();
                     return home.replication().equals("ESTABLISHED")
                             && home.committed().equals(home.position())
-                            && home.behind().bytes() == 0;
+                            && home.behind().orElseThrow().bytes() == 0;
                 });
     }
 

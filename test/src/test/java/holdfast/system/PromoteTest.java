@@ -259,7 +259,7 @@ class PromoteTest {
         StatusReport.Resource now = primary.status().resource(name).orElseThrow();
         return now.replication().equals("ESTABLISHED")
                 && now.committed().equals(now.position())
-                && now.behind().bytes() == 0;
+                && now.behind().orElseThrow().bytes() == 0;
     }
 
     private static void shows(Daemon copy, String at, int number, String range) throws Exception {

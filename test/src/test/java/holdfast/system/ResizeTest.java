@@ -156,7 +156,7 @@ class ResizeTest {
             enlarge(2 * SIZE);
             nodes.server.resize(HOME);
             nodes.untilServer("home", "to be compared", r -> r.replication().equals("COMPARE"));
-            assertEquals(SIZE, nodes.atServer("home").behind().bytes());
+            assertEquals(SIZE, nodes.atServer("home").behind().orElseThrow().bytes());
             // The copy is still that of the smaller device.
             ControlApi.OpenReply view = open(nodes);
             assertEquals(SIZE, view.sizeBytes());
@@ -178,7 +178,7 @@ class ResizeTest {
             enlarge(3 * SIZE);
             nodes.server.resize(HOME);
             nodes.untilServer("home", "to be compared", r -> r.replication().equals("COMPARE"));
-            assertEquals(2 * SIZE, nodes.atServer("home").behind().bytes());
+            assertEquals(2 * SIZE, nodes.atServer("home").behind().orElseThrow().bytes());
             nodes.server.resumeSync(HOME);
             nodes.untilInSync("home");
             assertCopyIsSame(nodes, 3 * SIZE);
@@ -395,7 +395,7 @@ class ResizeTest {
                         home ->
                                 home.replication().equals("ESTABLISHED")
                                         && home.committed().equals(home.position())
-                                        && home.behind().bytes() == 0)
+                                        && home.behind().orElseThrow().bytes() == 0)
                 .isPresent();
     }
 

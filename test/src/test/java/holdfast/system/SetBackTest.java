@@ -144,7 +144,7 @@ class SetBackTest {
                         home ->
                                 home.replication().equals("ESTABLISHED")
                                         && home.committed().equals(home.position())
-                                        && home.behind().bytes() == 0)
+                                        && home.behind().orElseThrow().bytes() == 0)
                 .isPresent();
     }
 

@@ -142,7 +142,7 @@ final class TwoNodes implements AutoCloseable {
                 r ->
                         r.replication().equals("ESTABLISHED")
                                 && r.committed().equals(r.position())
-                                && r.behind().bytes() == 0);
+                                && r.behind().orElseThrow().bytes() == 0);
     }
 
     /// A thing that should become true.

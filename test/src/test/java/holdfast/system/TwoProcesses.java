@@ -1,5 +1,6 @@
 package holdfast.system;
 
+import holdfast.bench.LeastRetention;
 import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
@@ -104,6 +105,8 @@ final class TwoProcesses implements AutoCloseable {
     Path add(NodeProcess node, String name, long bytes) throws Exception {
         Path disk = disk(name, bytes);
         node.api.add(TwoNodes.addRequest(name, disk, JOURNAL_BYTES));
+        NodeProcess other = node == left ? right : left;
+        LeastRetention.none(other.api, other.paths, name);
         node.api.attach(new ControlApi.NameRequest(name));
         awaitInSync(node, name);
         return disk;
@@ -124,7 +127,7 @@ final class TwoProcesses implements AutoCloseable {
     static boolean isInSync(StatusReport.Resource of) {
         return of.replication().equals("ESTABLISHED")
                 && of.committed().equals(of.position())
-                && of.behind().bytes() == 0;
+                && of.behind().orElseThrow().bytes() == 0;
     }
 
     /// The copy at the other node is what the disk holds.

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.bench.BlockClient;
+import holdfast.bench.LeastRetention;
 import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
@@ -19,6 +20,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -52,7 +54,12 @@ class VolumeOrderTest {
     private volatile boolean stop;
     private volatile long answered;
     private int looks;
+    private int pastLooks;
     private long newest;
+
+    /// Which number volume 1 had at the moments that were looked at.
+    private final TreeMap<Instant, Long> known = new TreeMap<>();
+
     private int ahead;
 
     @Test
@@ -90,11 +97,12 @@ class VolumeOrderTest {
                         e);
             }
             System.out.printf(
-                    "VolumeOrderTest: %d numbers, %d copies opened, %d of them with volume 0 ahead, %s; line %s%n",
-                    answered, looks, ahead, new TreeMap<>(seen), line.counts());
+                    "VolumeOrderTest: %d numbers, %d copies opened, %d of them of the past, %d with volume 0 ahead, %s; line %s%n",
+                    answered, looks, pastLooks, ahead, new TreeMap<>(seen), line.counts());
         }
         assertTrue(answered > 100, "only " + answered + " numbers");
         assertTrue(looks >= 10, "only " + looks + " looks");
+        assertTrue(pastLooks >= 3, "only " + pastLooks + " looks at the past");
     }
 
     private void setUp(NodeProcess server, NodeProcess backup, int port, List<Path> disks)
@@ -115,6 +123,7 @@ class VolumeOrderTest {
                         Optional.empty(),
                         Optional.of(32L * MIB),
                         false));
+        LeastRetention.none(backup.api, backup.paths, "db");
         server.api.attach(new ControlApi.NameRequest("db"));
         TwoNodes.until("in sync", () -> isInSync(server));
         try (var file = new RandomAccessFile(disks.get(0).toFile(), "rw")) {
@@ -130,7 +139,7 @@ class VolumeOrderTest {
                         db ->
                                 db.replication().equals("ESTABLISHED")
                                         && db.committed().equals(db.position())
-                                        && db.behind().bytes() == 0)
+                                        && db.behind().orElseThrow().bytes() == 0)
                 .isPresent();
     }
 
@@ -259,14 +268,22 @@ class VolumeOrderTest {
         while (!stop) {
             LockSupport.parkNanos(random.nextInt(40) * 1_000_000L);
             try {
+                Optional<Instant> at = known.isEmpty() ? Optional.empty() : past(random);
                 StatusReport.View view =
-                        backup.api.open(new ControlApi.OpenRequest("db", Optional.empty())).view();
+                        backup.api
+                                .open(new ControlApi.OpenRequest("db", at.map(Instant::toString)))
+                                .view();
                 Path socket = Path.of(view.socket());
-                try (BlockClient data = new BlockClient(socket, "db@latest");
-                        BlockClient log = new BlockClient(socket, "db/1@latest")) {
-                    long first = requireOrder(data, log, "the copy " + view.point(), newest);
-                    newest = number(log, LOG_AT);
-                    ahead += first > newest ? 1 : 0;
+                String suffix = "@" + at.map(Instant::toString).orElse("latest");
+                try (BlockClient data = new BlockClient(socket, "db" + suffix);
+                        BlockClient log = new BlockClient(socket, "db/1" + suffix)) {
+                    long least = at.map(time -> known.floorEntry(time).getValue()).orElse(newest);
+                    long first = requireOrder(data, log, "the copy " + view.point(), least);
+                    long second = number(log, LOG_AT);
+                    newest = Math.max(newest, second);
+                    known.merge(view.pointTime(), second, Math::max);
+                    ahead += first > second ? 1 : 0;
+                    pastLooks += at.isPresent() ? 1 : 0;
                     looks++;
                 }
                 backup.api.closeView(new ControlApi.CloseRequest(view.id()));
@@ -275,6 +292,15 @@ class VolumeOrderTest {
             }
         }
         return null;
+    }
+
+    /// One of two times the newest moment, else a time between those that were looked at.
+    private Optional<Instant> past(Random random) {
+        long first = known.firstKey().toEpochMilli();
+        long span = known.lastKey().toEpochMilli() - first;
+        return random.nextBoolean()
+                ? Optional.empty()
+                : Optional.of(Instant.ofEpochMilli(first + (long) (span * random.nextDouble())));
     }
 
     private static void compare(NodeProcess backup, List<Path> disks) throws Exception {

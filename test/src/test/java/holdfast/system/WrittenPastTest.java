@@ -102,7 +102,7 @@ class WrittenPastTest {
         assertTrue(trouble().contains(note), trouble());
         assertEquals(List.of(note), events("written-past"));
         nodes.untilServer("home", "to be compared", r -> r.replication().equals("COMPARE"));
-        assertTrue(nodes.atServer("home").behind().bytes() >= 16 * MIB);
+        assertTrue(nodes.atServer("home").behind().orElseThrow().bytes() >= 16 * MIB);
         assertEquals("OUTDATED", nodes.backup.status().resource("home").get().disk());
         nodes.server.resumeSync(HOME);
         nodes.untilInSync("home");
@@ -243,7 +243,7 @@ class WrittenPastTest {
                         home ->
                                 home.replication().equals("ESTABLISHED")
                                         && home.committed().equals(home.position())
-                                        && home.behind().bytes() == 0)
+                                        && home.behind().orElseThrow().bytes() == 0)
                 .isPresent();
     }
 

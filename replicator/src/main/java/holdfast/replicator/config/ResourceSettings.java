@@ -43,6 +43,10 @@ public record ResourceSettings(
     static final Duration DEFAULT_RETENTION_MIN = Duration.ofHours(4);
     static final String DEFAULT_KEEP_MAX = "4 GiB";
 
+    /// A journal of this size is worth [#DEFAULT_RETENTION_MIN]: a host that writes less than 4 GiB
+    /// an hour, 100 GiB a day, never meets it (decision 0010).
+    private static final Size KEEPS_ALL = Size.parse("16 GiB");
+
     /// When a write is answered. B is accepted and served as C (R10).
     public enum Protocol {
         A,
@@ -104,6 +108,33 @@ public record ResourceSettings(
     /// What `add` proposes: every default, and the disks.
     public static ResourceSettings ofDisks(Map<String, List<Path>> disks) {
         return from(SettingsText.read("", "defaults", Schema.RESOURCE), new TreeMap<>(disks));
+    }
+
+    /// The same with the history that is proposed for a journal of its size. The least retention is
+    /// shorter for a smaller one in proportion: what fills it in less is then held back no longer
+    /// than it is worth.
+    public ResourceSettings withProposedHistory() {
+        double share = Math.min(1, (double) journalSize.bytes() / KEEPS_ALL.bytes());
+        long seconds = (long) Math.ceil(share * DEFAULT_RETENTION_MIN.toSeconds());
+        return withHistory(
+                DEFAULT_RETENTION, Duration.ofSeconds(seconds), Size.parse(DEFAULT_KEEP_MAX));
+    }
+
+    /// The same with the history that another has.
+    public ResourceSettings withHistoryOf(ResourceSettings other) {
+        return withHistory(other.retention, other.retentionMin, other.keepMax);
+    }
+
+    private ResourceSettings withHistory(Duration retention, Duration retentionMin, Size keepMax) {
+        return new ResourceSettings(
+                protocol,
+                onCongestion,
+                compression,
+                journalSize,
+                retention,
+                retentionMin,
+                keepMax,
+                disks);
     }
 
     /// Reads the text of a resource's file, from disk or from the peer.

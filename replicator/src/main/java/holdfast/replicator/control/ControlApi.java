@@ -79,6 +79,11 @@ public interface ControlApi {
     /// Forgets a resource. With `dryRun` only says what would be lost and what `confirm` has to be.
     RemoveReply remove(RemoveRequest request) throws ProblemException;
 
+    /// Takes a copy down so that its base alone, a plain image, is the newest moment: it is parted
+    /// from its peer, everything is rolled into the base, and the base is closed until [#connect].
+    /// With `dryRun` only says what would be lost and what `confirm` has to be.
+    SettleReply settle(SettleRequest request) throws ProblemException;
+
     /// Reads the settings files again and applies what changed; with `dryRun` only says it.
     AdjustReply adjust(AdjustRequest request) throws ProblemException;
 
@@ -463,6 +468,19 @@ public interface ControlApi {
     record RemoveReply(
             boolean done, String name, String host, List<String> effects, String confirm) {}
 
+    /// @param confirm `host/resource@GENERATION` as the dry run gave it
+    record SettleRequest(String name, boolean dryRun, Optional<String> confirm) {}
+
+    /// @param disk the base; of several volumes, all of them
+    /// @param effects what is (or would be) gone and what stays, a sentence in each
+    record SettleReply(
+            boolean done,
+            String name,
+            String host,
+            String disk,
+            List<String> effects,
+            String confirm) {}
+
     record AdjustRequest(boolean dryRun) {}
 
     /// @param problems of the files, each with file, line and column; nothing is applied when there
@@ -526,13 +544,14 @@ public interface ControlApi {
     }
 
     /// @param target position that was the newest when the wait began
+    /// @param behind absent while it is not known: of what is not open, and at the backup
     /// @param sentence of the resource, as in status
     record WaitStatus(
             WaitState state,
             String target,
             String stored,
             String committed,
-            StatusReport.Behind behind,
+            Optional<StatusReport.Behind> behind,
             Optional<StatusReport.Progress> progress,
             String sentence) {}
 }

@@ -135,6 +135,11 @@ public final class ControlClient implements ControlApi {
     }
 
     @Override
+    public SettleReply settle(SettleRequest request) throws ProblemException {
+        return post("settle", request, SettleReply.class);
+    }
+
+    @Override
     public AdjustReply adjust(AdjustRequest request) throws ProblemException {
         return post("adjust", request, AdjustReply.class);
     }

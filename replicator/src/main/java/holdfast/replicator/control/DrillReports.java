@@ -148,6 +148,7 @@ public final class DrillReports {
                                             new StatusReport.Drill(
                                                     report.began(),
                                                     report.passed(),
+                                                    report.check(),
                                                     report.totalSeconds(),
                                                     report.trouble(),
                                                     Optional.ofNullable(

@@ -89,6 +89,11 @@ final class Routes {
                 ControlApi.RemoveRequest.class,
                 api::remove,
                 ControlApi.RemoveRequest::name);
+        change(
+                "settle",
+                ControlApi.SettleRequest.class,
+                api::settle,
+                ControlApi.SettleRequest::name);
         change("adjust", ControlApi.AdjustRequest.class, api::adjust, _ -> "");
         change("connect", ControlApi.LinkRequest.class, api::connect, q -> q.name().orElse(""));
         change(

@@ -59,7 +59,7 @@ final class Waiting {
                     target,
                     "none",
                     "none",
-                    StatusReport.Behind.NOTHING,
+                    Optional.empty(),
                     Optional.empty(),
                     sentence(report, report.resources().size() + opening));
         }
@@ -147,7 +147,7 @@ final class Waiting {
     }
 
     private boolean lacksNothingOlder(StatusReport.Resource r) {
-        return r.behind().equals(StatusReport.Behind.NOTHING)
+        return r.behind().filter(StatusReport.Behind.NOTHING::equals).isPresent()
                 || r.replicatedUntil().filter(until -> !until.isBefore(began)).isPresent();
     }
 

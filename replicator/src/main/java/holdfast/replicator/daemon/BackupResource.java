@@ -176,7 +176,11 @@ final class BackupResource {
     /// @param completeMillis wall time of the primary until which the copy is complete, 0 if
     ///   unknown
     /// @param oldestMillis that of the oldest moment that can be opened, 0 while there is none
+    /// @param retention in force
+    /// @param neededBytes as [Backup#neededBytes]
     /// @param nextMoment journal offset of the first moment behind the base, 0 while there is none
+    /// @param heldUntilMillis as [Backup#heldUntilMillis]
+    /// @param viewInTheWay as [Backup#inTheWay], its id; 0 for none
     /// @param kept names of the moments that are kept, oldest first
     /// @param endedOpen those whose moments have ended, and that stay as long as they are open
     record Snapshot(
@@ -187,10 +191,14 @@ final class BackupResource {
             long completeMillis,
             long oldestMillis,
             long journalUsedBytes,
+            Retention retention,
+            Optional<Long> neededBytes,
             long nextMoment,
             boolean holding,
             boolean wantsRoom,
             boolean rollUrgent,
+            long heldUntilMillis,
+            long viewInTheWay,
             List<String> kept,
             List<Pins.Pin> endedOpen,
             String replication,
@@ -1331,6 +1339,11 @@ final class BackupResource {
         return next == null ? 0 : next.address();
     }
 
+    private long viewInTheWay() {
+        Backup.View view = backup.inTheWay();
+        return view == null ? 0 : view.id();
+    }
+
     private void takeSnapshot() {
         tellState();
         unreadable = backup.unreadable();
@@ -1344,10 +1357,14 @@ final class BackupResource {
                         backup.completeMillis(),
                         oldestMillis(),
                         backup.journalUsedBytes(),
+                        backup.retention(),
+                        backup.neededBytes(),
                         nextMoment(),
                         backup.isHolding(),
                         backup.wantsRoom(),
                         backup.isRollUrgent(),
+                        backup.heldUntilMillis(),
+                        viewInTheWay(),
                         backup.pins().stream().map(Pins.Pin::name).toList(),
                         backup.endedOpen(),
                         replication(),

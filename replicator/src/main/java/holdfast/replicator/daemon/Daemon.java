@@ -760,6 +760,11 @@ public final class Daemon implements ControlApi, AutoCloseable {
     }
 
     @Override
+    public SettleReply settle(SettleRequest request) throws ProblemException {
+        return resources.settle(request);
+    }
+
+    @Override
     public Done pauseSync(NameRequest request) throws ProblemException {
         return resources.pauseSync(request.name(), true);
     }

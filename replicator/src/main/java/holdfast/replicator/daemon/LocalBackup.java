@@ -43,8 +43,8 @@ import java.time.ZoneId;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
+import java.util.SortedMap;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.atomic.AtomicReference;
@@ -82,9 +82,6 @@ final class LocalBackup implements LocalResource {
     /// Gaps that `points` names.
     private static final int MOST_GAPS = 20;
 
-    /// A forecast from less than this would be noise.
-    private static final long FORECAST_MILLIS = 60_000;
-
     /// How often it is tried to keep what an order gives up.
     private static final long GIVE_UP_NANOS = 10_000_000_000L;
 
@@ -117,7 +114,7 @@ final class LocalBackup implements LocalResource {
     private final BackupResource resource;
     private final StateChanges states;
     private final long journalBytes;
-    private final Map<String, OpenView> views = new ConcurrentSkipListMap<>();
+    private final SortedMap<String, OpenView> views = new ConcurrentSkipListMap<>();
     private volatile Frame.ResourceHello peerHello;
     private volatile PeerSession session;
     private volatile int indexRuns = INDEX_RUNS;
@@ -183,9 +180,9 @@ final class LocalBackup implements LocalResource {
         }
     }
 
-    /// Views that clients have asked for by themselves, at once: each keeps an index in memory and
-    /// the base from being rolled past it.
-    private static final int MOST_ASKED = 16;
+    /// Views at once, whoever has opened them: each keeps an index in memory and the base from
+    /// being rolled past it.
+    static final int MOST_VIEWS = 16;
 
     private static final Pattern NUMBER = Pattern.compile("\\d+");
 
@@ -951,9 +948,9 @@ final class LocalBackup implements LocalResource {
     private OpenView openView(AskedPoint asked, ControlApi.OpenRequest request, boolean behind)
             throws IOException {
         requireOpenable();
-        NoPoint taken = request.underName() ? nameTaken() : null;
-        if (taken != null) {
-            throw new IOException(taken.cause());
+        NoPoint refused = notServed(request);
+        if (refused != null) {
+            throw new IOException(refused.words());
         }
         OpenPoint point = openPoint(asked);
         if (point == null) {
@@ -1024,8 +1021,32 @@ final class LocalBackup implements LocalResource {
         return name() + "@" + point.view().id();
     }
 
+    /// Why no view can be served as it is asked for, whatever the moment; null for nothing.
+    NoPoint notServed(ControlApi.OpenRequest request) {
+        NoPoint taken = request.underName() ? nameTaken() : null;
+        return taken == null ? tooMany() : taken;
+    }
+
+    private synchronized NoPoint tooMany() {
+        closeUnused();
+        return views.size() < MOST_VIEWS
+                ? null
+                : new NoPoint(
+                        "%d views of %s are open, which is the most".formatted(MOST_VIEWS, name()),
+                        List.of(
+                                views.values().stream()
+                                        .map(LocalBackup::shownBy)
+                                        .collect(joining(", "))),
+                        "close " + views.firstKey());
+    }
+
+    private static String shownBy(OpenView view) {
+        return "%s of %s"
+                .formatted(view.id(), Instant.ofEpochMilli(view.point().shownMillis()));
+    }
+
     /// Why no view can have the name of the resource; null for nothing.
-    NoPoint nameTaken() {
+    private NoPoint nameTaken() {
         if (promoted) {
             return new NoPoint(
                     "%s was promoted, and its device has this name".formatted(name()),
@@ -1204,17 +1225,11 @@ final class LocalBackup implements LocalResource {
 
     private OpenView openAsked(String name, AskedPoint asked, boolean behind)
             throws ExportException {
-        closeUnused();
-        List<OpenView> open = views.values().stream().filter(OpenView::asked).toList();
-        if (open.size() >= MOST_ASKED) {
+        NoPoint full = tooMany();
+        if (full != null) {
             throw new UnknownExportException(
-                    "%s: %d moments of %s are open over NBD already; next: %s tells which, %s ends one"
-                            .formatted(
-                                    name,
-                                    MOST_ASKED,
-                                    name(),
-                                    shared.command("status " + name()),
-                                    shared.command("close " + open.getFirst().id())));
+                    "%s: %s; next: %s"
+                            .formatted(name, full.words(), shared.command(full.next())));
         }
         OpenPoint point = null;
         try {
@@ -1429,12 +1444,7 @@ final class LocalBackup implements LocalResource {
                             settings.retentionMin().toSeconds(),
                             backup.journalUsedBytes(),
                             journalBytes,
-                            hasPoint
-                                    ? neededBytes(
-                                            history,
-                                            settings.retention().toMillis(),
-                                            backup.packedRatio())
-                                    : Optional.empty(),
+                            backup.neededBytes(),
                             backup.pins().stream().map(this::kept).toList(),
                             resource.pinStore().usedBytes(),
                             settings.keepMax().bytes(),
@@ -1456,18 +1466,6 @@ final class LocalBackup implements LocalResource {
     static ControlApi.Point point(Moment moment) {
         return new ControlApi.Point(
                 Instant.ofEpochMilli(moment.labelMillis()), moment.position().toString());
-    }
-
-    /// Journal that all of the retention needs at the rate at which it was filled so far.
-    private static Optional<Long> neededBytes(
-            History history, long retentionMillis, double packedRatio) {
-        Moment oldest = history.oldest();
-        Moment newest = history.newest();
-        long millis = newest.receiptMillis() - oldest.receiptMillis();
-        long bytes = newest.address() - oldest.address();
-        return oldest.receiptMillis() == 0 || millis < FORECAST_MILLIS
-                ? Optional.empty()
-                : Optional.of((long) ((double) bytes / millis * retentionMillis * packedRatio));
     }
 
     /// Beside the journal, whose filesystem is the storage's and has room if any has.
@@ -1627,6 +1625,24 @@ final class LocalBackup implements LocalResource {
                         each ->
                                 "%s is open, and its moment has ended, for the journal is damaged in front of it: the journal is not rolled forward until it is closed. Next, when it is not needed any more: %s"
                                         .formatted(each.id(), shared.command("close " + each.id())))
+                .findFirst();
+    }
+
+    /// Which view keeps in the journal what should be in the base, for the operator; empty for
+    /// none.
+    Optional<String> inTheWayWords() {
+        BackupResource.Snapshot now = resource.snapshot();
+        return views.values().stream()
+                .filter(each -> each.point().view().id() == now.viewInTheWay())
+                .map(
+                        each ->
+                                "%s is open, and the journal is not rolled forward past it: %s. Next, when it is not needed any more: %s"
+                                        .formatted(
+                                                shownBy(each),
+                                                now.rollUrgent()
+                                                        ? "it is filling"
+                                                        : "what lies behind it is older than the retention",
+                                                shared.command("close " + each.id())))
                 .findFirst();
     }
 

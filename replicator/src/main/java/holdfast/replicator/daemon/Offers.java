@@ -101,7 +101,9 @@ final class Offers {
         if (!space.equals(AddressSpace.ofVolumes(space.volumeSizes()))) {
             throw new IOException("volumes that have grown before they were added");
         }
-        ResourceSettings settings = ResourceSettings.parse(offer.settings(), "offer of " + peer);
+        ResourceSettings settings =
+                withOwnHistory(
+                        name, ResourceSettings.parse(offer.settings(), "offer of " + peer));
         Path storage = storage();
         List<Path> disks = disks(name, settings, space.volumes(), storage);
         for (Path disk : disks) {
@@ -165,6 +167,17 @@ final class Offers {
     /// What a frame takes, however many volumes there are.
     static String bounded(String words) {
         return words.substring(0, Math.min(words.length(), WORDS_CHARS));
+    }
+
+    /// What is kept of the history, and how long, is this host's to say (R22): as a person has
+    /// written it here, else as it is proposed, and never as the peer has it.
+    private ResourceSettings withOwnHistory(String name, ResourceSettings offered)
+            throws IOException, ConfigException {
+        Path file = shared.settingsFile(name);
+        return Files.exists(file)
+                ? offered.withHistoryOf(
+                        ResourceSettings.parse(Files.readString(file), file.toString()))
+                : offered.withProposedHistory();
     }
 
     /// Where the volumes are to lie: as the settings say, else `home.img`, `home.1.img` and so on.

@@ -10,6 +10,7 @@ import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Verification;
 import holdfast.replicator.status.ProgressMeter;
 import holdfast.replicator.status.StatusReport;
+import holdfast.replicator.status.Words;
 import holdfast.throttle.NanoClock;
 import holdfast.throttle.Rate;
 import holdfast.throttle.RateCalendar;
@@ -145,7 +146,7 @@ final class Reporter {
                         .name(),
                 Optional.ofNullable(peer).map(each -> peerDisk(each, state)),
                 state.name(),
-                resource.settings().protocol().name(),
+                Optional.of(resource.settings().protocol().name()),
                 resource.dir().facts().disks().getFirst(),
                 resource.dir().superblock().space().dataBytes(),
                 volumes(
@@ -157,7 +158,9 @@ final class Reporter {
                 position.toString(),
                 seen.map(Seen::stored).orElse(committed).toString(),
                 committed.toString(),
-                seen.map(each -> behind(each)).orElseGet(() -> behindUnseen(resource.dir())),
+                Optional.of(
+                        seen.map(each -> behind(each))
+                                .orElseGet(() -> behindUnseen(resource.dir()))),
                 until,
                 until,
                 seen.flatMap(each -> progress(resource.name(), each)),
@@ -441,6 +444,10 @@ final class Reporter {
                     "the backup's journal lacks %d bytes for the catch-up"
                             .formatted(now.figures().missingBytes()));
         }
+        Optional<String> inTheWay = resource.copy().flatMap(LocalBackup::inTheWayWords);
+        if (inTheWay.isPresent()) {
+            return inTheWay;
+        }
         Optional<String> resize = resource.resizeWords();
         return resize.isPresent() ? resize : tcpTrouble.get();
     }
@@ -481,6 +488,8 @@ final class Reporter {
             LocalBackup resource, String connection, StatusReport.Traffic traffic) {
         BackupResource.Snapshot now = resource.resource().snapshot();
         Frame.ResourceHello peer = resource.peerHello();
+        // Of a copy that is the image of no moment the position only says whose past it comes from.
+        Position yields = now.hasPoint() ? now.committed() : Position.NONE;
         Optional<Instant> copyTime =
                 now.hasPoint() && now.completeMillis() > 0
                         ? Optional.of(Instant.ofEpochMilli(now.completeMillis()))
@@ -495,15 +504,15 @@ final class Reporter {
                 now.disk().name(),
                 Optional.ofNullable(peer).map(each -> DiskState.of(each.diskState()).name()),
                 now.replication(),
-                "A",
+                Optional.empty(),
                 resource.dir().facts().disks().getFirst(),
                 resource.dir().superblock().space().dataBytes(),
                 volumes(resource.dir(), List.of(), null, _ -> Optional.empty()),
                 Optional.empty(),
                 now.committed().toString(),
-                now.committed().toString(),
-                now.committed().toString(),
-                StatusReport.Behind.NOTHING,
+                yields.toString(),
+                yields.toString(),
+                Optional.empty(),
                 copyTime,
                 Optional.empty(),
                 Optional.empty(),
@@ -526,7 +535,9 @@ final class Reporter {
                 now.journalUsedBytes(),
                 of.journalBytes(),
                 moment(now.oldestMillis()),
-                0);
+                0,
+                now.retention().millis() / 1000,
+                now.neededBytes());
     }
 
     private static Optional<Instant> moment(long millis) {
@@ -591,9 +602,36 @@ final class Reporter {
         if (!now.refusal().isEmpty()) {
             return Optional.of(now.refusal());
         }
-        return now.peerTrouble().isEmpty()
-                ? Optional.empty()
-                : Optional.of("at %s: %s".formatted(peer, now.peerTrouble()));
+        if (!now.peerTrouble().isEmpty()) {
+            return Optional.of("at %s: %s".formatted(peer, now.peerTrouble()));
+        }
+        Optional<String> inTheWay = of.inTheWayWords();
+        if (inTheWay.isPresent()) {
+            return inTheWay;
+        }
+        return now.heldUntilMillis() > 0
+                ? Optional.of(held(of, now))
+                : tooSmall(journal(of), shared.settingsFile(name), shared.command("adjust"));
+    }
+
+    private String held(LocalBackup of, BackupResource.Snapshot now) {
+        return "the journal is full of moments younger than journal.retention-min (%s), which are kept whatever is written: nothing more is taken in until the oldest is that old, at %s. Nothing is lost, %s goes on and marks what it writes, and the copy is brought on then. If that much was written by right, next: a shorter journal.retention-min in %s, then %s"
+                .formatted(
+                        Words.span(Duration.ofMillis(now.retention().minMillis())),
+                        Instant.ofEpochMilli(now.heldUntilMillis()),
+                        of.dir().facts().peer(),
+                        shared.settingsFile(of.name()),
+                        shared.command("adjust"));
+    }
+
+    /// The oldest moments go sooner than the settings say, and nobody has been told otherwise.
+    static Optional<String> tooSmall(StatusReport.Journal journal, Path settings, String adjust) {
+        return journal.forecast()
+                .filter(_ -> journal.isTooSmall())
+                .map(
+                        forecast ->
+                                "the journal does not hold all of the retention: %s, and the oldest moments go. Next: set journal.retention in %s to what it can hold, then %s; or add the resource anew with a larger journal"
+                                        .formatted(forecast, settings, adjust));
     }
 
     /// Of a resource with several volumes, each of them; else none.

@@ -70,11 +70,8 @@ final class ResourceManager implements Link.Resources {
     /// A journal holds what a backup takes in while it cannot roll forward, and one epoch.
     private static final long JOURNAL_MIN_BYTES = 64L << 20;
 
-    private static final long JOURNAL_MAX_PROPOSAL_BYTES = 4L << 30;
-
-    /// A smaller journal is soon full of what is young, and to hold the copy back for hours then is
-    /// not what somebody wants who has not asked for it (decision 0010).
-    private static final long KEEPS_HISTORY_BYTES = 16L << 30;
+    /// From this size on it keeps four hours whatever is written (decision 0010).
+    private static final long JOURNAL_MAX_PROPOSAL_BYTES = 16L << 30;
 
     private static final long OVERLAY_MIN_BYTES = 1L << 20;
 
@@ -773,13 +770,15 @@ final class ResourceManager implements Link.Resources {
 
     private static List<String> notes(String name, int volumes, ResourceSettings settings) {
         List<String> notes = new ArrayList<>();
-        if (settings.retentionMin().isZero()) {
-            notes.add(
-                    ("moments of the last %s can be opened as long as the journal has room; what is written"
-                                    + " beyond that pushes the oldest out. To keep some whatever is"
-                                    + " written: journal.retention-min in conf.d/%s.toml at the backup")
-                            .formatted(Words.span(settings.retention()), name));
-        }
+        notes.add(
+                ("moments of the last %s can be opened as long as the journal has room, those of the last %s"
+                                + " whatever is written: when these fill it, the copy takes in nothing more"
+                                + " until they are older, and is brought on then. For another balance:"
+                                + " journal.retention-min in conf.d/%s.toml at the backup")
+                        .formatted(
+                                Words.span(settings.retention()),
+                                Words.span(settings.retentionMin()),
+                                name));
         for (int i = 1; i < volumes; i++) {
             notes.add("fstab of volume %d: %s".formatted(i, fstabLine(KernelDevice.name(name, i))));
         }
@@ -882,16 +881,17 @@ final class ResourceManager implements Link.Resources {
         ResourceSettings.Protocol protocol =
                 request.protocol().map(ResourceSettings::protocolOf).orElse(usual.protocol());
         return new ResourceSettings(
-                protocol,
-                protocol.waitsForPeer()
-                        ? ResourceSettings.OnCongestion.BLOCK
-                        : usual.onCongestion(),
-                usual.compression(),
-                new Size(journal),
-                usual.retention(),
-                journal < KEEPS_HISTORY_BYTES ? Duration.ZERO : usual.retentionMin(),
-                usual.keepMax(),
-                disks);
+                        protocol,
+                        protocol.waitsForPeer()
+                                ? ResourceSettings.OnCongestion.BLOCK
+                                : usual.onCongestion(),
+                        usual.compression(),
+                        new Size(journal),
+                        usual.retention(),
+                        usual.retentionMin(),
+                        usual.keepMax(),
+                        disks)
+                .withProposedHistory();
     }
 
     private Frame.OfferReply ask(PeerSession session, String peer, Frame.Offer offer)
@@ -1385,9 +1385,13 @@ final class ResourceManager implements Link.Resources {
         LocalBackup backup = getBackup(request.name());
         AskedPoint asked = asked(request.at().orElse("latest"));
         requireUsable(request);
-        LocalBackup.NoPoint taken = request.underName() ? backup.nameTaken() : null;
-        if (taken != null) {
-            throw shared.refused(Role.SECONDARY, taken.cause(), taken.next());
+        LocalBackup.NoPoint refused = backup.notServed(request);
+        if (refused != null) {
+            throw shared.refused(
+                    Role.SECONDARY,
+                    refused.cause(),
+                    refused.next(),
+                    refused.evidence().toArray(String[]::new));
         }
         try {
             LocalBackup.OpenView view = backup.openView(asked, request);
@@ -2093,6 +2097,115 @@ final class ResourceManager implements Link.Resources {
             session.ifPresent(backup::call);
             throw new IOException("the journal could not be rolled into the copy: " + obstacle);
         }
+    }
+
+    // ---- down --settle -----------------------------------------------------------------------
+
+    ControlApi.SettleReply settle(ControlApi.SettleRequest request) throws ProblemException {
+        return request.dryRun()
+                ? settleAlone(request)
+                : turns.of(request.name(), "down --settle", () -> settleAlone(request));
+    }
+
+    private ControlApi.SettleReply settleAlone(ControlApi.SettleRequest request)
+            throws ProblemException {
+        String name = request.name();
+        LocalBackup backup = toBeSettled(name);
+        String disks = backup.dir().facts().words();
+        String confirm = shared.confirmOf(backup.dir());
+        String command = "down %s --settle".formatted(name);
+        List<String> effects = settledEffects(backup);
+        if (request.dryRun()) {
+            return new ControlApi.SettleReply(
+                    false, name, shared.node(), disks, effects, confirm);
+        }
+        shared.requireConfirmed(
+                request.confirm(),
+                confirm,
+                "giving up the moments of %s has to be confirmed".formatted(name),
+                effects,
+                command);
+        String obstacle = backup.beginToSettle(false);
+        if (!obstacle.isEmpty()) {
+            throw shared.refused(Role.SECONDARY, "nothing changed: " + obstacle, command);
+        }
+        settleAndClose(backup, command);
+        return new ControlApi.SettleReply(true, name, shared.node(), disks, effects, confirm);
+    }
+
+    private LocalBackup toBeSettled(String name) throws ProblemException {
+        LocalResource found = get(name);
+        if (found instanceof LocalPrimary) {
+            boolean isFinal = copyOf(found).isEmpty();
+            throw shared.refused(
+                    Role.PRIMARY,
+                    name
+                            + (isFinal
+                                    ? " is primary here: its disk alone is its data, always"
+                                    : " was promoted here, and goes into its disk when that is final"),
+                    isFinal ? "down " + name : "promote %s --commit".formatted(name),
+                    "the copy that can be settled is at " + found.dir().facts().peer());
+        }
+        LocalBackup backup = (LocalBackup) found;
+        if (!backup.resource().snapshot().hasPoint()) {
+            throw shared.refused(
+                    Role.SECONDARY,
+                    "%s has no moment that %s could be brought to"
+                            .formatted(name, backup.dir().facts().words()),
+                    "status " + name);
+        }
+        return backup;
+    }
+
+    private List<String> settledEffects(LocalBackup backup) {
+        BackupResource.Snapshot now = backup.resource().snapshot();
+        String name = backup.name();
+        List<String> effects = new ArrayList<>();
+        effects.add(
+                "%s alone becomes the copy of %s"
+                        .formatted(
+                                backup.dir().facts().words(),
+                                Instant.ofEpochMilli(now.completeMillis())));
+        effects.add(
+                "the moments before that, from %s on, can be opened no more"
+                        .formatted(Instant.ofEpochMilli(now.oldestMillis())));
+        for (ControlApi.Kept each : backup.kept()) {
+            effects.add("%s, kept of %s, stays".formatted(each.as(), each.time()));
+        }
+        effects.add(
+                "it is parted from %s and closed here until: %s"
+                        .formatted(backup.dir().facts().peer(), shared.command("connect " + name)));
+        return effects;
+    }
+
+    /// It is off the link before anything is rolled, so that nothing comes behind that.
+    private void settleAndClose(LocalBackup backup, String command) throws ProblemException {
+        String name = backup.name();
+        boolean connects = !isStandalone(backup);
+        if (connects) {
+            standalone(backup, true, "");
+        }
+        String obstacle = backup.settle();
+        if (!obstacle.isEmpty()) {
+            if (connects) {
+                standalone(backup, false, "");
+            }
+            throw shared.problem(
+                    ExitCode.FAILED,
+                    "the journal of %s could not be rolled into the copy, or not all of it"
+                            .formatted(name),
+                    command,
+                    obstacle);
+        }
+        String words =
+                "it was taken down, and %s alone is the copy of %s"
+                        .formatted(
+                                backup.dir().facts().words(),
+                                Instant.ofEpochMilli(
+                                        backup.resource().snapshot().completeMillis()));
+        roster.put(Unopened.told(directory, name, words));
+        backup.close();
+        shared.events().of(name).accept("settled", words);
     }
 
     // ---- pause-sync, invalidate

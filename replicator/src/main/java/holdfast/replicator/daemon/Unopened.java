@@ -21,6 +21,11 @@ record Unopened(String name, Optional<ResourceDir.Facts> facts, String cause, bo
         return of(resources, name, String.valueOf(why.getMessage()), false);
     }
 
+    /// One that an order has closed.
+    static Unopened told(Path resources, String name, String why) {
+        return of(resources, name, why, false);
+    }
+
     /// One that is to be had again by itself.
     static Unopened soon(Path resources, String name, String why) {
         return of(resources, name, why, true);

@@ -25,6 +25,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -239,6 +240,12 @@ public final class Backup {
 
     private static final long NOTHING_STAGED = Long.MAX_VALUE;
 
+    private static final long NOT_SHORTENED = Long.MAX_VALUE;
+
+    /// What the peer's operator reads.
+    private static final String HELD =
+            "the journal is full of moments that journal.retention-min keeps, and takes in nothing more until they are older; nothing is lost, writes go on and are marked";
+
     private static final String NOT_MENDED = "the copy's journal is damaged, and not mended yet";
 
     /// A primary that was asked to mend the copy, and has not, is asked again behind so much time,
@@ -428,6 +435,13 @@ public final class Backup {
     /// Where the roll that is under way leads, 0 for none.
     private long rollsTo;
 
+    /// It takes moments that the retention would keep.
+    private boolean rollShortens;
+
+    /// How far back moments reached when it was told last that some had to go; [#NOT_SHORTENED]
+    /// when they reached as far as they should since.
+    private long shortenedToMillis = NOT_SHORTENED;
+
     /// Damage in front of that which was heard of since it began.
     private final TreeSet<Long> heardOf = new TreeSet<>();
 
@@ -514,6 +528,9 @@ public final class Backup {
 
     /// Why the base took nothing the last time; empty when it did.
     private String noSpace = "";
+
+    /// The peer was told, or is to be, that nothing is taken in for the least retention.
+    private boolean toldHeld;
 
     /// The base is left alone until [#tryAgain].
     private boolean waitsForSpace;
@@ -802,6 +819,7 @@ public final class Backup {
         inbox.clear();
         endAnswers();
         holding = false;
+        toldHeld = false;
         peerTrouble = "";
         abandonEpoch();
     }
@@ -814,7 +832,7 @@ public final class Backup {
             appended = committed;
             Frame.ResourceHello said = hello();
             greeting().forEach(fx::send);
-            if (!noSpace.isEmpty()) {
+            if (!noSpace.isEmpty() || toldHeld) {
                 tellTrouble();
             }
             judge(Verdict.of(said, primary));
@@ -1007,6 +1025,9 @@ public final class Backup {
             holding = false;
             inbox.poll();
             fx.grant(next.creditBytes());
+        }
+        if (toldHeld) {
+            tellIfHeld();
         }
     }
 
@@ -1589,7 +1610,9 @@ public final class Backup {
 
     private void tellTrouble() {
         if (sessionUp) {
-            fx.send(new Frame.Trouble(config.resource, noSpace));
+            fx.send(
+                    new Frame.Trouble(
+                            config.resource, noSpace.isEmpty() && toldHeld ? HELD : noSpace));
         }
     }
 
@@ -2078,6 +2101,7 @@ public final class Backup {
         goOnIfMended();
         loseEndedPins();
         askToMend();
+        tellIfHeld();
         if (wantsRoom() && rollIsDue()) {
             fx.wakeRoller();
         }
@@ -2145,7 +2169,7 @@ public final class Backup {
         if (bytes > 0) {
             // Whole segments are freed, and the one in which the base ends is not.
             long to = Math.min(limit, freeing(bytes) + 2 * config.segmentBytes);
-            Moment least = history.upTo(limit, Faults.M50 ? now : now - retention.minMillis());
+            Moment least = leastKept(limit, now);
             Moment enough = history.behind(to - 1);
             Moment further =
                     least != null && enough != null && enough.address() < least.address()
@@ -2156,6 +2180,40 @@ public final class Backup {
             }
         }
         return goal == null ? null : tip(goal);
+    }
+
+    /// As far as the base may be rolled for room. In front of the oldest moment that can be opened
+    /// there is none, so as far as there nothing is given up, however young it is: else what a first
+    /// sync ends with would fill the journal for all of the least retention.
+    private Moment leastKept(long limit, long now) {
+        Moment least = history.upTo(limit, Faults.M50 ? now : now - retention.minMillis());
+        Moment oldest = history.oldest();
+        boolean isFree = oldest.address() > base.watermark() && oldest.address() <= limit;
+        return isFree && (least == null || least.address() < oldest.address()) ? oldest : least;
+    }
+
+    /// Time of receipt from which on something is taken in again, when nothing is since all that
+    /// could make room is younger than the least retention; 0 when that is not so.
+    public long heldUntilMillis() {
+        if (!wantsRoom() || failed || waitsForSpace || !hasPoint()) {
+            return 0;
+        }
+        Moment next = history.behind(base.watermark());
+        boolean isFree = history.oldest().address() > base.watermark();
+        if (next == null || isFree || next.address() > rollLimit()) {
+            return 0;
+        }
+        long until = next.receiptMillis() + retention.minMillis();
+        return until > newestReceipt() ? until : 0;
+    }
+
+    /// The peer's operator is told why nothing is taken in, and that this has ended.
+    private void tellIfHeld() {
+        boolean isHeld = heldUntilMillis() > 0;
+        if (isHeld != toldHeld) {
+            toldHeld = isHeld;
+            tellTrouble();
+        }
     }
 
     /// Where the journal has to begin, so that it takes so many bytes less.
@@ -2231,7 +2289,12 @@ public final class Backup {
             return null;
         }
         Moment goal = settle ? settlingGoal() : goal();
-        return goal == null || goal.address() <= base.watermark() ? null : startRoll(goal);
+        if (goal == null || goal.address() <= base.watermark()) {
+            return null;
+        }
+        noteReach(goal);
+        rollShortens &= !settle;
+        return startRoll(goal);
     }
 
     private Roll startRoll(Moment goal) {
@@ -2248,6 +2311,31 @@ public final class Backup {
                 reached(goal),
                 bridge(base.watermark(), goal.address()),
                 pins.save(base.watermark()));
+    }
+
+    private void noteReach(Moment goal) {
+        Moment oldest = history.oldest();
+        if (newestReceipt() - oldest.receiptMillis() >= retention.millis()) {
+            shortenedToMillis = NOT_SHORTENED;
+        }
+        // What lies in front of the oldest moment is none.
+        rollShortens =
+                goal.address() > oldest.address()
+                        && newestReceipt() - goal.receiptMillis() < retention.millis();
+    }
+
+    /// Once, and again when half of that is left: a journal that is too small would else tell it
+    /// with each roll.
+    private void tellShortened() {
+        Moment oldest = history.oldest();
+        long reachMillis = newestReceipt() - oldest.receiptMillis();
+        if (shortenedToMillis == NOT_SHORTENED || reachMillis < shortenedToMillis / 2) {
+            shortenedToMillis = reachMillis;
+            fx.event(
+                    "history-shortened",
+                    "the oldest moment is that of %s now: older ones have gone before the retention has passed them by, since the journal lacked room"
+                            .formatted(Instant.ofEpochMilli(oldest.labelMillis())));
+        }
     }
 
     private Moment settlingGoal() {
@@ -2370,6 +2458,7 @@ public final class Backup {
     private void rollIsOver() {
         rolling = false;
         rollsTo = 0;
+        rollShortens = false;
     }
 
     /// Takes what was heard of during a roll that has ended: it concerns nothing that is here when
@@ -2708,6 +2797,7 @@ public final class Backup {
 
     /// A [Roll] is in the base, synced, and its end is durable in the superblock.
     public void rolled(Roll roll) {
+        boolean isShorter = rollShortens;
         rollIsOver();
         spaceAgain();
         base = roll.reached();
@@ -2715,6 +2805,9 @@ public final class Backup {
         passRot();
         if (hasPoint() && base.everCommitted() && !base.mixture()) {
             history.rolled(base.moment());
+            if (isShorter) {
+                tellShortened();
+            }
         }
         marks.rolled(base.watermark());
         hear();
@@ -3219,13 +3312,47 @@ public final class Backup {
         return end - freed - savedBytes / config.segmentBytes * config.segmentBytes;
     }
 
+    /// How long records stay in the journal at present.
+    public Retention retention() {
+        return retention;
+    }
+
+    /// Size that the journal needs for all of the retention at the rate of what it holds now; empty
+    /// while that is too little to tell. A quarter of it is for what arrives ([#bytesWanted]).
+    public Optional<Long> neededBytes() {
+        return hasPoint()
+                ? history.neededBytes(retention.millis(), packedRatio())
+                        .map(bytes -> bytes / 3 * 4)
+                : Optional.empty();
+    }
+
     /// How much of what it holds the journal takes, of whole segments: 1 when nothing is packed.
-    public double packedRatio() {
+    double packedRatio() {
         long held = startOfSegment(end) - freed;
         return held <= 0 ? 1 : (double) (held - savedBytes) / held;
     }
 
     public int openViews() {
         return views.size();
+    }
+
+    /// The view that keeps in the journal what should be in the base by now, since it is older than
+    /// the retention or its room is needed; null for none.
+    public View inTheWay() {
+        View first = null;
+        for (View each : views.keySet()) {
+            boolean isEarlier =
+                    first == null || each.moment().address() < first.moment().address();
+            first = each.pin() == 0 && isEarlier ? each : first;
+        }
+        if (first == null || failed || !hasPoint()) {
+            return null;
+        }
+        Moment next = history.behind(base.watermark());
+        boolean stops = next == null || first.moment().address() < next.address();
+        long age = newestReceipt() - first.moment().receiptMillis();
+        boolean isOld = retention.millis() > 0 && age > retention.millis() / 8 * 9;
+        boolean takesRoom = stops && bytesWanted() > 0 && age >= retention.minMillis();
+        return isOld || takesRoom ? first : null;
     }
 }

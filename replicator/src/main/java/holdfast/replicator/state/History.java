@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Optional;
 
 /// Moments of a copy that lie in its journal, oldest first: each commit of an epoch, and of the
 /// live records between them one every [#spacingBytes] of journal. To any of them the base can be
@@ -103,6 +104,9 @@ public final class History {
             return gapMillis > 0 && gapMillis < labelMillis;
         }
     }
+
+    /// A forecast from less than this would be noise.
+    private static final long FORECAST_MILLIS = 60_000;
 
     private final long spacingBytes;
     private final Deque<Moment> moments = new ArrayDeque<>();
@@ -279,6 +283,22 @@ public final class History {
     /// The oldest moment that can be opened; null while there is no point.
     public Moment oldest() {
         return base != null ? base : moments.isEmpty() ? newest : moments.getFirst();
+    }
+
+    /// Journal that all of a retention needs at the rate at which it was filled with what is there;
+    /// empty while that is too little to tell.
+    ///
+    /// @param packedRatio how much of what it holds the journal takes
+    Optional<Long> neededBytes(long retentionMillis, double packedRatio) {
+        Moment oldest = oldest();
+        if (oldest == null || oldest.receiptMillis() == 0 || retentionMillis == 0) {
+            return Optional.empty();
+        }
+        long millis = newest.receiptMillis() - oldest.receiptMillis();
+        long bytes = newest.address() - oldest.address();
+        return millis < FORECAST_MILLIS
+                ? Optional.empty()
+                : Optional.of((long) ((double) bytes / millis * retentionMillis * packedRatio));
     }
 
     /// The newest of the moments here with a label not after this; null when all are later. There

@@ -146,14 +146,14 @@ final class Exposition {
                 r -> r.copyTime().map(Exposition::toSeconds));
         gauge(
                 "holdfast_behind_operations",
-                "Operations the copy lacks.",
+                "Operations the copy lacks; the primary alone knows.",
                 resources,
-                r -> Optional.of((double) r.behind().operations()));
+                r -> r.behind().map(b -> (double) b.operations()));
         gauge(
                 "holdfast_behind_bytes",
-                "Bytes the copy lacks.",
+                "Bytes the copy lacks; the primary alone knows.",
                 resources,
-                r -> Optional.of((double) r.behind().bytes()));
+                r -> r.behind().map(b -> (double) b.bytes()));
         gauge(
                 "holdfast_progress_done_bytes",
                 "Of a transfer under way.",
@@ -189,6 +189,11 @@ final class Exposition {
                 "Journal's size.",
                 resources,
                 r -> r.journal().map(j -> (double) j.sizeBytes()));
+        gauge(
+                "holdfast_journal_needed_bytes",
+                "Journal that all of the retention needs at the rate so far.",
+                resources,
+                r -> r.journal().flatMap(StatusReport.Journal::neededBytes).map(b -> (double) b));
         gauge(
                 "holdfast_journal_missing_bytes",
                 "What an epoch waits for.",

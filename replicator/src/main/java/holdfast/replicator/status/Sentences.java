@@ -78,7 +78,7 @@ final class Sentences {
         if (!r.hasCopy()) {
             return firstSync(r, "sent");
         }
-        var behind = r.behind();
+        var behind = r.behind().orElseThrow();
         boolean nothing = behind.operations() == 0 && behind.bytes() == 0;
         if (nothing) {
             return "If this server vanished now you would lose nothing of %s.".formatted(r.name())

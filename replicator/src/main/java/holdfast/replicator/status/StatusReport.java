@@ -115,12 +115,16 @@ public record StatusReport(
     /// @param peerDisk state of the peer's disk, as far as known
     /// @param replication OFF, HANDSHAKE, ESTABLISHED, FIRST_SYNC, COMPARE, AHEAD, SYNC_SOURCE,
     ///   SYNC_TARGET, BEHIND, PAUSED
+    /// @param protocol by which the primary answers a write; absent at the backup, which is not told
     /// @param path of the backing device or file here; of several volumes, of the first
     /// @param sizeBytes of all volumes together
     /// @param volumes empty where there is a single one
-    /// @param stored what is durable in the backup's journal
+    /// @param position of the newest write here; of a copy, where it stands
+    /// @param stored what is durable in the backup's journal. A live write is committed as soon as it
+    ///   is stored, and what is staged of an epoch has no position
     /// @param committed what a promotion of the backup would yield
-    /// @param behind what the committed copy lacks
+    /// @param behind what the committed copy lacks; absent at the backup, since only the primary
+    ///   knows what it has written
     /// @param copyTime the moment the committed copy shows, by the primary's clock; absent: no copy
     ///   yet
     /// @param replicatedUntil everything written before this moment is in the copy; only the
@@ -142,7 +146,7 @@ public record StatusReport(
             String disk,
             Optional<String> peerDisk,
             String replication,
-            String protocol,
+            Optional<String> protocol,
             String path,
             long sizeBytes,
             List<Volume> volumes,
@@ -150,7 +154,7 @@ public record StatusReport(
             String position,
             String stored,
             String committed,
-            Behind behind,
+            Optional<Behind> behind,
             Optional<Instant> copyTime,
             Optional<Instant> replicatedUntil,
             Optional<Progress> progress,
@@ -269,12 +273,33 @@ public record StatusReport(
 
     /// @param oldest time of the oldest record that is still there
     /// @param missingBytes above 0 when an epoch waits for room (R17)
+    /// @param retentionSeconds how far back moments are kept while the journal has room
+    /// @param neededBytes of journal for all of that, at the rate of what it holds now; absent while
+    ///   that is too little to tell
     public record Journal(
             String path,
             long usedBytes,
             long sizeBytes,
             Optional<Instant> oldest,
-            long missingBytes) {}
+            long missingBytes,
+            long retentionSeconds,
+            Optional<Long> neededBytes) {
+        /// Like `at this rate 24 h need 31 GiB; 40 GiB are set`; empty while nobody can tell.
+        public Optional<String> forecast() {
+            return neededBytes.map(
+                    needed ->
+                            "at this rate %s need %s; %s are set"
+                                    .formatted(
+                                            Words.span(retentionSeconds),
+                                            Words.bytes(needed),
+                                            Words.bytes(sizeBytes)));
+        }
+
+        /// Whether the oldest moments go before the retention has passed them by.
+        public boolean isTooSmall() {
+            return neededBytes.filter(needed -> needed > sizeBytes).isPresent();
+        }
+    }
 
     /// A promotion that is not final: the device can go on from another moment instead, any from
     /// `oldest` to `newest` that `points` lists, or one that is kept.
@@ -309,12 +334,14 @@ public record StatusReport(
 
     /// A rehearsal of going on from the copy.
     ///
+    /// @param check what was run on it; absent: it was mounted only
     /// @param seconds from its beginning until all was taken down
     /// @param trouble why it failed
     /// @param lastPassed when the last one began that passed
     public record Drill(
             Instant began,
             boolean passed,
+            Optional<String> check,
             double seconds,
             Optional<String> trouble,
             Optional<Instant> lastPassed) {}

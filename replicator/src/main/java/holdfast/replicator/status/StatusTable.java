@@ -61,14 +61,20 @@ public final class StatusTable {
         line(
                 "disk",
                 Words.state(r.disk()) + r.peerDisk().map(d -> "/" + Words.state(d)).orElse(""));
-        line("replication", Words.state(r.replication()) + ", protocol " + r.protocol());
+        line(
+                "replication",
+                Words.state(r.replication()) + r.protocol().map(p -> ", protocol " + p).orElse(""));
         line(
                 "position",
                 "%s  stored %s  committed %s".formatted(r.position(), r.stored(), r.committed()));
         line(
                 "behind",
-                "%,d operations, %s"
-                        .formatted(r.behind().operations(), Words.bytes(r.behind().bytes())));
+                r.behind()
+                        .map(
+                                b ->
+                                        "%,d operations, %s"
+                                                .formatted(b.operations(), Words.bytes(b.bytes())))
+                        .orElseGet(() -> notKnown(r)));
         line(
                 "copy",
                 r.copyTime()
@@ -102,6 +108,9 @@ public final class StatusTable {
                                                         j.oldest()
                                                                 .map(t -> ", from " + moment(t))
                                                                 .orElse(""))));
+        r.journal()
+                .flatMap(StatusReport.Journal::forecast)
+                .ifPresent(forecast -> line("", forecast));
         r.promotion().ifPresent(p -> line("promotion", promotion(r.name(), p)));
         r.export()
                 .ifPresent(
@@ -133,6 +142,10 @@ public final class StatusTable {
                                                                     ? ", full: writes were refused"
                                                                     : "")));
         }
+    }
+
+    private static String notKnown(StatusReport.Resource r) {
+        return "not known here" + r.peer().map(p -> ", see status at " + p).orElse("");
     }
 
     private String promotion(String name, StatusReport.Promotion p) {

@@ -81,16 +81,19 @@ public final class Words {
         return span(duration.toMillis() / 1000.0);
     }
 
-    /// How long ago a drill was and what came of it, like `3 days ago: passed, 42 s`. The first
-    /// line of what went wrong, and not all of it: the report has that.
+    /// How long ago a drill was and what came of it, like `3 days ago: passed, 42 s`, and `mounted
+    /// only` where nothing was run on it. The first line of what went wrong, and not all of it: the
+    /// report has that.
     public static String drill(StatusReport.Drill drill, Instant now) {
         String trouble = drill.trouble().map(t -> t.lines().findFirst().orElse("")).orElse("");
         String shown =
                 trouble.length() <= DRILL_CHARS ? trouble : trouble.substring(0, DRILL_CHARS) + "…";
+        String passed =
+                "passed, " + span(drill.seconds()) + (drill.check().isEmpty() ? ", mounted only" : "");
         return "%s ago: %s"
                 .formatted(
                         span(Duration.between(drill.began(), now)),
-                        drill.passed() ? "passed, " + span(drill.seconds()) : "failed: " + shown);
+                        drill.passed() ? passed : "failed: " + shown);
     }
 
     /// Like `1 block differs`.

@@ -514,6 +514,31 @@ class SettingsTest {
         assertTrue(e.getMessage().contains("should be 1h at most"), e.getMessage());
     }
 
+    /// 1.2 MB a second on average is what the least retention bears, whatever the size.
+    @ParameterizedTest
+    @CsvSource({
+        "16 MiB, 15",
+        "64 MiB, 57",
+        "1 GiB,  900",
+        "4 GiB,  3600",
+        "16 GiB, 14400",
+        "40 GiB, 14400"
+    })
+    void theLeastRetentionThatIsProposedGoesByTheSizeOfTheJournal(String size, long seconds)
+            throws Exception {
+        ResourceSettings proposed =
+                ResourceSettings.parse(
+                                "journal = { size = \"%s\", retention = \"0s\", keep-max = \"0 B\" }\n%s"
+                                        .formatted(size, HOME),
+                                "r")
+                        .withProposedHistory();
+        assertEquals(Duration.ofSeconds(seconds), proposed.retentionMin());
+        assertEquals(Duration.ofHours(24), proposed.retention());
+        assertEquals(Size.parse("4 GiB"), proposed.keepMax());
+        assertEquals(Size.parse(size), proposed.journalSize());
+        assertEquals(proposed, ResourceSettings.parse(proposed.render(), "r"));
+    }
+
     @Test
     void whatAddProposesIsEveryDefault() throws Exception {
         ResourceSettings proposed =

@@ -65,6 +65,7 @@ class DrillReportsTest {
                 new StatusReport.Drill(
                         BEGAN.plusSeconds(60),
                         false,
+                        Optional.empty(),
                         5.5,
                         Optional.of("fsck: it is damaged"),
                         Optional.of(BEGAN)),

@@ -128,6 +128,11 @@ class FakeDaemon implements ControlApi {
     }
 
     @Override
+    public SettleReply settle(SettleRequest request) {
+        throw new UnsupportedOperationException();
+    }
+
+    @Override
     public AdjustReply adjust(AdjustRequest request) {
         return new AdjustReply(!request.dryRun(), List.of(), List.of());
     }

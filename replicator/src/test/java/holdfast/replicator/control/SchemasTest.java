@@ -190,6 +190,13 @@ class SchemasTest {
                         "backup/home@3fa901"),
                 new ControlApi.RemoveReply(
                         true, "home", "server", List.of("gone"), "server/home@3fa901"),
+                new ControlApi.SettleReply(
+                        true,
+                        "home",
+                        "backup",
+                        "/srv/home.img",
+                        List.of("its moments are gone"),
+                        "backup/home@3fa901"),
                 new ControlApi.AdjustReply(
                         true,
                         List.of(
@@ -226,7 +233,7 @@ class SchemasTest {
                         "a/1",
                         "a/1",
                         "a/1",
-                        StatusReport.Behind.NOTHING,
+                        Optional.of(StatusReport.Behind.NOTHING),
                         Optional.of(
                                 new StatusReport.Progress("CATCH_UP", 1, 2, 3, Optional.of(4.0))),
                         "sentence"),

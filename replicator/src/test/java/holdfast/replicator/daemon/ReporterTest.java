@@ -2,11 +2,14 @@ package holdfast.replicator.daemon;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import holdfast.replicator.status.StatusReport;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
 
 import org.junit.jupiter.api.Test;
 
+import java.nio.file.Path;
+import java.util.Optional;
 import java.util.UUID;
 
 class ReporterTest {
@@ -29,6 +32,26 @@ class ReporterTest {
     void aGenerationIsAsOldAsItsAttach() {
         assertEquals(200, Reporter.begunMillis(begunAt(100, 200, 300), 2, 400));
         assertEquals(0, Reporter.begunMillis(begunAt(100, 200, 300), 4, 400));
+    }
+
+    private static String troubleOfJournal(Optional<Long> neededBytes) {
+        return Reporter.tooSmall(
+                        new StatusReport.Journal(
+                                "/j", 1, 40L << 30, Optional.empty(), 0, 86_400, neededBytes),
+                        Path.of("/etc/holdfast/conf.d/home.toml"),
+                        "holdfast adjust")
+                .orElse("");
+    }
+
+    @Test
+    void aJournalThatDoesNotHoldAllOfTheRetentionIsTroubleWithWhatToDo() {
+        assertEquals("", troubleOfJournal(Optional.empty()));
+        assertEquals("", troubleOfJournal(Optional.of(40L << 30)));
+        assertEquals(
+                "the journal does not hold all of the retention: at this rate 24 h need 61 GiB; 40 GiB are set, and the oldest moments go."
+                        + " Next: set journal.retention in /etc/holdfast/conf.d/home.toml to what it can hold, then holdfast adjust;"
+                        + " or add the resource anew with a larger journal",
+                troubleOfJournal(Optional.of(61L << 30)));
     }
 
     /// Else what is missing looked younger than it is.

@@ -11,6 +11,7 @@ import holdfast.tunnel.wire.Position;
 import org.junit.jupiter.api.Test;
 
 import java.util.List;
+import java.util.Optional;
 
 class HistoryTest {
     private final History history = new History(100);
@@ -121,5 +122,36 @@ class HistoryTest {
         assertEquals(300, history.upTo(399, Long.MAX_VALUE).address());
         assertEquals(200, history.upTo(500, 2005).address());
         assertEquals(500, history.upTo(500, 5005).address());
+    }
+
+    /// 300 bytes in 100 s are 10,800 in an hour; of a journal that takes half of what it holds,
+    /// half of that.
+    @Test
+    void whatTheRetentionNeedsFollowsFromTheRateOfWhatIsThere() {
+        long hour = 3_600_000;
+        assertEquals(Optional.empty(), history.neededBytes(hour, 1));
+        history.begin(moment(1000, 5_000), true);
+        assertEquals(Optional.empty(), history.neededBytes(hour, 1));
+        live(1200, 64_999);
+        assertEquals(Optional.empty(), history.neededBytes(hour, 1), "too short to tell");
+        live(1300, 105_000);
+        assertEquals(Optional.of(10_800L), history.neededBytes(hour, 1));
+        assertEquals(Optional.of(5_400L), history.neededBytes(hour, 0.5));
+        assertEquals(Optional.of(24 * 10_800L), history.neededBytes(24 * hour, 1));
+        assertEquals(Optional.empty(), history.neededBytes(0, 1), "nothing is to be kept");
+        // From the moment on to which the base was rolled: 100 bytes in 40,001 ms say nothing yet.
+        history.rolled(moment(1200, 64_999));
+        assertEquals(Optional.empty(), history.neededBytes(hour, 1));
+        live(1400, 164_999);
+        assertEquals(Optional.of(7_200L), history.neededBytes(hour, 1));
+    }
+
+    /// When the moment of the base was received nobody has noted.
+    @Test
+    void nothingIsForecastFromATimeThatIsNotKnown() {
+        history.begin(
+                new Moment(0, new Position(1, 1), Ancestry.EMPTY, 0, 0, 0, 1, 0), true);
+        live(1300, 105_000);
+        assertEquals(Optional.empty(), history.neededBytes(3_600_000, 1));
     }
 }

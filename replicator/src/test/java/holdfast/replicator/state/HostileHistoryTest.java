@@ -1,10 +1,12 @@
 package holdfast.replicator.state;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import holdfast.replicator.config.ResourceSettings;
 import holdfast.replicator.state.History.Moment;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
@@ -16,8 +18,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.UUID;
+import java.util.stream.IntStream;
 
 /// History belongs to the backup (promise 7, R22): a peer that has gone bad and speaks the protocol
 /// has no message that shortens it, deletes it or makes it old.
@@ -82,6 +86,76 @@ class HostileHistoryTest {
         copy.rollWhatIsDue();
         assertNull(copy.backup.openView(good));
         assertTrue(copy.backup.committed().number() > taken.number());
+    }
+
+    /// As `add` leaves it, with the smallest journal there can be: nobody has set anything.
+    @Test
+    void aFloodStopsWithTheSettingsThatNobodyHasTouchedToo() throws Exception {
+        ResourceSettings usual =
+                ResourceSettings.parse(
+                                "journal.size = \"16 MiB\"\non.backup.disk = \"/dev/b\"\n", "offer")
+                        .withProposedHistory();
+        long least = usual.retentionMin().toMillis();
+        assertTrue(least >= 10_000, "a least retention of " + least + " ms");
+        copy.backup.retain(
+                new Retention(usual.retention().toMillis(), least), Integer.MAX_VALUE);
+        copy.clockMillis = NOON + least / 2;
+        long number = 12;
+        while (!copy.backup.isHolding()) {
+            copy.write(number, (int) (number % 64), 99, copy.clockMillis);
+            copy.rollWhatIsDue();
+            number++;
+            assertTrue(number < 2000, "the journal was never full");
+        }
+        Position taken = copy.backup.committed();
+        copy.backup.tick(copy.clockMillis);
+        assertTrue(
+                copy.sent.getLast() instanceof Frame.Trouble(var _, String why)
+                        && why.contains("journal.retention-min"),
+                "the peer's operator is told: " + copy.sent.getLast());
+        long until = copy.backup.heldUntilMillis();
+        assertTrue(until >= NOON + least && until <= NOON + 2 * least, "until " + until);
+        goodMomentIsThere();
+        copy.write(number, 5, 99, copy.clockMillis);
+        copy.backup.tick(NOON + least - 1);
+        goodMomentIsThere();
+        assertEquals(taken, copy.backup.committed());
+        // It goes on by itself, and says so.
+        copy.backup.tick(NOON + 3 * least);
+        copy.rollWhatIsDue();
+        assertTrue(copy.backup.committed().number() > taken.number());
+        assertEquals(0, copy.backup.heldUntilMillis());
+        assertTrue(
+                copy.sent.stream()
+                        .filter(each -> each instanceof Frame.Trouble)
+                        .reduce((_, last) -> last)
+                        .filter(each -> ((Frame.Trouble) each).text().isEmpty())
+                        .isPresent());
+    }
+
+    /// In front of the first moment there is none that would be given up: else a first sync whose
+    /// last pass fills the journal left a copy that stands still for all of the least retention.
+    @Test
+    void whatAFirstSyncEndsWithIsNotKeptForTheLeastRetention() throws Exception {
+        try (CopyOnFiles other = new CopyOnFiles(Files.createDirectory(dir.resolve("other")))) {
+            other.backup.retain(new Retention(DAY, 4 * HOUR), Integer.MAX_VALUE);
+            other.clockMillis = NOON;
+            other.connect(Position.NONE);
+            int[] all = IntStream.range(0, CopyOnFiles.BLOCKS).toArray();
+            int[] most = IntStream.range(0, 200).map(i -> all[i % all.length]).toArray();
+            other.commit(10, 1, most);
+            Moment first = other.backup.history().oldest();
+            for (long number = 11; number < 400; number++) {
+                other.write(number, (int) (number % 64), 2, NOON);
+                other.rollWhatIsDue();
+                assertFalse(other.backup.isHolding(), "it stands still at " + number);
+            }
+            // The first moment is what the base is now, and it is kept like any other.
+            assertEquals(first.position(), other.durable.position());
+            Backup.View view = other.backup.openView(first);
+            assertEquals(1, other.seen(view, 5));
+            other.backup.closeView(view.id());
+        }
     }
 
     @Test

@@ -79,6 +79,7 @@ public final class Samples {
         private String position = "3fa901/1234";
         private String stored = "3fa901/1234";
         private String committed = "3fa901/1234";
+        private long neededBytes = 31L << 30;
         private boolean closed;
         private boolean syncPaused;
         private Optional<StatusReport.Drill> drill = Optional.empty();
@@ -139,6 +140,11 @@ public final class Samples {
             return this;
         }
 
+        public Builder neededBytes(long bytes) {
+            neededBytes = bytes;
+            return this;
+        }
+
         public Builder closed() {
             closed = true;
             return this;
@@ -150,11 +156,17 @@ public final class Samples {
         }
 
         public Builder drill(boolean passed, double seconds, String text) {
+            return drill(passed, "files 1000", seconds, text);
+        }
+
+        /// @param check empty: it was mounted only
+        public Builder drill(boolean passed, String check, double seconds, String text) {
             drill =
                     Optional.of(
                             new StatusReport.Drill(
                                     NOW.minusSeconds(3 * 86_400),
                                     passed,
+                                    check.isEmpty() ? Optional.empty() : Optional.of(check),
                                     seconds,
                                     text.isEmpty() ? Optional.empty() : Optional.of(text),
                                     Optional.of(NOW.minusSeconds(4 * 86_400))));
@@ -206,7 +218,7 @@ public final class Samples {
                     "UP_TO_DATE",
                     peer.map(_ -> "UP_TO_DATE"),
                     replication,
-                    "A",
+                    primary ? Optional.of("A") : Optional.empty(),
                     "/dev/vg0/" + name,
                     10L << 30,
                     List.of(),
@@ -225,7 +237,7 @@ public final class Samples {
                     position,
                     stored,
                     committed,
-                    behind,
+                    primary ? Optional.of(behind) : Optional.empty(),
                     copyTime,
                     until,
                     progress,
@@ -239,7 +251,9 @@ public final class Samples {
                                     3L << 30,
                                     40L << 30,
                                     Optional.of(NOW.minusSeconds(86_400)),
-                                    0)),
+                                    0,
+                                    86_400,
+                                    Optional.of(neededBytes))),
                     primary
                             ? List.of()
                             : List.of(

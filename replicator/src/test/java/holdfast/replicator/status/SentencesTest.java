@@ -168,6 +168,9 @@ class SentencesTest {
                 "The copy of 12:03:07 can be opened. Last drill 3 days ago: passed, 42 s.",
                 sentence(secondary().drill(true, 42, "")));
         assertEquals(
+                "The copy of 12:03:07 can be opened. Last drill 3 days ago: passed, 42 s, mounted only.",
+                sentence(secondary().drill(true, "", 42, "")));
+        assertEquals(
                 "The copy of 12:03:07 can be opened. Last drill 3 days ago: failed: fsck: it is damaged.",
                 sentence(secondary().drill(false, 42, "fsck: it is damaged\nand more")));
     }

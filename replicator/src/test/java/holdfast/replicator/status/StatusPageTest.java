@@ -77,6 +77,43 @@ class StatusPageTest {
     }
 
     @Test
+    void whatAllOfTheRetentionNeedsIsForecast() throws Exception {
+        String text = body(get("/", "localhost"));
+        assertTrue(
+                text.contains("\n               at this rate 24 h need 31 GiB; 40 GiB are set\n"),
+                text);
+        String metrics = body(get("/metrics", "localhost"));
+        assertTrue(
+                metrics.contains(
+                        "\nholdfast_journal_needed_bytes{resource=\"home\"} " + (31L << 30) + "\n"),
+                metrics);
+        StatusReport.Journal journal = report.resources().getFirst().journal().orElseThrow();
+        assertFalse(journal.isTooSmall());
+        assertTrue(
+                Samples.resource("home", "SECONDARY")
+                        .neededBytes((40L << 30) + 1)
+                        .build()
+                        .journal()
+                        .orElseThrow()
+                        .isTooSmall());
+    }
+
+    /// Only the primary knows what it has written: a backup that says 0 hides that it is gone.
+    @Test
+    void whatTheCopyLacksAndHowTheServerAnswersIsNotSaidAtTheBackup() throws Exception {
+        String metrics = body(get("/metrics", "localhost"));
+        assertFalse(metrics.contains("holdfast_behind_bytes{resource=\"mail\"}"), metrics);
+        assertFalse(metrics.contains("holdfast_behind_operations{resource=\"mail\"}"), metrics);
+        String text = body(get("/", "localhost"));
+        String mail = text.substring(text.indexOf("\nmail  "));
+        assertTrue(mail.contains("behind       not known here, see status at server"), mail);
+        assertTrue(mail.contains("replication  Established\n"), mail);
+        String home = text.substring(text.indexOf("\nhome  "), text.indexOf("\nmail  "));
+        assertTrue(home.contains("behind       203 operations, 812 KiB"), home);
+        assertTrue(home.contains("replication  Established, protocol A\n"), home);
+    }
+
+    @Test
     void theLastDrillIsAMomentToo() throws Exception {
         String metrics = body(get("/metrics", "localhost"));
         long began = Samples.NOW.getEpochSecond() - 3 * 86_400;
