@@ -10,6 +10,7 @@ import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Verification;
 import holdfast.replicator.status.ProgressMeter;
 import holdfast.replicator.status.StatusReport;
+import holdfast.replicator.status.Words;
 import holdfast.throttle.NanoClock;
 import holdfast.throttle.Rate;
 import holdfast.throttle.RateCalendar;
@@ -485,6 +486,7 @@ final class Reporter {
                 now.hasPoint() && now.completeMillis() > 0
                         ? Optional.of(Instant.ofEpochMilli(now.completeMillis()))
                         : Optional.empty();
+        Optional<Instant> until = copyTime.flatMap(_ -> completeUntil(now));
         return new StatusReport.Resource(
                 resource.name(),
                 resource.id().toString(),
@@ -505,7 +507,7 @@ final class Reporter {
                 now.committed().toString(),
                 StatusReport.Behind.NOTHING,
                 copyTime,
-                Optional.empty(),
+                until,
                 Optional.empty(),
                 traffic,
                 Optional.empty(),
@@ -517,6 +519,16 @@ final class Reporter {
                 false,
                 Optional.empty(),
                 trouble(resource, now));
+    }
+
+    /// As long ago as the copy is old.
+    private static Optional<Instant> completeUntil(BackupResource.Snapshot now) {
+        long nowMillis = System.currentTimeMillis();
+        return Optional.ofNullable(now.age())
+                .map(
+                        each ->
+                                Instant.ofEpochMilli(
+                                        nowMillis - each.at(System.nanoTime(), nowMillis)));
     }
 
     private static StatusReport.Journal journal(LocalBackup of) {
@@ -551,7 +563,7 @@ final class Reporter {
     }
 
     private List<StatusReport.View> views(LocalBackup of) {
-        return of.views().stream().map(each -> view(of.dir(), each)).toList();
+        return of.views().stream().map(each -> view(of, each)).toList();
     }
 
     private Optional<String> trouble(LocalBackup of, BackupResource.Snapshot now) {
@@ -591,9 +603,14 @@ final class Reporter {
         if (!now.refusal().isEmpty()) {
             return Optional.of(now.refusal());
         }
-        return now.peerTrouble().isEmpty()
+        if (!now.peerTrouble().isEmpty()) {
+            return Optional.of("at %s: %s".formatted(peer, now.peerTrouble()));
+        }
+        return now.doubtMillis() == 0
                 ? Optional.empty()
-                : Optional.of("at %s: %s".formatted(peer, now.peerTrouble()));
+                : Optional.of(
+                        "this host's clock says that %s more have passed than the daemon has counted: nothing becomes old by that, and nothing that is kept expires, before %s is connected and its clock says so too"
+                                .formatted(Words.span(Duration.ofMillis(now.doubtMillis())), peer));
     }
 
     /// Of a resource with several volumes, each of them; else none.
@@ -622,15 +639,16 @@ final class Reporter {
         return volumes;
     }
 
-    static StatusReport.View view(ResourceDir dir, LocalBackup.OpenView view) {
+    static StatusReport.View view(LocalBackup of, LocalBackup.OpenView view) {
         return new StatusReport.View(
                 view.id(),
                 view.point().moment().position().toString(),
                 Instant.ofEpochMilli(view.point().shownMillis()),
+                age(of.resource().snapshot(), view.point()),
                 uri(view.export().name(), view.socket().toString()),
                 view.socket().toString(),
                 view.export().clients(),
-                volumes(dir, view.exports(), view.socket(), _ -> Optional.empty()),
+                volumes(of.dir(), view.exports(), view.socket(), _ -> Optional.empty()),
                 view.overlay()
                         .map(
                                 each ->
@@ -638,6 +656,18 @@ final class Reporter {
                                                 each.usedBytes(),
                                                 each.limitBytes(),
                                                 each.isFull())));
+    }
+
+    /// How old a moment is. It is older than the newest by what has passed in between, as either
+    /// host's clock has it.
+    private static Optional<Double> age(BackupResource.Snapshot now, OpenPoint point) {
+        if (now.age() == null) {
+            return Optional.empty();
+        }
+        long written = now.completeMillis() - point.shownMillis();
+        long received = now.newestReceiptMillis() - point.moment().receiptMillis();
+        long newest = now.age().at(System.nanoTime(), System.currentTimeMillis());
+        return Optional.of((newest + Math.max(0, Math.max(written, received))) / 1000.0);
     }
 
     // ---- traffic -----------------------------------------------------------------------------

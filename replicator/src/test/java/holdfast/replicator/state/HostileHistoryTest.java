@@ -74,11 +74,11 @@ class HostileHistoryTest {
         goodMomentIsThere();
         Position taken = copy.backup.committed();
         copy.write(number, 5, 99, NOON + HOUR);
-        copy.backup.tick(NOON + 3 * HOUR);
+        copy.backup.tick(CopyOnFiles.now(NOON + 3 * HOUR));
         goodMomentIsThere();
         assertEquals(taken, copy.backup.committed());
         // Time alone makes room, and it is the backup's.
-        copy.backup.tick(NOON + 6 * HOUR);
+        copy.backup.tick(CopyOnFiles.now(NOON + 6 * HOUR));
         copy.rollWhatIsDue();
         assertNull(copy.backup.openView(good));
         assertTrue(copy.backup.committed().number() > taken.number());
@@ -120,7 +120,7 @@ class HostileHistoryTest {
     @Test
     void whatItSendsOfEpochsAndFirstSyncsDeletesNothing() throws Exception {
         copy.on(new Frame.EpochBegin(77, Long.MAX_VALUE, Long.MAX_VALUE));
-        copy.backup.tick(NOON + HOUR);
+        copy.backup.tick(CopyOnFiles.now(NOON + HOUR));
         goodMomentIsThere();
         copy.on(new Frame.SyncBlocks(0, 1, 0, ByteBuffer.allocate(4096)));
         assertTrue(
