@@ -115,7 +115,7 @@ final class DrillRun {
                 trouble,
                 view.map(StatusReport.View::point),
                 view.map(StatusReport.View::pointTime),
-                view.map(each -> age(each.pointTime())),
+                view.flatMap(StatusReport.View::pointAgeSeconds),
                 filesystem.map(Filesystem::words),
                 order.check().isEmpty()
                         ? Optional.empty()
@@ -123,10 +123,6 @@ final class DrillRun {
                 trouble.isEmpty() ? recovery : Optional.empty(),
                 seconds(),
                 List.copyOf(steps));
-    }
-
-    private double age(Instant point) {
-        return Math.max(0, Duration.between(point, began).toMillis() / 1000.0);
     }
 
     private double seconds() {

@@ -220,6 +220,9 @@ final class Examination {
                                     link.roundTripMillis()
                                             .map(ms -> "%.1f".formatted(ms))
                                             .orElse("?")));
+            link.clock()
+                    .filter(StatusReport.ClockOffset::isNews)
+                    .ifPresent(clock -> clocksDiffer(link.peer(), clock.aheadSeconds()));
             return;
         }
         String trouble = link.trouble().orElse("no reason known");
@@ -235,6 +238,17 @@ final class Examination {
                 "no connection to %s: %s; %s"
                         .formatted(link.peer(), trouble, tryConnect(link.address())),
                 "holdfast doctor, at " + link.peer());
+    }
+
+    private void clocksDiffer(String peer, double aheadSeconds) {
+        yellow(
+                "clock",
+                "%s's is %s %s this host's"
+                        .formatted(
+                                peer,
+                                Words.span(Math.abs(aheadSeconds)),
+                                aheadSeconds < 0 ? "behind" : "ahead of"),
+                "timedatectl, at both hosts");
     }
 
     private static String tryConnect(String address) {

@@ -89,6 +89,7 @@ class CommandsTest {
 
                 link to backup  dialling backup.example.net:7788
                   state        Connected for 15 min, round trip 31.4 ms
+                  clock        0.250 s ahead of ours, give or take 0.016 s
                   wire         sent 2 MiB (raw 4.8 MiB), received 1000 B (raw 2 KiB)
                   rate         18 Mbit/s; catch-up 2 Mbit/s; from 13:03:21 no limit
                 """,

@@ -109,6 +109,7 @@ final class ScriptedDaemon implements ControlApi {
                         NOW.minusSeconds(900),
                         Optional.of(NOW),
                         Optional.of(31.4),
+                        Optional.of(new StatusReport.ClockOffset(0.25, 0.016)),
                         Optional.empty(),
                         Optional.empty(),
                         2_000_000,
@@ -239,6 +240,7 @@ final class ScriptedDaemon implements ControlApi {
                         "v1",
                         "3fa901/1234",
                         NOW.minusSeconds(14),
+                        Optional.of(14.0),
                         "nbd+unix:///home@latest?socket=/run/holdfast/v1.nbd",
                         "/run/holdfast/v1.nbd",
                         0,
@@ -267,9 +269,7 @@ final class ScriptedDaemon implements ControlApi {
                 !request.dryRun(),
                 request.name(),
                 "backup",
-                request.commit()
-                        ? Optional.empty()
-                        : Optional.of(new Point(NOW.minusSeconds(14), "3fa901/1234")),
+                request.commit() ? Optional.empty() : Optional.of(point(14, "3fa901/1234")),
                 request.commit() || request.dryRun()
                         ? Optional.empty()
                         : Optional.of(attach(new NameRequest(request.name()))),
@@ -304,8 +304,8 @@ final class ScriptedDaemon implements ControlApi {
         asked.add(request);
         return new PointsReply(
                 request.name(),
-                Optional.of(new Point(NOW.minusSeconds(86_400), "3fa901/7")),
-                Optional.of(new Point(NOW.minusSeconds(14), "3fa901/1234")),
+                Optional.of(point(86_400, "3fa901/7")),
+                Optional.of(point(14, "3fa901/1234")),
                 Optional.of(NOW.minusSeconds(4)),
                 List.of(new Gap(NOW.minusSeconds(7_200), NOW.minusSeconds(7_100))),
                 86_400,
@@ -317,8 +317,20 @@ final class ScriptedDaemon implements ControlApi {
                 3L << 20,
                 4L << 30,
                 "nbd+unix:///home@latest?socket=/run/holdfast/home.nbd",
-                List.of(new Marked("nightly", NOW.minusSeconds(3_600), "3fa901/1200")),
+                List.of(
+                        new Marked(
+                                "nightly",
+                                NOW.minusSeconds(3_600),
+                                Optional.of(NOW.minusSeconds(3_599)),
+                                "3fa901/1200")),
                 promoted);
+    }
+
+    private static Point point(long secondsAgo, String position) {
+        return new Point(
+                NOW.minusSeconds(secondsAgo),
+                Optional.of(NOW.minusSeconds(secondsAgo - 1)),
+                position);
     }
 
     /// What `points` says is kept.
@@ -328,6 +340,7 @@ final class ScriptedDaemon implements ControlApi {
         return new Kept(
                 as,
                 NOW.minusSeconds(3_600),
+                Optional.of(NOW.minusSeconds(3_599)),
                 "3fa901/7",
                 NOW.minusSeconds(60),
                 NOW.plusSeconds(30 * 86_400L),

@@ -11,10 +11,12 @@ import holdfast.replicator.journal.SegmentIndex;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BackupEffects;
 import holdfast.replicator.state.BlockSet;
+import holdfast.replicator.state.ClockCheck;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Faults;
 import holdfast.replicator.state.History;
 import holdfast.replicator.state.Marks;
+import holdfast.replicator.state.Now;
 import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Retention;
@@ -51,6 +53,9 @@ final class BackupHost implements BackupEffects {
     static final String DISCARDED = "discarded";
 
     private static final long DISCARDED_KEPT_MILLIS = 1_000_000_000L;
+
+    /// Times of receipt are whole milliseconds.
+    private static final long ROUNDED_MILLIS = 2;
 
     /// How long room is waited for, and how long a view may keep it from a promoted copy.
     private static final long ROOM_LIMIT_NANOS = 30_000_000_000L;
@@ -125,8 +130,16 @@ final class BackupHost implements BackupEffects {
     /// What was given up is kept no longer: it has expired, or an operator has dropped it.
     private boolean givenUpIsGone;
 
-    /// Since when it is kept, by the clock of receipt.
-    private long givenUpSinceMillis;
+    /// When each of what is kept was, and for how long it is.
+    private record KeptFor(long sinceNanos, long millis) {}
+
+    private final Map<String, KeptFor> keptFor = new HashMap<>();
+
+    /// When what brings the copy to each position came in last.
+    private final Map<Position, Long> cameNanos = new HashMap<>();
+
+    /// A start has found the clock on the wall ahead of what it was.
+    private boolean startedAhead;
 
     /// A primary of this host writes to it.
     private boolean promoted;
@@ -179,8 +192,6 @@ final class BackupHost implements BackupEffects {
     private int unsyncedBaseWrites;
     private boolean rollAsked;
     private boolean settleAsked;
-
-    private long startedMillis;
 
     private Iterator<JournalIndex.Run> rollRuns;
     private boolean rolling;
@@ -401,7 +412,9 @@ final class BackupHost implements BackupEffects {
         incarnation = M30 ? machine.clock().millis() : incarnation + 1;
         life++;
         startedNanos = sim.agenda().nowNanos();
-        startedMillis = machine.clock().millis();
+        if (life > 1) {
+            setClockOff();
+        }
         taken = promoted;
         settling = false;
         backup = open(durableBase, durableBlank, incarnation, this, journal.now(), Long.MAX_VALUE);
@@ -453,7 +466,7 @@ final class BackupHost implements BackupEffects {
 
     /// What the copy was is kept before anybody is told that it is given up.
     private void giveUp() {
-        backup.tick(receipt());
+        backup.tick(now());
         String trouble = backup.discard(givesUp, DISCARDED, DISCARDED_KEPT_MILLIS);
         if (!trouble.isEmpty()) {
             throw new Violation("SPL", "what is given up cannot be kept: " + trouble);
@@ -462,7 +475,7 @@ final class BackupHost implements BackupEffects {
         boolean isHalfway = backup.committed().generation() == givesUp;
         if (isHalfway && givenUpIsGone) {
             givenUpIsGone = false; // It is kept again.
-            givenUpSinceMillis = backup.receivedMillis();
+            keptFor.put(DISCARDED, new KeptFor(sim.agenda().nowNanos(), DISCARDED_KEPT_MILLIS));
         }
         if (isHalfway && backup.pin(DISCARDED) == null) {
             throw new Violation("SPL", "what is given up is not kept");
@@ -491,14 +504,41 @@ final class BackupHost implements BackupEffects {
         return refused;
     }
 
+    /// R22: nothing that is kept expires before its time is over, whatever a clock says.
     private void expired(String what) {
-        if (givesUp == 0 || !what.startsWith(DISCARDED + ",")) {
+        String name = what.substring(0, what.indexOf(','));
+        KeptFor kept = keptFor.get(name);
+        long millis = kept == null ? 0 : millisSince(kept.sinceNanos);
+        if (kept != null && millis < kept.millis - ROUNDED_MILLIS && sim.isOneClockSteady()) {
+            throw new Violation(
+                    "PIN",
+                    "%s: that was %d ms ago, and it was to be kept for %d"
+                            .formatted(what, millis, kept.millis));
+        }
+        if (startedAhead) {
+            sim.reached(Rare.PIN_EXPIRED_BEHIND_A_CLOCK_AHEAD);
+        }
+        givenUpIsGone |= givesUp != 0 && name.equals(DISCARDED);
+    }
+
+    private long millisSince(long nanos) {
+        return (sim.agenda().nowNanos() - nanos) / 1_000_000;
+    }
+
+    /// The machine's clock is far off when the daemon starts, and somebody sets it right soon.
+    private void setClockOff() {
+        Chance own = sim.chance("clock at start");
+        if (own.nextInt(100) >= scenario.clockOffPercent()) {
             return;
         }
-        if (backup.receivedMillis() <= givenUpSinceMillis + DISCARDED_KEPT_MILLIS) {
-            throw new Violation("SPL", "what was given up has expired too early: " + what);
+        long millis = (long) Math.pow(10, 4 + own.nextDouble() * 5.4);
+        long ahead = own.nextInt(4) == 0 ? -millis : millis;
+        machine.clock().step(ahead);
+        startedAhead |= ahead > 0;
+        if (ahead > 0) {
+            sim.reached(Rare.STARTED_WITH_A_CLOCK_AHEAD);
         }
-        givenUpIsGone = true;
+        sim.agenda().in(own.nextLong(20_000_000_000L), () -> machine.clock().step(-ahead));
     }
 
     private void openDeltas() {
@@ -522,7 +562,7 @@ final class BackupHost implements BackupEffects {
                         500_000_000L,
                         () -> {
                             if (of == life && up) {
-                                backup.tick(receipt());
+                                backup.tick(now());
                                 wakeRoller();
                                 askSync();
                                 settleOwn();
@@ -981,7 +1021,7 @@ final class BackupHost implements BackupEffects {
             switch (frame) {
                 case Frame.Data data -> {
                     mark(data);
-                    backup.on(data, FrameCodec.sizeOf(frame), receipt());
+                    backup.on(data, FrameCodec.sizeOf(frame), now());
                     sim.check("frame");
                 }
                 case Frame.OfResource control -> {
@@ -1008,8 +1048,15 @@ final class BackupHost implements BackupEffects {
 
     private void mark(Frame.Data frame) {
         switch (frame) {
-            case Frame.Write w -> mark(fresh, w.offsetBytes(), w.data().remaining());
-            case Frame.Zero z -> mark(fresh, z.offsetBytes(), z.lengthBytes());
+            case Frame.Write w -> {
+                came(w.position());
+                mark(fresh, w.offsetBytes(), w.data().remaining());
+            }
+            case Frame.Zero z -> {
+                came(z.position());
+                mark(fresh, z.offsetBytes(), z.lengthBytes());
+            }
+            case Frame.EpochCommit c -> came(c.position());
             case Frame.EpochBlocks b -> {
                 mark(staged, b.offsetBytes(), b.data().remaining());
                 mark(fresh, b.offsetBytes(), b.data().remaining());
@@ -1021,7 +1068,6 @@ final class BackupHost implements BackupEffects {
             case Frame.Heartbeat _,
                     Frame.Tracked _,
                     Frame.EpochBegin _,
-                    Frame.EpochCommit _,
                     Frame.SyncBlocks _,
                     Frame.SyncZero _,
                     Frame.Compare _,
@@ -1029,6 +1075,10 @@ final class BackupHost implements BackupEffects {
                     Frame.Verify _ -> {}
             case Frame.Mark m -> askedMarks.put(m.number(), m.name());
         }
+    }
+
+    private void came(Position at) {
+        cameNanos.put(at, sim.agenda().nowNanos());
     }
 
     @Override
@@ -1177,7 +1227,7 @@ final class BackupHost implements BackupEffects {
     }
 
     private boolean takeOwn(Frame.Data frame) {
-        if (failed || !backup.takeOwn(frame, receipt())) {
+        if (failed || !backup.takeOwn(frame, now())) {
             return false;
         }
         mark(frame);
@@ -1616,9 +1666,16 @@ final class BackupHost implements BackupEffects {
     }
 
     @Override
+    public void checked(ClockCheck check) {
+        durableBase = durableBase.checked(check);
+    }
+
+    @Override
     public void event(String kind, String text) {
         sim.event("backup", kind, text);
         switch (kind) {
+            case "time-in-doubt" -> sim.reached(Rare.TIME_IN_DOUBT);
+            case "time-settled" -> sim.reached(Rare.TIME_SETTLED);
             case "pin-expired" -> {
                 sim.reached(Rare.PIN_EXPIRED);
                 expired(text);
@@ -2037,7 +2094,7 @@ final class BackupHost implements BackupEffects {
                     later(
                             diskTime(),
                             () -> {
-                                durableBase = durableBase.over(backup.filling());
+                                durableBase = durableBase.filledAs(backup.filling());
                                 later(
                                         random.nextLong(100_000),
                                         () -> {
@@ -2104,6 +2161,7 @@ final class BackupHost implements BackupEffects {
         }
         boolean settle = settleAsked;
         History.Moment oldest = backup.history().oldest();
+        boolean forRoom = backup.isRollUrgent();
         Backup.Roll roll = backup.startRoll(settle);
         settleAsked = false;
         if (roll == null) {
@@ -2121,7 +2179,7 @@ final class BackupHost implements BackupEffects {
         }
         sim.note("roll", roll.reached().watermark(), roll.reached().position().number());
         if (!settle && !damaged) {
-            checkRetention(roll, oldest);
+            checkRetention(roll, oldest, forRoom);
         }
         rolling = true;
         rollTo = roll.to();
@@ -2232,8 +2290,10 @@ final class BackupHost implements BackupEffects {
         if (view == null) {
             return;
         }
+        backup.tick(now());
         String refused = backup.keep(name, view.moment(), durableBytes, forMillis);
         if (refused.isEmpty()) {
+            keptFor.put(name, new KeptFor(sim.agenda().nowNanos(), forMillis));
             sim.note("kept", view.moment().address(), view.position().number());
             sim.reached(Rare.PIN_MADE);
         }
@@ -2324,31 +2384,43 @@ final class BackupHost implements BackupEffects {
         }
     }
 
-    /// R22: what is younger than the least retention stays openable, however full the journal is.
+    /// R22: what is younger than the retention stays openable while there is room, and what is
+    /// younger than the least one however full the journal is; whatever the clocks say.
     ///
     /// @param oldest that could be opened before; in front of it there was nothing to be kept
-    private void checkRetention(Backup.Roll roll, History.Moment oldest) {
+    private void checkRetention(Backup.Roll roll, History.Moment oldest, boolean forRoom) {
         Backup.Base to = roll.reached();
+        Long received = cameNanos.get(to.position());
+        long keptMillis = forRoom ? scenario.retentionMinMillis() : scenario.retentionMillis();
         if (!promoted
                 && to.everCommitted()
                 && !to.mixture()
                 && !to.position().equals(oldest.position())
-                && to.receiptMillis() > backup.receivedMillis() - scenario.retentionMinMillis()) {
+                && received != null
+                && millisSince(received) < keptMillis - ROUNDED_MILLIS
+                && sim.isOneClockSteady()) {
             throw new Violation(
                     "PIT",
                     "history is shortened to %d ms, %d ms are to be kept"
-                            .formatted(
-                                    backup.receivedMillis() - to.receiptMillis(),
-                                    scenario.retentionMinMillis()));
+                            .formatted(millisSince(received), keptMillis));
+        }
+        if (!forRoom && scenario.retentionMillis() > 0) {
+            sim.reached(Rare.ROLLED_FOR_AGE);
+            if (startedAhead) {
+                sim.reached(Rare.ROLLED_FOR_AGE_BEHIND_A_CLOCK_AHEAD);
+            }
         }
         if (scenario.retentionMinMillis() > 0 && backup.wantsRoom()) {
             sim.reached(Rare.ROLLED_FOR_ROOM_BEHIND_LEAST_RETENTION);
         }
     }
 
-    /// The wall clock at the start, and what has passed since: as the daemon has it.
-    private long receipt() {
-        return startedMillis + (sim.agenda().nowNanos() - startedNanos) / 1_000_000;
+    /// As the daemon has it.
+    private Now now() {
+        return new Now(
+                sim.agenda().nowNanos(),
+                machine.clock().millis(),
+                link == null ? null : machine.peerReading());
     }
 
     private void rollFailed() {
@@ -2887,6 +2959,9 @@ final class BackupHost implements BackupEffects {
         public String pins(List<Pins.Pin> pins, long lastId) {
             return null;
         }
+
+        @Override
+        public void checked(ClockCheck check) {}
 
         @Override
         public void event(String kind, String text) {}

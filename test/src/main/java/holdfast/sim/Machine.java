@@ -1,6 +1,7 @@
 package holdfast.sim;
 
 import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.PeerClock;
 
 import java.util.List;
 import java.util.UUID;
@@ -23,9 +24,16 @@ final class Machine {
 
     private SimLink.Pipe out;
 
-    Machine(UUID node, LongSupplier nanos) {
+    private final LongSupplier nanos;
+
+    /// What is known of the other's clock.
+    private PeerClock peerClock = PeerClock.UNKNOWN;
+
+    /// @param aheadMillis how far its clock is ahead of the right time
+    Machine(UUID node, LongSupplier nanos, long aheadMillis) {
         this.node = node;
-        clock = new WallClock(nanos);
+        this.nanos = nanos;
+        clock = new WallClock(nanos, aheadMillis);
     }
 
     UUID node() {
@@ -34,6 +42,28 @@ final class Machine {
 
     WallClock clock() {
         return clock;
+    }
+
+    /// Asks the other over a connection what its clock shows; a ping and its answer take no bytes.
+    void ping(SimLink over, SimLink.Pipe to, SimLink.Pipe back, Machine other) {
+        long sent = nanos.getAsLong();
+        to.behindAll(
+                () -> {
+                    long shown = other.clock.millis();
+                    back.behindAll(
+                            () -> {
+                                if (link == over) {
+                                    long now = nanos.getAsLong();
+                                    peerClock =
+                                            peerClock.answered(sent, now, clock.millis(), shown);
+                                }
+                            });
+                });
+    }
+
+    /// What the other's clock shows; null while that is not known.
+    PeerClock.Reading peerReading() {
+        return peerClock.at(nanos.getAsLong(), clock.millis()).orElse(null);
     }
 
     void plays(PrimaryHost primary, BackupHost copy) {
@@ -65,6 +95,7 @@ final class Machine {
     void sessionUp(SimLink with, SimLink.Pipe to) {
         link = with;
         out = to;
+        peerClock = PeerClock.UNKNOWN;
         join();
     }
 

@@ -7,6 +7,11 @@ import java.util.SplittableRandom;
 
 /// The settings of a history: sizes, speeds, policies. They go to their extremes, so that rare
 /// meetings are not drowned by the usual ones. What happens in it is its [Plan].
+///
+/// @param firstClockMillis how far the first machine's clock on the wall is ahead of the right time
+///   from the beginning on; likewise `secondClockMillis`
+/// @param clockOffPercent how many of the backup's starts find its clock far off, and right again
+///   some seconds later
 record Scenario(
         int deviceBytes,
         boolean protocolC,
@@ -33,7 +38,10 @@ record Scenario(
         long retentionMillis,
         long retentionMinMillis,
         int indexRuns,
-        int packedPercent) {
+        int packedPercent,
+        long firstClockMillis,
+        long secondClockMillis,
+        int clockOffPercent) {
     /// A packed segment takes so much of itself at least.
     static final int LEAST_PACKED_PERCENT = 50;
 
@@ -81,7 +89,10 @@ record Scenario(
                     0,
                     0,
                     1 << 20,
-                    100);
+                    100,
+                    0,
+                    0,
+                    0);
 
     static Scenario of(long seed) {
         SplittableRandom r = Seeds.stream(seed, "scenario");
@@ -119,6 +130,7 @@ record Scenario(
                         pick(asked, 2, 16, 64),
                         pick(asked, 1, 2, 8, 64));
         boolean protocolC = r.nextInt(3) == 0;
+        SplittableRandom clocks = Seeds.stream(seed, "clocks");
         SplittableRandom history = Seeds.stream(seed, "history");
         long retention = history.nextBoolean() ? 0 : pick(history, 500, 5_000, 20_000, 3_600_000);
         return new Scenario(
@@ -147,7 +159,21 @@ record Scenario(
                 retention,
                 Math.min(retention, pick(history, 0, 500, 3_000)),
                 pick(history, 20, 60, 1 << 20, 1 << 20),
-                pick(Seeds.stream(seed, "packed"), 100, 100, LEAST_PACKED_PERCENT, 80));
+                pick(Seeds.stream(seed, "packed"), 100, 100, LEAST_PACKED_PERCENT, 80),
+                off(clocks),
+                off(clocks),
+                pick(clocks, 0, 0, 30, 80));
+    }
+
+    /// How far a clock is ahead: as a rule not at all, else from milliseconds to a month either
+    /// way.
+    static long off(SplittableRandom clocks) {
+        long millis = (long) Math.pow(10, 2 + clocks.nextDouble() * 7.4);
+        return switch (clocks.nextInt(4)) {
+            case 0 -> millis;
+            case 1 -> -millis;
+            default -> 0;
+        };
     }
 
     /// How much of the journal is kept when all of it is packed.

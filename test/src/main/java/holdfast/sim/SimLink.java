@@ -29,6 +29,11 @@ final class SimLink {
         private long carried;
         private long bytesUntilCut = Long.MAX_VALUE;
 
+        /// What comes behind so many bytes, and takes none itself.
+        private record Behind(long bytes, Runnable then) {}
+
+        private final ArrayDeque<Behind> behind = new ArrayDeque<>();
+
         private Pipe(BiConsumer<Integer, List<Frame>> receiver, Runnable drained) {
             this.receiver = receiver;
             this.drained = drained;
@@ -49,6 +54,34 @@ final class SimLink {
             queued += packet.remaining();
             bytes.add(packet);
             deliverLater();
+        }
+
+        /// Something that takes no bytes comes when all has that was sent before.
+        void behindAll(Runnable then) {
+            if (!cut) {
+                behind.add(new Behind(carried + queued, then));
+                arriveLater();
+            }
+        }
+
+        private void arriveLater() {
+            if (queued == 0) {
+                agenda.in(
+                        Math.max(delayNanos / 4, stalledUntil - agenda.nowNanos()),
+                        () -> {
+                            if (!open || stalledUntil > agenda.nowNanos()) {
+                                arriveLater();
+                            } else {
+                                arrive();
+                            }
+                        });
+            }
+        }
+
+        private void arrive() {
+            while (!cut && !behind.isEmpty() && behind.peek().bytes() <= carried) {
+                behind.poll().then().run();
+            }
         }
 
         boolean hasRoom() {
@@ -116,6 +149,7 @@ final class SimLink {
                 onCut.run();
                 return;
             }
+            arrive();
             drained.run();
             deliverLater();
         }
@@ -182,6 +216,8 @@ final class SimLink {
                 !toSecond.assembler.isBetweenPackets() || !toFirst.assembler.isBetweenPackets();
         toSecond.bytes.clear();
         toFirst.bytes.clear();
+        toSecond.behind.clear();
+        toFirst.behind.clear();
         return inside;
     }
 

@@ -3,6 +3,7 @@ package holdfast.sim;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BlockRun;
+import holdfast.replicator.state.CopyAge;
 import holdfast.replicator.state.Marks;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Primary;
@@ -40,6 +41,9 @@ final class Simulation {
 
     /// Virtual time in which two healed machines must have become equal.
     private static final long PATIENCE_NANOS = 600_000_000_000L;
+
+    /// Each machine pings the other so often.
+    private static final long PING_NANOS = 1_000_000_000L;
 
     /// What became of a history.
     ///
@@ -124,8 +128,8 @@ final class Simulation {
         shell = chance("shell");
         clones = chance("clones");
         lateData = chance("late data");
-        first = new Machine(new UUID(1, 1), agenda::nowNanos);
-        second = new Machine(new UUID(2, 2), agenda::nowNanos);
+        first = new Machine(new UUID(1, 1), agenda::nowNanos, scenario.firstClockMillis());
+        second = new Machine(new UUID(2, 2), agenda::nowNanos, scenario.secondClockMillis());
         two = new TwoHistories(this, scenario);
         primary = new PrimaryHost(this, scenario, chance("primary"), first);
         Ancestry copy =
@@ -496,6 +500,7 @@ final class Simulation {
                     if (!next.isCut() && first.isReady()) {
                         first.sessionUp(next, next.toSecond());
                         next.toFirst().open();
+                        ping(next, first, second, next.toSecond(), next.toFirst());
                         deliverLate();
                     } else {
                         cut(next);
@@ -507,10 +512,25 @@ final class Simulation {
                     if (!next.isCut() && second.isReady()) {
                         second.sessionUp(next, next.toFirst());
                         next.toSecond().open();
+                        ping(next, second, first, next.toFirst(), next.toSecond());
                     } else {
                         cut(next);
                     }
                 });
+    }
+
+    private void ping(
+            SimLink over, Machine from, Machine other, SimLink.Pipe to, SimLink.Pipe back) {
+        if (!over.isCut()) {
+            from.ping(over, to, back, other);
+            agenda.in(PING_NANOS, () -> ping(over, from, other, to, back));
+        }
+    }
+
+    /// Whether the clock of one machine at least has never gone on further than time has: then
+    /// nothing may count that has not passed.
+    boolean isOneClockSteady() {
+        return !first.clock().hasGained() || !second.clock().hasGained();
     }
 
     /// What an old session answered and nobody has seen yet may come up while the next one is
@@ -1354,8 +1374,7 @@ final class Simulation {
         if (oldestNanos == Long.MAX_VALUE) {
             return;
         }
-        WallClock primaryClock = primary.clock();
-        if (!primaryClock.isNeverAhead() || !primaryClock.isRight()) {
+        if (primary.clock().wasSet()) {
             reached(Rare.AGE_TOLD_BY_A_WRONG_CLOCK);
         }
         long told = primary.primary().missingForMillis(agenda.nowNanos());
@@ -1366,15 +1385,21 @@ final class Simulation {
                     "something has been missing for %d ms, reported is %d: %s"
                             .formatted(missingFor, told, describe()));
         }
-        // The other side has nothing but clocks on walls, its own and what ours said.
-        long until = backup.backup().completeMillis();
-        if (backup.clock().isRight()
-                && primaryClock.isNeverAhead()
-                && until > WallClock.rightMillis(oldestNanos)) {
+        CopyAge age = backup.backup().age();
+        // One that is set ahead, or is fast, is seen to be by the next ping alone.
+        if (age == null || primary.clock().hasGained()) {
+            return;
+        }
+        reached(Rare.AGE_TOLD_BY_THE_BACKUP);
+        if (primary.clock().millis() > backup.clock().millis()) {
+            reached(Rare.AGE_TOLD_UNDER_A_CLOCK_AHEAD);
+        }
+        long toldThere = age.at(agenda.nowNanos(), backup.clock().millis());
+        if (toldThere < missingFor) {
             throw new Violation(
                     "RPO",
-                    "the copy lacks what was written at %d, and says that it is complete until %d: %s"
-                            .formatted(WallClock.rightMillis(oldestNanos), until, describe()));
+                    "something has been missing for %d ms, the backup says %d: %s"
+                            .formatted(missingFor, toldThere, describe()));
         }
     }
 

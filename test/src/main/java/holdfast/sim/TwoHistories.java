@@ -1,6 +1,7 @@
 package holdfast.sim;
 
 import holdfast.replicator.state.Backup;
+import holdfast.replicator.state.ClockCheck;
 import holdfast.replicator.state.History;
 import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.Rest;
@@ -611,6 +612,7 @@ final class TwoHistories {
                                 0,
                                 now,
                                 now,
+                                ClockCheck.NONE,
                                 rest.ancestry()),
                         rest.ancestry().generation(),
                         changes);

@@ -12,10 +12,12 @@ final class WallClock {
     private double drift;
     private long driftsFromNanos;
     private boolean wasSet;
-    private boolean wasAhead;
+    private boolean hasGained;
 
-    WallClock(LongSupplier nanos) {
+    /// @param aheadMillis of the right time, from the beginning on
+    WallClock(LongSupplier nanos, long aheadMillis) {
         this.nanos = nanos;
+        offsetMillis += aheadMillis;
     }
 
     long millis() {
@@ -27,22 +29,17 @@ final class WallClock {
     void step(long millis) {
         offsetMillis += millis;
         wasSet = true;
-        wasAhead |= millis() > rightMillis(nanos.getAsLong());
+        hasGained |= millis > 0;
     }
 
-    /// Whether it was right all the time.
-    boolean isRight() {
-        return !wasSet;
+    /// Whether somebody has touched it.
+    boolean wasSet() {
+        return wasSet;
     }
 
-    /// Whether it was never ahead of the right time.
-    boolean isNeverAhead() {
-        return !wasAhead;
-    }
-
-    /// What one shows that nobody has touched.
-    static long rightMillis(long nanos) {
-        return (long) (BEGINNING_MILLIS + nanos / 1e6);
+    /// Whether it has ever gone on further than time has.
+    boolean hasGained() {
+        return hasGained;
     }
 
     /// @param drift 0.1: ten per cent too fast from now on
@@ -52,6 +49,6 @@ final class WallClock {
         driftsFromNanos = now;
         this.drift = drift;
         wasSet = true;
-        wasAhead |= drift > 0; // At the latest some time later.
+        hasGained |= drift > 0;
     }
 }

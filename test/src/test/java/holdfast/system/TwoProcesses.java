@@ -30,6 +30,15 @@ final class TwoProcesses implements AutoCloseable {
         this(dir, environment, "");
     }
 
+    TwoProcesses(Path dir, Map<String, String> ofLeft, Map<String, String> ofRight)
+            throws Exception {
+        this(
+                dir,
+                paths -> new NodeProcess(paths, ofLeft),
+                paths -> new NodeProcess(paths, ofRight),
+                "");
+    }
+
     /// @param link what both say of the link
     TwoProcesses(Path dir, Map<String, String> environment, String link) throws Exception {
         this(

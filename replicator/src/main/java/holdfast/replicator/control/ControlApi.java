@@ -407,7 +407,9 @@ public interface ControlApi {
             boolean promoted) {}
 
     /// A moment that the primary has given a name, which is a point to be opened.
-    record Marked(String as, Instant time, String position) {}
+    ///
+    /// @param received as of [Point]
+    record Marked(String as, Instant time, Optional<Instant> received, String position) {}
 
     /// @param as the name, which no time and no other point has
     record MarkRequest(String name, String as) {}
@@ -420,12 +422,14 @@ public interface ControlApi {
     /// A moment that is kept under a name.
     ///
     /// @param as its name, which is a point to be opened
+    /// @param received as of [Point]
     /// @param expires when the primary is heard of after this, by the backup's clock
     /// @param bytes saved of the copy's older content for it and for older ones that it serves
     /// @param damaged it cannot be opened
     record Kept(
             String as,
             Instant time,
+            Optional<Instant> received,
             String position,
             Instant made,
             Instant expires,
@@ -452,8 +456,11 @@ public interface ControlApi {
             List<String> effects,
             String confirm) {}
 
+    /// @param time by the primary's clock
+    /// @param received by the backup's, as that goes now; absent of the first moment of a copy that
+    ///   was a primary, and in the answers to `promote`
     /// @param position of the last write in it
-    record Point(Instant time, String position) {}
+    record Point(Instant time, Optional<Instant> received, String position) {}
 
     /// No moment between these two can be opened.
     record Gap(Instant after, Instant before) {}

@@ -64,11 +64,11 @@ public record DrillReport(
                         line(
                                 out,
                                 "point",
-                                "%s of %s, %s old when the drill began"
+                                "%s of %s, %s"
                                         .formatted(
                                                 p,
                                                 pointTime.map(Instant::toString).orElse("?"),
-                                                pointAgeSeconds.map(Words::span).orElse("?"))));
+                                                age())));
         filesystem.ifPresent(f -> line(out, "filesystem", f));
         line(out, "check", check.orElse("mounted only"));
         recoverySeconds.ifPresent(s -> line(out, "recovered", "in " + seconds(s)));
@@ -89,6 +89,12 @@ public record DrillReport(
                                                             .replace("\n", "\n               ")));
         }
         return out.toString();
+    }
+
+    private String age() {
+        return pointAgeSeconds
+                .map(s -> Words.span(s) + " old when the drill began")
+                .orElse("how old that was when the drill began nobody knows");
     }
 
     /// How long it took, rounded up.

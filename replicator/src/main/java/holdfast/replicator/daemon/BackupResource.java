@@ -14,8 +14,11 @@ import holdfast.replicator.nbd.Extent;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BackupEffects;
 import holdfast.replicator.state.BlockSet;
+import holdfast.replicator.state.ClockCheck;
+import holdfast.replicator.state.CopyAge;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.History.Moment;
+import holdfast.replicator.state.Now;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Retention;
@@ -24,6 +27,7 @@ import holdfast.replicator.status.Words;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
+import holdfast.tunnel.wire.PeerClock;
 import holdfast.tunnel.wire.Position;
 
 import org.slf4j.Logger;
@@ -32,6 +36,7 @@ import org.slf4j.LoggerFactory;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -110,12 +115,6 @@ final class BackupResource {
     private final String damage;
     private final PinStore pins;
 
-    /// Time of receipt: the wall clock of the start, and as much as has passed since. A clock that
-    /// is set makes nothing old (R22).
-    private final long startMillis = System.currentTimeMillis();
-
-    private final long startNanos = System.nanoTime();
-
     // Owned by the mailbox.
     private PeerSession session;
     private int stream;
@@ -175,11 +174,14 @@ final class BackupResource {
 
     /// @param completeMillis wall time of the primary until which the copy is complete, 0 if
     ///   unknown
+    /// @param age how old it is; null if unknown
+    /// @param newestReceiptMillis of the newest moment, 0 while there is none
+    /// @param doubtMillis what this host's clock says has passed, and does not count yet
     /// @param oldestMillis that of the oldest moment that can be opened, 0 while there is none
     /// @param retention in force
     /// @param neededBytes as [Backup#neededBytes]
     /// @param nextMoment journal offset of the first moment behind the base, 0 while there is none
-    /// @param heldUntilMillis as [Backup#heldUntilMillis]
+    /// @param heldUntil as [Backup#heldUntilMillis], by this host's clock
     /// @param viewInTheWay as [Backup#inTheWay], its id; 0 for none
     /// @param kept names of the moments that are kept, oldest first
     /// @param endedOpen those whose moments have ended, and that stay as long as they are open
@@ -189,6 +191,9 @@ final class BackupResource {
             boolean hasPoint,
             boolean mixture,
             long completeMillis,
+            CopyAge age,
+            long newestReceiptMillis,
+            long doubtMillis,
             long oldestMillis,
             long journalUsedBytes,
             Retention retention,
@@ -197,7 +202,7 @@ final class BackupResource {
             boolean holding,
             boolean wantsRoom,
             boolean rollUrgent,
-            long heldUntilMillis,
+            Optional<Instant> heldUntil,
             long viewInTheWay,
             List<String> kept,
             List<Pins.Pin> endedOpen,
@@ -319,6 +324,7 @@ final class BackupResource {
         if (damage != null || backup.isDoubted()) {
             mailbox.post(this::lookForRoll);
         }
+        mailbox.post(() -> backup.tick(now()));
         takeSnapshot();
     }
 
@@ -434,7 +440,7 @@ final class BackupResource {
     void received(PeerSession peer, int onStream, List<Frame> frames) {
         mailbox.post(
                 () -> {
-                    long now = receiptMillis();
+                    Now now = now();
                     for (Frame frame : frames) {
                         if (peer == session && onStream == stream) {
                             backup.on((Frame.Data) frame, FrameCodec.sizeOf(frame), now);
@@ -460,8 +466,13 @@ final class BackupResource {
         mailbox.post(() -> backup.grow(sizeBytes));
     }
 
-    private long receiptMillis() {
-        return startMillis + (System.nanoTime() - startNanos) / 1_000_000;
+    /// What the clocks show; from the mailbox.
+    Now now() {
+        long nanos = System.nanoTime();
+        long wallMillis = System.currentTimeMillis();
+        PeerClock.Reading peer =
+                session == null ? null : session.peerClock().at(nanos, wallMillis).orElse(null);
+        return new Now(nanos, wallMillis, peer);
     }
 
     /// Looks at what the mailbox owns. What breaks an invariant there ends the wait as well.
@@ -483,7 +494,7 @@ final class BackupResource {
     String discard(long generation, String keptAs, long forMillis) {
         return look(
                 backup -> {
-                    backup.tick(receiptMillis());
+                    backup.tick(now());
                     return backup.discard(generation, keptAs, forMillis);
                 });
     }
@@ -787,7 +798,7 @@ final class BackupResource {
     /// What cannot have room rolls nothing into the base for it.
     private void requireRoom(Frame.EpochBegin begin, OpenPoint restored) throws IOException {
         Backup.View view = restored == null ? null : restored.view();
-        long lacks = ask(() -> backup.lacksForOwn(begin, view, receiptMillis()));
+        long lacks = ask(() -> backup.lacksForOwn(begin, view, now()));
         if (lacks > 0) {
             throw lacksRoom(lacks, begin);
         }
@@ -839,7 +850,7 @@ final class BackupResource {
 
     /// @return false if there is no room, or the journal has failed
     private boolean takeOwn(Frame.Data frame) {
-        return !isFailed() && backup.takeOwn(frame, receiptMillis());
+        return !isFailed() && backup.takeOwn(frame, now());
     }
 
     /// Whoever waits until the journal is durable up to an offset.
@@ -965,7 +976,7 @@ final class BackupResource {
     String keep(String as, OpenPoint point, long sizeBytes, long forMillis) {
         return look(
                 backup -> {
-                    backup.tick(receiptMillis());
+                    backup.tick(now());
                     return backup.keep(as, point.moment(), sizeBytes, forMillis);
                 });
     }
@@ -1129,8 +1140,7 @@ final class BackupResource {
         Moment last = from;
         for (JournalRecord each :
                 indexes.records(from.address(), until.address(), from.incarnation())) {
-            long label = Backup.completeUntil(each.primaryMillis(), each.receiptMillis());
-            if (label > labelMillis) {
+            if (each.primaryMillis() > labelMillis) {
                 break;
             }
             last =
@@ -1138,7 +1148,7 @@ final class BackupResource {
                             each.address() + each.totalBytes(),
                             each.position(),
                             from.ancestry(),
-                            Math.max(last.labelMillis(), label),
+                            Math.max(last.labelMillis(), each.primaryMillis()),
                             each.receiptMillis(),
                             each.tracked(),
                             each.incarnation(),
@@ -1339,6 +1349,11 @@ final class BackupResource {
         return next == null ? 0 : next.address();
     }
 
+    private Optional<Instant> heldUntil() {
+        long until = backup.heldUntilMillis();
+        return until > 0 ? Optional.of(backup.onTheWall(until, now())) : Optional.empty();
+    }
+
     private long viewInTheWay() {
         Backup.View view = backup.inTheWay();
         return view == null ? 0 : view.id();
@@ -1348,6 +1363,7 @@ final class BackupResource {
         tellState();
         unreadable = backup.unreadable();
         doubted = backup.isRotten();
+        Moment newest = backup.history().newest();
         snapshot =
                 new Snapshot(
                         backup.diskState(),
@@ -1355,6 +1371,9 @@ final class BackupResource {
                         backup.hasPoint(),
                         backup.isMixture(),
                         backup.completeMillis(),
+                        backup.age(),
+                        newest == null ? 0 : newest.receiptMillis(),
+                        backup.doubtMillis(),
                         oldestMillis(),
                         backup.journalUsedBytes(),
                         backup.retention(),
@@ -1363,7 +1382,7 @@ final class BackupResource {
                         backup.isHolding(),
                         backup.wantsRoom(),
                         backup.isRollUrgent(),
-                        backup.heldUntilMillis(),
+                        heldUntil(),
                         viewInTheWay(),
                         backup.pins().stream().map(Pins.Pin::name).toList(),
                         backup.endedOpen(),
@@ -1528,10 +1547,13 @@ final class BackupResource {
         if (retryDue && nowNanos - retryAtNanos >= 0) {
             tryAgain();
         }
-        if ((snapshot.wantsRoom() || snapshot.hasPins() || snapshot.isRotten())
+        if ((snapshot.wantsRoom()
+                        || snapshot.hasPins()
+                        || snapshot.isRotten()
+                        || snapshot.doubtMillis() > 0)
                 && nowNanos - tickedNanos >= ROOM_NANOS) {
             tickedNanos = nowNanos;
-            mailbox.post(() -> backup.tick(receiptMillis()));
+            mailbox.post(() -> backup.tick(now()));
         }
     }
 
@@ -1819,6 +1841,18 @@ final class BackupResource {
                 return null;
             } catch (DeviceException e) {
                 return e.getMessage();
+            }
+        }
+
+        @Override
+        public void checked(ClockCheck check) {
+            if (closed) {
+                return;
+            }
+            try {
+                store.checked(check);
+            } catch (DeviceException e) {
+                backup.failed(e.getMessage());
             }
         }
 

@@ -15,7 +15,6 @@ import holdfast.replicator.journal.SegmentIndex;
 import holdfast.replicator.metadata.CorruptFormatException;
 import holdfast.replicator.metadata.PinList;
 import holdfast.replicator.metadata.Superblock;
-import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.Marks;
 import holdfast.replicator.state.Pins;
 import holdfast.tunnel.wire.Position;
@@ -292,8 +291,7 @@ final class Extraction {
         @Override
         public void record(JournalRecord record, ByteBuffer data) {
             boolean moves = !record.position().isNone();
-            long said = Backup.completeUntil(record.primaryMillis(), record.receiptMillis());
-            long now = moves ? Math.max(label, said) : label;
+            long now = moves ? Math.max(label, record.primaryMillis()) : label;
             over |= moves && now > until || record.address() >= untilAddress;
             if (over) {
                 return;

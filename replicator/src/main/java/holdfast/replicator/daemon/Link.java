@@ -7,6 +7,7 @@ import holdfast.tunnel.link.LinkSession;
 import holdfast.tunnel.link.LinkStats;
 import holdfast.tunnel.link.StreamSource;
 import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.PeerClock;
 import holdfast.tunnel.wire.TrafficClass;
 
 import java.time.Duration;
@@ -306,6 +307,11 @@ final class Link implements LinkHandler {
         @Override
         public void send(Frame frame) {
             link.sendControl(frame);
+        }
+
+        @Override
+        public PeerClock peerClock() {
+            return link.peerClock();
         }
 
         @Override

@@ -22,6 +22,7 @@ import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.History;
 import holdfast.replicator.state.History.Moment;
 import holdfast.replicator.state.Marks;
+import holdfast.replicator.state.Now;
 import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Retention;
@@ -1353,16 +1354,21 @@ final class LocalBackup implements LocalResource {
 
     /// What is kept, oldest moment first.
     List<ControlApi.Kept> kept() {
-        return resource.look(Backup::pins).stream().map(this::kept).toList();
+        return resource.look(
+                backup -> {
+                    Now now = resource.now();
+                    return backup.pins().stream().map(each -> kept(each, backup, now)).toList();
+                });
     }
 
-    private ControlApi.Kept kept(Pins.Pin pin) {
+    private ControlApi.Kept kept(Pins.Pin pin, Backup backup, Now now) {
         return new ControlApi.Kept(
                 pin.name(),
                 Instant.ofEpochMilli(pin.moment().labelMillis()),
+                received(pin.moment(), backup, now),
                 pin.moment().position().toString(),
-                Instant.ofEpochMilli(pin.madeMillis()),
-                Instant.ofEpochMilli(pin.expiresMillis()),
+                backup.onTheWall(pin.madeMillis(), now),
+                backup.onTheWall(pin.expiresMillis(), now),
                 resource.pinStore().bytesOf(pin.id()),
                 pin.damaged());
     }
@@ -1421,6 +1427,7 @@ final class LocalBackup implements LocalResource {
         ResourceSettings settings = dir.settings();
         return resource.look(
                 backup -> {
+                    Now now = resource.now();
                     History history = backup.history();
                     boolean hasPoint = backup.hasPoint();
                     List<ControlApi.Gap> gaps =
@@ -1434,8 +1441,12 @@ final class LocalBackup implements LocalResource {
                                     .toList();
                     return new ControlApi.PointsReply(
                             name(),
-                            hasPoint ? Optional.of(point(history.oldest())) : Optional.empty(),
-                            hasPoint ? Optional.of(point(history.newest())) : Optional.empty(),
+                            hasPoint
+                                    ? Optional.of(point(history.oldest(), backup, now))
+                                    : Optional.empty(),
+                            hasPoint
+                                    ? Optional.of(point(history.newest(), backup, now))
+                                    : Optional.empty(),
                             hasPoint
                                     ? Optional.of(Instant.ofEpochMilli(backup.completeMillis()))
                                     : Optional.empty(),
@@ -1445,7 +1456,7 @@ final class LocalBackup implements LocalResource {
                             backup.journalUsedBytes(),
                             journalBytes,
                             backup.neededBytes(),
-                            backup.pins().stream().map(this::kept).toList(),
+                            backup.pins().stream().map(each -> kept(each, backup, now)).toList(),
                             resource.pinStore().usedBytes(),
                             settings.keepMax().bytes(),
                             Reporter.uri(
@@ -1457,15 +1468,31 @@ final class LocalBackup implements LocalResource {
                                                             each.name(),
                                                             Instant.ofEpochMilli(
                                                                     each.moment().labelMillis()),
+                                                            received(each.moment(), backup, now),
                                                             each.moment().position().toString()))
                                     .toList(),
                             promoted);
                 });
     }
 
+    private static ControlApi.Point point(Moment moment, Backup backup, Now now) {
+        return new ControlApi.Point(
+                Instant.ofEpochMilli(moment.labelMillis()),
+                received(moment, backup, now),
+                moment.position().toString());
+    }
+
+    private static Optional<Instant> received(Moment moment, Backup backup, Now now) {
+        return moment.receiptMillis() == 0
+                ? Optional.empty()
+                : Optional.of(backup.onTheWall(moment.receiptMillis(), now));
+    }
+
     static ControlApi.Point point(Moment moment) {
         return new ControlApi.Point(
-                Instant.ofEpochMilli(moment.labelMillis()), moment.position().toString());
+                Instant.ofEpochMilli(moment.labelMillis()),
+                Optional.empty(),
+                moment.position().toString());
     }
 
     /// Beside the journal, whose filesystem is the storage's and has room if any has.

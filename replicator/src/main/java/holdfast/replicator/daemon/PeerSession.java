@@ -1,11 +1,15 @@
 package holdfast.replicator.daemon;
 
 import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.PeerClock;
 
 /// What a resource needs of the live session with the peer. Any thread may call it; nothing here
 /// blocks, and after the session's end nothing happens.
 interface PeerSession {
     void send(Frame frame);
+
+    /// What the peer's clock shows, as far as this session's pings tell.
+    PeerClock peerClock();
 
     /// Gives the resource's data stream a place on the link.
     ///

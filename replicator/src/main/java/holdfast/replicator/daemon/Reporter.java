@@ -494,6 +494,7 @@ final class Reporter {
                 now.hasPoint() && now.completeMillis() > 0
                         ? Optional.of(Instant.ofEpochMilli(now.completeMillis()))
                         : Optional.empty();
+        Optional<Instant> until = copyTime.flatMap(_ -> completeUntil(now));
         return new StatusReport.Resource(
                 resource.name(),
                 resource.id().toString(),
@@ -514,7 +515,7 @@ final class Reporter {
                 yields.toString(),
                 Optional.empty(),
                 copyTime,
-                Optional.empty(),
+                until,
                 Optional.empty(),
                 traffic,
                 Optional.empty(),
@@ -526,6 +527,16 @@ final class Reporter {
                 false,
                 Optional.empty(),
                 trouble(resource, now));
+    }
+
+    /// As long ago as the copy is old.
+    private static Optional<Instant> completeUntil(BackupResource.Snapshot now) {
+        long nowMillis = System.currentTimeMillis();
+        return Optional.ofNullable(now.age())
+                .map(
+                        each ->
+                                Instant.ofEpochMilli(
+                                        nowMillis - each.at(System.nanoTime(), nowMillis)));
     }
 
     private static StatusReport.Journal journal(LocalBackup of) {
@@ -562,7 +573,7 @@ final class Reporter {
     }
 
     private List<StatusReport.View> views(LocalBackup of) {
-        return of.views().stream().map(each -> view(of.dir(), each)).toList();
+        return of.views().stream().map(each -> view(of, each)).toList();
     }
 
     private Optional<String> trouble(LocalBackup of, BackupResource.Snapshot now) {
@@ -609,16 +620,24 @@ final class Reporter {
         if (inTheWay.isPresent()) {
             return inTheWay;
         }
-        return now.heldUntilMillis() > 0
-                ? Optional.of(held(of, now))
+        if (now.heldUntil().isPresent()) {
+            return Optional.of(held(of, now));
+        }
+        return now.doubtMillis() > 0
+                ? Optional.of(inDoubt(now, peer))
                 : tooSmall(journal(of), shared.settingsFile(name), shared.command("adjust"));
+    }
+
+    private static String inDoubt(BackupResource.Snapshot now, String peer) {
+        return "this host's clock says that %s more have passed than the daemon has counted: nothing becomes old by that, and nothing that is kept expires, before %s is connected and its clock says so too"
+                .formatted(Words.span(Duration.ofMillis(now.doubtMillis())), peer);
     }
 
     private String held(LocalBackup of, BackupResource.Snapshot now) {
         return "the journal is full of moments younger than journal.retention-min (%s), which are kept whatever is written: nothing more is taken in until the oldest is that old, at %s. Nothing is lost, %s goes on and marks what it writes, and the copy is brought on then. If that much was written by right, next: a shorter journal.retention-min in %s, then %s"
                 .formatted(
                         Words.span(Duration.ofMillis(now.retention().minMillis())),
-                        Instant.ofEpochMilli(now.heldUntilMillis()),
+                        now.heldUntil().orElseThrow(),
                         of.dir().facts().peer(),
                         shared.settingsFile(of.name()),
                         shared.command("adjust"));
@@ -660,15 +679,16 @@ final class Reporter {
         return volumes;
     }
 
-    static StatusReport.View view(ResourceDir dir, LocalBackup.OpenView view) {
+    static StatusReport.View view(LocalBackup of, LocalBackup.OpenView view) {
         return new StatusReport.View(
                 view.id(),
                 view.point().moment().position().toString(),
                 Instant.ofEpochMilli(view.point().shownMillis()),
+                age(of.resource().snapshot(), view.point()),
                 uri(view.export().name(), view.socket().toString()),
                 view.socket().toString(),
                 view.export().clients(),
-                volumes(dir, view.exports(), view.socket(), _ -> Optional.empty()),
+                volumes(of.dir(), view.exports(), view.socket(), _ -> Optional.empty()),
                 view.overlay()
                         .map(
                                 each ->
@@ -676,6 +696,18 @@ final class Reporter {
                                                 each.usedBytes(),
                                                 each.limitBytes(),
                                                 each.isFull())));
+    }
+
+    /// How old a moment is. It is older than the newest by what has passed in between, as either
+    /// host's clock has it.
+    private static Optional<Double> age(BackupResource.Snapshot now, OpenPoint point) {
+        if (now.age() == null) {
+            return Optional.empty();
+        }
+        long written = now.completeMillis() - point.shownMillis();
+        long received = now.newestReceiptMillis() - point.moment().receiptMillis();
+        long newest = now.age().at(System.nanoTime(), System.currentTimeMillis());
+        return Optional.of((newest + Math.max(0, Math.max(written, received))) / 1000.0);
     }
 
     // ---- traffic -----------------------------------------------------------------------------

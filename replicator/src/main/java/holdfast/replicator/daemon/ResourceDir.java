@@ -17,6 +17,7 @@ import holdfast.replicator.metadata.CorruptFormatException;
 import holdfast.replicator.metadata.MetadataLayout;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.Backup;
+import holdfast.replicator.state.ClockCheck;
 import holdfast.replicator.state.Faults;
 import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Limits;
@@ -1130,6 +1131,7 @@ final class ResourceDir implements AutoCloseable {
                 of.filled(),
                 of.labelMillis(),
                 of.receiptMillis(),
+                of.check(),
                 of.ancestry());
     }
 
@@ -1149,10 +1151,16 @@ final class ResourceDir implements AutoCloseable {
         }
     }
 
+    /// The clocks of both hosts were compared.
+    synchronized void checked(ClockCheck check) throws DeviceException {
+        Superblock was = superblock();
+        write(backup(was, was.blank(), base(was).checked(check), was.incarnation()));
+    }
+
     /// It was synced.
     synchronized void filled(Backup.Base upTo) throws DeviceException {
         Superblock was = superblock();
-        write(backup(was, was.blank(), base(was).over(upTo), was.incarnation()));
+        write(backup(was, was.blank(), base(was).filledAs(upTo), was.incarnation()));
     }
 
     private static Superblock backup(
@@ -1176,6 +1184,7 @@ final class ResourceDir implements AutoCloseable {
                 base.filled(),
                 base.labelMillis(),
                 base.receiptMillis(),
+                base.check(),
                 base.ancestry());
     }
 

@@ -1405,7 +1405,7 @@ final class ResourceManager implements Link.Resources {
                             view.id() + " shows " + view.point().moment().position());
             return new ControlApi.OpenReply(
                     request.name(),
-                    Reporter.view(backup.dir(), view),
+                    Reporter.view(backup, view),
                     view.exports().stream().mapToLong(Export::sizeBytes).sum(),
                     noteOf(view));
         } catch (IOException e) {

@@ -1,6 +1,7 @@
 package holdfast.replicator.metadata;
 
 import holdfast.replicator.journal.AncestryCodec;
+import holdfast.replicator.state.ClockCheck;
 import holdfast.replicator.state.Role;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
@@ -32,7 +33,8 @@ import java.util.UUID;
 /// |    104 |     8 | filled       | secondary: how often the base was synced with something of a first sync      |
 /// |    112 |     8 | labelMillis  | secondary: wall clock of the primary at the position; 0 while there is no point |
 /// |    120 |     8 | receiptMillis | secondary: the backup's own, when that was received                         |
-/// |    128 |     4 | ancestry     | its length in bytes; it follows                                              |
+/// |    128 |    24 | check        | secondary: [ClockCheck], when both hosts' clocks were compared, and what they showed; 0 for never |
+/// |    152 |     4 | ancestry     | its length in bytes; it follows                                              |
 /// |        |       | segments     | of several volumes: each i32 volume, i64 bytes, in the order of [AddressSpace]; of a single volume, nothing |
 ///
 /// @param space of one volume as a rule
@@ -60,17 +62,62 @@ public record Superblock(
         long filled,
         long labelMillis,
         long receiptMillis,
+        ClockCheck check,
         Ancestry ancestry) {
     public static final int VERSION = 1;
 
     private static final int MAGIC = 0x48465342;
-    private static final int HEADER_BYTES = 132;
+    private static final int HEADER_BYTES = 156;
 
     /// Bytes that a slot must hold.
     public static final int MAX_BYTES =
             HEADER_BYTES
                     + Ancestry.MAX_ENTRIES * Ancestry.Entry.BYTES
                     + AddressSpace.MAX_SEGMENTS * AddressSpace.Segment.BYTES;
+
+    /// Of a primary, or where the clocks were never compared.
+    public Superblock(
+            UUID resource,
+            Role role,
+            AddressSpace space,
+            boolean clean,
+            boolean everCommitted,
+            boolean blank,
+            boolean detached,
+            boolean mixture,
+            Position position,
+            Position acknowledged,
+            long peerMark,
+            long watermark,
+            long rollingTo,
+            long incarnation,
+            long movedBy,
+            long filled,
+            long labelMillis,
+            long receiptMillis,
+            Ancestry ancestry) {
+        this(
+                resource,
+                role,
+                space,
+                clean,
+                everCommitted,
+                blank,
+                detached,
+                mixture,
+                position,
+                acknowledged,
+                peerMark,
+                watermark,
+                rollingTo,
+                incarnation,
+                movedBy,
+                filled,
+                labelMillis,
+                receiptMillis,
+                ClockCheck.NONE,
+                ancestry);
+    }
 
     /// Of all addresses, gaps between volumes included.
     public long sizeBytes() {
@@ -98,6 +145,7 @@ public record Superblock(
                 filled,
                 labelMillis,
                 receiptMillis,
+                check,
                 ancestry);
     }
 
@@ -123,7 +171,9 @@ public record Superblock(
         acknowledged.write(out);
         out.putLong(peerMark).putLong(watermark).putLong(rollingTo);
         out.putLong(incarnation).putLong(movedBy).putLong(filled);
-        out.putLong(labelMillis).putLong(receiptMillis).putInt(lineage.remaining());
+        out.putLong(labelMillis).putLong(receiptMillis);
+        out.putLong(check.passedMillis()).putLong(check.ownMillis()).putLong(check.peerMillis());
+        out.putInt(lineage.remaining());
         out.put(lineage);
         segments.forEach(each -> out.putInt(each.volume()).putLong(each.lengthBytes()));
         return out.flip();
@@ -155,6 +205,7 @@ public record Superblock(
         long filled = in.getLong();
         long labelMillis = in.getLong();
         long receiptMillis = in.getLong();
+        ClockCheck check = new ClockCheck(in.getLong(), in.getLong(), in.getLong());
         int lineage = in.getInt();
         if (lineage < 0 || lineage > in.remaining()) {
             throw new IllegalArgumentException(
@@ -181,6 +232,7 @@ public record Superblock(
                 filled,
                 labelMillis,
                 receiptMillis,
+                check,
                 ancestry);
     }
 

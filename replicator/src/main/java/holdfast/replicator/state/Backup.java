@@ -14,6 +14,7 @@ import holdfast.replicator.journal.SegmentIndex.Part;
 import holdfast.replicator.state.History.Moment;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.PeerClock;
 import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
@@ -105,6 +106,7 @@ public final class Backup {
     /// @param filled how often the base was synced with something of a first sync
     /// @param labelMillis wall clock of the primary at the position, 0 while there is no point
     /// @param receiptMillis when it was received
+    /// @param check when the clocks of both hosts were compared
     public record Base(
             long watermark,
             long rollingTo,
@@ -116,16 +118,33 @@ public final class Backup {
             long filled,
             long labelMillis,
             long receiptMillis,
+            ClockCheck check,
             Ancestry ancestry) {
         /// A base on which no roll-forward is under way.
         public Base(long watermark, Position position, boolean everCommitted, Ancestry ancestry) {
-            this(watermark, watermark, 0, position, everCommitted, false, 0, 0, 0, 0, ancestry);
+            this(
+                    watermark,
+                    watermark,
+                    0,
+                    position,
+                    everCommitted,
+                    false,
+                    0,
+                    0,
+                    0,
+                    0,
+                    ClockCheck.NONE,
+                    ancestry);
         }
 
-        /// The same, with what a first sync has made durable meanwhile: a roll-forward does not
-        /// know of it.
+        /// The same, with what was made durable meanwhile and a roll-forward does not know of.
         public Base over(Base durable) {
-            return filled(Math.max(filled, durable.filled()), Math.max(tracked, durable.tracked()));
+            return filledAs(durable).checked(durable.check());
+        }
+
+        /// The same, with as much of a first sync in it as in another, or more.
+        public Base filledAs(Base other) {
+            return filled(Math.max(filled, other.filled()), Math.max(tracked, other.tracked()));
         }
 
         /// The same, with more of a first sync in it.
@@ -141,6 +160,24 @@ public final class Backup {
                     filled,
                     labelMillis,
                     receiptMillis,
+                    check,
+                    ancestry);
+        }
+
+        /// The same, when the clocks were compared.
+        public Base checked(ClockCheck check) {
+            return new Base(
+                    watermark,
+                    rollingTo,
+                    movedBy,
+                    position,
+                    everCommitted,
+                    mixture,
+                    tracked,
+                    filled,
+                    labelMillis,
+                    receiptMillis,
+                    check,
                     ancestry);
         }
 
@@ -257,6 +294,12 @@ public final class Backup {
     /// A bridge that could not be noted is tried again after so long.
     static final long NOTE_AGAIN_MILLIS = 10_000;
 
+    /// How the clocks compare is made durable at the first look of each opening, and then so often.
+    static final long CHECK_AGAIN_MILLIS = 300_000;
+
+    /// A time of receipt that is so close to the clock on the wall is shown as it is.
+    private static final long SAME_CLOCK_MILLIS = 2000;
+
     private record Pending(
             long endAddress,
             JournalRecord record,
@@ -273,7 +316,10 @@ public final class Backup {
     /// A question about this place in the stream.
     private record Exact(long session, Frame.Verify question) {}
 
-    private record Arrived(Frame.Data frame, long creditBytes) {}
+    private record Arrived(Frame.Data frame, long creditBytes, Now at) {}
+
+    /// How old the copy is when all of the journal in front of `end` is durable.
+    private record AgeThen(long end, CopyAge age) {}
 
     private final Config config;
 
@@ -284,12 +330,14 @@ public final class Backup {
     private final long incarnation;
     private boolean failed;
 
-    /// Time of receipt now. It does not fall, and goes on where the journal's newest record has it
-    /// when the clock was set back since (R22).
-    private long receivedMillis;
+    /// The time of receipt now: retention goes by it (R22).
+    private final PassedTime passedTime;
 
-    /// What the clock was found to lack at the start; negative before it was looked at.
-    private long clockLacksMillis = -1;
+    /// Whether that runs.
+    private boolean passes;
+
+    /// What is durable of it since this opening of the journal; null while that is nothing.
+    private ClockCheck durableCheck;
 
     private boolean blank;
 
@@ -328,6 +376,12 @@ public final class Backup {
 
     private Position appended;
     private final ArrayDeque<Pending> pending = new ArrayDeque<>();
+
+    /// How old the copy is; null while that is not known.
+    private CopyAge age;
+
+    /// How old what was appended makes it.
+    private final ArrayDeque<AgeThen> ages = new ArrayDeque<>();
 
     /// The journal is damaged where it ended at the start: nothing is taken in until it is cut
     /// there or, where there is no point, goes on behind all its segments.
@@ -570,6 +624,7 @@ public final class Backup {
         this.ancestry = base.ancestry();
         this.tracked = base.tracked();
         this.filled = base.filled();
+        this.passedTime = new PassedTime(base.check());
         this.committed = base.position();
         this.everCommitted = base.everCommitted();
         this.mixture = base.mixture();
@@ -1002,22 +1057,20 @@ public final class Backup {
     // -----------------------------------------------------------------------------------------
 
     /// The next frame of the data stream; `creditBytes` are given back when it was taken in.
-    ///
-    /// @param clockMillis the wall clock at the start, and what has passed since
-    public void on(Frame.Data frame, long creditBytes, long clockMillis) {
-        timeIs(clockMillis);
+    public void on(Frame.Data frame, long creditBytes, Now now) {
+        timeIs(now);
         if (session == 0 || failed) {
             return;
         }
-        heardMillis = receivedMillis;
-        inbox.add(new Arrived(frame, creditBytes));
+        heardMillis = passedTime.millis();
+        inbox.add(new Arrived(frame, creditBytes, now));
         takeIn();
     }
 
     private void takeIn() {
         while (!inbox.isEmpty() && session != 0 && !failed) {
             Arrived next = inbox.peek();
-            if (!take(next.frame())) {
+            if (!take(next.frame(), next.at())) {
                 noteHolding();
                 fx.wakeRoller();
                 return;
@@ -1031,8 +1084,9 @@ public final class Backup {
         }
     }
 
+    /// @param came when it arrived
     /// @return false if there is no room for it now
-    private boolean take(Frame.Data frame) {
+    private boolean take(Frame.Data frame, Now came) {
         if (!(frame instanceof Frame.Compare) && verifyRun == 0) {
             answers.forgetKept();
         }
@@ -1051,6 +1105,7 @@ public final class Backup {
                             w.offsetBytes(),
                             w.data().remaining(),
                             w.wallMillis(),
+                            came,
                             false,
                             w.data());
             case Frame.Zero z ->
@@ -1060,15 +1115,19 @@ public final class Backup {
                             z.offsetBytes(),
                             z.lengthBytes(),
                             z.wallMillis(),
+                            came,
                             z.punch(),
                             null);
             case Frame.Heartbeat h -> {
-                long until = completeUntil(h.wallMillis(), receivedMillis);
+                long until = completeUntil(h.wallMillis(), came);
                 pending.add(new Pending(end, null, null, new Frame.Heartbeat(h.position(), until)));
+                if (h.position().equals(appended)) {
+                    agesBy(h.wallMillis(), came);
+                }
                 settle();
                 yield true;
             }
-            case Frame.Mark m -> takeMark(m);
+            case Frame.Mark m -> takeMark(m, came);
             case Frame.Tracked t -> {
                 tracked = Math.max(tracked, t.transaction());
                 yield true;
@@ -1083,7 +1142,7 @@ public final class Backup {
                             b.data());
             case Frame.EpochZero z ->
                     takeStaged(Kind.EPOCH_ZERO, z.epoch(), z.offsetBytes(), z.lengthBytes(), null);
-            case Frame.EpochCommit c -> takeCommit(c);
+            case Frame.EpochCommit c -> takeCommit(c, came);
             case Frame.SyncBlocks s ->
                     takeSync(s.sequence(), s.offsetBytes(), s.data().remaining(), s.data());
             case Frame.SyncZero s -> takeSync(s.sequence(), s.offsetBytes(), s.lengthBytes(), null);
@@ -1283,6 +1342,7 @@ public final class Backup {
             long offset,
             long length,
             long primaryMillis,
+            Now came,
             boolean punch,
             ByteBuffer data) {
         if (!hasPoint() && openCommit() == null) {
@@ -1307,8 +1367,9 @@ public final class Backup {
         if (!hasRoom(JournalRecord.totalBytes(dataBytes), reservedBytes)) {
             return false;
         }
-        append(kind, punch, at, 0, offset, length, primaryMillis, data);
+        append(kind, punch, at, 0, offset, length, completeUntil(primaryMillis, came), data);
         appended = at;
+        agesBy(primaryMillis, came);
         if (Faults.M1) {
             fx.send(new Frame.Ack(config.resource, session, at, at, synced, filled));
         }
@@ -1317,7 +1378,7 @@ public final class Backup {
 
     /// It counts, and is answered, when it is durable. An honest primary sends none while an epoch
     /// is on its way.
-    private boolean takeMark(Frame.Mark m) {
+    private boolean takeMark(Frame.Mark m, Now came) {
         if (!hasPoint() && openCommit() == null || openEpoch != 0) {
             refuse("a mark while the copy is at no moment of the stream");
             return true;
@@ -1341,7 +1402,8 @@ public final class Backup {
         if (!hasRoom(JournalRecord.totalBytes(name.remaining()), reservedBytes)) {
             return false;
         }
-        append(Kind.MARK, false, m.position(), 0, 0, 0, m.wallMillis(), name);
+        long until = completeUntil(m.wallMillis(), came);
+        append(Kind.MARK, false, m.position(), 0, 0, 0, until, name);
         marks.appended(m.name());
         var reply = new Frame.MarkReply(config.resource, session, m.number(), "");
         if (Faults.M65) {
@@ -1511,7 +1573,7 @@ public final class Backup {
         return true;
     }
 
-    private boolean takeCommit(Frame.EpochCommit commit) {
+    private boolean takeCommit(Frame.EpochCommit commit, Now came) {
         if (commit.epoch() != openEpoch || openEpoch == 0) {
             refuse("a commit of epoch " + commit.epoch() + " while " + openEpoch + " is open");
             return true;
@@ -1528,7 +1590,9 @@ public final class Backup {
             refuse("a commit at " + commit.position() + " with another generation's ancestry");
             return true;
         }
-        commitStaged(commit.position(), commit.wallMillis(), commit.ancestry());
+        commitStaged(
+                commit.position(), completeUntil(commit.wallMillis(), came), commit.ancestry());
+        agesBy(commit.wallMillis(), came);
         return true;
     }
 
@@ -1622,15 +1686,14 @@ public final class Backup {
     /// Takes in a frame of this host's own primary, which writes to the copy since it was promoted
     /// (R24): a write or a part of an epoch. No session with a peer is up then.
     ///
-    /// @param clockMillis as in [#on]
     /// @return false if there is no room for it now: it is to be given again after a roll-forward,
     ///   and may be at any time before
     /// @throws IllegalStateException if it does not fit what the copy is
-    public boolean takeOwn(Frame.Data frame, long clockMillis) {
+    public boolean takeOwn(Frame.Data frame, Now now) {
         if (sessionUp) {
             throw new IllegalStateException("a peer writes to this copy");
         }
-        timeIs(clockMillis);
+        timeIs(now);
         if (damaged) {
             return false;
         }
@@ -1640,7 +1703,10 @@ public final class Backup {
             dropStaged();
         }
         refusal = "";
-        boolean taken = take(frame);
+        // The clock of the primary is this host's.
+        long wallMillis = now.wallMillis();
+        var own = new PeerClock.Reading(wallMillis, wallMillis);
+        boolean taken = take(frame, new Now(now.nanos(), wallMillis, own));
         if (!refusal.isEmpty()) {
             throw new IllegalStateException(refusal);
         }
@@ -1707,10 +1773,9 @@ public final class Backup {
     ///
     /// @param restored the moment that the epoch brings back, which has to stay; null for none.
     ///   Other views may be closed meanwhile
-    /// @param clockMillis as in [#on]
     /// @return 0 where there is the room, or it may be made
-    public long lacksForOwn(Frame.EpochBegin begin, View restored, long clockMillis) {
-        timeIs(clockMillis);
+    public long lacksForOwn(Frame.EpochBegin begin, View restored, Now now) {
+        timeIs(now);
         long limit =
                 restored == null || restored.pin() != 0
                         ? appliedEnd
@@ -1844,7 +1909,7 @@ public final class Backup {
                 offset,
                 length,
                 primaryMillis,
-                receivedMillis,
+                stamp(),
                 crc,
                 tracked);
     }
@@ -1883,6 +1948,9 @@ public final class Backup {
                     fx.event("epoch-committed", "the copy has moved to " + committed);
                 }
             }
+        }
+        while (!ages.isEmpty() && ages.peek().end() <= durableEnd) {
+            age = CopyAge.younger(age, ages.poll().age());
         }
         hearOfStaged();
         if (committedEpoch) {
@@ -2007,7 +2075,7 @@ public final class Backup {
                         address,
                         r.position(),
                         ancestry,
-                        completeUntil(r.primaryMillis(), r.receiptMillis()),
+                        r.primaryMillis(),
                         r.receiptMillis(),
                         r.tracked(),
                         r.incarnation(),
@@ -2021,7 +2089,7 @@ public final class Backup {
                         p.endAddress(),
                         p.position(),
                         ancestry,
-                        completeUntil(p.primaryMillis(), p.receiptMillis()),
+                        p.primaryMillis(),
                         p.receiptMillis(),
                         p.tracked(),
                         p.incarnation(),
@@ -2042,10 +2110,25 @@ public final class Backup {
         }
     }
 
-    /// The newest that came says it, and not the latest: a clock on the wall may be set back. What
-    /// one that is ahead says lies in the future.
-    public static long completeUntil(long primaryMillis, long receiptMillis) {
-        return Math.min(primaryMillis, receiptMillis);
+    /// The moment as it is found by its time. The newest that came says it, and not the latest: a
+    /// clock on the wall may be set back. What one that is ahead says lies in the future, as far as
+    /// our own knows.
+    private static long completeUntil(long primaryMillis, Now came) {
+        return Math.min(primaryMillis, came.wallMillis());
+    }
+
+    /// All that the primary had written by then is in the copy when what was appended is durable.
+    private void agesBy(long primaryMillis, Now came) {
+        CopyAge then = CopyAge.of(primaryMillis, came);
+        if (then != null) {
+            ages.add(new AgeThen(end, then));
+        }
+    }
+
+    /// How old the copy is; null while that is not known. It is not, from a start on, until
+    /// something has come in while the primary's clock was known.
+    public CopyAge age() {
+        return age;
     }
 
     private static void put(JournalIndex into, JournalRecord r) {
@@ -2093,10 +2176,8 @@ public final class Backup {
     // ----------------------------------------------------------------------------------
 
     /// Time passes; at least once a second while something waits for room.
-    ///
-    /// @param clockMillis as in [#on]
-    public void tick(long clockMillis) {
-        timeIs(clockMillis);
+    public void tick(Now now) {
+        timeIs(now);
         expirePins();
         goOnIfMended();
         loseEndedPins();
@@ -2107,13 +2188,64 @@ public final class Backup {
         }
     }
 
-    private void timeIs(long clockMillis) {
-        if (clockLacksMillis < 0) {
-            Moment newest = history.newest();
-            clockLacksMillis =
-                    newest == null ? 0 : Math.max(0, newest.receiptMillis() - clockMillis);
+    private void timeIs(Now now) {
+        if (!passes) {
+            passes = true;
+            passedTime.atLeast(receivedMillis());
         }
-        receivedMillis = Math.max(receivedMillis, clockMillis + clockLacksMillis);
+        long doubtedMillis = passedTime.doubtMillis();
+        long before = passedTime.millis();
+        passedTime.tick(now);
+        if (doubtedMillis == 0 && passedTime.doubtMillis() > 0) {
+            fx.event(
+                    "time-in-doubt",
+                    "this host's clock says that %s more have passed than are counted: they count, and make anything old, when the primary's clock says so too"
+                            .formatted(minutes(passedTime.doubtMillis())));
+        } else if (doubtedMillis > 0 && passedTime.doubtMillis() == 0) {
+            fx.event(
+                    "time-settled",
+                    "of %s that this host's clock has gone on by, %s count, and no more will"
+                            .formatted(
+                                    minutes(doubtedMillis), minutes(passedTime.millis() - before)));
+        }
+        ClockCheck check = passedTime.check();
+        if (passedTime.isChecked()
+                && !check.isNone()
+                && (durableCheck == null
+                        || check.passedMillis() - durableCheck.passedMillis()
+                                >= CHECK_AGAIN_MILLIS)) {
+            durableCheck = check;
+            fx.checked(check);
+        }
+    }
+
+    /// The time of receipt for something that will bear it.
+    private long stamp() {
+        if (passedTime.isLoose()) {
+            passedTime.forget();
+            durableCheck = null;
+            fx.checked(ClockCheck.NONE);
+        }
+        return passedTime.millis();
+    }
+
+    private static String minutes(long millis) {
+        return "%d min".formatted(millis / 60_000);
+    }
+
+    /// Minutes and more that this host's clock says have passed, and that make nothing old before
+    /// the primary's clock says so too; 0 for none.
+    public long doubtMillis() {
+        return passedTime.doubtMillis();
+    }
+
+    /// When that was, by this host's clock as it is now: a time of receipt counts what has passed
+    /// ([PassedTime]), and the clock may have been wrong then.
+    public Instant onTheWall(long receiptMillis, Now now) {
+        timeIs(now);
+        long apart = now.wallMillis() - receivedMillis();
+        return Instant.ofEpochMilli(
+                receiptMillis + (Math.abs(apart) < SAME_CLOCK_MILLIS ? 0 : apart));
     }
 
     /// Something is not taken in for want of room in the journal.
@@ -2374,6 +2506,7 @@ public final class Backup {
                 filled,
                 base.labelMillis(),
                 base.receiptMillis(),
+                base.check(),
                 base.ancestry());
     }
 
@@ -2403,6 +2536,7 @@ public final class Backup {
                 filled,
                 goal.labelMillis(),
                 goal.receiptMillis(),
+                base.check(),
                 goal.ancestry());
     }
 
@@ -2865,7 +2999,7 @@ public final class Backup {
     /// Time of receipt now, as far as it is known; retention goes by it.
     public long receivedMillis() {
         long newest = history.newest() == null ? 0 : history.newest().receiptMillis();
-        return Math.max(newest, receivedMillis);
+        return Math.max(newest, passedTime.millis());
     }
 
     /// Moments that can be opened.
@@ -2949,6 +3083,7 @@ public final class Backup {
     /// @param lastId greatest that a pin ever had
     public void pins(List<Pins.Pin> durable, long lastId) {
         pins.begin(durable, lastId);
+        durable.forEach(each -> passedTime.atLeast(each.madeMillis()));
         heardMillis = receivedMillis();
         for (Pins.Pin each : durable) {
             long address = each.moment().address();
@@ -3020,7 +3155,7 @@ public final class Backup {
                     ? rotWords()
                     : "the moment has ended: the journal is damaged in front of it";
         }
-        long now = receivedMillis();
+        long now = Math.max(stamp(), receivedMillis());
         List<Pins.Pin> before = pins.all();
         pins.add(name, moment.alone(), sizeBytes, now, now + forMillis);
         String trouble = storePins(before);

@@ -69,5 +69,9 @@ public interface BackupEffects {
     /// is written in the place of what was told.
     void damagePassed(long from, long before);
 
+    /// What the clocks of both hosts showed, or that it is to be forgotten: in the place of what
+    /// the superblock has ([Backup.Base#check]), durably when it returns.
+    void checked(ClockCheck check);
+
     void event(String kind, String text);
 }

@@ -170,5 +170,11 @@ public final class Faults {
     /// Forgets with a restart what is damaged of the journal, and what leads over it.
     public static final boolean M92 = Mutants.on("M92");
 
+    /// Believes the clock on the wall that a start finds, however far it is ahead.
+    public static final boolean M93 = Mutants.on("M93");
+
+    /// Takes what comes in for what the primary has written just then.
+    public static final boolean M94 = Mutants.on("M94");
+
     private Faults() {}
 }

@@ -38,6 +38,9 @@ public final class Op {
     /// When it got that, by the primary's [SteadyClock].
     long since;
 
+    /// [SteadyClock#lagMillis] then.
+    long lagMillis;
+
     private Op(long offsetBytes, long lengthBytes, boolean punch, Held data, Object owner) {
         this.offsetBytes = offsetBytes;
         this.lengthBytes = lengthBytes;

@@ -285,6 +285,9 @@ public final class Primary {
     /// Wall clock when it was frozen: what was written since is not in it.
     private long epochMillis;
 
+    /// [SteadyClock#lagMillis] then.
+    private long epochLagMillis;
+
     private boolean commitSent;
 
     /// The last one that goes on from what the peer kept.
@@ -439,6 +442,7 @@ public final class Primary {
         partlyWritten = false;
         op.wallMillis = wallMillis;
         op.since = clock.now();
+        op.lagMillis = clock.lagMillis();
         endCapture(op);
         boolean markedLate = Faults.M9 && closed;
         if (!markedLate) {
@@ -1429,6 +1433,7 @@ public final class Primary {
             }
             epochPosition = last;
             epochMillis = wallMillis;
+            epochLagMillis = clock.lagMillis();
             frozen.addAll(dirty);
             unsent.takeFrom(dirty);
             unsentZeroes.takeFrom(zeroed);
@@ -2248,10 +2253,20 @@ public final class Primary {
         return null;
     }
 
+    private long stamp(Op op) {
+        return stamp(op.wallMillis, op.lagMillis);
+    }
+
+    /// When something was, by the clock on the wall as it goes now. The peer compares that with
+    /// what this clock shows ([CopyAge]), and one that was set back since would make it younger.
+    private long stamp(long thenMillis, long lagThenMillis) {
+        return thenMillis - Math.max(0, clock.lagMillis() - lagThenMillis);
+    }
+
     private Frame.Data frameOf(Op op) {
         Position at = new Position(generation, op.number);
         if (!op.isZero()) {
-            return new Frame.Write(0, at, op.wallMillis, op.offsetBytes, op.data().data());
+            return new Frame.Write(0, at, stamp(op), op.offsetBytes, op.data().data());
         }
         long from = op.offsetBytes;
         long to = from + op.lengthBytes;
@@ -2260,7 +2275,7 @@ public final class Primary {
             to = Math.max(inner, to / BlockSet.BLOCK_BYTES * BlockSet.BLOCK_BYTES);
             from = Math.min(inner, to);
         }
-        return new Frame.Zero(0, at, op.wallMillis, from, to - from, op.punch);
+        return new Frame.Zero(0, at, stamp(op), from, to - from, op.punch);
     }
 
     private Frame.Data nextCompare() {
@@ -2453,7 +2468,7 @@ public final class Primary {
         return new Frame.EpochCommit(
                 epoch,
                 new Position(generation, epochPosition),
-                Faults.M46 ? wallMillis : epochMillis,
+                Faults.M46 ? wallMillis : stamp(epochMillis, epochLagMillis),
                 epochSentBlocks,
                 digest.finish(),
                 ancestry);

@@ -42,6 +42,12 @@ final class SteadyClock {
         return Math.ceilDiv(steadyNanos + (runs ? since : 0) - steadyThen, 1_000_000L);
     }
 
+    /// By how much this is ahead of the clock on the wall, as of the last tick: more than it was
+    /// when that was set back since, or is slow.
+    long lagMillis() {
+        return steadyNanos / 1_000_000 - wallMillis;
+    }
+
     /// By how much the clock on the wall was set back, in all.
     long setBackMillis() {
         return Math.ceilDiv(setBackNanos, 1_000_000L);

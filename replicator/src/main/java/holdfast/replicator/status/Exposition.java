@@ -62,6 +62,26 @@ final class Exposition {
                                     "Round trip of the last heartbeat.");
                             line("holdfast_link_round_trip_seconds", peer, number(millis / 1000));
                         });
+        link.clock()
+                .ifPresent(
+                        clock -> {
+                            head(
+                                    "holdfast_link_clock_ahead_seconds",
+                                    "gauge",
+                                    "How far the peer's clock is ahead of this node's.");
+                            line(
+                                    "holdfast_link_clock_ahead_seconds",
+                                    peer,
+                                    number(clock.aheadSeconds()));
+                            head(
+                                    "holdfast_link_clock_uncertainty_seconds",
+                                    "gauge",
+                                    "By how much that may be wrong, either way.");
+                            line(
+                                    "holdfast_link_clock_uncertainty_seconds",
+                                    peer,
+                                    number(clock.uncertaintySeconds()));
+                        });
         counter(
                 "holdfast_link_sent_wire_bytes_total",
                 "Bytes sent, compressed.",

@@ -21,7 +21,7 @@ import java.util.stream.Stream;
 /// | backup | first sync                         | home has no copy yet: 41 % received, about 19 h left.                 |
 ///
 /// A second sentence follows when a person may have to do something: the peer is away, the buffer
-/// is full, the disk failed.
+/// is full, the disk failed. The last one of all says that the clocks of the two hosts differ.
 final class Sentences {
     /// A peer that is away for less is being reconnected to and is no news.
     private static final Duration AWAY_IS_NEWS = Duration.ofSeconds(15);
@@ -36,16 +36,36 @@ final class Sentences {
         this.zone = zone;
     }
 
-    /// Those of the resources in their order, then those of what is not open.
+    /// Those of the resources in their order, then those of what is not open, then of the clocks.
     List<String> of(List<StatusReport.Resource> resources, List<StatusReport.Unopened> unopened) {
         if (resources.isEmpty() && unopened.isEmpty()) {
-            return List.of(nothingYet());
+            return Stream.concat(Stream.of(nothingYet()), clocks().stream()).toList();
         }
         boolean several = resources.size() + unopened.size() > 1;
-        return Stream.concat(
+        return Stream.of(
                         resources.stream().map(r -> of(r, several)),
-                        unopened.stream().map(this::notOpened))
+                        unopened.stream().map(this::notOpened),
+                        clocks().stream())
+                .flatMap(each -> each)
                 .toList();
+    }
+
+    /// The same at both sides.
+    private Optional<String> clocks() {
+        return link.flatMap(
+                l ->
+                        l.clock()
+                                .filter(StatusReport.ClockOffset::isNews)
+                                .map(c -> apart(l.peer(), c.aheadSeconds())));
+    }
+
+    private String apart(String peer, double aheadSeconds) {
+        boolean isPeers = aheadSeconds > 0;
+        return "The clock of %s is %s ahead of that of %s. Next: set the one that is wrong; timedatectl says whether somebody keeps it."
+                .formatted(
+                        isPeers ? peer : node.name(),
+                        Words.span(Math.abs(aheadSeconds)),
+                        isPeers ? node.name() : peer);
     }
 
     private String notOpened(StatusReport.Unopened u) {
@@ -106,6 +126,7 @@ final class Sentences {
                         ? "The copy of %s of %s can be opened.".formatted(r.name(), time)
                         : "The copy of %s can be opened.".formatted(time);
         return copy
+                + future(r.copyTime().orElseThrow())
                 + r.progress()
                         .map(
                                 p ->
@@ -115,6 +136,13 @@ final class Sentences {
                 + away(r)
                 + verify(r)
                 + drill(r);
+    }
+
+    private String future(Instant copyTime) {
+        return Words.isFuture(copyTime, node.now())
+                ? " By this host's clock that is %s: a clock is wrong, or was."
+                        .formatted(Words.ago(copyTime, node.now()))
+                : "";
     }
 
     /// What somebody should know: the copy is not what it says it is.
@@ -216,9 +244,18 @@ final class Sentences {
 
     private Optional<String> awayFor() {
         return link.filter(l -> !l.isConnected())
-                .map(l -> Duration.between(l.lastContact().orElse(l.since()), node.now()))
-                .filter(d -> d.compareTo(AWAY_IS_NEWS) >= 0)
-                .map(Words::span);
+                .map(l -> l.lastContact().orElse(l.since()))
+                .flatMap(this::since);
+    }
+
+    private Optional<String> since(Instant then) {
+        if (Words.isFuture(then, node.now())) {
+            return Optional.of("some time");
+        }
+        Duration passed = Duration.between(then, node.now());
+        return passed.compareTo(AWAY_IS_NEWS) < 0
+                ? Optional.empty()
+                : Optional.of(Words.span(passed));
     }
 
     private static String trouble(StatusReport.Resource r) {

@@ -61,6 +61,7 @@ public record StatusReport(
     /// @param since when the connection state began
     /// @param lastContact when the peer was last heard of
     /// @param roundTripMillis of the last heartbeat
+    /// @param clock how the peer's clock compares with this node's; absent while nobody knows
     /// @param trouble why the last attempt failed
     /// @param nextAttempt of dialling
     /// @param sentWireBytes since the daemon started, after compression and encryption
@@ -73,6 +74,7 @@ public record StatusReport(
             Instant since,
             Optional<Instant> lastContact,
             Optional<Double> roundTripMillis,
+            Optional<ClockOffset> clock,
             Optional<String> trouble,
             Optional<Instant> nextAttempt,
             long sentWireBytes,
@@ -82,6 +84,20 @@ public record StatusReport(
             Rate rate) {
         public boolean isConnected() {
             return connection.equals("CONNECTED");
+        }
+    }
+
+    /// How the peer's clock compares with this node's, as heartbeats have measured it.
+    ///
+    /// @param aheadSeconds of the peer's; negative when it is behind
+    /// @param uncertaintySeconds by which that may be wrong, either way
+    public record ClockOffset(double aheadSeconds, double uncertaintySeconds) {
+        /// Clocks that somebody keeps differ by less.
+        private static final double NEWS_SECONDS = 2;
+
+        /// Whether the clocks differ for certain, and by more than that.
+        public boolean isNews() {
+            return Math.abs(aheadSeconds) - uncertaintySeconds > NEWS_SECONDS;
         }
     }
 
@@ -127,8 +143,9 @@ public record StatusReport(
     ///   knows what it has written
     /// @param copyTime the moment the committed copy shows, by the primary's clock; absent: no copy
     ///   yet
-    /// @param replicatedUntil everything written before this moment is in the copy; only the
-    ///   primary knows it while connected. It is never later than the truth
+    /// @param replicatedUntil everything written before this moment, by this node's clock, is in
+    ///   the copy: so old the copy is. It is never later than the truth; absent at a backup that
+    ///   was not connected since its start
     /// @param drill the last rehearsal with the copy that is here
     /// @param verify the last comparison of the copy with what it should hold
     /// @param syncPaused an operator of this node lets no catch-up, first sync or comparison go on
@@ -319,6 +336,7 @@ public record StatusReport(
     /// @param id for `close`
     /// @param point position it shows
     /// @param pointTime moment it shows, by the primary's clock
+    /// @param pointAgeSeconds how old that is, and never less than it is; absent where nobody knows
     /// @param uri of the export; of several volumes, of the first
     /// @param volumes empty where there is a single one
     /// @param overlay of a writable view, what was written to it; absent: it is read-only
@@ -326,6 +344,7 @@ public record StatusReport(
             String id,
             String point,
             Instant pointTime,
+            Optional<Double> pointAgeSeconds,
             String uri,
             String socket,
             int clients,

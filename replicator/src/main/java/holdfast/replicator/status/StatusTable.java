@@ -1,6 +1,7 @@
 package holdfast.replicator.status;
 
 import java.time.Duration;
+import java.time.Instant;
 import java.time.ZoneId;
 import java.util.ArrayList;
 import java.util.List;
@@ -78,14 +79,7 @@ public final class StatusTable {
         line(
                 "copy",
                 r.copyTime()
-                        .map(
-                                t ->
-                                        "of %s, %s old"
-                                                .formatted(
-                                                        moment(t),
-                                                        Words.span(
-                                                                Duration.between(
-                                                                        t, report.node().now()))))
+                        .map(t -> "of %s, %s".formatted(moment(t), age(r, t)))
                         .orElse("none yet"));
         r.progress()
                 .ifPresent(p -> line(p.kind().toLowerCase(Locale.ROOT).replace('_', ' '), bar(p)));
@@ -148,6 +142,17 @@ public final class StatusTable {
         return "not known here" + r.peer().map(p -> ", see status at " + p).orElse("");
     }
 
+    private String age(StatusReport.Resource r, Instant copyTime) {
+        Instant now = report.node().now();
+        if (r.replicatedUntil().isPresent()) {
+            return Words.span(Duration.between(r.replicatedUntil().get(), now)) + " old";
+        }
+        return Words.isFuture(copyTime, now)
+                ? "which is %s; how old it is nobody knows".formatted(Words.ago(copyTime, now))
+                : "%s old if the clocks of both hosts are right"
+                        .formatted(Words.span(Duration.between(copyTime, now)));
+    }
+
     private String promotion(String name, StatusReport.Promotion p) {
         return "of %s, not final: %s%s can be gone on from instead: holdfast points %s"
                 .formatted(
@@ -200,6 +205,7 @@ public final class StatusTable {
                                                                 ", round trip %.1f ms",
                                                                 ms))
                                         .orElse("")));
+        line("clock", link.clock().map(StatusTable::clock).orElse("unknown"));
         link.trouble().filter(_ -> !link.isConnected()).ifPresent(t -> line("last error", t));
         link.nextAttempt()
                 .filter(_ -> !link.isConnected())
@@ -213,6 +219,15 @@ public final class StatusTable {
                                 Words.bytes(link.receivedWireBytes()),
                                 Words.bytes(link.receivedRawBytes())));
         line("rate", rate(link.rate()));
+    }
+
+    private static String clock(StatusReport.ClockOffset of) {
+        return String.format(
+                Locale.ROOT,
+                "%.3f s %s ours, give or take %.3f s",
+                Math.abs(of.aheadSeconds()),
+                of.aheadSeconds() < 0 ? "behind" : "ahead of",
+                of.uncertaintySeconds());
     }
 
     private String rate(StatusReport.Rate rate) {
@@ -283,7 +298,7 @@ public final class StatusTable {
         out.append("  %-12s %s%n".formatted(name, value));
     }
 
-    private String moment(java.time.Instant t) {
+    private String moment(Instant t) {
         return Words.moment(t, report.node().now(), zone);
     }
 }

@@ -81,6 +81,19 @@ public final class Words {
         return span(duration.toMillis() / 1000.0);
     }
 
+    /// Like `14 s ago`. A moment that a clock has put into the future is not said to be now.
+    public static String ago(Instant then, Instant now) {
+        return isFuture(then, now)
+                ? "in the future, by " + span(Duration.between(now, then))
+                : span(Duration.between(then, now)) + " ago";
+    }
+
+    /// Whether it lies behind `now`, by more than two clocks that are read one after the other
+    /// differ.
+    public static boolean isFuture(Instant then, Instant now) {
+        return then.isAfter(now.plusSeconds(1));
+    }
+
     /// How long ago a drill was and what came of it, like `3 days ago: passed, 42 s`, and `mounted
     /// only` where nothing was run on it. The first line of what went wrong, and not all of it: the
     /// report has that.
@@ -90,10 +103,8 @@ public final class Words {
                 trouble.length() <= DRILL_CHARS ? trouble : trouble.substring(0, DRILL_CHARS) + "…";
         String passed =
                 "passed, " + span(drill.seconds()) + (drill.check().isEmpty() ? ", mounted only" : "");
-        return "%s ago: %s"
-                .formatted(
-                        span(Duration.between(drill.began(), now)),
-                        drill.passed() ? passed : "failed: " + shown);
+        return "%s: %s"
+                .formatted(ago(drill.began(), now), drill.passed() ? passed : "failed: " + shown);
     }
 
     /// Like `1 block differs`.
@@ -108,12 +119,8 @@ public final class Words {
                         ? "no differences"
                         : differing(verify.differingBlocks());
         String cut = verify.trouble().map(why -> ", cut short: " + why).orElse("");
-        String mended =
-                verify.mended()
-                        .map(when -> ", mended %s ago".formatted(span(Duration.between(when, now))))
-                        .orElse("");
-        return "%s ago: %s%s%s"
-                .formatted(span(Duration.between(verify.ended(), now)), found, cut, mended);
+        String mended = verify.mended().map(when -> ", mended " + ago(when, now)).orElse("");
+        return "%s: %s%s%s".formatted(ago(verify.ended(), now), found, cut, mended);
     }
 
     /// The time of day, with the date in front when it is not today's; rounded down to the second.

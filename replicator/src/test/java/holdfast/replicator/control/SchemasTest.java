@@ -38,7 +38,15 @@ import java.util.stream.Stream;
 /// -Dsurefire.failIfNoSpecifiedTests=false` writes the files anew.
 class SchemasTest {
     private static final ControlApi.Kept KEPT =
-            new ControlApi.Kept("before", Samples.NOW, "a/1", Samples.NOW, Samples.NOW, 1, false);
+            new ControlApi.Kept(
+                    "before",
+                    Samples.NOW,
+                    Optional.of(Samples.NOW),
+                    "a/1",
+                    Samples.NOW,
+                    Samples.NOW,
+                    1,
+                    false);
 
     private static final Path DIRECTORY = Path.of("..", "docs", "schemas");
 
@@ -132,7 +140,8 @@ class SchemasTest {
                         true,
                         "home",
                         "backup",
-                        Optional.of(new ControlApi.Point(Samples.NOW, "a/1")),
+                        Optional.of(
+                                new ControlApi.Point(Samples.NOW, Optional.of(Samples.NOW), "a/1")),
                         Optional.empty(),
                         List.of("12 writes are undone"),
                         List.of("there is no second copy now"),
@@ -146,8 +155,10 @@ class SchemasTest {
                         "server/home@3fa901"),
                 new ControlApi.PointsReply(
                         "home",
-                        Optional.of(new ControlApi.Point(Samples.NOW, "a/1")),
-                        Optional.of(new ControlApi.Point(Samples.NOW, "a/2")),
+                        Optional.of(
+                                new ControlApi.Point(Samples.NOW, Optional.of(Samples.NOW), "a/1")),
+                        Optional.of(
+                                new ControlApi.Point(Samples.NOW, Optional.of(Samples.NOW), "a/2")),
                         Optional.of(Samples.NOW),
                         List.of(new ControlApi.Gap(Samples.NOW, Samples.NOW)),
                         1,
@@ -159,7 +170,9 @@ class SchemasTest {
                         1,
                         1,
                         "nbd+unix:///home@latest?socket=/run/holdfast/home.nbd",
-                        List.of(new ControlApi.Marked("nightly", Samples.NOW, "a/2")),
+                        List.of(
+                                new ControlApi.Marked(
+                                        "nightly", Samples.NOW, Optional.of(Samples.NOW), "a/2")),
                         true),
                 new ControlApi.MarkReply("home", "nightly", "backup", Samples.NOW, "a/2"),
                 new ControlApi.KeepReply("home", KEPT, Optional.of("in a gap")),

@@ -20,6 +20,7 @@ import holdfast.replicator.state.Retention;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.PeerClock;
 import holdfast.tunnel.wire.Position;
 
 import org.junit.jupiter.api.AfterEach;
@@ -79,6 +80,11 @@ class BackupResourceTest {
                 @Override
                 public void send(Frame frame) {
                     sent.add(frame);
+                }
+
+                @Override
+                public PeerClock peerClock() {
+                    return PeerClock.UNKNOWN;
                 }
 
                 @Override

@@ -17,6 +17,7 @@ import holdfast.replicator.journal.JournalScan;
 import holdfast.replicator.journal.SegmentIndex;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BackupEffects;
+import holdfast.replicator.state.ClockCheck;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Retention;
 import holdfast.tunnel.wire.AddressSpace;
@@ -430,6 +431,9 @@ class JournaledDeviceTest {
         public String pins(List<Pins.Pin> pins, long lastId) {
             return null;
         }
+
+        @Override
+        public void checked(ClockCheck check) {}
 
         @Override
         public void event(String kind, String text) {}

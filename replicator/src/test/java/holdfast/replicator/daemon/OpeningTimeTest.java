@@ -15,6 +15,7 @@ import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
+import holdfast.tunnel.wire.PeerClock;
 import holdfast.tunnel.wire.Position;
 
 import org.junit.jupiter.api.AfterEach;
@@ -75,6 +76,11 @@ class OpeningTimeTest {
                     if (frame instanceof Frame.Ack ack) {
                         acknowledged = ack.committed().number();
                     }
+                }
+
+                @Override
+                public PeerClock peerClock() {
+                    return PeerClock.UNKNOWN;
                 }
 
                 @Override

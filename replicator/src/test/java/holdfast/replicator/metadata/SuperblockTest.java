@@ -3,6 +3,7 @@ package holdfast.replicator.metadata;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import holdfast.replicator.state.ClockCheck;
 import holdfast.replicator.state.Role;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
@@ -40,6 +41,7 @@ class SuperblockTest {
                 17,
                 18,
                 19,
+                new ClockCheck(20, 21, 22),
                 Ancestry.EMPTY.plus(
                         new Ancestry.Entry(
                                 13, Position.NONE, Ancestry.Reason.CREATE, new UUID(14, 15), 16)));
@@ -63,7 +65,10 @@ class SuperblockTest {
         assertEquals(17, bytes.getLong(104));
         assertEquals(18, bytes.getLong(112));
         assertEquals(19, bytes.getLong(120));
-        assertEquals(49, bytes.getInt(128));
+        assertEquals(20, bytes.getLong(128));
+        assertEquals(21, bytes.getLong(136));
+        assertEquals(22, bytes.getLong(144));
+        assertEquals(49, bytes.getInt(152));
     }
 
     @Test
@@ -71,11 +76,11 @@ class SuperblockTest {
         AddressSpace space = AddressSpace.parse("0:4194816 1:512 0:1024");
         ByteBuffer bytes = sample(0, space).encode();
         assertEquals((12 << 20) + 1024, bytes.getLong(24));
-        assertEquals(132 + 49 + 3 * 12, bytes.remaining());
-        assertEquals(1, bytes.getInt(132 + 49 + 12));
-        assertEquals(512, bytes.getLong(132 + 49 + 16));
+        assertEquals(156 + 49 + 3 * 12, bytes.remaining());
+        assertEquals(1, bytes.getInt(156 + 49 + 12));
+        assertEquals(512, bytes.getLong(156 + 49 + 16));
         assertEquals(sample(0, space), Superblock.decode(bytes.duplicate()));
-        for (int length = 132 + 49 + 1; length < bytes.limit(); length++) {
+        for (int length = 156 + 49 + 1; length < bytes.limit(); length++) {
             ByteBuffer cut = bytes.slice(0, length);
             assertThrows(IllegalArgumentException.class, () -> Superblock.decode(cut));
         }

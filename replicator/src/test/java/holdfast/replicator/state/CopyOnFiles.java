@@ -7,6 +7,7 @@ import holdfast.replicator.journal.JournalScan;
 import holdfast.replicator.journal.SegmentIndex;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.PeerClock;
 import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
@@ -53,6 +54,9 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
     /// The backup's own clock.
     long clockMillis = 5;
 
+    /// What the primary's clock shows, 0 while that is not known.
+    long peerMillis;
+
     /// The primary's, when an epoch is committed.
     long epochMillis = 5;
 
@@ -64,6 +68,9 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
 
     /// Why the list of what is kept cannot be written; null: it can.
     String pinsTrouble;
+
+    /// What it says; a start does not find it by itself.
+    List<Pins.Pin> keptPins = List.of();
 
     /// Why no damage can be noted; null: it can.
     String noteTrouble;
@@ -199,7 +206,20 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
     }
 
     void on(Frame.Data frame) {
-        backup.on(frame, 1, clockMillis);
+        backup.on(frame, 1, now());
+    }
+
+    /// The monotonic clock goes on as this host's on the wall.
+    Now now() {
+        return new Now(
+                clockMillis * 1_000_000,
+                clockMillis,
+                peerMillis == 0 ? null : new PeerClock.Reading(peerMillis, peerMillis));
+    }
+
+    /// Monotonic clock and wall agree, and nothing is known of the peer's.
+    static Now now(long millis) {
+        return new Now(millis * 1_000_000, millis, null);
     }
 
     static Position at(long number) {
@@ -432,6 +452,11 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
     }
 
     @Override
+    public void checked(ClockCheck check) {
+        durable = durable.checked(check);
+    }
+
+    @Override
     public void event(String kind, String text) {
         events.add(kind + " " + text);
     }
@@ -471,6 +496,7 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
 
     @Override
     public String pins(List<Pins.Pin> pins, long lastId) {
+        keptPins = pinsTrouble == null ? pins : keptPins;
         return pinsTrouble;
     }
 

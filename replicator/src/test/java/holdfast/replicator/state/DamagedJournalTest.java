@@ -245,11 +245,11 @@ class DamagedJournalTest {
         copy.commit(20, 9, 2);
         assertTrue(copy.backup.isRotten());
         assertEquals(1, asked(), "not at once again: all of it would be compared without end");
-        copy.backup.tick(5 + Backup.ASK_AGAIN_MILLIS);
+        copy.backup.tick(CopyOnFiles.now(5 + Backup.ASK_AGAIN_MILLIS));
         assertEquals(2, asked());
-        copy.backup.tick(5 + 2 * Backup.ASK_AGAIN_MILLIS);
+        copy.backup.tick(CopyOnFiles.now(5 + 2 * Backup.ASK_AGAIN_MILLIS));
         assertEquals(2, asked());
-        copy.backup.tick(5 + 3 * Backup.ASK_AGAIN_MILLIS);
+        copy.backup.tick(CopyOnFiles.now(5 + 3 * Backup.ASK_AGAIN_MILLIS));
         assertEquals(3, asked());
         copy.rollAndLook();
         assertStopped();
@@ -507,12 +507,12 @@ class DamagedJournalTest {
         assertEquals("", copy.backup.keep("then", then, 4 * 4096, Long.MAX_VALUE / 2));
         copy.pinsTrouble = "no space left";
         copy.backup.damageFound(second);
-        copy.backup.tick(6);
+        copy.backup.tick(CopyOnFiles.now(6));
         assertEquals(1, copy.backup.pins().size());
         assertFalse(copy.events.toString().contains("pin-lost"), copy.events.toString());
         assertEquals(1, copy.events.stream().filter(e -> e.startsWith("metadata-error")).count());
         copy.pinsTrouble = null;
-        copy.backup.tick(7);
+        copy.backup.tick(CopyOnFiles.now(7));
         assertEquals(List.of(), copy.backup.pins());
         assertTrue(copy.events.toString().contains("pin-lost then"), copy.events.toString());
     }
@@ -526,9 +526,9 @@ class DamagedJournalTest {
         assertEquals(1, asked());
         copy.backup.on(new Frame.InvalidateReply(copy.primary().resource(), "its disk is full"));
         assertTrue(copy.backup.rotWords().contains("its disk is full"), copy.backup.rotWords());
-        copy.backup.tick(6);
+        copy.backup.tick(CopyOnFiles.now(6));
         assertEquals(1, asked());
-        copy.backup.tick(6 + Backup.ASK_AGAIN_MILLIS);
+        copy.backup.tick(CopyOnFiles.now(6 + Backup.ASK_AGAIN_MILLIS));
         assertEquals(2, asked());
         copy.backup.on(new Frame.InvalidateReply(copy.primary().resource(), ""));
         assertFalse(copy.backup.rotWords().contains("its disk is full"), copy.backup.rotWords());
@@ -699,11 +699,11 @@ class DamagedJournalTest {
         assertTrue(copy.backup.isRotten());
         assertTrue(copy.backup.rotWords().contains("no space left"), copy.backup.rotWords());
         copy.connect(at(14));
-        copy.backup.tick(6);
+        copy.backup.tick(CopyOnFiles.now(6));
         assertTrue(copy.backup.isRotten());
         assertEquals(0, asked(), "nothing is to be mended");
         copy.noteTrouble = null;
-        copy.backup.tick(6 + Backup.NOTE_AGAIN_MILLIS);
+        copy.backup.tick(CopyOnFiles.now(6 + Backup.NOTE_AGAIN_MILLIS));
         assertFalse(copy.backup.isRotten());
         copy.open();
         assertNull(copy.damage);

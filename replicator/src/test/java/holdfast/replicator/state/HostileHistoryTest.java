@@ -78,22 +78,22 @@ class HostileHistoryTest {
         goodMomentIsThere();
         Position taken = copy.backup.committed();
         copy.write(number, 5, 99, NOON + HOUR);
-        copy.backup.tick(NOON + 3 * HOUR);
+        copy.backup.tick(CopyOnFiles.now(NOON + 3 * HOUR));
         goodMomentIsThere();
         assertEquals(taken, copy.backup.committed());
         // Time alone makes room, and it is the backup's.
-        copy.backup.tick(NOON + 6 * HOUR);
+        copy.backup.tick(CopyOnFiles.now(NOON + 6 * HOUR));
         copy.rollWhatIsDue();
         assertNull(copy.backup.openView(good));
         assertTrue(copy.backup.committed().number() > taken.number());
     }
 
-    /// As `add` leaves it, with the smallest journal there can be: nobody has set anything.
+    /// As `add` leaves it with a journal of 16 GiB: nobody has set anything.
     @Test
-    void aFloodStopsWithTheSettingsThatNobodyHasTouchedToo() throws Exception {
+    void aFloodStopsWithTheSettingsThatAreUsualForALargeJournalToo() throws Exception {
         ResourceSettings usual =
                 ResourceSettings.parse(
-                                "journal.size = \"16 MiB\"\non.backup.disk = \"/dev/b\"\n", "offer")
+                                "journal.size = \"16 GiB\"\non.backup.disk = \"/dev/b\"\n", "offer")
                         .withProposedHistory();
         long least = usual.retentionMin().toMillis();
         assertTrue(least >= 10_000, "a least retention of " + least + " ms");
@@ -108,7 +108,7 @@ class HostileHistoryTest {
             assertTrue(number < 2000, "the journal was never full");
         }
         Position taken = copy.backup.committed();
-        copy.backup.tick(copy.clockMillis);
+        copy.backup.tick(CopyOnFiles.now(copy.clockMillis));
         assertTrue(
                 copy.sent.getLast() instanceof Frame.Trouble(var _, String why)
                         && why.contains("journal.retention-min"),
@@ -117,11 +117,11 @@ class HostileHistoryTest {
         assertTrue(until >= NOON + least && until <= NOON + 2 * least, "until " + until);
         goodMomentIsThere();
         copy.write(number, 5, 99, copy.clockMillis);
-        copy.backup.tick(NOON + least - 1);
+        copy.backup.tick(CopyOnFiles.now(NOON + least - 1));
         goodMomentIsThere();
         assertEquals(taken, copy.backup.committed());
         // It goes on by itself, and says so.
-        copy.backup.tick(NOON + 3 * least);
+        copy.backup.tick(CopyOnFiles.now(NOON + 3 * least));
         copy.rollWhatIsDue();
         assertTrue(copy.backup.committed().number() > taken.number());
         assertEquals(0, copy.backup.heldUntilMillis());
@@ -194,7 +194,7 @@ class HostileHistoryTest {
     @Test
     void whatItSendsOfEpochsAndFirstSyncsDeletesNothing() throws Exception {
         copy.on(new Frame.EpochBegin(77, Long.MAX_VALUE, Long.MAX_VALUE));
-        copy.backup.tick(NOON + HOUR);
+        copy.backup.tick(CopyOnFiles.now(NOON + HOUR));
         goodMomentIsThere();
         copy.on(new Frame.SyncBlocks(0, 1, 0, ByteBuffer.allocate(4096)));
         assertTrue(

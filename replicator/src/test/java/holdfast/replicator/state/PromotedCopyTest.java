@@ -32,6 +32,8 @@ import java.util.UUID;
 /// opened. A kill leaves all that was written, a power cut a beginning of what was not synced.
 /// `-Dholdfast.promoted.seeds=N` plays more.
 class PromotedCopyTest {
+    private static final Now NOW = CopyOnFiles.now(5);
+
     private static final UUID HOST = new UUID(7, 7);
     private static final int SEEDS = Integer.getInteger("holdfast.promoted.seeds", 12);
     private static final int STEPS = 120;
@@ -117,7 +119,7 @@ class PromotedCopyTest {
     }
 
     private void begin(long blocks) {
-        assertTrue(copy.backup.takeOwn(new Frame.EpochBegin(++generation, blocks, 0), 5));
+        assertTrue(copy.backup.takeOwn(new Frame.EpochBegin(++generation, blocks, 0), NOW));
     }
 
     private void commit(Ancestry from, Position parent) {
@@ -156,7 +158,7 @@ class PromotedCopyTest {
     }
 
     private void writeUnsynced(int block, int with) {
-        assertTrue(copy.backup.takeOwn(frame(block, with), 5));
+        assertTrue(copy.backup.takeOwn(frame(block, with), NOW));
         byte[] next = written().clone();
         next[block] = (byte) with;
         since.add(next);
@@ -187,7 +189,7 @@ class PromotedCopyTest {
                 int with = then[(int) (at / CopyOnFiles.BLOCK)];
                 assertTrue(
                         copy.backup.takeOwn(
-                                new Frame.EpochBlocks(0, generation, at, filled(with, 1)), 5));
+                                new Frame.EpochBlocks(0, generation, at, filled(with, 1)), NOW));
                 copy.settle();
             }
         }
@@ -299,24 +301,24 @@ class PromotedCopyTest {
             promote(copy.backup.ancestry(), copy.backup.committed());
             copy.rollerWoken = 0;
             int taken = 0;
-            while (copy.backup.takeOwn(frame(taken % CopyOnFiles.BLOCKS, 1), 5)) {
+            while (copy.backup.takeOwn(frame(taken % CopyOnFiles.BLOCKS, 1), NOW)) {
                 taken++;
             }
             assertTrue(taken > CopyOnFiles.BLOCKS);
             assertEquals(1, copy.rollerWoken);
             for (int i = 0; i < 5; i++) {
-                assertFalse(copy.backup.takeOwn(frame(0, 2), 5));
+                assertFalse(copy.backup.takeOwn(frame(0, 2), NOW));
             }
             assertEquals(1, copy.rollerWoken);
             copy.rollWhatIsDue(); // What was durable before.
             copy.rollerWoken = 0;
-            assertFalse(copy.backup.takeOwn(frame(0, 2), 5));
+            assertFalse(copy.backup.takeOwn(frame(0, 2), NOW));
             assertNull(copy.backup.startRoll(false));
             assertEquals(0, copy.rollerWoken);
             copy.settle();
             assertEquals(1, copy.rollerWoken);
             copy.rollWhatIsDue();
-            assertTrue(copy.backup.takeOwn(frame(0, 2), 5));
+            assertTrue(copy.backup.takeOwn(frame(0, 2), NOW));
         }
     }
 
@@ -331,7 +333,7 @@ class PromotedCopyTest {
             now[0] = 1;
             Frame.Data tooLarge = new Frame.EpochBegin(5, CopyOnFiles.JOURNAL, 0);
             for (int i = 0; i < 5; i++) {
-                assertFalse(copy.backup.takeOwn(tooLarge, 5));
+                assertFalse(copy.backup.takeOwn(tooLarge, NOW));
                 assertTrue(copy.backup.wantsRoom());
                 assertTrue(copy.backup.missingForOwn() > 0);
             }
@@ -340,7 +342,7 @@ class PromotedCopyTest {
             promote(copy.backup.ancestry(), copy.backup.committed());
             assertFalse(copy.backup.wantsRoom());
             newestIsRight("promoted");
-            assertFalse(copy.backup.takeOwn(new Frame.EpochBegin(9, CopyOnFiles.JOURNAL, 0), 5));
+            assertFalse(copy.backup.takeOwn(new Frame.EpochBegin(9, CopyOnFiles.JOURNAL, 0), NOW));
             assertTrue(copy.backup.wantsRoom());
             copy.backup.abandonOwn();
             assertFalse(copy.backup.wantsRoom());
@@ -363,24 +365,24 @@ class PromotedCopyTest {
             Backup.View view = copy.backup.openView();
             Frame.EpochBegin begin = new Frame.EpochBegin(++generation, CopyOnFiles.BLOCKS, 0);
             int written = 0;
-            while (copy.backup.lacksForOwn(begin, view, 5) == 0) {
+            while (copy.backup.lacksForOwn(begin, view, NOW) == 0) {
                 write(written++ % CopyOnFiles.BLOCKS, 2);
             }
             assertTrue(written > CopyOnFiles.BLOCKS);
             copy.rollerWoken = 0;
-            assertTrue(copy.backup.lacksForOwn(begin, view, 5) > 0);
+            assertTrue(copy.backup.lacksForOwn(begin, view, NOW) > 0);
             assertEquals(0, copy.rollerWoken, "asking wakes nobody");
             assertEquals(0, copy.backup.base().watermark());
-            assertFalse(copy.backup.takeOwn(begin, 5));
+            assertFalse(copy.backup.takeOwn(begin, NOW));
             copy.rollWhatIsDue();
             assertTrue(copy.backup.base().watermark() > 0, "it would have been rolled for nothing");
-            assertFalse(copy.backup.takeOwn(begin, 5));
-            assertTrue(copy.backup.lacksForOwn(begin, view, 5) > 0);
+            assertFalse(copy.backup.takeOwn(begin, NOW));
+            assertTrue(copy.backup.lacksForOwn(begin, view, NOW) > 0);
 
-            assertEquals(0, copy.backup.lacksForOwn(begin, null, 5), "nothing has to stay");
+            assertEquals(0, copy.backup.lacksForOwn(begin, null, NOW), "nothing has to stay");
             copy.backup.closeView(view.id());
             copy.rollWhatIsDue();
-            assertTrue(copy.backup.takeOwn(begin, 5));
+            assertTrue(copy.backup.takeOwn(begin, NOW));
         }
     }
 
@@ -407,7 +409,7 @@ class PromotedCopyTest {
             copy.damage(bad + 200);
             copy.openAsItIs();
             assertTrue(copy.damage != null);
-            assertFalse(copy.backup.takeOwn(new Frame.EpochBegin(5, 0, 0), 5));
+            assertFalse(copy.backup.takeOwn(new Frame.EpochBegin(5, 0, 0), NOW));
             copy.cut();
             now = new byte[CopyOnFiles.BLOCKS];
             now[0] = 1;

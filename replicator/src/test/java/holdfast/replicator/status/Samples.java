@@ -16,6 +16,12 @@ public final class Samples {
     }
 
     public static StatusReport.Link link(String peer, String connection, long awaySeconds) {
+        return link(peer, connection, awaySeconds, -0.25);
+    }
+
+    /// @param aheadSeconds of the peer's clock
+    public static StatusReport.Link link(
+            String peer, String connection, long awaySeconds, double aheadSeconds) {
         return new StatusReport.Link(
                 peer,
                 connection,
@@ -24,6 +30,7 @@ public final class Samples {
                 NOW.minusSeconds(900),
                 Optional.of(NOW.minusSeconds(awaySeconds)),
                 Optional.of(31.4),
+                Optional.of(new StatusReport.ClockOffset(aheadSeconds, 0.016)),
                 Optional.of("connection refused"),
                 Optional.of(NOW.plusSeconds(4)),
                 2_000_000,
@@ -122,6 +129,12 @@ public final class Samples {
 
         public Builder copyTime(Instant moment) {
             copyTime = Optional.of(moment);
+            return this;
+        }
+
+        /// Nobody knows how old the copy is.
+        public Builder ageUnknown() {
+            until = Optional.empty();
             return this;
         }
 
@@ -261,6 +274,7 @@ public final class Samples {
                                             "v1",
                                             committed,
                                             NOW.minusSeconds(14),
+                                            Optional.of(14.0),
                                             "nbd+unix:///home@latest?socket=/run/holdfast/v1.nbd",
                                             "/run/holdfast/v1.nbd",
                                             0,

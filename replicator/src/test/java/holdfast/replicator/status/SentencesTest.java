@@ -79,6 +79,13 @@ class SentencesTest {
                         "server",
                         Optional.of(Samples.link("backup", "STANDALONE", 22)),
                         primary().connection("CONNECTING").behind(892, 3_700_000, 4)),
+                // Our clock was set back since it was there.
+                Arguments.of(
+                        "If this server vanished now you would lose nothing of home. backup has"
+                                + " been away for some time.",
+                        "server",
+                        Optional.of(Samples.link("backup", "CONNECTING", -3600)),
+                        primary().connection("CONNECTING")),
                 Arguments.of(
                         "home runs at backup. There is no second copy.",
                         "backup",
@@ -88,6 +95,10 @@ class SentencesTest {
                 backup(
                         "The copy of 2026-11-18 23:59:59 can be opened.",
                         secondary().copyTime(Instant.parse("2026-11-18T23:59:59Z"))),
+                backup(
+                        "The copy of 13:03:21 can be opened. By this host's clock that is in the future, by"
+                                + " 60 min: a clock is wrong, or was.",
+                        secondary().copyTime(Samples.NOW.plusSeconds(3600))),
                 backup(
                         "home has no copy yet: 41 % received, about 19 h left.",
                         secondary().noCopy().progress("FIRST_SYNC", 41 * GIB, 100 * GIB, 68_000)),
@@ -113,6 +124,31 @@ class SentencesTest {
             Samples.Builder resource) {
         var sentences = new Sentences(Samples.node(host), link, ZoneOffset.UTC);
         assertEquals(List.of(sentence), sentences.of(List.of(resource.build()), List.of()));
+    }
+
+    @org.junit.jupiter.api.Test
+    void bothSidesSayTheSameOfClocksThatDiffer() {
+        String apart =
+                "The clock of server is 31 s ahead of that of backup. Next: set the one that is wrong; timedatectl says whether somebody keeps it.";
+        assertEquals(
+                List.of("If this server vanished now you would lose nothing of home.", apart),
+                sentences("server", Samples.link("backup", "CONNECTED", 0, -30.2), primary()));
+        assertEquals(
+                List.of("The copy of 12:03:07 can be opened.", apart),
+                sentences("backup", Samples.link("server", "CONNECTED", 0, 30.2), secondary()));
+    }
+
+    @org.junit.jupiter.api.Test
+    void aDifferenceThatMayBeNoneIsNoNews() {
+        assertEquals(
+                List.of("The copy of 12:03:07 can be opened."),
+                sentences("backup", Samples.link("server", "CONNECTED", 0, 2.01), secondary()));
+    }
+
+    private static List<String> sentences(
+            String host, StatusReport.Link link, Samples.Builder resource) {
+        return new Sentences(Samples.node(host), Optional.of(link), ZoneOffset.UTC)
+                .of(List.of(resource.build()), List.of());
     }
 
     @org.junit.jupiter.api.Test

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
+import java.time.Instant;
+
 class WordsTest {
     @ParameterizedTest
     @CsvSource({
@@ -36,6 +38,19 @@ class WordsTest {
     })
     void spansAreRoundedUp(double seconds, String text) {
         assertEquals(text, Words.span(seconds));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "14, 14 s ago",
+        "0, 0 s ago",
+        "-0.9, 0 s ago",
+        "-1.1, 'in the future, by 2 s'",
+        "-10800, 'in the future, by 3 h'"
+    })
+    void whatIsInTheFutureIsNotNow(double secondsAgo, String text) {
+        Instant then = Samples.NOW.minusMillis((long) (1000 * secondsAgo));
+        assertEquals(text, Words.ago(then, Samples.NOW));
     }
 
     @ParameterizedTest

@@ -4,6 +4,7 @@ import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
 import holdfast.tunnel.wire.Packet;
 import holdfast.tunnel.wire.PacketCodec;
+import holdfast.tunnel.wire.PeerClock;
 import holdfast.tunnel.wire.ProtocolException;
 import holdfast.tunnel.wire.TrafficClass;
 
@@ -50,6 +51,10 @@ public final class LinkSession {
     private final Outgoing controlStream;
     private volatile LinkStats.Traffic received = LinkStats.NOTHING;
     private volatile long rttNanos;
+
+    /// Written by the event loop alone.
+    private volatile PeerClock peerClock = PeerClock.UNKNOWN;
+
     private volatile boolean closed;
 
     /// Written and read by the event loop alone.
@@ -126,6 +131,11 @@ public final class LinkSession {
 
     public boolean isOpen() {
         return !closed;
+    }
+
+    /// What the peer's clock shows, as far as this session's pings tell.
+    public PeerClock peerClock() {
+        return peerClock;
     }
 
     /// Queues a frame before everything else; without effect once the session has ended.
@@ -362,9 +372,12 @@ public final class LinkSession {
         switch (frame) {
             case Frame.Ping(long token, _) ->
                     sendControl(new Frame.Pong(token, System.currentTimeMillis()));
-            case Frame.Pong(long token, _) -> {
+            case Frame.Pong(long token, long wallMillis) -> {
                 if (token == pingToken && token != 0) {
-                    rttNanos = Math.max(1, System.nanoTime() - token);
+                    long now = System.nanoTime();
+                    rttNanos = Math.max(1, now - token);
+                    peerClock =
+                            peerClock.answered(token, now, System.currentTimeMillis(), wallMillis);
                     pingToken = 0;
                 }
             }
