@@ -100,7 +100,6 @@ final class Pair implements AutoCloseable {
                                 Optional.of(setup.protocol()),
                                 Optional.of(journalBytes),
                                 false));
-        LeastRetention.none(backup.api(), backup.paths(), RESOURCE);
         uri = server.api().attach(new ControlApi.NameRequest(RESOURCE)).uri();
         awaitInSync();
     }

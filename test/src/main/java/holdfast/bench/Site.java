@@ -51,10 +51,6 @@ final class Site implements AutoCloseable {
         return new Site(name, paths, command);
     }
 
-    NodePaths paths() {
-        return paths;
-    }
-
     private static List<String> command(Path root) {
         List<String> command = new ArrayList<>();
         String launcher = System.getenv("HOLDFAST_BIN");

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import holdfast.bench.LeastRetention;
 import holdfast.replicator.config.ConfigException;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ExitCode;
@@ -352,7 +351,6 @@ class BadInputTest {
         storeIn(storage);
         Path disk = Files.write(dir.resolve("disk.img"), new byte[32 * MIB]);
         String uri = nodes.addAndAttach("home", disk, 32 * MIB);
-        LeastRetention.none(nodes.backup, nodes.backupPaths, "home");
         nodes.untilInSync("home");
         // What does not compress. From three quarters of the journal on some of it should go into
         // the copy; the journal is not full yet.

@@ -3,7 +3,6 @@ package holdfast.system;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.bench.BlockClient;
-import holdfast.bench.LeastRetention;
 import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
@@ -139,7 +138,6 @@ final class FaultyPair implements AutoCloseable {
                         Optional.of(protocol),
                         Optional.of(JOURNAL_BYTES),
                         false));
-        LeastRetention.none(backup.process.api, backup.process.paths, name);
         server.process.api.attach(new ControlApi.NameRequest(name));
     }
 

@@ -2,7 +2,6 @@ package holdfast.system;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import holdfast.bench.LeastRetention;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.status.StatusReport;
 
@@ -68,7 +67,6 @@ class FilesystemTest {
                 ToxicLink line = new ToxicLink(dir.resolve("toxiproxy.log"), nodes.port, seed)) {
             nodes.pair("127.0.0.1:" + line.port);
             String uri = nodes.addAndAttach("home", disk, JOURNAL_BYTES);
-            LeastRetention.none(nodes.backup, nodes.backupPaths, "home");
             use(nodes, line, uri, seed);
             line.heal();
             nodes.untilInSync("home");

@@ -3,7 +3,6 @@ package holdfast.system;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.bench.BlockClient;
-import holdfast.bench.LeastRetention;
 import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
@@ -110,7 +109,6 @@ class KillTest {
         server.api.join(new ControlApi.JoinRequest(invitation.token()));
         TwoNodes.until("connected", () -> server.api.status().link().get().isConnected());
         server.api.add(TwoNodes.addRequest("home", disk, JOURNAL_BYTES));
-        LeastRetention.none(backup.api, backup.paths, "home");
         server.api.attach(new ControlApi.NameRequest("home"));
         fio = new FioRange(dir.resolve("fio"), WRITERS_BYTES, FIO_BYTES);
         fio.fill(uri(server));

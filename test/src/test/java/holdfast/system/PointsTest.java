@@ -124,7 +124,7 @@ class PointsTest {
             ControlApi.PointsReply points = nodes.backup.points(new ControlApi.NameRequest("home"));
             assertTrue(points.oldest().orElseThrow().time().isBefore(first), points.toString());
             assertEquals(24 * 3600, points.retentionSeconds());
-            assertEquals(57, points.retentionMinSeconds());
+            assertEquals(0, points.retentionMinSeconds());
         }
     }
 
@@ -321,33 +321,6 @@ class PointsTest {
             retention(nodes, "0s");
             nodes.untilInSync("home");
             opened(nodes, "latest", view -> assertArrayEquals(noise, firstBytes(view)));
-        }
-    }
-
-    /// With the settings that `add` makes: nothing waits for somebody, and nothing is lost.
-    @Test
-    void aBurstThatIsLargerThanTheJournalIsTakenInByItselfWhenTheLeastRetentionIsOver()
-            throws Exception {
-        try (TwoNodes nodes = new TwoNodes(dir)) {
-            nodes.pair();
-            String uri = nodes.addAndAttach("home", disk(), 16 * MIB);
-            nodes.untilInSync("home");
-            write(nodes, uri, 1);
-            byte[] noise = new byte[2 * MIB];
-            new Random(10).nextBytes(noise);
-            Path random = Files.write(dir.resolve("random"), noise);
-            List<String> burst = new ArrayList<>(List.of("qemu-io", "-f", "raw"));
-            for (int i = 0; i < 12; i++) {
-                burst.addAll(List.of("-c", "write -s %s 0 2M".formatted(random)));
-            }
-            burst.add(uri);
-            Run.ok(burst.toArray(String[]::new));
-            TwoNodes.until("the journal is full", () -> kinds(nodes).contains("journal-full"));
-            everyMomentIsRight(nodes);
-            nodes.untilInSync("home");
-            TwoNodes.until("nothing is said", () -> nodes.atServer("home").trouble().isEmpty());
-            opened(nodes, "latest", view -> assertArrayEquals(noise, firstBytes(view)));
-            assertTrue(kinds(nodes).contains("history-shortened"), kinds(nodes).toString());
         }
     }
 

@@ -1,6 +1,5 @@
 package holdfast.system;
 
-import holdfast.bench.LeastRetention;
 import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
@@ -114,8 +113,6 @@ final class TwoProcesses implements AutoCloseable {
     Path add(NodeProcess node, String name, long bytes) throws Exception {
         Path disk = disk(name, bytes);
         node.api.add(TwoNodes.addRequest(name, disk, JOURNAL_BYTES));
-        NodeProcess other = node == left ? right : left;
-        LeastRetention.none(other.api, other.paths, name);
         node.api.attach(new ControlApi.NameRequest(name));
         awaitInSync(node, name);
         return disk;

@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.bench.BlockClient;
-import holdfast.bench.LeastRetention;
 import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
@@ -123,7 +122,6 @@ class VolumeOrderTest {
                         Optional.empty(),
                         Optional.of(32L * MIB),
                         false));
-        LeastRetention.none(backup.api, backup.paths, "db");
         server.api.attach(new ControlApi.NameRequest("db"));
         TwoNodes.until("in sync", () -> isInSync(server));
         try (var file = new RandomAccessFile(disks.get(0).toFile(), "rw")) {

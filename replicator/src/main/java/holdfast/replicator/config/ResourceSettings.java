@@ -43,9 +43,9 @@ public record ResourceSettings(
     static final Duration DEFAULT_RETENTION_MIN = Duration.ofHours(4);
     static final String DEFAULT_KEEP_MAX = "4 GiB";
 
-    /// A journal of this size is worth [#DEFAULT_RETENTION_MIN]: a host that writes less than 4 GiB
-    /// an hour, 100 GiB a day, never meets it (decision 0010).
-    private static final Size KEEPS_ALL = Size.parse("16 GiB");
+    /// A smaller journal is soon full of what is young, and to hold the copy back for hours then is
+    /// not what somebody wants who has not asked for it (decision 0010).
+    private static final Size KEEPS_HISTORY = Size.parse("16 GiB");
 
     /// When a write is answered. B is accepted and served as C (R10).
     public enum Protocol {
@@ -110,14 +110,13 @@ public record ResourceSettings(
         return from(SettingsText.read("", "defaults", Schema.RESOURCE), new TreeMap<>(disks));
     }
 
-    /// The same with the history that is proposed for a journal of its size. The least retention is
-    /// shorter for a smaller one in proportion: what fills it in less is then held back no longer
-    /// than it is worth.
+    /// The same with the history that is proposed for a journal of its size.
     public ResourceSettings withProposedHistory() {
-        double share = Math.min(1, (double) journalSize.bytes() / KEEPS_ALL.bytes());
-        long seconds = (long) Math.ceil(share * DEFAULT_RETENTION_MIN.toSeconds());
+        boolean keeps = journalSize.bytes() >= KEEPS_HISTORY.bytes();
         return withHistory(
-                DEFAULT_RETENTION, Duration.ofSeconds(seconds), Size.parse(DEFAULT_KEEP_MAX));
+                DEFAULT_RETENTION,
+                keeps ? DEFAULT_RETENTION_MIN : Duration.ZERO,
+                Size.parse(DEFAULT_KEEP_MAX));
     }
 
     /// The same with the history that another has.

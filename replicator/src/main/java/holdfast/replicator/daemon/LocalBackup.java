@@ -1634,7 +1634,7 @@ final class LocalBackup implements LocalResource {
         }
         boolean stopsRolling = hasEnded || shown.moment().address() < now.nextMoment();
         return resource.hasWaited(VIEW_GIVES_WAY_NANOS)
-                || view.asked() && now.wantsRoom() && stopsRolling;
+                || view.asked() && now.wantsRoom() && stopsRolling && now.heldUntil().isEmpty();
     }
 
     /// Whether it shows what is kept of a moment that has ended, and stays only while it is open.

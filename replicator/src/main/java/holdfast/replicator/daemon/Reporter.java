@@ -634,7 +634,7 @@ final class Reporter {
     }
 
     private String held(LocalBackup of, BackupResource.Snapshot now) {
-        return "the journal is full of moments younger than journal.retention-min (%s), which are kept whatever is written: nothing more is taken in until the oldest is that old, at %s. Nothing is lost, %s goes on and marks what it writes, and the copy is brought on then. If that much was written by right, next: a shorter journal.retention-min in %s, then %s"
+        return "the journal is full of moments younger than journal.retention-min (%s), which are kept whatever is written: nothing more is taken in until the oldest is that old, at %s. Nothing is lost: what %s writes is sent later, or marked, and the copy is brought on then; writers that wait for the copy (protocol B and C) wait. If that much was written by right, next: a shorter journal.retention-min in %s, then %s"
                 .formatted(
                         Words.span(Duration.ofMillis(now.retention().minMillis())),
                         now.heldUntil().orElseThrow(),

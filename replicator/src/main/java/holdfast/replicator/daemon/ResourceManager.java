@@ -70,8 +70,7 @@ final class ResourceManager implements Link.Resources {
     /// A journal holds what a backup takes in while it cannot roll forward, and one epoch.
     private static final long JOURNAL_MIN_BYTES = 64L << 20;
 
-    /// From this size on it keeps four hours whatever is written (decision 0010).
-    private static final long JOURNAL_MAX_PROPOSAL_BYTES = 16L << 30;
+    private static final long JOURNAL_MAX_PROPOSAL_BYTES = 4L << 30;
 
     private static final long OVERLAY_MIN_BYTES = 1L << 20;
 
@@ -770,15 +769,13 @@ final class ResourceManager implements Link.Resources {
 
     private static List<String> notes(String name, int volumes, ResourceSettings settings) {
         List<String> notes = new ArrayList<>();
-        notes.add(
-                ("moments of the last %s can be opened as long as the journal has room, those of the last %s"
-                                + " whatever is written: when these fill it, the copy takes in nothing more"
-                                + " until they are older, and is brought on then. For another balance:"
-                                + " journal.retention-min in conf.d/%s.toml at the backup")
-                        .formatted(
-                                Words.span(settings.retention()),
-                                Words.span(settings.retentionMin()),
-                                name));
+        if (settings.retentionMin().isZero()) {
+            notes.add(
+                    ("moments of the last %s can be opened as long as the journal has room; what is written"
+                                    + " beyond that pushes the oldest out. To keep some whatever is"
+                                    + " written: journal.retention-min in conf.d/%s.toml at the backup")
+                            .formatted(Words.span(settings.retention()), name));
+        }
         for (int i = 1; i < volumes; i++) {
             notes.add("fstab of volume %d: %s".formatted(i, fstabLine(KernelDevice.name(name, i))));
         }
@@ -2185,7 +2182,12 @@ final class ResourceManager implements Link.Resources {
         if (connects) {
             standalone(backup, true, "");
         }
-        String obstacle = backup.settle();
+        // Else the next start connected it, and the peer wrote into what is used as an image.
+        String obstacle =
+                isStandalone(backup)
+                        ? backup.settle()
+                        : "it cannot be noted that it is off the link, see: "
+                                + shared.command("events");
         if (!obstacle.isEmpty()) {
             if (connects) {
                 standalone(backup, false, "");

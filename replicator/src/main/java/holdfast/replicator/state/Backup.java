@@ -281,7 +281,7 @@ public final class Backup {
 
     /// What the peer's operator reads.
     private static final String HELD =
-            "the journal is full of moments that journal.retention-min keeps, and takes in nothing more until they are older; nothing is lost, writes go on and are marked";
+            "the journal is full of moments that journal.retention-min keeps, and takes in nothing more until they are older; nothing is lost: what is written is sent later, or marked; with protocol B and C it waits";
 
     private static final String NOT_MENDED = "the copy's journal is damaged, and not mended yet";
 

@@ -312,9 +312,11 @@ public record StatusReport(
                                             Words.bytes(sizeBytes)));
         }
 
-        /// Whether the oldest moments go before the retention has passed them by.
+        /// Whether the oldest moments go before the retention has passed them by, or will: while
+        /// most of the journal is empty a rate is that of an hour that may not come again.
         public boolean isTooSmall() {
-            return neededBytes.filter(needed -> needed > sizeBytes).isPresent();
+            return usedBytes > sizeBytes / 2
+                    && neededBytes.filter(needed -> needed > sizeBytes).isPresent();
         }
     }
 

@@ -34,10 +34,10 @@ class ReporterTest {
         assertEquals(0, Reporter.begunMillis(begunAt(100, 200, 300), 4, 400));
     }
 
-    private static String troubleOfJournal(Optional<Long> neededBytes) {
+    private static String troubleOfJournal(long usedBytes, Optional<Long> neededBytes) {
         return Reporter.tooSmall(
                         new StatusReport.Journal(
-                                "/j", 1, 40L << 30, Optional.empty(), 0, 86_400, neededBytes),
+                                "/j", usedBytes, 40L << 30, Optional.empty(), 0, 86_400, neededBytes),
                         Path.of("/etc/holdfast/conf.d/home.toml"),
                         "holdfast adjust")
                 .orElse("");
@@ -45,13 +45,15 @@ class ReporterTest {
 
     @Test
     void aJournalThatDoesNotHoldAllOfTheRetentionIsTroubleWithWhatToDo() {
-        assertEquals("", troubleOfJournal(Optional.empty()));
-        assertEquals("", troubleOfJournal(Optional.of(40L << 30)));
+        assertEquals("", troubleOfJournal(30L << 30, Optional.empty()));
+        assertEquals("", troubleOfJournal(30L << 30, Optional.of(40L << 30)));
+        // It is filled for the first time, and nothing has gone yet.
+        assertEquals("", troubleOfJournal(10L << 30, Optional.of(61L << 30)));
         assertEquals(
                 "the journal does not hold all of the retention: at this rate 24 h need 61 GiB; 40 GiB are set, and the oldest moments go."
                         + " Next: set journal.retention in /etc/holdfast/conf.d/home.toml to what it can hold, then holdfast adjust;"
                         + " or add the resource anew with a larger journal",
-                troubleOfJournal(Optional.of(61L << 30)));
+                troubleOfJournal(30L << 30, Optional.of(61L << 30)));
     }
 
     /// Else what is missing looked younger than it is.

@@ -89,13 +89,19 @@ class StatusPageTest {
                 metrics);
         StatusReport.Journal journal = report.resources().getFirst().journal().orElseThrow();
         assertFalse(journal.isTooSmall());
-        assertTrue(
-                Samples.resource("home", "SECONDARY")
-                        .neededBytes((40L << 30) + 1)
-                        .build()
-                        .journal()
-                        .orElseThrow()
-                        .isTooSmall());
+        assertTrue(filled(30L << 30).isTooSmall());
+        assertFalse(filled(10L << 30).isTooSmall(), "nothing has gone yet");
+    }
+
+    private static StatusReport.Journal filled(long usedBytes) {
+        return new StatusReport.Journal(
+                "/j",
+                usedBytes,
+                40L << 30,
+                Optional.empty(),
+                0,
+                86_400,
+                Optional.of((40L << 30) + 1));
     }
 
     /// Only the primary knows what it has written: a backup that says 0 hides that it is gone.
