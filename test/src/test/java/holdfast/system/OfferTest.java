@@ -104,7 +104,7 @@ class OfferTest {
             String nodeId = nodes.server.status().node().id();
             Files.writeString(
                     nodes.backupPaths.resourceDirectory().resolve("home.toml"),
-                    "journal = { retention-min = \"2h\" }\n[on.server]\ndisk = \"/x\"\n");
+                    "journal = { retention-min = \"3h\" }\n[on.server]\ndisk = \"/x\"\n");
             UUID id = UUID.nameUUIDFromBytes((nodeId + "/home").getBytes(StandardCharsets.UTF_8));
             nodes.server.close();
             try (HostilePeer peer = new HostilePeer(nodes)) {
@@ -122,7 +122,7 @@ class OfferTest {
             ControlApi.PointsReply history =
                     nodes.backup.points(new ControlApi.NameRequest("home"));
             assertEquals(24 * 3600, history.retentionSeconds());
-            assertEquals(2 * 3600, history.retentionMinSeconds());
+            assertEquals(3 * 3600, history.retentionMinSeconds());
             assertEquals(4L << 30, history.keepMaxBytes());
 
             nodes.startServer();
@@ -156,7 +156,7 @@ class OfferTest {
                         .status()
                         .resource("home")
                         .flatMap(home -> home.trouble())
-                        .filter(why -> why.contains("younger than journal.retention-min (2 h)"))
+                        .filter(why -> why.contains("younger than journal.retention-min (3 h)"))
                         .isPresent()
                 && nodes.atServer("home").trouble().isPresent();
     }
