@@ -1304,16 +1304,17 @@ final class BackupResource {
         if (!backup.isStreaming()) {
             return "OFF";
         }
-        if (backup.openEpoch() != 0 || !backup.hasPoint()) {
+        if (backup.isTakingEpoch() || !backup.hasPoint()) {
             return "SYNC_TARGET";
         }
-        ReplicationState state =
-                backup.isInStep()
-                        ? ReplicationState.ESTABLISHED
-                        : backup.isCompared()
-                                ? ReplicationState.COMPARE
-                                : ReplicationState.HANDSHAKE;
-        return state.name();
+        if (backup.isCompared()) {
+            return ReplicationState.COMPARE.name();
+        }
+        if (backup.isBehind()) {
+            return "BEHIND";
+        }
+        return (backup.isInStep() ? ReplicationState.ESTABLISHED : ReplicationState.HANDSHAKE)
+                .name();
     }
 
     private void tellState() {

@@ -439,6 +439,9 @@ public final class Backup {
 
     private long noteAgainMillis;
 
+    /// An epoch was committed since damage was found that concerns the newest moment.
+    private boolean epochSinceDamage;
+
     /// Why the primary does not mend the copy, as it said last; empty when it has not.
     private String mendRefusal = "";
 
@@ -489,6 +492,13 @@ public final class Backup {
 
     private long session;
     private Standing standing = Standing.UNKNOWN;
+
+    /// Up to where the primary's stream brings everything; null when it leaves nothing out.
+    private Position behind;
+
+    /// Where the commit of an epoch ends that was appended last.
+    private long commitEnd;
+
     private long synced;
     private final ArrayDeque<Arrived> inbox = new ArrayDeque<>();
     private boolean holding;
@@ -798,6 +808,7 @@ public final class Backup {
         apart = false;
         session = 0;
         standing = Standing.UNKNOWN;
+        behind = null;
         synced = 0;
         inbox.clear();
         endAnswers();
@@ -913,6 +924,9 @@ public final class Backup {
     public void on(Frame.OfResource frame) {
         switch (frame) {
             case Frame.StreamStart start -> streamStarts(start);
+            case Frame.Behind said when said.session() == session && session != 0 ->
+                    behind = Faults.M93 ? null : said.whole();
+            case Frame.Behind _ -> {} // Of a stream that was refused, or is over.
             case Frame.Refused _ when apart -> {} // It says why both stand apart.
             case Frame.Refused refused -> {
                 refusal = "the peer refuses: " + refused.reason();
@@ -959,6 +973,7 @@ public final class Backup {
         }
         refusal = "";
         session = start.session();
+        behind = null;
         endAnswers();
         synced = 0;
     }
@@ -1541,8 +1556,18 @@ public final class Backup {
                 wallMillis,
                 AncestryCodec.encode(adopted));
         appended = to;
+        commitEnd = end;
         openEpoch = 0;
         reservedBytes = 0;
+        if (behind != null && isBeyond(to, behind)) {
+            behind = null;
+        }
+    }
+
+    /// What was said of the stream may have overtaken a commit that does not bring what is left
+    /// out.
+    private static boolean isBeyond(Position to, Position whole) {
+        return to.generation() != whole.generation() || to.number() > whole.number();
     }
 
     private boolean takeSync(long sequence, long offset, long length, ByteBuffer data) {
@@ -1863,6 +1888,7 @@ public final class Backup {
         }
         hearOfStaged();
         if (committedEpoch) {
+            epochSinceDamage = true;
             goOnIfMended();
         }
         if (moved) {
@@ -2463,6 +2489,7 @@ public final class Backup {
     private void isToBeLookedAt(long damaged) {
         checkDue = true;
         noteAgainMillis = 0;
+        epochSinceDamage = false;
         mayAskAgain();
         rotWords =
                 "the journal is damaged at offset %d; which parts of the newest moment that concerns is being looked at"
@@ -2632,13 +2659,16 @@ public final class Backup {
     }
 
     /// The primary says that the copy has all there is, and does not know: it compares everything.
+    /// One that leaves something out is not asked before an epoch of its has come, which may mend
+    /// it: on a line that is too slow for the writes there is always another one to come. But where
+    /// the journal takes in nothing more, none comes.
     private void askToMend() {
         if (isRotten()
                 && isLookedAt()
                 && session != 0
                 && receivedMillis() >= askAgainMillis
-                && isInStep()
-                && openCommit() == null) {
+                && isOnStream()
+                && (behind == null || epochSinceDamage || holding)) {
             askAgainMillis = receivedMillis() + askPauseMillis;
             if (unreadableBytes() == 0) {
                 return; // Only that this is so was not looked at or noted yet.
@@ -3090,7 +3120,24 @@ public final class Backup {
     /// Whether the primary has said in this session, as the newest, that the copy has all there is
     /// or gets it as it is written.
     public boolean isInStep() {
-        return openEpoch == 0 && standing == Standing.IN_STEP;
+        return behind == null && isOnStream() && refusal.isEmpty();
+    }
+
+    /// Whether what comes is the stream of writes, all of it or not, and what was to come with an
+    /// epoch is in the copy.
+    private boolean isOnStream() {
+        return !isTakingEpoch() && standing == Standing.IN_STEP;
+    }
+
+    /// Whether the primary has said that it leaves out what the stream should have brought, and no
+    /// epoch has brought that yet.
+    public boolean isBehind() {
+        return behind != null;
+    }
+
+    /// Whether an epoch is being taken in, or its commit is not durable yet.
+    public boolean isTakingEpoch() {
+        return openEpoch != 0 || appliedEnd < commitEnd;
     }
 
     /// Whether nothing of this session is taken in, because the histories do not follow each other,

@@ -170,5 +170,8 @@ public final class Faults {
     /// Forgets with a restart what is damaged of the journal, and what leads over it.
     public static final boolean M92 = Mutants.on("M92");
 
+    /// Takes the stream for whole, whatever the primary says of what it leaves out.
+    public static final boolean M93 = Mutants.on("M93");
+
     private Faults() {}
 }

@@ -474,7 +474,7 @@ public final class Primary {
         } else {
             fx.event("no-space", why);
             if (!closed) {
-                close(); // What it wrote in part has no number: only an epoch can bring it.
+                closeFull(last); // What it wrote in part has no number: only an epoch can bring it.
             }
         }
         unlock(op);
@@ -626,7 +626,7 @@ public final class Primary {
                 fx.wakeSender();
                 return;
             }
-            close();
+            closeFull(op.number - 1);
         }
         markDirty(op.offsetBytes, op.lengthBytes, clock.now());
         letGo(op);
@@ -654,20 +654,30 @@ public final class Primary {
         }
     }
 
-    private void close() {
+    private void closeFull(long whole) {
         close(
                 "the send buffer is full: further writes are marked and sent as one epoch later",
+                whole,
                 nowNanos);
     }
 
-    private void close(String why, long atNanos) {
+    /// @param whole the last number that the buffer brings to the peer
+    private void close(String why, long whole, long atNanos) {
         closed = true;
         closedAtNanos = atNanos;
+        if (isStreaming()) {
+            tellBehind(new Position(generation, whole));
+        }
         answerAll();
         if (state == ReplicationState.ESTABLISHED) {
             state = ReplicationState.AHEAD;
             fx.event("ahead", why);
         }
+    }
+
+    /// The peer knows by itself neither that something is left out nor since when.
+    private void tellBehind(Position whole) {
+        fx.send(new Frame.Behind(config.resource, session, whole));
     }
 
     private void unlock(Op op) {
@@ -809,6 +819,7 @@ public final class Primary {
                     Frame.Resize _,
                     Frame.ResizeReply _,
                     Frame.Changed _,
+                    Frame.Behind _,
                     Frame.StreamStart _ -> {}
         }
     }
@@ -1161,6 +1172,9 @@ public final class Primary {
         lastHeartbeatNanos = nowNanos;
         wantTold(); // Made durable while there is something else to do.
         fx.send(new Frame.StreamStart(config.resource, session, stream, from));
+        if (closed) {
+            tellBehind(from);
+        }
         if (isSyncPaused()) {
             fx.send(new Frame.Trouble(config.resource, syncPaused));
         }
@@ -2168,6 +2182,7 @@ public final class Primary {
         if (count > 0 && !closed) {
             close(
                     "%d blocks of the copy are mended as one epoch".formatted(count),
+                    last,
                     nowNanos - limits.dwellNanos());
         }
         fx.wakeKeeper();
