@@ -61,7 +61,7 @@ public final class StatusTable {
         line(
                 "disk",
                 Words.state(r.disk()) + r.peerDisk().map(d -> "/" + Words.state(d)).orElse(""));
-        line("replication", Words.state(r.replication()) + ", protocol " + r.protocol());
+        line("replication", Words.state(r.replication()) + ", protocol " + protocol(r));
         line(
                 "position",
                 "%s  stored %s  committed %s".formatted(r.position(), r.stored(), r.committed()));
@@ -133,6 +133,15 @@ public final class StatusTable {
                                                                     ? ", full: writes were refused"
                                                                     : "")));
         }
+    }
+
+    /// With C a write that is answered is at the peer, but only while the stream is established: in
+    /// between nobody waits for it, and somebody may count on that (R10).
+    private static String protocol(StatusReport.Resource r) {
+        return r.isUnprotected()
+                ? r.protocol()
+                        + ", unprotected: writes are answered before they are in the copy"
+                : r.protocol();
     }
 
     private String promotion(String name, StatusReport.Promotion p) {
