@@ -1519,6 +1519,18 @@ final class BackupResource {
         }
     }
 
+    /// What of this copy waits because the journal of another one does not answer.
+    Optional<Hangs.Hang> heldUp(long nowNanos) {
+        return appends.heldUp()
+                .map(
+                        other ->
+                                new Hangs.Hang(
+                                        other.files().toString(),
+                                        Duration.ofNanos(nowNanos - other.sinceNanos()),
+                                        "it is the journal of another copy, and what comes for %s waits behind it, since one thread stores for all journals of a filesystem"
+                                                .formatted(name)));
+    }
+
     /// Space may have been made.
     void tryAgain() {
         retryDue = false;

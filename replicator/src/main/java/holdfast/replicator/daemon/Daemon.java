@@ -389,6 +389,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                     }
                     reporter.sample(resources.all());
                 });
+        guarded(resources::tellHangs);
         guarded(resources::shareIndexMemory);
         guarded(resources::endComparisons);
         // It waits for clients, which must not stop the clock of the others.

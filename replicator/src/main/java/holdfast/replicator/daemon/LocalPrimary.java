@@ -1258,7 +1258,7 @@ final class LocalPrimary implements LocalResource {
     }
 
     private boolean growKernelDevice(int volume, long sizeBytes) {
-        if (resource().flatMap(PrimaryResource::hangsFor).isPresent()) {
+        if (!Hangs.of(this).isEmpty()) {
             // The kernel would wait for the disk, and whoever gives it such an order for that.
             return false;
         }

@@ -158,7 +158,7 @@ final class ResourceDir implements AutoCloseable {
     private MetadataFile metadata;
 
     /// Whether there may be a [#grownMark].
-    private boolean isGrown = true;
+    private volatile boolean isGrown = true;
 
     /// What [#isAccepted] saw last; any thread.
     private volatile Looked looked;
@@ -593,6 +593,11 @@ final class ResourceDir implements AutoCloseable {
         return facts;
     }
 
+    /// Where everything lies that is noted of the resource.
+    Path path() {
+        return dir.toAbsolutePath();
+    }
+
     Superblock superblock() {
         return superblock.value();
     }
@@ -760,10 +765,18 @@ final class ResourceDir implements AutoCloseable {
 
     /// At a backup: the mark of a growth goes when the newest point is of the larger device. One
     /// that a crash brings back means nothing, for the points say so themselves.
-    synchronized void endGrowth(Ancestry past) throws IOException {
-        if (isGrown && (isOfGrown(past) || !Files.exists(grownMark()))) {
-            Files.deleteIfExists(grownMark());
-            isGrown = false;
+    ///
+    /// Looked at all the time, so whoever writes the superblock to a disk that hangs is not waited
+    /// for.
+    void endGrowth(Ancestry past) throws IOException {
+        if (!isGrown) {
+            return;
+        }
+        synchronized (this) {
+            if (isGrown && (isOfGrown(past) || !Files.exists(grownMark()))) {
+                Files.deleteIfExists(grownMark());
+                isGrown = false;
+            }
         }
     }
 

@@ -116,6 +116,7 @@ final class ResourceManager implements Link.Resources {
     private final PromoteOrders promoteOrders;
     private final Demotion demotion;
     private final TcpExports tcp;
+    private final Hangs hangs;
     private Link link;
 
     /// Those that have their part of the memory for indexes.
@@ -138,6 +139,7 @@ final class ResourceManager implements Link.Resources {
         this.directory = shared.paths().state().resolve("resources");
         this.kernel = shared.kernel();
         this.tcp = new TcpExports(shared, this::attached, this::copies);
+        this.hangs = new Hangs(shared);
         this.turns = turns;
         this.offerPatience = offerPatience;
         this.promotion = new Promotion(shared, directory, tcp);
@@ -412,6 +414,11 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
+    /// Tells which disks do not answer.
+    void tellHangs() {
+        hangs.look(roster.open());
+    }
+
     void endComparisons() {
         for (LocalResource each : roster.open()) {
             if (each instanceof LocalPrimary primary) {
@@ -451,7 +458,7 @@ final class ResourceManager implements Link.Resources {
     /// A sync of a disk that has failed fails, and one of a disk that hangs never ends.
     private static boolean canSync(LocalPrimary primary) {
         return primary.resource()
-                .filter(at -> !at.look(Primary::isFailed) && at.hangsFor().isEmpty())
+                .filter(at -> !at.look(Primary::isFailed) && Hangs.of(primary).isEmpty())
                 .isPresent();
     }
 
@@ -1360,7 +1367,7 @@ final class ResourceManager implements Link.Resources {
                 kernels += kernel.isConnected(device) ? 1 : 0;
             }
             boolean hangs =
-                    lets && primary.resource().flatMap(PrimaryResource::hangsFor).isPresent();
+                    lets && primary.resource().isPresent() && !Hangs.of(primary).isEmpty();
             clients = clients(primary, hangs ? Integer.MAX_VALUE : kernels);
             use =
                     clients

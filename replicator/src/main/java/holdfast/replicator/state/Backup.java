@@ -1035,6 +1035,7 @@ public final class Backup {
                     case Frame.Write _, Frame.Zero _, Frame.Heartbeat _, Frame.EpochCommit _ ->
                             Standing.IN_STEP;
                     case Frame.Compare _ -> Standing.COMPARED;
+                    case Frame.EpochBegin _ -> Standing.UNKNOWN;
                     default -> standing;
                 };
         return switch (frame) {

@@ -102,7 +102,8 @@ public final class Primary {
 
     private record SyncSent(long sequence, BlockRun run) {}
 
-    private record Waiter(long number, Object owner) {}
+    /// @param sinceNanos on the clock of [#tick]
+    private record Waiter(long number, Object owner, long sinceNanos) {}
 
     private final Config config;
     private final Limits limits;
@@ -389,6 +390,7 @@ public final class Primary {
             return Admission.REFUSED;
         }
         if (config.blockOnCongestion && (othersWaitForRoom() || !takesRoom(op))) {
+            op.parkedNanos = nowNanos;
             waitForRoom.add(op);
             return Admission.PARKED;
         }
@@ -447,7 +449,7 @@ public final class Primary {
         leaveLog(op, op.number);
         boolean now = !bindsPeer();
         if (!now) {
-            waitForPeer.add(new Waiter(op.number, op.owner()));
+            waitForPeer.add(new Waiter(op.number, op.owner(), nowNanos));
         }
         unlock(op);
         if (markedLate) {
@@ -513,7 +515,7 @@ public final class Primary {
         if (!bindsPeer() || committedNumber() >= last) {
             return true;
         }
-        waitForPeer.add(new Waiter(last, owner));
+        waitForPeer.add(new Waiter(last, owner, nowNanos));
         return false;
     }
 
@@ -2614,6 +2616,14 @@ public final class Primary {
     /// on the clock of [#tick]; [Long#MAX_VALUE] when none is there.
     public long atDiskSinceNanos() {
         return lock.oldestNanos();
+    }
+
+    /// Since when the oldest of the writes and flushes waits that the peer has to acknowledge, under
+    /// protocol C or in front of a full buffer, as of the tick before it, on the clock of [#tick];
+    /// [Long#MAX_VALUE] when none does.
+    public long waitsForPeerSinceNanos() {
+        long since = waitForPeer.isEmpty() ? Long.MAX_VALUE : waitForPeer.peek().sinceNanos();
+        return othersWaitForRoom() ? Math.min(since, waitForRoom.getFirst().parkedNanos) : since;
     }
 
     /// By how much the clock on the wall was set back since the attach.
