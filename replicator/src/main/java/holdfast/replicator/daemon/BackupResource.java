@@ -176,6 +176,8 @@ final class BackupResource {
     /// @param completeMillis wall time of the primary until which the copy is complete, 0 if
     ///   unknown
     /// @param oldestMillis that of the oldest moment that can be opened, 0 while there is none
+    /// @param lacksBytes what the journal lacks for the epoch that the peer, or the primary of a
+    ///   promoted copy, wants to bring; 0 for nothing
     /// @param nextMoment journal offset of the first moment behind the base, 0 while there is none
     /// @param kept names of the moments that are kept, oldest first
     /// @param endedOpen those whose moments have ended, and that stay as long as they are open
@@ -187,6 +189,7 @@ final class BackupResource {
             long completeMillis,
             long oldestMillis,
             long journalUsedBytes,
+            long lacksBytes,
             long nextMoment,
             boolean holding,
             boolean wantsRoom,
@@ -445,6 +448,11 @@ final class BackupResource {
                         backup.sessionDown();
                     }
                 });
+    }
+
+    /// As [Backup#growJournal].
+    void growJournal(long bytes) {
+        mailbox.post(() -> backup.growJournal(bytes));
     }
 
     /// The base has this size from now on, durably.
@@ -799,7 +807,7 @@ final class BackupResource {
                 throw new IOException("the journal or the base has failed");
             }
             if (System.nanoTime() > deadline) {
-                throw lacksRoom(ask(backup::missingForOwn), begin);
+                throw lacksRoom(ask(backup::missingForEpoch), begin);
             }
             LockSupport.parkNanos(100_000_000);
         }
@@ -1345,6 +1353,7 @@ final class BackupResource {
                         backup.completeMillis(),
                         oldestMillis(),
                         backup.journalUsedBytes(),
+                        backup.missingForEpoch(),
                         nextMoment(),
                         backup.isHolding(),
                         backup.wantsRoom(),

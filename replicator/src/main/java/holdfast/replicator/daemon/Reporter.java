@@ -10,6 +10,7 @@ import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Verification;
 import holdfast.replicator.status.ProgressMeter;
 import holdfast.replicator.status.StatusReport;
+import holdfast.replicator.status.Words;
 import holdfast.throttle.NanoClock;
 import holdfast.throttle.Rate;
 import holdfast.throttle.RateCalendar;
@@ -440,9 +441,15 @@ final class Reporter {
                                     shared.command("resume-sync " + resource.name())));
         }
         if (now.figures().missingBytes() > 0) {
+            String peer = resource.dir().facts().peer();
             return Optional.of(
-                    "the backup's journal lacks %d bytes for the catch-up"
-                            .formatted(now.figures().missingBytes()));
+                    "the journal of the copy at %s lacks %s for the catch-up: writes go on, the copy gets older, and can be opened. What can be rolled into its base makes room by itself; if it stays so, next, at %s: raise journal.size in conf.d/%s.toml by %s or more, then holdfast adjust"
+                            .formatted(
+                                    peer,
+                                    Words.bytes(now.figures().missingBytes()),
+                                    peer,
+                                    resource.name(),
+                                    Words.bytes(enough(now.figures().missingBytes()))));
         }
         Optional<String> resize = resource.resizeWords();
         return resize.isPresent() ? resize : tcpTrouble.get();
@@ -456,6 +463,13 @@ final class Reporter {
                 : Optional.of(
                         hangs.stream().map(Hangs.Hang::words).collect(Collectors.joining("; "))
                                 + ". Next: see why the disk hangs (dmesg, and what it is on); all goes on when it answers");
+    }
+
+    /// By how much a journal is to grow that lacks so many bytes: it grows by whole segments, of
+    /// 64 MiB at most, and more is written meanwhile.
+    private static long enough(long missingBytes) {
+        long segment = 64L << 20;
+        return Math.ceilDiv(missingBytes + missingBytes / 4, segment) * segment;
     }
 
     /// What clients wait for that only the peer can give, when that takes long.
@@ -565,7 +579,7 @@ final class Reporter {
                 now.journalUsedBytes(),
                 of.journalBytes(),
                 moment(now.oldestMillis()),
-                0);
+                now.lacksBytes());
     }
 
     private static Optional<Instant> moment(long millis) {
@@ -633,6 +647,16 @@ final class Reporter {
         }
         if (!now.refusal().isEmpty()) {
             return Optional.of(now.refusal());
+        }
+        if (now.lacksBytes() > 0) {
+            return Optional.of(
+                    "the journal lacks %s for what %s has to bring, which waits for it: the copy stays what it is. What can be rolled into the base makes room by itself; if it stays so, next: raise journal.size in %s by %s or more, then %s"
+                            .formatted(
+                                    Words.bytes(now.lacksBytes()),
+                                    peer,
+                                    shared.settingsFile(name),
+                                    Words.bytes(enough(now.lacksBytes())),
+                                    shared.command("adjust")));
         }
         return now.peerTrouble().isEmpty()
                 ? Optional.empty()

@@ -2440,14 +2440,47 @@ final class ResourceManager implements Link.Resources {
         for (LocalResource each : roster.open()) {
             ResourceSettings next = read.get(each.name());
             if (next != null) {
+                boolean grows =
+                        copyOf(each).filter(copy -> copy.moreJournal(next) > 0).isPresent();
                 changes.addAll(
                         SettingsDiff.between(
                                 "conf.d/" + each.name() + ".toml",
                                 each.dir().settings().render(),
-                                next.render()));
+                                next.render(),
+                                grows));
             }
         }
         return changes;
+    }
+
+    /// Journals that these settings make larger than there is room for: where that is said, and what
+    /// is missing.
+    List<String> journalsWithoutRoom(Map<String, ResourceSettings> read) {
+        List<String> problems = new ArrayList<>();
+        List<String> promised = new ArrayList<>();
+        try {
+            for (LocalBackup copy : copies()) {
+                ResourceSettings next = read.get(copy.name());
+                long more = next == null ? 0 : copy.moreJournal(next);
+                if (more > 0) {
+                    promised.add(copy.name());
+                    try {
+                        offers.promiseMore(copy.name(), copy.storage(), more);
+                    } catch (IOException e) {
+                        problems.add(
+                                "%s: journal.size is %s, %s more than the journal has now: %s"
+                                        .formatted(
+                                                shared.settingsFile(copy.name()),
+                                                next.journalSize(),
+                                                Words.bytes(more),
+                                                e.getMessage()));
+                    }
+                }
+            }
+        } finally {
+            promised.forEach(offers::kept);
+        }
+        return problems;
     }
 
     /// Takes what was read as accepted. What concerns an attached resource holds from its next

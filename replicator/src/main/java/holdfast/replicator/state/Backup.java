@@ -273,6 +273,9 @@ public final class Backup {
     /// Of the copy; grows.
     private long sizeBytes;
 
+    /// Most that the journal may take; grows.
+    private long journalBytes;
+
     private final BackupEffects fx;
     private final long incarnation;
     private boolean failed;
@@ -558,6 +561,7 @@ public final class Backup {
         this.incarnation = incarnation;
         this.blank = config.blank;
         this.sizeBytes = config.sizeBytes;
+        this.journalBytes = config.journalBytes;
         this.answers = new TreeAnswers(new TreeShape(config.limits.fanOut()));
         this.base = base;
         this.ancestry = base.ancestry();
@@ -850,6 +854,13 @@ public final class Backup {
         sizeBytes = Math.max(sizeBytes, bytes);
     }
 
+    /// The journal may take so many bytes from now on, a whole number of segments, and has the space
+    /// for them. A peer that waits for room finds it when it asks again.
+    public void growJournal(long bytes) {
+        journalBytes = Math.max(journalBytes, bytes);
+        takeIn();
+    }
+
     /// What this copy says of itself: its [#hello], and in front of it what it has changed by
     /// itself, if it gives that up and knows. Whichever of its hellos the primary takes for the
     /// answer to its own, so it has both.
@@ -871,7 +882,7 @@ public final class Backup {
                 committed,
                 openEpoch,
                 everCommitted,
-                config.journalBytes,
+                journalBytes,
                 blank,
                 tracked,
                 filled,
@@ -1370,7 +1381,7 @@ public final class Backup {
             }
         }
         long need = bytesOf(begin);
-        long room = config.journalBytes - storedBytes();
+        long room = journalBytes - storedBytes();
         epochLacksRoom = need > room;
         missingBytes = Math.max(0, need - room);
         if (epochLacksRoom) {
@@ -1411,8 +1422,8 @@ public final class Backup {
         // More than the journal has bytes never fits, and the peer may have said anything: the sum
         // must not run over.
         long need =
-                Math.min(begin.blocks(), config.journalBytes) * EPOCH_BLOCK_BYTES
-                        + Math.min(begin.zeroRanges(), config.journalBytes)
+                Math.min(begin.blocks(), journalBytes) * EPOCH_BLOCK_BYTES
+                        + Math.min(begin.zeroRanges(), journalBytes)
                                 * JournalRecord.HEADER_BYTES
                         + commitBytes;
         // A run that does not fit a segment's rest leaves a gap of at most one run in each segment,
@@ -1470,7 +1481,7 @@ public final class Backup {
         if (keepsStaged()
                 && keptOnly
                 && base.watermark() >= stagedFrom
-                && need <= config.journalBytes) {
+                && need <= journalBytes) {
             openEpoch = 0;
             reservedBytes = 0;
             dropStaged();
@@ -1699,9 +1710,9 @@ public final class Backup {
         return runs;
     }
 
-    /// Journal bytes that an epoch of these blocks lacks; what is rolled into the base at once may
-    /// make room.
-    public long missingForOwn() {
+    /// Journal bytes that the epoch lacks that was asked for last; what is rolled into the base at
+    /// once may make room.
+    public long missingForEpoch() {
         return epochLacksRoom ? missingBytes : 0;
     }
 
@@ -1730,7 +1741,7 @@ public final class Backup {
         long first = Math.max(freed, startOfSegment(Math.min(to, end - 1)));
         long saves = saved.tailMap(first).values().stream().mapToLong(Long::longValue).sum();
         long stored = end - first - saves / config.segmentBytes * config.segmentBytes;
-        return Math.max(0, bytesOf(begin) - (config.journalBytes - stored));
+        return Math.max(0, bytesOf(begin) - (journalBytes - stored));
     }
 
     /// @return whether it is so only now
@@ -1754,7 +1765,7 @@ public final class Backup {
     }
 
     private boolean hasBytes(long bytes, long keptFree) {
-        return storedBytes() + bytesToAppend(bytes) + keptFree <= config.journalBytes;
+        return storedBytes() + bytesToAppend(bytes) + keptFree <= journalBytes;
     }
 
     private boolean hasMemory() {
@@ -2234,9 +2245,9 @@ public final class Backup {
     /// How much of the journal should become free.
     private long bytesWanted() {
         long used = journalUsedBytes();
-        long wanted = used > config.journalBytes / 4 * 3 ? used - config.journalBytes / 2 : 0;
+        long wanted = used > journalBytes / 4 * 3 ? used - journalBytes / 2 : 0;
         if (holding || index.size() > indexRuns) {
-            wanted = Math.max(wanted, config.journalBytes / 8);
+            wanted = Math.max(wanted, journalBytes / 8);
         }
         return epochLacksRoom ? Math.max(wanted, missingBytes) : wanted;
     }
@@ -2286,7 +2297,7 @@ public final class Backup {
     private Roll startRollOfNothing(boolean settle) {
         long limit = rollLimit();
         if (limit <= base.watermark()
-                || !(settle || wantsRoom() || storedBytes() > config.journalBytes / 2)) {
+                || !(settle || wantsRoom() || storedBytes() > journalBytes / 2)) {
             return null;
         }
         rolling = true;
