@@ -931,6 +931,11 @@ final class BackupHost implements BackupEffects {
         out = to;
     }
 
+    /// On which connection it has a session with the primary; null for none.
+    SimLink link() {
+        return link;
+    }
+
     /// @param of only if this is still the session
     void sessionDown(SimLink of) {
         if (present == of) {

@@ -1730,6 +1730,11 @@ final class PrimaryHost implements PrimaryEffects {
         }
     }
 
+    /// Whether its session with the peer is on that connection.
+    boolean isOn(SimLink which) {
+        return link == which;
+    }
+
     private void join(SimLink link) {
         this.link = link;
         credit = scenario.windowBytes();
@@ -1844,7 +1849,9 @@ final class PrimaryHost implements PrimaryEffects {
                     }
                     if (control instanceof Frame.Invalidate) {
                         order(); // Part of the copy cannot be read.
-                        join(link);
+                        if (!primary.isFailed()) {
+                            join(link); // Else it goes on with what is buffered (R11).
+                        }
                         inHello = false;
                         continue;
                     }

@@ -88,6 +88,15 @@ final class SimLink {
             return queued < socketBytes;
         }
 
+        /// Bytes that were sent, on their way or there.
+        long sent() {
+            return carried + queued;
+        }
+
+        long carried() {
+            return carried;
+        }
+
         /// The receiver has taken its end of the connection.
         void open() {
             open = true;

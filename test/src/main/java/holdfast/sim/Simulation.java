@@ -4,6 +4,7 @@ import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BlockRun;
 import holdfast.replicator.state.CopyAge;
+import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Marks;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Primary;
@@ -100,6 +101,12 @@ final class Simulation {
 
     private record Sent(SimLink link, int stream, Frame.Data frame) {}
 
+    /// On which connection the copy is not brought all there is, and how many bytes the primary had
+    /// sent on it when that began.
+    private SimLink leavesOut;
+
+    private long saidBytes;
+
     private SimLink link;
     private final List<SimLink> sessions = new ArrayList<>();
     private final Map<String, List<Strike>> armed = new HashMap<>();
@@ -115,6 +122,7 @@ final class Simulation {
     private long checkedBlocks;
     private long clonesChecked;
     private long checks;
+    private long standings;
 
     /// Null: power cuts are tried now and then, and not at every step.
     private final CrashStates crashes;
@@ -149,6 +157,7 @@ final class Simulation {
 
     private void step() {
         agenda.step();
+        checkStanding();
         if (crashes != null) {
             crashes.look(this, primary, backup);
         }
@@ -1400,6 +1409,44 @@ final class Simulation {
                     "RPO",
                     "something has been missing for %d ms, the backup says %d: %s"
                             .formatted(missingFor, toldThere, describe()));
+        }
+    }
+
+    /// STATE: a copy says that it is up to date only while the primary's stream brings it all there
+    /// is. Once that is not so, the copy is told with what is sent next, and says so no more when
+    /// it has got that.
+    private void checkStanding() {
+        SimLink on = backup.isUp() && !two.isSplit() ? backup.link() : null;
+        boolean isOneSession = on != null && !on.isCut() && primary.isUp() && primary.isOn(on);
+        if (!isOneSession || primary.primary().state() == ReplicationState.ESTABLISHED) {
+            leavesOut = null;
+            if (isOneSession && isUpToDate() && ++standings % 64 == 0) {
+                checkNothingIsLeftOut();
+            }
+            return;
+        }
+        SimLink.Pipe pipe = backupMachine() == second ? on.toSecond() : on.toFirst();
+        if (leavesOut != on) {
+            leavesOut = on;
+            saidBytes = pipe.sent();
+        }
+        if (isUpToDate() && pipe.carried() >= saidBytes) {
+            throw new Violation("STATE", "the copy lacks what it is not sent: " + describe());
+        }
+    }
+
+    private boolean isUpToDate() {
+        return backup.backup().diskState() == DiskState.UP_TO_DATE;
+    }
+
+    private void checkNothingIsLeftOut() {
+        if (primary.primary().isFailed()) {
+            return; // What it wrote in part was answered to nobody.
+        }
+        Primary.Figures figures = primary.primary().figures();
+        reached(Rare.UP_TO_DATE_CHECKED);
+        if (figures.closed() || figures.dirtyBlocks() + figures.suspectBlocks() > 0) {
+            throw new Violation("STATE", "nobody brings the copy what is marked: " + describe());
         }
     }
 

@@ -88,7 +88,8 @@ final class WireTargets {
                     new Frame.Verified(RESOURCE, 7, 7, 8, 1L << 40, 2, "stopped"),
                     new Frame.Mark(8, POSITION, 9, "before-upgrade"),
                     new Frame.MarkReply(RESOURCE, 99, 8, "there is one"),
-                    new Frame.Changed(RESOURCE, List.of(new Frame.KeptRange(1 << 20, 8192))));
+                    new Frame.Changed(RESOURCE, List.of(new Frame.KeptRange(1 << 20, 8192))),
+                    new Frame.Behind(RESOURCE, 99, POSITION));
 
     private WireTargets() {}
 

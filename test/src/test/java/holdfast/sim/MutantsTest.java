@@ -33,7 +33,7 @@ class MutantsTest {
                             + " M54:21 M60:26 M61:26 M62:26 M63:67 M65:26 M70 M71:34 M72 M74 M75:350"
                             + " M80:60 M81 M82:90 M84:160 M85:85 M88:15 M89:240 M90:31"
                             + " M91:31"
-                            + " M92:31 M93:22 M94");
+                            + " M92:31 M93:22 M94 M95");
 
     private static final int HISTORIES = 1000;
 

@@ -37,7 +37,7 @@ final class FaultyDisk {
         /// Of what was not synced each page is lost, kept or torn, and the process is killed.
         CUT_BEFORE,
         CUT_AFTER,
-        /// A write or a read does not come back, and is not done, until [#release].
+        /// The call does not come back, and is not done, until [#release].
         HANG;
 
         boolean endsTheProcess() {

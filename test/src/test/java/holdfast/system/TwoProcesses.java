@@ -29,13 +29,10 @@ final class TwoProcesses implements AutoCloseable {
         this(dir, environment, "");
     }
 
-    TwoProcesses(Path dir, Map<String, String> ofLeft, Map<String, String> ofRight)
-            throws Exception {
-        this(
-                dir,
-                paths -> new NodeProcess(paths, ofLeft),
-                paths -> new NodeProcess(paths, ofRight),
-                "");
+    /// @param left more environment of the left one than this process has
+    /// @param right likewise
+    TwoProcesses(Path dir, Map<String, String> left, Map<String, String> right) throws Exception {
+        this(dir, paths -> new NodeProcess(paths, left), paths -> new NodeProcess(paths, right), "");
     }
 
     /// @param link what both say of the link

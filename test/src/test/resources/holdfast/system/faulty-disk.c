@@ -447,6 +447,7 @@ static int sync_file(int fd, int number) {
     }
     pthread_mutex_lock(&lock);
     int64_t fault = fault_at(SYNC, path);
+    hang(fault);
     int result = 0;
     struct file *f = file_of(fd, 0);
     if (failed(fault)) {

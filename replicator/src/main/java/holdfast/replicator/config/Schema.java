@@ -278,7 +278,8 @@ final class Schema {
                     Type.size(ResourceSettings.JOURNAL_MIN, ResourceSettings.JOURNAL_MAX),
                     "\"4 GiB\"",
                     "Space for the journal of this resource, taken when it is created; it bounds"
-                            + " how far back points reach.");
+                            + " how far back points reach. At the backup a larger one is taken by `holdfast"
+                            + " adjust`; it never becomes smaller.");
     static final Key<Duration> RETENTION =
             Key.of(
                     "journal.retention",

@@ -180,6 +180,8 @@ final class BackupResource {
     /// @param oldestMillis that of the oldest moment that can be opened, 0 while there is none
     /// @param retention in force
     /// @param neededBytes as [Backup#neededBytes]
+    /// @param lacksBytes what the journal lacks for the epoch that the peer, or the primary of a
+    ///   promoted copy, wants to bring; 0 for nothing
     /// @param nextMoment journal offset of the first moment behind the base, 0 while there is none
     /// @param heldUntil as [Backup#heldUntilMillis], by this host's clock
     /// @param viewInTheWay as [Backup#inTheWay], its id; 0 for none
@@ -198,6 +200,7 @@ final class BackupResource {
             long journalUsedBytes,
             Retention retention,
             Optional<Long> neededBytes,
+            long lacksBytes,
             long nextMoment,
             boolean holding,
             boolean wantsRoom,
@@ -459,6 +462,11 @@ final class BackupResource {
                         backup.sessionDown();
                     }
                 });
+    }
+
+    /// As [Backup#growJournal].
+    void growJournal(long bytes) {
+        mailbox.post(() -> backup.growJournal(bytes));
     }
 
     /// The base has this size from now on, durably.
@@ -818,7 +826,7 @@ final class BackupResource {
                 throw new IOException("the journal or the base has failed");
             }
             if (System.nanoTime() > deadline) {
-                throw lacksRoom(ask(backup::missingForOwn), begin);
+                throw lacksRoom(ask(backup::missingForEpoch), begin);
             }
             LockSupport.parkNanos(100_000_000);
         }
@@ -1322,16 +1330,17 @@ final class BackupResource {
         if (!backup.isStreaming()) {
             return "OFF";
         }
-        if (backup.openEpoch() != 0 || !backup.hasPoint()) {
+        if (backup.isTakingEpoch() || !backup.hasPoint()) {
             return "SYNC_TARGET";
         }
-        ReplicationState state =
-                backup.isInStep()
-                        ? ReplicationState.ESTABLISHED
-                        : backup.isCompared()
-                                ? ReplicationState.COMPARE
-                                : ReplicationState.HANDSHAKE;
-        return state.name();
+        if (backup.isCompared()) {
+            return ReplicationState.COMPARE.name();
+        }
+        if (backup.isBehind()) {
+            return "BEHIND";
+        }
+        return (backup.isInStep() ? ReplicationState.ESTABLISHED : ReplicationState.HANDSHAKE)
+                .name();
     }
 
     private void tellState() {
@@ -1378,6 +1387,7 @@ final class BackupResource {
                         backup.journalUsedBytes(),
                         backup.retention(),
                         backup.neededBytes(),
+                        backup.missingForEpoch(),
                         nextMoment(),
                         backup.isHolding(),
                         backup.wantsRoom(),
@@ -1555,6 +1565,18 @@ final class BackupResource {
             tickedNanos = nowNanos;
             mailbox.post(() -> backup.tick(now()));
         }
+    }
+
+    /// What of this copy waits because the journal of another one does not answer.
+    Optional<Hangs.Hang> heldUp(long nowNanos) {
+        return appends.heldUp()
+                .map(
+                        other ->
+                                new Hangs.Hang(
+                                        other.files().toString(),
+                                        Duration.ofNanos(nowNanos - other.sinceNanos()),
+                                        "it is the journal of another copy, and what comes for %s waits behind it, since one thread stores for all journals of a filesystem"
+                                                .formatted(name)));
     }
 
     /// Space may have been made.

@@ -389,6 +389,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                     }
                     reporter.sample(resources.all());
                 });
+        guarded(resources::tellHangs);
         guarded(resources::shareIndexMemory);
         guarded(resources::endComparisons);
         // It waits for clients, which must not stop the clock of the others.
@@ -657,8 +658,13 @@ public final class Daemon implements ControlApi, AutoCloseable {
                             SettingsDiff.between(
                                     "node.toml",
                                     Files.readString(acceptedNodeFile(paths)),
-                                    nodeText(paths)));
+                                    nodeText(paths),
+                                    false));
             changes.addAll(resources.changes(loaded.resources()));
+            List<String> lacking = resources.journalsWithoutRoom(loaded.resources());
+            if (!lacking.isEmpty()) {
+                return new AdjustReply(false, List.of(), lacking);
+            }
             if (!request.dryRun()) {
                 acceptNode(paths);
                 settings = loaded.node();

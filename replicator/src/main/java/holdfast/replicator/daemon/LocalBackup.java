@@ -114,7 +114,10 @@ final class LocalBackup implements LocalResource {
     private final JournalFiles journal;
     private final BackupResource resource;
     private final StateChanges states;
-    private final long journalBytes;
+
+    /// Grows.
+    private volatile long journalBytes;
+
     private final SortedMap<String, OpenView> views = new ConcurrentSkipListMap<>();
     private volatile Frame.ResourceHello peerHello;
     private volatile PeerSession session;
@@ -213,10 +216,13 @@ final class LocalBackup implements LocalResource {
         return Math.clamp(Long.highestOneBit(journalBytes / 16), 4 << 20, 64 << 20);
     }
 
-    /// The journal's size as whole segments.
+    /// The size of a new journal as whole segments.
     static long wholeSegments(long journalBytes) {
-        long segment = segmentBytes(journalBytes);
-        return Math.max(2, journalBytes / segment) * segment;
+        return wholeSegments(journalBytes, segmentBytes(journalBytes));
+    }
+
+    private static long wholeSegments(long journalBytes, long segmentBytes) {
+        return Math.max(2, journalBytes / segmentBytes) * segmentBytes;
     }
 
     /// Makes the journal with all the space that it may have, before the resource's directory is
@@ -250,7 +256,6 @@ final class LocalBackup implements LocalResource {
     /// @throws IOException as above
     static LocalBackup open(Shared shared, ResourceDir dir, TcpExports tcp, boolean promoted)
             throws IOException {
-        long journalBytes = dir.facts().journalBytes();
         requireSameBase(dir);
         Superblock known = dir.superblock();
         Disks base =
@@ -259,10 +264,11 @@ final class LocalBackup implements LocalResource {
         PinStore pins = null;
         try {
             requireLarge(base.volumeBytes(), dir);
-            long segment = segmentBytes(journalBytes);
-            long whole = wholeSegments(journalBytes);
+            long segment = segmentBytes(dir.facts().journalBytes());
+            long whole = wholeSegments(dir.journalBytes(), segment);
             journal = openJournal(dir, segment, whole);
             boolean reserved = reserve(journal, whole);
+            journal.trim(whole); // What a growth had taken that was cut off.
             if (!promoted && dir.noteBase()) {
                 shared.events()
                         .of(dir.name())
@@ -450,10 +456,42 @@ final class LocalBackup implements LocalResource {
         }
     }
 
-    /// Settings as accepted: what concerns the history holds at once.
+    /// Settings as accepted: what concerns the history holds at once, and so does more room.
+    ///
+    /// @throws IOException if that is not there: nothing is accepted then
     void accept(ResourceSettings settings) throws IOException {
+        growJournal(settings);
         dir.accept(settings);
         retain(settings);
+    }
+
+    /// How many bytes its journal takes more by these settings; 0 when it stays as it is. It never
+    /// becomes smaller, and its segments stay as large as they are.
+    long moreJournal(ResourceSettings settings) {
+        long segment = segmentBytes(dir.facts().journalBytes());
+        return Math.max(0, wholeSegments(settings.journalSize().bytes(), segment) - journalBytes);
+    }
+
+    /// Takes the space first: a crash before that is noted leaves files that the next start gives
+    /// back.
+    private synchronized void growJournal(ResourceSettings settings) throws IOException {
+        long more = moreJournal(settings);
+        if (more == 0 || closed || over) {
+            return;
+        }
+        long whole = journalBytes + more;
+        journal.grow(whole);
+        dir.journalGrown(whole);
+        journalBytes = whole;
+        resource.growJournal(whole);
+        shared.events()
+                .of(name())
+                .accept("journal-grown", "it may take %s now".formatted(Words.bytes(whole)));
+    }
+
+    /// Where its journal lies.
+    Path storage() {
+        return journalPath(dir).getParent();
     }
 
     private static Path journalPath(ResourceDir dir) {

@@ -1258,7 +1258,7 @@ final class LocalPrimary implements LocalResource {
     }
 
     private boolean growKernelDevice(int volume, long sizeBytes) {
-        if (resource().flatMap(PrimaryResource::hangsFor).isPresent()) {
+        if (!Hangs.of(this).isEmpty()) {
             // The kernel would wait for the disk, and whoever gives it such an order for that.
             return false;
         }
@@ -1467,7 +1467,10 @@ final class LocalPrimary implements LocalResource {
         comparing = true;
         resource().ifPresent(each -> each.compareAll(why));
         PeerSession peer = session;
-        if (peer != null) {
+        // A disk that has failed compares nothing before the next attach, and a session begun anew
+        // would not send what is still buffered (R11).
+        boolean isFailed = resource().filter(each -> each.look(Primary::isFailed)).isPresent();
+        if (peer != null && !isFailed) {
             connect(peer);
         }
     }

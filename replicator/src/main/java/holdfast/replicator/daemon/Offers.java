@@ -313,6 +313,15 @@ final class Offers {
         return storage;
     }
 
+    /// Keeps the room by which the journal of a copy that is there becomes larger. [#kept] has to
+    /// follow, whatever comes of it.
+    ///
+    /// @param storage where it lies
+    /// @throws IOException if the room is not there, or others are to have it
+    void promiseMore(String name, Path storage, long bytes) throws IOException {
+        promise(name, storage, new Room(bytes, 0));
+    }
+
     /// What was promised under this name is taken, and the resource counts for itself; or nothing
     /// has come of it. Without effect where nothing was promised.
     synchronized void kept(String name) {
@@ -356,12 +365,13 @@ final class Offers {
         long free = Files.getFileStore(storage).getUsableSpace();
         if (free - soon.journal() < room.journal()) {
             throw new IOException(
-                    "%s has %s free%s, the journal alone takes %s"
+                    "%s has %s free%s, the journal alone takes %s: %s are missing"
                             .formatted(
                                     storage,
                                     Words.bytes(free),
                                     beingMade(soon.journal()),
-                                    Words.bytes(room.journal())));
+                                    Words.bytes(room.journal()),
+                                    Words.bytes(room.journal() + soon.journal() - free)));
         }
         Optional<Size> max = node.get().storageMax();
         if (max.isPresent()) {
@@ -379,7 +389,7 @@ final class Offers {
     }
 
     /// Journals and images of all copies, promoted ones and those that are not open as well.
-    private static long usedBytes(Roster.Now of) throws IOException {
+    private long usedBytes(Roster.Now of) throws IOException {
         long used = 0;
         for (LocalResource each : of.open().values()) {
             Optional<LocalBackup> copy = ResourceManager.copyOf(each);
@@ -394,7 +404,7 @@ final class Offers {
         for (Unopened each : of.unopened().values()) {
             ResourceDir.Facts facts = each.facts().orElse(null);
             if (facts != null && !facts.journal().isEmpty()) {
-                used += LocalBackup.wholeSegments(facts.journalBytes());
+                used += ResourceDir.journalBytes(directory, each.name(), facts);
                 for (Path disk : facts.ownDisk() ? facts.paths() : List.<Path>of()) {
                     used += Files.exists(disk) ? Files.size(disk) : 0;
                 }

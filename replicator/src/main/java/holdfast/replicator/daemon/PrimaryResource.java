@@ -57,10 +57,6 @@ final class PrimaryResource implements Export {
 
     private static final Duration IDLE_LIMIT = Duration.ofSeconds(10);
 
-    /// A disk that takes longer for one request is said to hang. Slow ones, and those that spin up,
-    /// answer within it.
-    private static final Duration HANGS = Duration.ofSeconds(10);
-
     private final String name;
     private final BlockDevice device;
     private final MetadataFile metadata;
@@ -102,12 +98,6 @@ final class PrimaryResource implements Export {
 
     /// Where it was written last, as of the detach.
     private List<Long> recentlyWritten = List.of();
-
-    /// When the syncs began that are under way. Guarded by the lock.
-    private final List<Long> syncs = new ArrayList<>();
-
-    /// Whether it was told that the disk hangs.
-    private boolean hangs;
 
     /// Whether a thread carries out transactions. Guarded by the lock.
     private boolean keeperRuns;
@@ -472,14 +462,10 @@ final class PrimaryResource implements Export {
 
     /// A failed sync is final (R11).
     private int sync(long address) {
-        Long begun = System.nanoTime();
-        done(() -> syncs.add(begun));
         try {
             device.sync(address);
-            done(() -> syncs.remove(begun));
             return Errno.OK;
         } catch (DeviceException e) {
-            done(() -> syncs.remove(begun));
             lock.lock();
             try {
                 primary.diskFailed(e.getMessage());
@@ -847,43 +833,21 @@ final class PrimaryResource implements Export {
         lock.lock();
         try {
             primary.tick(nowNanos, wallMillis);
-            tellHang(nowNanos);
         } finally {
             unlock();
         }
     }
 
-    /// How long the disk has owed the answer to a write or a flush, when that is long.
-    Optional<Duration> hangsFor() {
-        lock.lock();
-        try {
-            Duration waited = atDiskFor(System.nanoTime());
-            return waited.compareTo(HANGS) < 0 ? Optional.empty() : Optional.of(waited);
-        } finally {
-            unlock();
-        }
+    /// How long a write has been at the disk, as of the last tick.
+    Optional<Duration> atDiskFor(long nowNanos) {
+        long since = look(Primary::atDiskSinceNanos);
+        return since == Long.MAX_VALUE
+                ? Optional.empty()
+                : Optional.of(Duration.ofNanos(nowNanos - since));
     }
 
-    private Duration atDiskFor(long nowNanos) {
-        long since = primary.atDiskSinceNanos();
-        for (long begun : syncs) {
-            since = Math.min(since, begun);
-        }
-        return since == Long.MAX_VALUE ? Duration.ZERO : Duration.ofNanos(nowNanos - since);
-    }
-
-    private void tellHang(long nowNanos) {
-        boolean now = atDiskFor(nowNanos).compareTo(HANGS) >= 0;
-        if (now != hangs) {
-            hangs = now;
-            String kind = now ? "disk-hangs" : "disk-answers";
-            String text =
-                    now
-                            ? "%s has not answered a request for %d s"
-                                    .formatted(device, HANGS.toSeconds())
-                            : device + " answers again";
-            afterwards.add(() -> events.accept(kind, text));
-        }
+    String deviceName() {
+        return device.toString();
     }
 
     // ---- the end -----------------------------------------------------------------------------

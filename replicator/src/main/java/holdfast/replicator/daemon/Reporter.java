@@ -231,7 +231,8 @@ final class Reporter {
             Primary.Figures figures,
             Verification.Progress verifying,
             long missingForMillis,
-            long setBackMillis) {
+            long setBackMillis,
+            long waitsSinceNanos) {
         static Seen of(Primary primary) {
             return new Seen(
                     primary.position(),
@@ -244,7 +245,8 @@ final class Reporter {
                     primary.figures(),
                     primary.verifying(),
                     primary.missingForMillis(System.nanoTime()),
-                    primary.setBackMillis());
+                    primary.setBackMillis(),
+                    primary.waitsForPeerSinceNanos());
         }
     }
 
@@ -332,7 +334,12 @@ final class Reporter {
     }
 
     private Optional<String> trouble(Optional<Seen> seen, boolean attached, LocalPrimary resource) {
-        Optional<String> now = troubleNow(seen, attached, resource);
+        Optional<String> now =
+                attached
+                        ? troubleNow(seen.orElseThrow(), resource)
+                        : Optional.of(
+                                notAttached(resource)
+                                        + hangs(resource).map(each -> ". " + each).orElse(""));
         String choice = resource.lostChoice();
         // An attach that was refused for it has said so.
         boolean isSaid = now.filter(words -> words.contains(choice)).isPresent();
@@ -346,30 +353,25 @@ final class Reporter {
                 : Optional.of(past + now.map(each -> ". Besides, " + each).orElse(""));
     }
 
-    private Optional<String> troubleNow(
-            Optional<Seen> seen, boolean attached, LocalPrimary resource) {
-        if (!attached) {
-            Optional<BootGate.Outcome> gate = resource.gate(bootGate.get());
-            if (gate.isPresent()) {
-                return Optional.of(gated(resource, gate.get()));
-            }
-            Optional<Duration> attaching = resource.attachingFor();
-            if (attaching.isPresent()) {
-                return Optional.of(
-                        "%s is being attached, for %d s now: %s is read first. If it does not answer, see why it hangs (dmesg, and what it is on); it is attached when it answers, or that order is refused"
-                                .formatted(
-                                        resource.name(),
-                                        attaching.get().toSeconds(),
-                                        resource.dir().facts().words()));
-            }
-            String cause = resource.attachTrouble().map(why -> ": " + why).orElse("");
-            return Optional.of(
-                    "%s is not attached%s. Next: %s"
-                            .formatted(
-                                    resource.name(),
-                                    cause,
-                                    shared.command("attach " + resource.name())));
+    private String notAttached(LocalPrimary resource) {
+        Optional<BootGate.Outcome> gate = resource.gate(bootGate.get());
+        if (gate.isPresent()) {
+            return gated(resource, gate.get());
         }
+        Optional<Duration> attaching = resource.attachingFor();
+        if (attaching.isPresent()) {
+            return "%s is being attached, for %d s now: %s is read first. If it does not answer, see why it hangs (dmesg, and what it is on); it is attached when it answers, or that order is refused"
+                    .formatted(
+                            resource.name(),
+                            attaching.get().toSeconds(),
+                            resource.dir().facts().words());
+        }
+        String cause = resource.attachTrouble().map(why -> ": " + why).orElse("");
+        return "%s is not attached%s. Next: %s"
+                .formatted(resource.name(), cause, shared.command("attach " + resource.name()));
+    }
+
+    private Optional<String> troubleNow(Seen now, LocalPrimary resource) {
         if (hasFailedCopy(resource)) {
             // Its peer has the history of before the promotion: it is no way out.
             return Optional.of(
@@ -379,7 +381,6 @@ final class Reporter {
                                     shared.command("connect " + resource.name()),
                                     shared.command("attach " + resource.name())));
         }
-        Seen now = seen.orElseThrow();
         if (now.failed()) {
             return Optional.of(
                     "the disk has failed: writes have stopped, and what its last sync did not save may be gone from it; the copy at %s can go on with what it has: %s, then there holdfast promote %s. Or, once the disk is mended: %s, then %s, which brings the copy to what the disk holds now"
@@ -390,14 +391,12 @@ final class Reporter {
                                     shared.command("detach " + resource.name()),
                                     shared.command("attach " + resource.name())));
         }
-        Optional<Duration> hangs = resource.resource().flatMap(PrimaryResource::hangsFor);
+        Optional<String> hangs = hangs(resource);
         if (hangs.isPresent()) {
-            return Optional.of(
-                    "%s has not answered a request for %d s, and what was asked waits for it. Next: see why the disk hangs (dmesg, and what it is on); %s cuts the clients off and ends within a minute"
-                            .formatted(
-                                    resource.dir().facts().words(),
-                                    hangs.get().toSeconds(),
-                                    shared.command("detach " + resource.name())));
+            return hangs.map(
+                    words ->
+                            "%s; %s cuts the clients off and ends within a minute"
+                                    .formatted(words, shared.command("detach " + resource.name())));
         }
         Optional<String> rot =
                 resource.copy()
@@ -426,6 +425,10 @@ final class Reporter {
         if (!now.refusal().isEmpty()) {
             return Optional.of(now.refusal());
         }
+        Optional<String> waits = waits(resource, now);
+        if (waits.isPresent()) {
+            return waits;
+        }
         if (!now.peerTrouble().isEmpty()) {
             return Optional.of(
                     "at %s: %s".formatted(resource.dir().facts().peer(), now.peerTrouble()));
@@ -440,9 +443,15 @@ final class Reporter {
                                     shared.command("resume-sync " + resource.name())));
         }
         if (now.figures().missingBytes() > 0) {
+            String peer = resource.dir().facts().peer();
             return Optional.of(
-                    "the backup's journal lacks %d bytes for the catch-up"
-                            .formatted(now.figures().missingBytes()));
+                    "the journal of the copy at %s lacks %s for the catch-up: writes go on, the copy gets older, and can be opened. What can be rolled into its base makes room by itself; if it stays so, next, at %s: raise journal.size in conf.d/%s.toml by %s or more, then holdfast adjust"
+                            .formatted(
+                                    peer,
+                                    Words.bytes(now.figures().missingBytes()),
+                                    peer,
+                                    resource.name(),
+                                    Words.bytes(enough(now.figures().missingBytes()))));
         }
         Optional<String> inTheWay = resource.copy().flatMap(LocalBackup::inTheWayWords);
         if (inTheWay.isPresent()) {
@@ -450,6 +459,49 @@ final class Reporter {
         }
         Optional<String> resize = resource.resizeWords();
         return resize.isPresent() ? resize : tcpTrouble.get();
+    }
+
+    /// Which of its disks do not answer, and what waits for them.
+    private static Optional<String> hangs(LocalResource resource) {
+        List<Hangs.Hang> hangs = Hangs.of(resource);
+        return hangs.isEmpty()
+                ? Optional.empty()
+                : Optional.of(
+                        hangs.stream().map(Hangs.Hang::words).collect(Collectors.joining("; "))
+                                + ". Next: see why the disk hangs (dmesg, and what it is on); all goes on when it answers");
+    }
+
+    /// By how much a journal is to grow that lacks so many bytes: it grows by whole segments, of
+    /// 64 MiB at most, and more is written meanwhile.
+    private static long enough(long missingBytes) {
+        long segment = 64L << 20;
+        return Math.ceilDiv(missingBytes + missingBytes / 4, segment) * segment;
+    }
+
+    /// What clients wait for that only the peer can give, when that takes long.
+    private static Optional<String> waits(LocalPrimary resource, Seen now) {
+        long since = now.waitsSinceNanos();
+        long nanos = since == Long.MAX_VALUE ? 0 : System.nanoTime() - since;
+        if (nanos < Hangs.LONG.toNanos()) {
+            return Optional.empty();
+        }
+        String peer = resource.dir().facts().peer();
+        String why =
+                resource.settings().protocol().waitsForPeer()
+                        ? "under protocol %s it is answered only then"
+                                .formatted(resource.settings().protocol())
+                        : "the send buffer is full, and on-congestion is block";
+        String there =
+                now.peerTrouble().isEmpty() ? "" : ". At %s: %s".formatted(peer, now.peerTrouble());
+        return Optional.of(
+                "a write has waited for %d s until %s acknowledges it: %s%s. Next, at %s: holdfast status %s"
+                        .formatted(
+                                Duration.ofNanos(nanos).toSeconds(),
+                                peer,
+                                why,
+                                there,
+                                peer,
+                                resource.name()));
     }
 
     private static boolean hasFailedCopy(LocalPrimary resource) {
@@ -546,7 +598,7 @@ final class Reporter {
                 now.journalUsedBytes(),
                 of.journalBytes(),
                 moment(now.oldestMillis()),
-                0,
+                now.lacksBytes(),
                 now.retention().millis() / 1000,
                 now.neededBytes());
     }
@@ -583,6 +635,10 @@ final class Reporter {
             return Optional.of(
                     "the journal or the base has failed: nothing is taken in. Next, once its disk is mended: "
                             + shared.command("connect " + name));
+        }
+        Optional<String> hangs = hangs(of);
+        if (hangs.isPresent()) {
+            return hangs;
         }
         if (now.mixture()) {
             return Optional.of(
@@ -622,6 +678,16 @@ final class Reporter {
         }
         if (now.heldUntil().isPresent()) {
             return Optional.of(held(of, now));
+        }
+        if (now.lacksBytes() > 0) {
+            return Optional.of(
+                    "the journal lacks %s for what %s has to bring, which waits for it: the copy stays what it is. What can be rolled into the base makes room by itself; if it stays so, next: raise journal.size in %s by %s or more, then %s"
+                            .formatted(
+                                    Words.bytes(now.lacksBytes()),
+                                    peer,
+                                    shared.settingsFile(name),
+                                    Words.bytes(enough(now.lacksBytes())),
+                                    shared.command("adjust")));
         }
         return now.doubtMillis() > 0
                 ? Optional.of(inDoubt(now, peer))

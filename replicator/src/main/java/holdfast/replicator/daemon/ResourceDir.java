@@ -62,6 +62,7 @@ import java.util.stream.Stream;
 /// | `evidence`      | primary: what the device was like at the last clean stop, see [EvidenceFile] |
 /// | `base`          | backup: which file or device the base is, see [DeviceNode#identity]; without it any is taken |
 /// | `attached`      | what the disks were when they were attached last, see [DeviceNode#incarnation] |
+/// | `journal-grown` | backup: how many bytes the journal may take, where it has become larger     |
 ///
 /// A directory without `resource.json` is what a crash in the middle of creation left; it is
 /// removed at start. The journal lies in the storage directory.
@@ -116,6 +117,7 @@ final class ResourceDir implements AutoCloseable {
 
     static final String SUPERBLOCK = "superblock";
     static final String METADATA = "metadata";
+    private static final String JOURNAL_GROWN = "journal-grown";
     private static final String FACTS = "resource.json";
 
     /// What [#FACTS] becomes when the role is over and its history has still to be deleted.
@@ -159,7 +161,7 @@ final class ResourceDir implements AutoCloseable {
     private MetadataFile metadata;
 
     /// Whether there may be a [#grownMark].
-    private boolean isGrown = true;
+    private volatile boolean isGrown = true;
 
     /// What [#isAccepted] saw last; any thread.
     private volatile Looked looked;
@@ -594,6 +596,30 @@ final class ResourceDir implements AutoCloseable {
         return facts;
     }
 
+    /// How many bytes the journal may take: what it was made with, or more since.
+    long journalBytes() throws IOException {
+        return journalBytes(dir, facts);
+    }
+
+    /// The same of a resource that is not open.
+    static long journalBytes(Path resources, String name, Facts facts) throws IOException {
+        return journalBytes(current(resources, name), facts);
+    }
+
+    private static long journalBytes(Path dir, Facts facts) throws IOException {
+        return number(dir.resolve(JOURNAL_GROWN), facts.journalBytes());
+    }
+
+    /// It may take so many from now on, durably.
+    void journalGrown(long bytes) throws DeviceException {
+        AtomicFile.write(dir.resolve(JOURNAL_GROWN), Long.toString(bytes).getBytes(UTF_8));
+    }
+
+    /// Where everything lies that is noted of the resource.
+    Path path() {
+        return dir.toAbsolutePath();
+    }
+
     Superblock superblock() {
         return superblock.value();
     }
@@ -761,10 +787,18 @@ final class ResourceDir implements AutoCloseable {
 
     /// At a backup: the mark of a growth goes when the newest point is of the larger device. One
     /// that a crash brings back means nothing, for the points say so themselves.
-    synchronized void endGrowth(Ancestry past) throws IOException {
-        if (isGrown && (isOfGrown(past) || !Files.exists(grownMark()))) {
-            Files.deleteIfExists(grownMark());
-            isGrown = false;
+    ///
+    /// Looked at all the time, so whoever writes the superblock to a disk that hangs is not waited
+    /// for.
+    void endGrowth(Ancestry past) throws IOException {
+        if (!isGrown) {
+            return;
+        }
+        synchronized (this) {
+            if (isGrown && (isOfGrown(past) || !Files.exists(grownMark()))) {
+                Files.deleteIfExists(grownMark());
+                isGrown = false;
+            }
         }
     }
 

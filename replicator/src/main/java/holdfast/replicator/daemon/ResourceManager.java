@@ -112,6 +112,7 @@ final class ResourceManager implements Link.Resources {
     private final PromoteOrders promoteOrders;
     private final Demotion demotion;
     private final TcpExports tcp;
+    private final Hangs hangs;
     private Link link;
 
     /// Those that have their part of the memory for indexes.
@@ -134,6 +135,7 @@ final class ResourceManager implements Link.Resources {
         this.directory = shared.paths().state().resolve("resources");
         this.kernel = shared.kernel();
         this.tcp = new TcpExports(shared, this::attached, this::copies);
+        this.hangs = new Hangs(shared);
         this.turns = turns;
         this.offerPatience = offerPatience;
         this.promotion = new Promotion(shared, directory, tcp);
@@ -408,6 +410,11 @@ final class ResourceManager implements Link.Resources {
         }
     }
 
+    /// Tells which disks do not answer.
+    void tellHangs() {
+        hangs.look(roster.open());
+    }
+
     void endComparisons() {
         for (LocalResource each : roster.open()) {
             if (each instanceof LocalPrimary primary) {
@@ -447,7 +454,7 @@ final class ResourceManager implements Link.Resources {
     /// A sync of a disk that has failed fails, and one of a disk that hangs never ends.
     private static boolean canSync(LocalPrimary primary) {
         return primary.resource()
-                .filter(at -> !at.look(Primary::isFailed) && at.hangsFor().isEmpty())
+                .filter(at -> !at.look(Primary::isFailed) && Hangs.of(primary).isEmpty())
                 .isPresent();
     }
 
@@ -1357,7 +1364,7 @@ final class ResourceManager implements Link.Resources {
                 kernels += kernel.isConnected(device) ? 1 : 0;
             }
             boolean hangs =
-                    lets && primary.resource().flatMap(PrimaryResource::hangsFor).isPresent();
+                    lets && primary.resource().isPresent() && !Hangs.of(primary).isEmpty();
             clients = clients(primary, hangs ? Integer.MAX_VALUE : kernels);
             use =
                     clients
@@ -2548,14 +2555,47 @@ final class ResourceManager implements Link.Resources {
         for (LocalResource each : roster.open()) {
             ResourceSettings next = read.get(each.name());
             if (next != null) {
+                boolean grows =
+                        copyOf(each).filter(copy -> copy.moreJournal(next) > 0).isPresent();
                 changes.addAll(
                         SettingsDiff.between(
                                 "conf.d/" + each.name() + ".toml",
                                 each.dir().settings().render(),
-                                next.render()));
+                                next.render(),
+                                grows));
             }
         }
         return changes;
+    }
+
+    /// Journals that these settings make larger than there is room for: where that is said, and what
+    /// is missing.
+    List<String> journalsWithoutRoom(Map<String, ResourceSettings> read) {
+        List<String> problems = new ArrayList<>();
+        List<String> promised = new ArrayList<>();
+        try {
+            for (LocalBackup copy : copies()) {
+                ResourceSettings next = read.get(copy.name());
+                long more = next == null ? 0 : copy.moreJournal(next);
+                if (more > 0) {
+                    promised.add(copy.name());
+                    try {
+                        offers.promiseMore(copy.name(), copy.storage(), more);
+                    } catch (IOException e) {
+                        problems.add(
+                                "%s: journal.size is %s, %s more than the journal has now: %s"
+                                        .formatted(
+                                                shared.settingsFile(copy.name()),
+                                                next.journalSize(),
+                                                Words.bytes(more),
+                                                e.getMessage()));
+                    }
+                }
+            }
+        } finally {
+            promised.forEach(offers::kept);
+        }
+        return problems;
     }
 
     /// Takes what was read as accepted. What concerns an attached resource holds from its next

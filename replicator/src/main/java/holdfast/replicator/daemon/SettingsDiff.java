@@ -24,7 +24,9 @@ final class SettingsDiff {
 
     private SettingsDiff() {}
 
-    static List<ControlApi.Change> between(String file, String before, String after) {
+    /// @param journalGrows there is a journal here that becomes larger
+    static List<ControlApi.Change> between(
+            String file, String before, String after, boolean journalGrows) {
         Map<String, String> old = values(before);
         Map<String, String> now = values(after);
         SortedSet<String> keys = new TreeSet<>(old.keySet());
@@ -38,13 +40,19 @@ final class SettingsDiff {
                                 key,
                                 Optional.ofNullable(old.get(key)),
                                 Optional.ofNullable(now.get(key)),
-                                takesEffect(file, key, old.containsKey(key))));
+                                takesEffect(file, key, old.containsKey(key), journalGrows)));
             }
         }
         return changes;
     }
 
-    private static String takesEffect(String file, String key, boolean wasSet) {
+    private static String takesEffect(
+            String file, String key, boolean wasSet, boolean journalGrows) {
+        if (key.equals("journal.size")) {
+            return journalGrows
+                    ? "at once"
+                    : "when a journal is made here: one that is there never becomes smaller";
+        }
         if (!file.equals("node.toml")) {
             boolean ofHistory =
                     key.startsWith("journal.retention") || key.equals("journal.keep-max");

@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 
@@ -136,6 +137,19 @@ public final class Committer implements AutoCloseable {
             }
         }
 
+        /// At which other journal the committer is just now, and something of this one waits.
+        public Optional<At> heldUp() {
+            lock.lock();
+            try {
+                At now = at;
+                return now == null || now.files == files || !hasWork()
+                        ? Optional.empty()
+                        : Optional.of(now);
+            } finally {
+                lock.unlock();
+            }
+        }
+
         /// Takes nothing more; what is still queued is dropped, and the listener is not called any
         /// more when this returns. Waits for the round in progress. Not by a listener.
         @Override
@@ -173,6 +187,14 @@ public final class Committer implements AutoCloseable {
     private final List<Writer> writers = new ArrayList<>();
     private final Thread thread;
     private boolean closing;
+
+    /// Where its thread is; null between rounds.
+    private volatile At at;
+
+    /// A journal that is being written or synced.
+    ///
+    /// @param sinceNanos on the clock of [System#nanoTime]
+    public record At(JournalFiles files, long sinceNanos) {}
 
     /// @param name of the filesystem, for the thread's name
     public Committer(String name) {
@@ -239,20 +261,28 @@ public final class Committer implements AutoCloseable {
             }
             var written = new ArrayList<Turn>();
             for (Turn turn : round) {
+                isAt(turn);
                 if (write(turn)) {
                     written.add(turn);
                 }
             }
             for (Turn turn : written) {
                 if (turn.syncs) {
+                    isAt(turn);
                     sync(turn);
                 }
             }
             for (Turn turn : round) {
+                isAt(turn);
                 turn.writer.files.prepare();
                 end(turn.writer);
             }
+            at = null;
         }
+    }
+
+    private void isAt(Turn turn) {
+        at = new At(turn.writer.files, System.nanoTime());
     }
 
     /// Waits until there is something to do; empty when closing and there is nothing.

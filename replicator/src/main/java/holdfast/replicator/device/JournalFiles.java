@@ -56,7 +56,9 @@ public final class JournalFiles implements AutoCloseable {
 
     private final Path directory;
     private final long segmentBytes;
-    private final long maxBytes;
+
+    /// Grows. Changed under `names`.
+    private volatile long maxBytes;
 
     /// Guards the names in the directory: `segments`, `spares`, `namesChanged`, and every create,
     /// rename and delete. Held over those calls but never while records are written or synced.
@@ -452,6 +454,28 @@ public final class JournalFiles implements AutoCloseable {
             }
             fill();
             syncNames();
+        } finally {
+            names.unlock();
+        }
+    }
+
+    /// The journal may take so many bytes from now on, and has them, as by [#reserve].
+    ///
+    /// @throws DeviceException if it does not fit; it is as it was then
+    public void grow(long bytes) throws DeviceException {
+        names.lock();
+        try {
+            long maxBefore = maxBytes;
+            long reservedBefore = reservedBytes;
+            maxBytes = Math.max(bytes, maxBefore);
+            try {
+                reserve(maxBytes);
+            } catch (DeviceException e) {
+                maxBytes = maxBefore;
+                reservedBytes = reservedBefore;
+                trim(maxBefore);
+                throw e;
+            }
         } finally {
             names.unlock();
         }

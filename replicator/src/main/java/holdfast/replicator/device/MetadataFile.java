@@ -43,7 +43,7 @@ public final class MetadataFile implements AutoCloseable {
                 file.write(piece.offsetBytes(), piece.data());
             }
             file.sync();
-            RawFile.rename(unfinished, target);
+            file.rename(target);
             RawFile.syncDirectory(path.toAbsolutePath().getParent().toString());
             return new MetadataFile(file, layout);
         } catch (DeviceException e) {

@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.IntSupplier;
 
 /// An open file or device: a descriptor that cannot be closed under a call in flight, whole reads
 /// and writes, errors with a name. Direct buffers spare a copy.
@@ -37,23 +38,29 @@ final class RawFile implements AutoCloseable {
     }
 
     private final int fd;
-    private final String name;
+    private volatile String name;
     private final AtomicInteger users = new AtomicInteger();
+    private final DiskCalls calls;
 
     /// @param name for messages
-    private RawFile(int fd, String name) {
+    private RawFile(int fd, String name, DiskCalls calls) {
         this.fd = fd;
         this.name = name;
+        this.calls = calls;
     }
 
     /// @param flags as for open(2), `O_CLOEXEC` is added
     /// @param mode of a file that is created
     static RawFile open(String path, int flags, int mode) throws DeviceException {
+        DiskCalls calls = DiskCalls.of(path);
+        int call = calls.began();
         int fd = Native.open(path, flags | Native.O_CLOEXEC, mode);
+        calls.ended(call);
         if (fd < 0) {
+            calls.gone();
             throw new DeviceException(-fd, path + " cannot be opened");
         }
-        return new RawFile(fd, path);
+        return new RawFile(fd, path, calls);
     }
 
     /// Makes durable what was created, renamed or deleted in a directory.
@@ -62,19 +69,37 @@ final class RawFile implements AutoCloseable {
             return;
         }
         try (RawFile directory = open(path, Native.O_RDONLY, 0)) {
-            directory.check(Native.fsync(directory.fd), "the directory cannot be synced");
+            directory.syncAll("the directory cannot be synced");
         }
     }
 
     static void rename(String from, String to) throws DeviceException {
-        int result = Native.rename(from, to);
+        int result = ofName(from, () -> Native.rename(from, to));
         if (result < 0) {
             throw new DeviceException(-result, from + " cannot be renamed to " + to);
         }
     }
 
+    /// This file has that name from now on, in the place of whatever had it.
+    void rename(String to) throws DeviceException {
+        rename(name, to);
+        name = to;
+        calls.renamed(to);
+    }
+
+    /// A call that concerns the name of a file, and no file that is open.
+    private static int ofName(String path, IntSupplier call) {
+        DiskCalls calls = DiskCalls.of(path);
+        calls.began();
+        try {
+            return call.getAsInt();
+        } finally {
+            calls.gone();
+        }
+    }
+
     static void delete(String path) throws DeviceException {
-        int result = Native.unlink(path);
+        int result = ofName(path, () -> Native.unlink(path));
         if (result < 0 && result != -Errno.ENOENT) {
             throw new DeviceException(-result, path + " cannot be deleted");
         }
@@ -86,24 +111,25 @@ final class RawFile implements AutoCloseable {
 
     /// As [#read], or false when this was closed meanwhile; for whoever can open it anew.
     boolean tryRead(long offsetBytes, ByteBuffer into) throws DeviceException {
-        if (!tryEnter()) {
+        if (!isOpen()) {
             return false;
         }
+        int call = calls.began();
         try {
             fill(offsetBytes, into);
             return true;
         } finally {
-            leave();
+            leave(call);
         }
     }
 
     /// Fills `into` or throws.
     void read(long offsetBytes, ByteBuffer into) throws DeviceException {
-        enter();
+        int call = enter();
         try {
             fill(offsetBytes, into);
         } finally {
-            leave();
+            leave(call);
         }
     }
 
@@ -151,7 +177,7 @@ final class RawFile implements AutoCloseable {
     }
 
     private void write(long offsetBytes, MemorySegment from) throws DeviceException {
-        enter();
+        int call = enter();
         try {
             long done = 0;
             while (done < from.byteSize()) {
@@ -159,13 +185,13 @@ final class RawFile implements AutoCloseable {
                 done += checkWritten(put, offsetBytes + done);
             }
         } finally {
-            leave();
+            leave(call);
         }
     }
 
     private long gather(long offsetBytes, ByteBuffer[] parts, int first, int count)
             throws DeviceException {
-        enter();
+        int call = enter();
         try (var arena = Arena.ofConfined()) {
             var segments = new MemorySegment[count];
             long length = 0;
@@ -195,7 +221,7 @@ final class RawFile implements AutoCloseable {
             return length;
         } finally {
             Reference.reachabilityFence(parts);
-            leave();
+            leave(call);
         }
     }
 
@@ -218,7 +244,7 @@ final class RawFile implements AutoCloseable {
 
     /// fallocate(2); false when this kind of file does not have it.
     boolean fallocate(int mode, long offsetBytes, long lengthBytes) throws DeviceException {
-        enter();
+        int call = enter();
         try {
             int result;
             do {
@@ -230,57 +256,61 @@ final class RawFile implements AutoCloseable {
             check(result, "cannot take or give space at byte " + offsetBytes);
             return true;
         } finally {
-            leave();
+            leave(call);
         }
     }
 
     /// fdatasync(2). EINTR counts as a failure too: an error that was reported together with it
     /// would be lost.
     void sync() throws DeviceException {
-        enter();
+        int call = enter();
         try {
             check(Native.fdatasync(fd), "cannot be made durable");
         } finally {
-            leave();
+            leave(call);
         }
     }
 
     /// fsync(2): also its time of change, which [#sync] leaves to be written some day.
     void syncAll() throws DeviceException {
-        enter();
+        syncAll("cannot be made durable");
+    }
+
+    private void syncAll(String what) throws DeviceException {
+        int call = enter();
         try {
-            check(Native.fsync(fd), "cannot be made durable");
+            check(Native.fsync(fd), what);
         } finally {
-            leave();
+            leave(call);
         }
     }
 
     /// When its content was changed last.
     Instant lastChange() throws DeviceException {
-        enter();
+        int call = enter();
         try {
             // By its descriptor: there may be another file at its path by now.
             return Files.getLastModifiedTime(Path.of("/proc/self/fd/" + fd)).toInstant();
         } catch (IOException e) {
             throw new DeviceException(Errno.EIO, name + " cannot be looked at", e);
         } finally {
-            leave();
+            leave(call);
         }
     }
 
     /// Forgets what the kernel keeps of it in memory, as far as that is on disk.
     void dropCache() throws DeviceException {
-        enter();
+        int call = enter();
         try {
             check(Native.dropCache(fd), "cannot be dropped from memory");
         } finally {
-            leave();
+            leave(call);
         }
     }
 
     /// The next data or hole, or `end` when there is none.
     long seek(long offsetBytes, int whence, long end) throws DeviceException {
-        enter();
+        int call = enter();
         try {
             long found = Native.lseek(fd, offsetBytes, whence);
             if (found == -Errno.ENXIO) {
@@ -291,55 +321,55 @@ final class RawFile implements AutoCloseable {
             }
             return Math.min(end, check(found, "cannot be searched for holes"));
         } finally {
-            leave();
+            leave(call);
         }
     }
 
     long sizeBytes() throws DeviceException {
-        enter();
+        int call = enter();
         try {
             return check(Native.lseek(fd, 0, Native.SEEK_END), "has no size");
         } finally {
-            leave();
+            leave(call);
         }
     }
 
     void truncate(long sizeBytes) throws DeviceException {
-        enter();
+        int call = enter();
         try {
             check(Native.ftruncate(fd, sizeBytes), "cannot be given %d bytes".formatted(sizeBytes));
         } finally {
-            leave();
+            leave(call);
         }
     }
 
     /// Takes the lock of this open file, which the kernel lets go of when it is closed or its
     /// process dies; false when somebody else has it.
     boolean tryLock() throws DeviceException {
-        enter();
+        int call = enter();
         try {
             int result = Native.flock(fd, Native.LOCK_EX | Native.LOCK_NB);
             return result != -Errno.EAGAIN && check(result, "cannot be locked") == 0;
         } finally {
-            leave();
+            leave(call);
         }
     }
 
     int logicalBlockBytes() throws DeviceException {
-        enter();
+        int call = enter();
         try {
             return (int) check(Native.logicalBlockBytes(fd), "does not tell its block size");
         } finally {
-            leave();
+            leave(call);
         }
     }
 
     boolean isReadOnlyDevice() throws DeviceException {
-        enter();
+        int call = enter();
         try {
             return check(Native.isReadOnly(fd), "does not tell if it can be written") != 0;
         } finally {
-            leave();
+            leave(call);
         }
     }
 
@@ -361,18 +391,26 @@ final class RawFile implements AutoCloseable {
         return result;
     }
 
-    private void enter() {
-        if (!tryEnter()) {
+    /// @return what to [#leave] with
+    private int enter() {
+        if (!isOpen()) {
             throw new IllegalStateException(name + " is closed");
         }
+        return calls.began();
     }
 
-    private boolean tryEnter() {
+    /// Whether it is, and then stays so until [#leave].
+    private boolean isOpen() {
         if ((users.incrementAndGet() & CLOSED) != 0) {
             leave();
             return false;
         }
         return true;
+    }
+
+    private void leave(int call) {
+        calls.ended(call);
+        leave();
     }
 
     private void leave() {
@@ -386,6 +424,7 @@ final class RawFile implements AutoCloseable {
     private void closeOnce() {
         if (users.compareAndSet(CLOSED, CLOSED | GONE)) {
             Native.close(fd);
+            calls.gone();
         }
     }
 

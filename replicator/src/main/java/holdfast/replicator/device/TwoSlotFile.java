@@ -116,7 +116,7 @@ public final class TwoSlotFile<T> implements AutoCloseable {
             var made = new TwoSlotFile<>(file, slotBytes, owner, codec, initial, 0, null);
             made.write(initial);
             made.write(initial);
-            RawFile.rename(temporary, target);
+            file.rename(target);
             RawFile.syncDirectory(path.toAbsolutePath().getParent().toString());
             return made;
         } catch (DeviceException | RuntimeException e) {

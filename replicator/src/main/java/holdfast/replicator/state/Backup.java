@@ -326,6 +326,9 @@ public final class Backup {
     /// Of the copy; grows.
     private long sizeBytes;
 
+    /// Most that the journal may take; grows.
+    private long journalBytes;
+
     private final BackupEffects fx;
     private final long incarnation;
     private boolean failed;
@@ -507,6 +510,9 @@ public final class Backup {
 
     private long noteAgainMillis;
 
+    /// An epoch was committed since damage was found that concerns the newest moment.
+    private boolean epochSinceDamage;
+
     /// Why the primary does not mend the copy, as it said last; empty when it has not.
     private String mendRefusal = "";
 
@@ -557,6 +563,13 @@ public final class Backup {
 
     private long session;
     private Standing standing = Standing.UNKNOWN;
+
+    /// Up to where the primary's stream brings everything; null when it leaves nothing out.
+    private Position behind;
+
+    /// Where the commit of an epoch ends that was appended last.
+    private long commitEnd;
+
     private long synced;
     private final ArrayDeque<Arrived> inbox = new ArrayDeque<>();
     private boolean holding;
@@ -619,6 +632,7 @@ public final class Backup {
         this.incarnation = incarnation;
         this.blank = config.blank;
         this.sizeBytes = config.sizeBytes;
+        this.journalBytes = config.journalBytes;
         this.answers = new TreeAnswers(new TreeShape(config.limits.fanOut()));
         this.base = base;
         this.ancestry = base.ancestry();
@@ -870,6 +884,7 @@ public final class Backup {
         apart = false;
         session = 0;
         standing = Standing.UNKNOWN;
+        behind = null;
         synced = 0;
         inbox.clear();
         endAnswers();
@@ -912,6 +927,13 @@ public final class Backup {
         sizeBytes = Math.max(sizeBytes, bytes);
     }
 
+    /// The journal may take so many bytes from now on, a whole number of segments, and has the space
+    /// for them. A peer that waits for room finds it when it asks again.
+    public void growJournal(long bytes) {
+        journalBytes = Math.max(journalBytes, bytes);
+        takeIn();
+    }
+
     /// What this copy says of itself: its [#hello], and in front of it what it has changed by
     /// itself, if it gives that up and knows. Whichever of its hellos the primary takes for the
     /// answer to its own, so it has both.
@@ -933,7 +955,7 @@ public final class Backup {
                 committed,
                 openEpoch,
                 everCommitted,
-                config.journalBytes,
+                journalBytes,
                 blank,
                 tracked,
                 filled,
@@ -986,6 +1008,9 @@ public final class Backup {
     public void on(Frame.OfResource frame) {
         switch (frame) {
             case Frame.StreamStart start -> streamStarts(start);
+            case Frame.Behind said when said.session() == session && session != 0 ->
+                    behind = Faults.M95 ? null : said.whole();
+            case Frame.Behind _ -> {} // Of a stream that was refused, or is over.
             case Frame.Refused _ when apart -> {} // It says why both stand apart.
             case Frame.Refused refused -> {
                 refusal = "the peer refuses: " + refused.reason();
@@ -1032,6 +1057,7 @@ public final class Backup {
         }
         refusal = "";
         session = start.session();
+        behind = null;
         endAnswers();
         synced = 0;
     }
@@ -1095,6 +1121,7 @@ public final class Backup {
                     case Frame.Write _, Frame.Zero _, Frame.Heartbeat _, Frame.EpochCommit _ ->
                             Standing.IN_STEP;
                     case Frame.Compare _ -> Standing.COMPARED;
+                    case Frame.EpochBegin _ -> Standing.UNKNOWN;
                     default -> standing;
                 };
         return switch (frame) {
@@ -1437,7 +1464,7 @@ public final class Backup {
             }
         }
         long need = bytesOf(begin);
-        long room = config.journalBytes - storedBytes();
+        long room = journalBytes - storedBytes();
         epochLacksRoom = need > room;
         missingBytes = Math.max(0, need - room);
         if (epochLacksRoom) {
@@ -1478,8 +1505,8 @@ public final class Backup {
         // More than the journal has bytes never fits, and the peer may have said anything: the sum
         // must not run over.
         long need =
-                Math.min(begin.blocks(), config.journalBytes) * EPOCH_BLOCK_BYTES
-                        + Math.min(begin.zeroRanges(), config.journalBytes)
+                Math.min(begin.blocks(), journalBytes) * EPOCH_BLOCK_BYTES
+                        + Math.min(begin.zeroRanges(), journalBytes)
                                 * JournalRecord.HEADER_BYTES
                         + commitBytes;
         // A run that does not fit a segment's rest leaves a gap of at most one run in each segment,
@@ -1537,7 +1564,7 @@ public final class Backup {
         if (keepsStaged()
                 && keptOnly
                 && base.watermark() >= stagedFrom
-                && need <= config.journalBytes) {
+                && need <= journalBytes) {
             openEpoch = 0;
             reservedBytes = 0;
             dropStaged();
@@ -1626,8 +1653,18 @@ public final class Backup {
                 wallMillis,
                 AncestryCodec.encode(adopted));
         appended = to;
+        commitEnd = end;
         openEpoch = 0;
         reservedBytes = 0;
+        if (behind != null && isBeyond(to, behind)) {
+            behind = null;
+        }
+    }
+
+    /// What was said of the stream may have overtaken a commit that does not bring what is left
+    /// out.
+    private static boolean isBeyond(Position to, Position whole) {
+        return to.generation() != whole.generation() || to.number() > whole.number();
     }
 
     private boolean takeSync(long sequence, long offset, long length, ByteBuffer data) {
@@ -1762,9 +1799,9 @@ public final class Backup {
         return runs;
     }
 
-    /// Journal bytes that an epoch of these blocks lacks; what is rolled into the base at once may
-    /// make room.
-    public long missingForOwn() {
+    /// Journal bytes that the epoch lacks that was asked for last; what is rolled into the base at
+    /// once may make room.
+    public long missingForEpoch() {
         return epochLacksRoom ? missingBytes : 0;
     }
 
@@ -1792,7 +1829,7 @@ public final class Backup {
         long first = Math.max(freed, startOfSegment(Math.min(to, end - 1)));
         long saves = saved.tailMap(first).values().stream().mapToLong(Long::longValue).sum();
         long stored = end - first - saves / config.segmentBytes * config.segmentBytes;
-        return Math.max(0, bytesOf(begin) - (config.journalBytes - stored));
+        return Math.max(0, bytesOf(begin) - (journalBytes - stored));
     }
 
     /// @return whether it is so only now
@@ -1816,7 +1853,7 @@ public final class Backup {
     }
 
     private boolean hasBytes(long bytes, long keptFree) {
-        return storedBytes() + bytesToAppend(bytes) + keptFree <= config.journalBytes;
+        return storedBytes() + bytesToAppend(bytes) + keptFree <= journalBytes;
     }
 
     private boolean hasMemory() {
@@ -1954,6 +1991,7 @@ public final class Backup {
         }
         hearOfStaged();
         if (committedEpoch) {
+            epochSinceDamage = true;
             goOnIfMended();
         }
         if (moved) {
@@ -2397,9 +2435,9 @@ public final class Backup {
     /// How much of the journal should become free.
     private long bytesWanted() {
         long used = journalUsedBytes();
-        long wanted = used > config.journalBytes / 4 * 3 ? used - config.journalBytes / 2 : 0;
+        long wanted = used > journalBytes / 4 * 3 ? used - journalBytes / 2 : 0;
         if (holding || index.size() > indexRuns) {
-            wanted = Math.max(wanted, config.journalBytes / 8);
+            wanted = Math.max(wanted, journalBytes / 8);
         }
         return epochLacksRoom ? Math.max(wanted, missingBytes) : wanted;
     }
@@ -2479,7 +2517,7 @@ public final class Backup {
     private Roll startRollOfNothing(boolean settle) {
         long limit = rollLimit();
         if (limit <= base.watermark()
-                || !(settle || wantsRoom() || storedBytes() > config.journalBytes / 2)) {
+                || !(settle || wantsRoom() || storedBytes() > journalBytes / 2)) {
             return null;
         }
         rolling = true;
@@ -2686,6 +2724,7 @@ public final class Backup {
     private void isToBeLookedAt(long damaged) {
         checkDue = true;
         noteAgainMillis = 0;
+        epochSinceDamage = false;
         mayAskAgain();
         rotWords =
                 "the journal is damaged at offset %d; which parts of the newest moment that concerns is being looked at"
@@ -2855,13 +2894,16 @@ public final class Backup {
     }
 
     /// The primary says that the copy has all there is, and does not know: it compares everything.
+    /// One that leaves something out is not asked before an epoch of its has come, which may mend
+    /// it: on a line that is too slow for the writes there is always another one to come. But where
+    /// the journal takes in nothing more, none comes.
     private void askToMend() {
         if (isRotten()
                 && isLookedAt()
                 && session != 0
                 && receivedMillis() >= askAgainMillis
-                && isInStep()
-                && openCommit() == null) {
+                && isOnStream()
+                && (behind == null || epochSinceDamage || holding)) {
             askAgainMillis = receivedMillis() + askPauseMillis;
             if (unreadableBytes() == 0) {
                 return; // Only that this is so was not looked at or noted yet.
@@ -3318,7 +3360,24 @@ public final class Backup {
     /// Whether the primary has said in this session, as the newest, that the copy has all there is
     /// or gets it as it is written.
     public boolean isInStep() {
-        return openEpoch == 0 && standing == Standing.IN_STEP;
+        return behind == null && isOnStream() && refusal.isEmpty();
+    }
+
+    /// Whether what comes is the stream of writes, all of it or not, and what was to come with an
+    /// epoch is in the copy.
+    private boolean isOnStream() {
+        return !isTakingEpoch() && standing == Standing.IN_STEP;
+    }
+
+    /// Whether the primary has said that it leaves out what the stream should have brought, and no
+    /// epoch has brought that yet.
+    public boolean isBehind() {
+        return behind != null;
+    }
+
+    /// Whether an epoch is being taken in, or its commit is not durable yet.
+    public boolean isTakingEpoch() {
+        return openEpoch != 0 || appliedEnd < commitEnd;
     }
 
     /// Whether nothing of this session is taken in, because the histories do not follow each other,

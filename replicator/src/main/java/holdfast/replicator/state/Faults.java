@@ -176,5 +176,8 @@ public final class Faults {
     /// Takes what comes in for what the primary has written just then.
     public static final boolean M94 = Mutants.on("M94");
 
+    /// Takes the stream for whole, whatever the primary says of what it leaves out.
+    public static final boolean M95 = Mutants.on("M95");
+
     private Faults() {}
 }

@@ -28,6 +28,9 @@ public final class Op {
     // Set by Primary.
     boolean hasRoom;
 
+    /// When it began to wait for room in the buffer, in nanoseconds.
+    long parkedNanos;
+
     /// When it could go to the disk, in nanoseconds; 0 before.
     long wentNanos;
 

@@ -102,7 +102,8 @@ public final class Primary {
 
     private record SyncSent(long sequence, BlockRun run) {}
 
-    private record Waiter(long number, Object owner) {}
+    /// @param sinceNanos on the clock of [#tick]
+    private record Waiter(long number, Object owner, long sinceNanos) {}
 
     private final Config config;
     private final Limits limits;
@@ -392,6 +393,7 @@ public final class Primary {
             return Admission.REFUSED;
         }
         if (config.blockOnCongestion && (othersWaitForRoom() || !takesRoom(op))) {
+            op.parkedNanos = nowNanos;
             waitForRoom.add(op);
             return Admission.PARKED;
         }
@@ -451,7 +453,7 @@ public final class Primary {
         leaveLog(op, op.number);
         boolean now = !bindsPeer();
         if (!now) {
-            waitForPeer.add(new Waiter(op.number, op.owner()));
+            waitForPeer.add(new Waiter(op.number, op.owner(), nowNanos));
         }
         unlock(op);
         if (markedLate) {
@@ -478,7 +480,7 @@ public final class Primary {
         } else {
             fx.event("no-space", why);
             if (!closed) {
-                close(); // What it wrote in part has no number: only an epoch can bring it.
+                closeFull(last); // What it wrote in part has no number: only an epoch can bring it.
             }
         }
         unlock(op);
@@ -517,7 +519,7 @@ public final class Primary {
         if (!bindsPeer() || committedNumber() >= last) {
             return true;
         }
-        waitForPeer.add(new Waiter(last, owner));
+        waitForPeer.add(new Waiter(last, owner, nowNanos));
         return false;
     }
 
@@ -630,7 +632,7 @@ public final class Primary {
                 fx.wakeSender();
                 return;
             }
-            close();
+            closeFull(op.number - 1);
         }
         markDirty(op.offsetBytes, op.lengthBytes, clock.now());
         letGo(op);
@@ -658,20 +660,30 @@ public final class Primary {
         }
     }
 
-    private void close() {
+    private void closeFull(long whole) {
         close(
                 "the send buffer is full: further writes are marked and sent as one epoch later",
+                whole,
                 nowNanos);
     }
 
-    private void close(String why, long atNanos) {
+    /// @param whole the last number that the buffer brings to the peer
+    private void close(String why, long whole, long atNanos) {
         closed = true;
         closedAtNanos = atNanos;
+        if (isStreaming()) {
+            tellBehind(new Position(generation, whole));
+        }
         answerAll();
         if (state == ReplicationState.ESTABLISHED) {
             state = ReplicationState.AHEAD;
             fx.event("ahead", why);
         }
+    }
+
+    /// The peer knows by itself neither that something is left out nor since when.
+    private void tellBehind(Position whole) {
+        fx.send(new Frame.Behind(config.resource, session, whole));
     }
 
     private void unlock(Op op) {
@@ -813,6 +825,7 @@ public final class Primary {
                     Frame.Resize _,
                     Frame.ResizeReply _,
                     Frame.Changed _,
+                    Frame.Behind _,
                     Frame.StreamStart _ -> {}
         }
     }
@@ -1165,6 +1178,9 @@ public final class Primary {
         lastHeartbeatNanos = nowNanos;
         wantTold(); // Made durable while there is something else to do.
         fx.send(new Frame.StreamStart(config.resource, session, stream, from));
+        if (closed) {
+            tellBehind(from);
+        }
         if (isSyncPaused()) {
             fx.send(new Frame.Trouble(config.resource, syncPaused));
         }
@@ -2173,6 +2189,7 @@ public final class Primary {
         if (count > 0 && !closed) {
             close(
                     "%d blocks of the copy are mended as one epoch".formatted(count),
+                    last,
                     nowNanos - limits.dwellNanos());
         }
         fx.wakeKeeper();
@@ -2614,6 +2631,14 @@ public final class Primary {
     /// on the clock of [#tick]; [Long#MAX_VALUE] when none is there.
     public long atDiskSinceNanos() {
         return lock.oldestNanos();
+    }
+
+    /// Since when the oldest of the writes and flushes waits that the peer has to acknowledge, under
+    /// protocol C or in front of a full buffer, as of the tick before it, on the clock of [#tick];
+    /// [Long#MAX_VALUE] when none does.
+    public long waitsForPeerSinceNanos() {
+        long since = waitForPeer.isEmpty() ? Long.MAX_VALUE : waitForPeer.peek().sinceNanos();
+        return othersWaitForRoom() ? Math.min(since, waitForRoom.getFirst().parkedNanos) : since;
     }
 
     /// By how much the clock on the wall was set back since the attach.

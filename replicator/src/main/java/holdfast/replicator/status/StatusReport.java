@@ -193,6 +193,15 @@ public record StatusReport(
             return connection.equals("CONNECTED");
         }
 
+        /// Whether writes should wait for the peer by its protocol, and do not: the stream is not
+        /// established (R10).
+        public boolean isUnprotected() {
+            return isPrimary()
+                    && export.isPresent()
+                    && !protocol.equals(Optional.of("A"))
+                    && !replication.equals("ESTABLISHED");
+        }
+
         /// Whether the backup holds a whole copy, however old.
         public boolean hasCopy() {
             return copyTime.isPresent();

@@ -62,9 +62,7 @@ public final class StatusTable {
         line(
                 "disk",
                 Words.state(r.disk()) + r.peerDisk().map(d -> "/" + Words.state(d)).orElse(""));
-        line(
-                "replication",
-                Words.state(r.replication()) + r.protocol().map(p -> ", protocol " + p).orElse(""));
+        line("replication", Words.state(r.replication()) + protocol(r));
         line(
                 "position",
                 "%s  stored %s  committed %s".formatted(r.position(), r.stored(), r.committed()));
@@ -151,6 +149,16 @@ public final class StatusTable {
                 ? "which is %s; how old it is nobody knows".formatted(Words.ago(copyTime, now))
                 : "%s old if the clocks of both hosts are right"
                         .formatted(Words.span(Duration.between(copyTime, now)));
+    }
+
+    /// With C a write that is answered is at the peer, but only while the stream is established: in
+    /// between nobody waits for it, and somebody may count on that (R10).
+    private static String protocol(StatusReport.Resource r) {
+        String unprotected =
+                r.isUnprotected()
+                        ? ", unprotected: writes are answered before they are in the copy"
+                        : "";
+        return r.protocol().map(p -> ", protocol " + p).orElse("") + unprotected;
     }
 
     private String promotion(String name, StatusReport.Promotion p) {

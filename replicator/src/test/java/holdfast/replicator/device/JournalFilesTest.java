@@ -630,6 +630,45 @@ class JournalFilesTest {
     }
 
     @Test
+    void aJournalThatGrowsHasTheSpaceAndTakesMore() throws Exception {
+        try (var files = open(3, 0)) {
+            files.reserve(3 * SEGMENT);
+            fill(files, 0, 3);
+            assertThrows(DeviceException.class, () -> files.write(3 * SEGMENT, filled(100, 3)));
+            files.grow(5 * SEGMENT);
+            assertEquals(5 * SEGMENT, files.takenBytes());
+            fill(files, 3, 5);
+            assertEquals(4, byteAt(files, 5 * SEGMENT - 1));
+            assertThrows(DeviceException.class, () -> files.write(5 * SEGMENT, filled(100, 5)));
+        }
+    }
+
+    /// And is what it was.
+    @Test
+    void aJournalThatCannotGrowGivesBackWhatItHasTaken() throws Exception {
+        Tool.assumeRoot();
+        Path mount = Files.createDirectory(directory.resolve("small"));
+        Tool.run("mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", mount);
+        try {
+            Path path = mount.resolve("journal");
+            JournalFiles.create(path, SEGMENT, 3 * SEGMENT);
+            try (var files = JournalFiles.open(path, SEGMENT, 3 * SEGMENT, 0)) {
+                files.reserve(3 * SEGMENT);
+                fill(files, 0, 1);
+                var e = assertThrows(DeviceException.class, () -> files.grow(20 * SEGMENT));
+                assertTrue(e.isOutOfSpace());
+                assertEquals(3 * SEGMENT, files.takenBytes());
+                fill(files, 1, 3);
+                assertThrows(DeviceException.class, () -> files.write(3 * SEGMENT, filled(9, 3)));
+                files.grow(5 * SEGMENT);
+                fill(files, 3, 5);
+            }
+        } finally {
+            Tool.run("umount", mount);
+        }
+    }
+
+    @Test
     void aFullDiskLeavesNothingHalfMadeAndTheWriteWorksOnceThereIsRoom() throws Exception {
         Tool.assumeRoot();
         Path mount = Files.createDirectory(directory.resolve("small"));

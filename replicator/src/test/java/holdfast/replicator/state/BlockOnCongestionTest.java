@@ -104,6 +104,26 @@ class BlockOnCongestionTest implements PrimaryEffects, Budget {
         assertStays();
     }
 
+    /// Status names the peer when that takes long.
+    @Test
+    void itKnowsSinceWhenAWriteWaitsForRoom() {
+        assertEquals(Long.MAX_VALUE, primary.waitsForPeerSinceNanos());
+        List<Op> all = new ArrayList<>();
+        for (int block = 0; block < 5; block++) {
+            primary.tick(2_000_000_000_000L + block, 1);
+            Op op = write(block);
+            primary.admit(op);
+            all.add(op);
+        }
+        assertEquals(2_000_000_000_003L, primary.waitsForPeerSinceNanos());
+        primary.written(all.getFirst(), 1);
+        acknowledge(primary.position());
+        assertEquals(2_000_000_000_004L, primary.waitsForPeerSinceNanos());
+        primary.written(all.get(1), 1);
+        acknowledge(primary.position());
+        assertEquals(Long.MAX_VALUE, primary.waitsForPeerSinceNanos());
+    }
+
     @Test
     void anotherResourceTakesNoRoomThatAWriteWasLetInWith() {
         Op op = write(1);

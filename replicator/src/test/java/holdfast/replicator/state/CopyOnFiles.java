@@ -135,6 +135,11 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
         backup.on(new Frame.StreamStart(ID, SESSION, 1, from));
     }
 
+    /// The primary's buffer is closed: it leaves out what it writes behind that number.
+    void leavesOutBehind(long number) {
+        backup.on(new Frame.Behind(ID, SESSION, at(number)));
+    }
+
     /// What the primary says of itself.
     Frame.ResourceHello primary() {
         return new Frame.ResourceHello(

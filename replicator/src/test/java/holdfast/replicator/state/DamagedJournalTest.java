@@ -517,6 +517,24 @@ class DamagedJournalTest {
         assertTrue(copy.events.toString().contains("pin-lost then"), copy.events.toString());
     }
 
+    /// What it leaves out comes with an epoch, which may mend that as well. On a slow line there is
+    /// always another one to come, so the next one is not waited for.
+    @Test
+    void aPrimaryThatLeavesSomethingOutIsAskedOnceItsEpochHasMendedNothing() throws Exception {
+        copy.damage(second + 200);
+        copy.write(14, 3, 5);
+        copy.leavesOutBehind(14);
+        copy.rollAndLook();
+        assertTrue(copy.backup.isRotten());
+        copy.backup.tick(CopyOnFiles.now(6 + Backup.ASK_AGAIN_MILLIS));
+        assertEquals(0, asked());
+        copy.stage(6, 3);
+        copy.leavesOutBehind(15);
+        copy.commitStaged(15, 6, 3);
+        assertTrue(copy.backup.isBehind());
+        assertEquals(1, asked());
+    }
+
     /// The primary may not be able to note it just now.
     @Test
     void aPrimaryThatRefusesToMendIsAskedAgainAndItsWordsAreTold() throws Exception {

@@ -32,6 +32,27 @@ class EpochRoomTest {
     }
 
     @Test
+    void aJournalThatHasGrownHasRoomWhenItIsAskedAgain() throws Exception {
+        try (CopyOnFiles copy = new CopyOnFiles(directory)) {
+            copy.connect(Position.NONE);
+            copy.commit(1, 1, 0);
+            long blocks = CopyOnFiles.JOURNAL / CopyOnFiles.BLOCK;
+            copy.on(new Frame.EpochBegin(7, blocks, 0));
+            long missing = answer(copy).missingBytes();
+            assertTrue(missing > 0);
+            assertEquals(missing, copy.backup.missingForEpoch());
+            long segments = Math.ceilDiv(missing, CopyOnFiles.SEGMENT);
+            copy.backup.growJournal(CopyOnFiles.JOURNAL + segments * CopyOnFiles.SEGMENT);
+            copy.on(new Frame.EpochBegin(7, blocks, 0));
+            assertEquals(blocks, answer(copy).grantedBlocks());
+            assertEquals(0, copy.backup.missingForEpoch());
+            copy.backup.growJournal(CopyOnFiles.JOURNAL);
+            copy.on(new Frame.EpochBegin(7, blocks, 0));
+            assertEquals(blocks, answer(copy).grantedBlocks());
+        }
+    }
+
+    @Test
     void whatAnEpochThatIsGivenUpHadStagedMakesRoomForTheNext() throws Exception {
         try (CopyOnFiles copy = new CopyOnFiles(directory)) {
             copy.connect(Position.NONE);

@@ -335,7 +335,7 @@ class PromotedCopyTest {
             for (int i = 0; i < 5; i++) {
                 assertFalse(copy.backup.takeOwn(tooLarge, NOW));
                 assertTrue(copy.backup.wantsRoom());
-                assertTrue(copy.backup.missingForOwn() > 0);
+                assertTrue(copy.backup.missingForEpoch() > 0);
             }
             assertEquals(1, copy.events.stream().filter(e -> e.startsWith("journal-full")).count());
             generation = 5;

@@ -185,6 +185,15 @@ public sealed interface Frame {
     record StreamStart(UUID resource, long session, int stream, Position from)
             implements OfResource {}
 
+    /// The primary's buffer is closed: what was written behind `whole` does not come write by write,
+    /// but with an epoch, whose commit leads beyond it (R14). Until then the copy is behind. It may
+    /// overtake what was sent on the data stream before.
+    ///
+    /// @param session as in [StreamStart]
+    /// @param whole the last position up to which the stream brings everything; where that begins,
+    ///   one of an older generation, or none
+    record Behind(UUID resource, long session, Position whole) implements OfResource {}
+
     /// The sender will not replicate with this copy; the resource alone is disconnected, on both
     /// sides (R2).
     record Refused(UUID resource, String reason) implements OfResource {}
@@ -479,5 +488,6 @@ public sealed interface Frame {
                     Verified.class,
                     Mark.class,
                     MarkReply.class,
-                    Changed.class);
+                    Changed.class,
+                    Behind.class);
 }

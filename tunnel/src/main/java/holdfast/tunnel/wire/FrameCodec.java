@@ -3,6 +3,7 @@ package holdfast.tunnel.wire;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import holdfast.tunnel.wire.Frame.Ack;
+import holdfast.tunnel.wire.Frame.Behind;
 import holdfast.tunnel.wire.Frame.Changed;
 import holdfast.tunnel.wire.Frame.Compare;
 import holdfast.tunnel.wire.Frame.CompareReply;
@@ -152,6 +153,7 @@ public final class FrameCodec {
             case Mark _ -> 39;
             case MarkReply _ -> 40;
             case Changed _ -> 41;
+            case Behind _ -> 42;
         };
     }
 
@@ -186,6 +188,7 @@ public final class FrameCodec {
                                     + Known.BYTES
                                     + ancestryBytes(f.ancestry());
                     case StreamStart _ -> 16 + 8 + 4 + Position.BYTES;
+                    case Behind _ -> 16 + 8 + Position.BYTES;
                     case Refused f -> 16 + text(f.reason());
                     case Ack _ -> 16 + 8 + 2 * Position.BYTES + 8 + 8;
                     case EpochReply f ->
@@ -292,6 +295,11 @@ public final class FrameCodec {
                 put(out, f.resource());
                 out.putLong(f.session()).putInt(f.stream());
                 f.from().write(out);
+            }
+            case Behind f -> {
+                put(out, f.resource());
+                out.putLong(f.session());
+                f.whole().write(out);
             }
             case Refused f -> {
                 put(out, f.resource());
@@ -629,6 +637,7 @@ public final class FrameCodec {
                 case 39 -> mark();
                 case 40 -> new MarkReply(uuid(), int64(), count("number"), text(MAX_REASON_BYTES));
                 case 41 -> new Changed(uuid(), kept());
+                case 42 -> new Behind(uuid(), int64(), position());
                 default -> throw new ProtocolException("unknown frame type " + type);
             };
         }

@@ -114,7 +114,8 @@ final class Samples {
                             RESOURCE,
                             List.of(
                                     new Frame.KeptRange(1 << 20, 8192),
-                                    new Frame.KeptRange(1L << 40, 4096))));
+                                    new Frame.KeptRange(1L << 40, 4096))),
+                    new Frame.Behind(RESOURCE, 99, STORED));
 
     private Samples() {}
 
