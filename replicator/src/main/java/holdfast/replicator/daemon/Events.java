@@ -7,7 +7,9 @@ import holdfast.replicator.status.Words;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
+import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
@@ -21,6 +23,8 @@ final class Events {
 
     /// Lines for the log file of what happens where no file may be touched.
     private final Mailbox lines;
+
+    private final Map<String, StateChanges> states = new ConcurrentHashMap<>();
 
     private volatile Consumer<ControlApi.Event> listener = _ -> {};
 
@@ -36,6 +40,16 @@ final class Events {
     /// @param next told each event, on any thread and under any lock: it must not wait
     void listener(Consumer<ControlApi.Event> next) {
         listener = next;
+    }
+
+    /// Of the resource of that name, from its first opening on until it is removed.
+    StateChanges states(String resource) {
+        return states.computeIfAbsent(resource, name -> new StateChanges(this, name));
+    }
+
+    /// It is removed: one that is added under that name has nothing to do with it.
+    void forget(String resource) {
+        states.remove(resource);
     }
 
     void node(String kind, String text) {

@@ -9,6 +9,7 @@ import holdfast.tunnel.link.StreamSource;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.TrafficClass;
 
+import java.net.InetAddress;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -48,6 +49,7 @@ final class Link implements LinkHandler {
     private final Events events;
     private final Map<String, Session> sessions = new ConcurrentHashMap<>();
     private final Map<String, Instant> lastContacts = new ConcurrentHashMap<>();
+    private final Map<String, InetAddress> addresses = new ConcurrentHashMap<>();
 
     // Written by the event loop alone.
     private volatile LinkStats.Traffic sentBefore = new LinkStats.Traffic(0, 0, 0);
@@ -66,6 +68,11 @@ final class Link implements LinkHandler {
     /// When the last session with the peer ended.
     Optional<Instant> lastContact(String peer) {
         return Optional.ofNullable(lastContacts.get(peer));
+    }
+
+    /// Where the peer is, or was when it was connected last.
+    Optional<InetAddress> addressOf(String peer) {
+        return Optional.ofNullable(addresses.get(peer));
     }
 
     /// What all sessions that have ended sent.
@@ -122,6 +129,7 @@ final class Link implements LinkHandler {
     public void connected(LinkSession session) {
         Session mine = new Session(session);
         sessions.put(session.peer(), mine);
+        session.peerAddress().ifPresent(each -> addresses.put(session.peer(), each));
         events.node("link-up", "connected with " + session.peer());
         for (LocalResource each : resources.ofPeer(session.peer())) {
             each.connect(mine);

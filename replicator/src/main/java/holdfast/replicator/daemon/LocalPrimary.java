@@ -74,7 +74,7 @@ final class LocalPrimary implements LocalResource {
     private final Shared shared;
     private final ResourceDir dir;
     private final TcpExports tcp;
-    private final StateChanges states;
+    private final StateChanges.Voice states;
     private volatile ResourceSettings settings;
 
     /// Null while detached.
@@ -151,7 +151,9 @@ final class LocalPrimary implements LocalResource {
         this.dir = dir;
         this.tcp = tcp;
         this.states =
-                new StateChanges(shared.events(), dir.name(), Files.exists(dir.standaloneMark()));
+                shared.events()
+                        .states(dir.name())
+                        .begin(Role.PRIMARY, Files.exists(dir.standaloneMark()));
         this.settings = settings;
         this.verifications = new VerifyFile(dir);
         this.syncPaused = Files.exists(dir.syncPausedMark());
@@ -180,7 +182,7 @@ final class LocalPrimary implements LocalResource {
     }
 
     @Override
-    public StateChanges states() {
+    public StateChanges.Voice states() {
         return states;
     }
 
@@ -763,7 +765,7 @@ final class LocalPrimary implements LocalResource {
         Frame.ResourceHello peer = peerHello;
         states.is(
                 StateChanges.PEER_ROLE,
-                peer == null ? StateChanges.UNKNOWN : Role.SECONDARY.name());
+                peer == null ? StateChanges.UNKNOWN : Reporter.peerRole(peer));
         states.is(
                 StateChanges.PEER_DISK,
                 peer == null ? StateChanges.UNKNOWN : Reporter.peerDisk(peer, state));

@@ -134,7 +134,7 @@ final class Reporter {
                 resource.id().toString(),
                 Role.PRIMARY.name(),
                 Optional.of(resource.dir().facts().peer()),
-                Optional.ofNullable(peer).map(_ -> Role.SECONDARY.name()),
+                Optional.ofNullable(peer).map(Reporter::peerRole),
                 connection,
                 seen.map(
                                 each ->
@@ -243,6 +243,10 @@ final class Reporter {
                     primary.missingForMillis(System.nanoTime()),
                     primary.setBackMillis());
         }
+    }
+
+    static String peerRole(Frame.ResourceHello peer) {
+        return (peer.role() == Role.PRIMARY.ordinal() + 1 ? Role.PRIMARY : Role.SECONDARY).name();
     }
 
     static String peerDisk(Frame.ResourceHello peer, ReplicationState state) {
@@ -490,7 +494,7 @@ final class Reporter {
                 resource.id().toString(),
                 Role.SECONDARY.name(),
                 Optional.of(resource.dir().facts().peer()),
-                Optional.ofNullable(peer).map(_ -> Role.PRIMARY.name()),
+                Optional.ofNullable(peer).map(Reporter::peerRole),
                 connection,
                 now.disk().name(),
                 Optional.ofNullable(peer).map(each -> DiskState.of(each.diskState()).name()),

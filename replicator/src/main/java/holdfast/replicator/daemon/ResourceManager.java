@@ -2056,6 +2056,7 @@ final class ResourceManager implements Link.Resources {
             throw e;
         }
         roster.remove(name);
+        shared.events().forget(name);
         Path settings = shared.settingsFile(name);
         try {
             Files.deleteIfExists(settings);
