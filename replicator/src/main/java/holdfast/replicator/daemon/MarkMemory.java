@@ -11,7 +11,10 @@ final class MarkMemory {
     /// device of 1 TiB that was written everywhere 8 MiB a set.
     static final long LIMIT_BYTES = 64 << 20;
 
-    static final MarkMemory OF_PROCESS = new MarkMemory(LIMIT_BYTES);
+    /// Another limit is for tests, and for whoever has reason to give a JVM more or less.
+    private static final String LIMIT = "holdfast.marks.bytes";
+
+    static final MarkMemory OF_PROCESS = new MarkMemory(Long.getLong(LIMIT, LIMIT_BYTES));
 
     private final long limitBytes;
     private final AtomicLong usedBytes = new AtomicLong();
