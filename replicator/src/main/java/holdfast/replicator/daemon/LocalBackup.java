@@ -611,7 +611,7 @@ final class LocalBackup implements LocalResource {
             session = null;
             peerHello = null;
             states.connected(false);
-            peerIs(StateChanges.UNKNOWN, StateChanges.UNKNOWN);
+            peerIs(StateChanges.UNKNOWN, StateChanges.UNKNOWN_DISK);
         }
         resource.disconnect(peer);
     }

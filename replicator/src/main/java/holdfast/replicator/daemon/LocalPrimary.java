@@ -319,6 +319,7 @@ final class LocalPrimary implements LocalResource {
             return;
         }
         attachingSince = Instant.now();
+        states.is(StateChanges.DISK, DiskState.ATTACHING.name());
         try {
             open(limit);
             AtomicFile.write(dir.bootMark(), bootId().getBytes(StandardCharsets.UTF_8));
@@ -329,6 +330,9 @@ final class LocalPrimary implements LocalResource {
             throw e;
         } finally {
             attachingSince = null;
+            if (attached == null) {
+                states.is(StateChanges.DISK, DiskState.DISKLESS.name());
+            }
         }
         PeerSession peer = session;
         if (peer != null) {
@@ -768,7 +772,7 @@ final class LocalPrimary implements LocalResource {
                 peer == null ? StateChanges.UNKNOWN : Reporter.peerRole(peer));
         states.is(
                 StateChanges.PEER_DISK,
-                peer == null ? StateChanges.UNKNOWN : Reporter.peerDisk(peer, state));
+                peer == null ? StateChanges.UNKNOWN_DISK : Reporter.peerDisk(peer, state));
     }
 
     /// Lets clients finish, keeps what the peer may lack, and closes the device.

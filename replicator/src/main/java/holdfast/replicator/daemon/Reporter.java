@@ -141,7 +141,10 @@ final class Reporter {
                                         each.failed() || hasFailedCopy(resource)
                                                 ? DiskState.FAILED
                                                 : DiskState.UP_TO_DATE)
-                        .orElse(DiskState.DISKLESS)
+                        .orElse(
+                                resource.attachingFor().isPresent()
+                                        ? DiskState.ATTACHING
+                                        : DiskState.DISKLESS)
                         .name(),
                 Optional.ofNullable(peer).map(each -> peerDisk(each, state)),
                 state.name(),

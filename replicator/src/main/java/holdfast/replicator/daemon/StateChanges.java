@@ -29,6 +29,9 @@ final class StateChanges {
     /// What is said of a peer that has said nothing in this session.
     static final String UNKNOWN = "UNKNOWN";
 
+    /// The same of its disk: DRBD's DUnknown.
+    static final String UNKNOWN_DISK = "D_UNKNOWN";
+
     private final Events events;
     private final String resource;
 
@@ -48,7 +51,7 @@ final class StateChanges {
         told.put(DISK, disk);
         told.put(REPLICATION, ReplicationState.OFF.name());
         told.put(PEER_ROLE, UNKNOWN);
-        told.put(PEER_DISK, UNKNOWN);
+        told.put(PEER_DISK, UNKNOWN_DISK);
     }
 
     /// Its role speaks from now on, and no earlier one does: nothing is open yet, and no peer has
@@ -64,7 +67,7 @@ final class StateChanges {
         is(REPLICATION, ReplicationState.OFF.name());
         tellDisk();
         is(PEER_ROLE, UNKNOWN);
-        is(PEER_DISK, UNKNOWN);
+        is(PEER_DISK, UNKNOWN_DISK);
         tellConnection();
         is(ROLE, role.name());
         return speaker;
@@ -146,7 +149,8 @@ final class StateChanges {
     }
 
     private void tellDisk() {
-        boolean open = !disk.equals(DiskState.DISKLESS.name());
+        boolean open =
+                !disk.equals(DiskState.DISKLESS.name()) && !disk.equals(DiskState.ATTACHING.name());
         is(DISK, belowFailed && open ? DiskState.FAILED.name() : disk);
     }
 

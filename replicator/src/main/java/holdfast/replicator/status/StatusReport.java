@@ -111,10 +111,11 @@ public record StatusReport(
     /// @param peerRole role of the peer as it said last
     /// @param connection of the link as far as this resource uses it: STANDALONE, CONNECTING or
     ///   CONNECTED
-    /// @param disk state of the disk here
+    /// @param disk state of the disk here: DISKLESS, ATTACHING, FAILED, INCONSISTENT, OUTDATED or
+    ///   UP_TO_DATE
     /// @param peerDisk state of the peer's disk, as far as known
     /// @param replication OFF, HANDSHAKE, ESTABLISHED, FIRST_SYNC, COMPARE, AHEAD, SYNC_SOURCE,
-    ///   SYNC_TARGET, BEHIND, PAUSED
+    ///   PAUSED, and of a copy SYNC_TARGET
     /// @param path of the backing device or file here; of several volumes, of the first
     /// @param sizeBytes of all volumes together
     /// @param volumes empty where there is a single one
