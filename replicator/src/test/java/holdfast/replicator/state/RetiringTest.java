@@ -83,6 +83,8 @@ class RetiringTest implements PrimaryEffects {
 
     @Test
     void whatThePeerHasNotAcknowledgedHasItsBitOnDiskBeforeItsExtentLeaves() {
+        connect();
+        primary.sessionDown();
         SplittableRandom random = new SplittableRandom(3);
         for (int i = 0; i < WRITES; i++) {
             write(random.nextInt(BLOCKS));
