@@ -8,7 +8,7 @@ import java.util.concurrent.atomic.AtomicLong;
 /// to all over while their peer is away do not take more memory than one.
 final class MarkMemory {
     /// Of 64 MiB a block that was written alone takes 24 bytes in each of up to four sets, and a
-    /// device of 1 TiB that was written everywhere 8 MiB a set.
+    /// device of 1 TiB that was written everywhere 32 MiB a set.
     static final long LIMIT_BYTES = 64 << 20;
 
     /// Another limit is for tests, and for whoever has reason to give a JVM more or less.
