@@ -166,6 +166,14 @@ record Blow(
         return mayLoseWrites() || atServer && kind == Kind.TORN_KILL;
     }
 
+    /// A call fails, and the process goes on.
+    boolean isFailure() {
+        return switch (kind) {
+            case IO_ERROR, NO_SPACE, LOST_SYNC -> true;
+            default -> false;
+        };
+    }
+
     private boolean isOfKept() {
         return what.startsWith("kept");
     }

@@ -163,9 +163,11 @@ final class FaultyPair implements AutoCloseable {
         int stepsBefore = operator.steps();
         int comparisonsBefore = operator.comparisons();
         boolean came;
+        long logged;
         try (Load now = new Load()) {
             load = now;
             blow.prepare().accept(this);
+            logged = struck.process.loggedBytes();
             struck.disk.arm(blow.kind(), blow.calls(), blow.pattern(), blow.nth(), blow.seed());
             blow.meanwhile().accept(this);
             came = await(struck, blow);
@@ -179,6 +181,10 @@ final class FaultyPair implements AutoCloseable {
             assertTrue(struck.process.hasEnded(), "the process did not end");
         }
         fioIsTorn = came && blow.mayTear();
+        if (came && blow.isFailure()) {
+            LockSupport.parkNanos(2_000_000_000L);
+            System.out.println("TOLD " + blow + " => " + struck.process.kindsLogged("home", logged));
+        }
         if (came) {
             requireOtherUntouched();
             look(blow);

@@ -7,13 +7,18 @@ import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.status.StatusReport;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /// A daemon in a process of its own, which can be killed at any moment.
 final class NodeProcess implements AutoCloseable {
@@ -167,6 +172,30 @@ final class NodeProcess implements AutoCloseable {
             text.append(e.getMessage());
         }
         return text.append('\n').toString();
+    }
+
+    /// How much it has logged so far.
+    long loggedBytes() throws IOException {
+        return Files.size(log);
+    }
+
+    /// What it has logged behind that place; its log outlives it.
+    String loggedText(long fromBytes) throws IOException {
+        byte[] all = Files.readAllBytes(log);
+        int from = Math.toIntExact(fromBytes);
+        return new String(all, from, all.length - from, StandardCharsets.UTF_8);
+    }
+
+    /// Kinds of the events of a resource behind that place.
+    Set<String> kindsLogged(String resource, long fromBytes) throws IOException {
+        Matcher lines =
+                Pattern.compile(" %s: ([a-z-]+): ".formatted(Pattern.quote(resource)))
+                        .matcher(loggedText(fromBytes));
+        Set<String> kinds = new TreeSet<>();
+        while (lines.find()) {
+            kinds.add(lines.group(1));
+        }
+        return kinds;
     }
 
     private String logEnd() throws IOException {

@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 
@@ -25,6 +26,11 @@ final class Events {
     private final Mailbox lines;
 
     private final Map<String, StateChanges> states = new ConcurrentHashMap<>();
+
+    private static final long MINUTE_NANOS = 60_000_000_000L;
+
+    /// When it was told last that no client could be taken; 0 for never.
+    private final AtomicLong acceptToldNanos = new AtomicLong();
 
     private volatile Consumer<ControlApi.Event> listener = _ -> {};
 
@@ -55,6 +61,19 @@ final class Events {
     void node(String kind, String text) {
         LOG.info("{}: {}", kind, text);
         listener.accept(log.append(Optional.empty(), kind, text));
+    }
+
+    /// A client could not be taken, for want of descriptors as a rule. It is tried again ten times
+    /// a second, and told once a minute.
+    void acceptFailed(String where, String why) {
+        long now = System.nanoTime();
+        long told = acceptToldNanos.get();
+        if ((told == 0 || now - told >= MINUTE_NANOS) && acceptToldNanos.compareAndSet(told, now)) {
+            node(
+                    "accept-failed",
+                    "%s takes no new clients, and tries again: %s; those that are connected go on"
+                            .formatted(where, why));
+        }
     }
 
     /// Takes kind and text of what happens to one resource.

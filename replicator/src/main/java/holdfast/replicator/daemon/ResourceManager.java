@@ -923,6 +923,8 @@ final class ResourceManager implements Link.Resources {
             String peer,
             ResourceSettings settings)
             throws ProblemException {
+        Path file = shared.settingsFile(name);
+        boolean hadFile = Files.exists(file);
         try {
             ResourceDir.Facts facts =
                     new ResourceDir.Facts(
@@ -933,7 +935,6 @@ final class ResourceManager implements Link.Resources {
                             "",
                             settings.journalSize().bytes(),
                             peer);
-            Path file = shared.settingsFile(name);
             Files.createDirectories(file.getParent());
             AtomicFile.write(file, settings.render().getBytes(StandardCharsets.UTF_8));
             ResourceDir dir =
@@ -948,7 +949,24 @@ final class ResourceManager implements Link.Resources {
             link.session(peer).ifPresent(primary::connect);
             shared.events().of(name).accept("added", words(disks) + ", the copy is at " + peer);
         } catch (IOException e) {
-            throw shared.problem(ExitCode.FAILED, name + " was not added", "", e.getMessage());
+            if (!hadFile) {
+                deleteQuietly(file, e);
+            }
+            throw shared.problem(
+                    ExitCode.FAILED,
+                    name + " was not added",
+                    "",
+                    e.getMessage(),
+                    "nothing of it is left here; %s has made its copy, and the same add goes on with that, or there: holdfast remove %s"
+                            .formatted(peer, name));
+        }
+    }
+
+    private static void deleteQuietly(Path file, IOException why) {
+        try {
+            Files.deleteIfExists(file);
+        } catch (IOException e) {
+            why.addSuppressed(e); // It is written over by the next add.
         }
     }
 
