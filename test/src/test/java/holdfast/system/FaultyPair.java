@@ -16,6 +16,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.List;
 import java.util.Optional;
@@ -163,11 +164,11 @@ final class FaultyPair implements AutoCloseable {
         int stepsBefore = operator.steps();
         int comparisonsBefore = operator.comparisons();
         boolean came;
-        long logged;
+        Instant armed;
         try (Load now = new Load()) {
             load = now;
             blow.prepare().accept(this);
-            logged = struck.process.loggedBytes();
+            armed = Instant.now();
             struck.disk.arm(blow.kind(), blow.calls(), blow.pattern(), blow.nth(), blow.seed());
             blow.meanwhile().accept(this);
             came = await(struck, blow);
@@ -183,7 +184,7 @@ final class FaultyPair implements AutoCloseable {
         fioIsTorn = came && blow.mayTear();
         if (came && blow.isFailure()) {
             LockSupport.parkNanos(2_000_000_000L);
-            System.out.println("TOLD " + blow + " => " + struck.process.kindsLogged("home", logged));
+            System.out.println("TOLD " + blow + " => " + struck.process.kindsSince("home", armed));
         }
         if (came) {
             requireOtherUntouched();

@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -17,8 +18,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /// A daemon in a process of its own, which can be killed at any moment.
 final class NodeProcess implements AutoCloseable {
@@ -186,14 +185,20 @@ final class NodeProcess implements AutoCloseable {
         return new String(all, from, all.length - from, StandardCharsets.UTF_8);
     }
 
-    /// Kinds of the events of a resource behind that place.
-    Set<String> kindsLogged(String resource, long fromBytes) throws IOException {
-        Matcher lines =
-                Pattern.compile(" %s: ([a-z-]+): ".formatted(Pattern.quote(resource)))
-                        .matcher(loggedText(fromBytes));
+    /// Kinds of the events of a resource since that moment; none while it does not answer.
+    Set<String> kindsSince(String resource, Instant since) {
         Set<String> kinds = new TreeSet<>();
-        while (lines.find()) {
-            kinds.add(lines.group(1));
+        try {
+            api.events(
+                    new ControlApi.EventsRequest(0, false),
+                    event -> {
+                        if (event.resource().filter(resource::equals).isPresent()
+                                && !event.time().isBefore(since)) {
+                            kinds.add(event.kind());
+                        }
+                    });
+        } catch (ProblemException e) {
+            return Set.of();
         }
         return kinds;
     }

@@ -32,11 +32,13 @@ import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import java.util.jar.Attributes;
 import java.util.jar.JarEntry;
 import java.util.jar.JarOutputStream;
 import java.util.jar.Manifest;
 import java.util.regex.Pattern;
+import java.util.stream.LongStream;
 import java.util.stream.Stream;
 
 /// What befalls a process rather than its disks: it stands still, has no memory or no descriptors
@@ -49,6 +51,8 @@ class ProcessFaultsTest {
 
     /// The kind of call that takes space for a file, as `faulty-disk.c` counts them.
     private static final int SPACE = 8;
+
+    private static final int MANY_FILES = 4096;
 
     @TempDir private static Path dir;
 
@@ -231,18 +235,11 @@ class ProcessFaultsTest {
     @Test
     void withoutDescriptorsWhoIsThereGoesOnAndWhoComesWaits() throws Exception {
         long pid = pid(left);
+        write(); // A class that lies in a directory, and not in a jar, is a file to be opened.
         try (BlockClient first = client()) {
             first.flush();
-            limitFiles(pid, openFiles(pid));
-            CompletableFuture<ByteBuffer> second =
-                    CompletableFuture.supplyAsync(
-                            () -> {
-                                try (BlockClient late = client()) {
-                                    return late.read(0, 4096);
-                                } catch (IOException e) {
-                                    throw new java.io.UncheckedIOException(e);
-                                }
-                            });
+            limitFiles(pid, firstFree(pid));
+            CompletableFuture<ByteBuffer> second = CompletableFuture.supplyAsync(ProcessFaultsTest::late);
             CompletableFuture<StatusReport> asked =
                     CompletableFuture.supplyAsync(
                             () -> {
@@ -261,24 +258,39 @@ class ProcessFaultsTest {
                     () -> !right.resource(HOME).orElseThrow().committed().equals(was),
                     right);
             assertFalse(second.isDone() || asked.isDone(), "there are descriptors left");
-            limitFiles(pid, 4096);
+            limitFiles(pid, MANY_FILES);
             assertEquals(
                     ByteBuffer.wrap(data, 0, 4096).slice(), second.get(60, TimeUnit.SECONDS));
             assertTrue(asked.get(60, TimeUnit.SECONDS).resource(HOME).isPresent());
+        } finally {
+            limitFiles(pid, MANY_FILES);
         }
         assertTrue(events(left, "accept-failed") > 0, left.account());
         awaitInSync(HOME);
         requireSame();
     }
 
+    /// One that waits, or comes again where it was let in and there was nothing to serve it with.
+    private static ByteBuffer late() {
+        while (true) {
+            try (BlockClient client = client()) {
+                return client.read(0, 4096);
+            } catch (IOException _) {
+                LockSupport.parkNanos(50_000_000);
+            }
+        }
+    }
+
     private static void limitFiles(long pid, long most) throws Exception {
         Run.ok("prlimit", "--pid", Long.toString(pid), "--nofile=%d:".formatted(most));
     }
 
-    private static long openFiles(long pid) throws IOException {
-        try (Stream<Path> all = Files.list(Path.of("/proc/%d/fd".formatted(pid)))) {
-            return all.count();
-        }
+    /// The lowest number that is no descriptor: below a limit of so many there is none to be had.
+    private static long firstFree(long pid) {
+        return LongStream.iterate(0, each -> each + 1)
+                .filter(each -> !Files.isSymbolicLink(Path.of("/proc/%d/fd/%d".formatted(pid, each))))
+                .findFirst()
+                .orElseThrow();
     }
 
     // ---- row 51 --------------------------------------------------------------------------------
@@ -367,7 +379,7 @@ class ProcessFaultsTest {
         assertTrue(faults.hasStruck(), "the space was taken otherwise");
         String text = refusal.problem().text();
         assertTrue(text.contains("third was not added"), text);
-        assertTrue(text.contains("metadata") && text.contains("No space left"), text);
+        assertTrue(text.contains("metadata") && text.contains("no space left"), text);
         assertFalse(Files.exists(left.paths.state().resolve("resources/third")));
         assertFalse(Files.exists(left.paths.resourceDirectory().resolve("third.toml")));
         assertEquals(Optional.empty(), left.resource("third"));

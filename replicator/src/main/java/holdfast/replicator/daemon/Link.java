@@ -9,6 +9,7 @@ import holdfast.tunnel.link.StreamSource;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.TrafficClass;
 
+import java.io.IOException;
 import java.net.InetAddress;
 import java.time.Duration;
 import java.time.Instant;
@@ -54,10 +55,13 @@ final class Link implements LinkHandler {
     // Written by the event loop alone.
     private volatile LinkStats.Traffic sentBefore = new LinkStats.Traffic(0, 0, 0);
     private volatile LinkStats.Traffic receivedBefore = new LinkStats.Traffic(0, 0, 0);
-    private final Map<java.util.UUID, CompletableFuture<Frame.OfferReply>> offers =
+    private final Map<java.util.UUID, Offered> offers =
             new ConcurrentHashMap<>();
     private final Map<java.util.UUID, CompletableFuture<Frame.InvalidateReply>> invalidations =
             new ConcurrentHashMap<>();
+
+    /// An offer that is not answered yet.
+    private record Offered(PeerSession session, CompletableFuture<Frame.OfferReply> answer) {}
 
     Link(Resources resources, java.util.concurrent.Executor pool, Events events) {
         this.resources = resources;
@@ -151,6 +155,15 @@ final class Link implements LinkHandler {
         for (LocalResource each : resources.ofPeer(session.peer())) {
             each.disconnect(mine);
         }
+        for (Offered each : offers.values()) {
+            if (each.session() == mine) {
+                each.answer()
+                        .completeExceptionally(
+                                new IOException(
+                                        "the connection with %s was lost before it has answered"
+                                                .formatted(session.peer())));
+            }
+        }
     }
 
     @Override
@@ -162,9 +175,9 @@ final class Link implements LinkHandler {
         switch (frame) {
             case Frame.Data data -> received(session, stream, List.of(data));
             case Frame.OfferReply reply -> {
-                CompletableFuture<Frame.OfferReply> asked = offers.remove(reply.resource());
+                Offered asked = offers.remove(reply.resource());
                 if (asked != null) {
-                    asked.complete(reply);
+                    asked.answer().complete(reply);
                 }
             }
             case Frame.Offer offer ->
@@ -254,7 +267,7 @@ final class Link implements LinkHandler {
     /// Sends an offer and gives the answer when it comes.
     CompletableFuture<Frame.OfferReply> offer(PeerSession session, Frame.Offer offer) {
         CompletableFuture<Frame.OfferReply> answer = new CompletableFuture<>();
-        offers.put(offer.resource(), answer);
+        offers.put(offer.resource(), new Offered(session, answer));
         session.send(offer);
         return answer;
     }

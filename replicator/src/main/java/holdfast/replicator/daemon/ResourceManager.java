@@ -898,9 +898,12 @@ final class ResourceManager implements Link.Resources {
             throws ProblemException {
         try {
             return link.offer(session, offer).get(ANSWER.toSeconds(), TimeUnit.SECONDS);
-        } catch (TimeoutException | ExecutionException e) {
+        } catch (TimeoutException e) {
             link.forget(offer);
             throw noAnswer(peer);
+        } catch (ExecutionException e) {
+            link.forget(offer);
+            throw shared.problem(ExitCode.PEER_AWAY, e.getCause().getMessage(), "status");
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw shared.problem(ExitCode.FAILED, "interrupted", "status");
