@@ -18,9 +18,11 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Instant;
 import java.util.ArrayDeque;
+import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -182,13 +184,10 @@ final class FaultyPair implements AutoCloseable {
             assertTrue(struck.process.hasEnded(), "the process did not end");
         }
         fioIsTorn = came && blow.mayTear();
-        if (came && blow.isFailure()) {
-            LockSupport.parkNanos(2_000_000_000L);
-            System.out.println("TOLD " + blow + " => " + struck.process.kindsSince("home", armed));
-        }
         if (came) {
             requireOtherUntouched();
             look(blow);
+            requireTold(blow, struck, armed);
             end(blow, struck);
         }
         heal(blow, came);
@@ -357,6 +356,19 @@ final class FaultyPair implements AutoCloseable {
         }
         try (BlockClient now = new BlockClient(socket("home"), "home")) {
             range.requireMomentOr(image, now);
+        }
+    }
+
+    /// What has failed is an event where it has failed, also when nobody looks at the status.
+    private static void requireTold(Blow blow, Node struck, Instant since) {
+        Set<String> any = blow.tells();
+        if (!any.isEmpty()) {
+            NodeProcess.until(
+                    "one of %s tells of %s".formatted(any, blow),
+                    () ->
+                            !Collections.disjoint(
+                                    any, struck.process.kindsSince("home", since)),
+                    struck.process);
         }
     }
 

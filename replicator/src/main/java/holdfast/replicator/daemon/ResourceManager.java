@@ -1178,12 +1178,13 @@ final class ResourceManager implements Link.Resources {
             primary = roleToAttach(primary);
             requireNotAttaching(primary);
             primary.attach(BackupResource.ANSWERS);
-        } catch (DeviceException e) {
-            throw shared.refused(
-                    Role.PRIMARY, name + " was not attached", "attach " + name, e.getMessage());
         } catch (IOException e) {
+            shared.events().of(name).accept("attach-failed", String.valueOf(e.getMessage()));
             throw shared.refused(
-                    Role.PRIMARY, name + " was not attached", "doctor", e.getMessage());
+                    Role.PRIMARY,
+                    name + " was not attached",
+                    e instanceof DeviceException ? "attach " + name : "doctor",
+                    e.getMessage());
         }
         shared.events().of(name).accept("attached", "exported on " + primary.socket());
         List<String> notes = new ArrayList<>();
@@ -1357,6 +1358,7 @@ final class ResourceManager implements Link.Resources {
         try {
             primary.detach(byOperator);
         } catch (IOException e) {
+            shared.events().of(name).accept("detach-failed", String.valueOf(e.getMessage()));
             throw shared.refused(
                     Role.PRIMARY,
                     name
