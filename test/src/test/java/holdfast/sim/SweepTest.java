@@ -13,8 +13,8 @@ import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/// A fault at every place of short plans. Each loop has a time, and a floor, so that a slow machine
-/// cannot pass by doing nothing.
+/// A fault at every place of short plans: at all of them. Each loop has a time, by which a slow
+/// machine has failed and not passed by doing less.
 @Execution(ExecutionMode.SAME_THREAD)
 class SweepTest {
     private static final Pattern TOTAL =
@@ -22,12 +22,12 @@ class SweepTest {
 
     @Test
     void everyOperationOfADiskMayFail() throws Exception {
-        assertMostOf(5000, sweep(List.of("--every-operation", "--seconds", "900")));
+        assertAllOf(11_000, sweep(List.of("--every-operation", "--seconds", "1800")));
     }
 
     @Test
     void theLinkMayBeCutAtEveryByteOfASession() throws Exception {
-        assertMostOf(15_000, sweep(List.of("--every-byte", "--seconds", "900")));
+        assertAllOf(50_000, sweep(List.of("--every-byte", "--seconds", "1800")));
     }
 
     /// Otherwise its name promised what it does not do.
@@ -58,11 +58,11 @@ class SweepTest {
         return forked.output();
     }
 
-    private static void assertMostOf(int least, String output) {
+    /// @param least what the plans are long enough for
+    private static void assertAllOf(int least, String output) {
         Matcher total = TOTAL.matcher(output);
         assertTrue(total.find(), output);
-        int runs = Integer.parseInt(total.group(1));
-        assertTrue(Integer.parseInt(total.group(2)) >= least, output);
-        assertTrue(runs >= Integer.parseInt(total.group(2)) * 6L / 10, output);
+        assertEquals(total.group(2), total.group(1), output);
+        assertTrue(Integer.parseInt(total.group(1)) >= least, output);
     }
 }

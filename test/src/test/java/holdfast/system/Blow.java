@@ -6,6 +6,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import java.util.Set;
 
 /// What is done to which call of which daemon, and when.
 ///
@@ -164,6 +165,37 @@ record Blow(
     /// Whether blocks that a client wrote may be torn.
     boolean mayTear() {
         return mayLoseWrites() || atServer && kind == Kind.TORN_KILL;
+    }
+
+    /// Kinds of events one of which tells of it, there where it struck; none where nothing has to.
+    Set<String> tells() {
+        boolean isFailure =
+                kind == Kind.IO_ERROR || kind == Kind.NO_SPACE || kind == Kind.LOST_SYNC;
+        if (!isFailure) {
+            return Set.of();
+        }
+        if (calls == READ) {
+            return switch (what) {
+                case "kept blocks" -> Set.of("pin-damaged");
+                // An index that cannot be read costs reading its segment, and nothing else.
+                case "journal" -> Set.of();
+                default -> Set.of("disk-failed", "read-error");
+            };
+        }
+        // It is refused to whoever has ordered it.
+        if (what.equals("kept list") && calls == WRITE) {
+            return Set.of();
+        }
+        if (kind == Kind.NO_SPACE && List.of("device", "base", "kept blocks").contains(what)) {
+            return Set.of("no-space");
+        }
+        return switch (moment) {
+            case WRITING, CATCHING_UP, KEEPING -> Set.of("disk-failed");
+            case STARTING, STARTING_WITH_KEPT ->
+                    Set.of("open-failed", "attach-failed", "disk-failed");
+            case ATTACHING ->
+                    Set.of("disk-failed", "attach-failed", "detach-failed", "evidence-failed");
+        };
     }
 
     private boolean isOfKept() {

@@ -80,10 +80,43 @@ class EventsTest {
                 connection.toString());
     }
 
+    /// A copy is promoted, and gives up its own again: what each role tells goes on from what the
+    /// one before told, and the promoted copy below a primary tells nothing of its own.
+    @Test
+    void theChainsGoOnOverChangesOfRole() throws Exception {
+        long before = events(nodes.backup).size();
+        nodes.backup.promote(new ControlApi.PromoteRequest("home", Optional.empty(), true, false));
+        TwoNodes.until("promoted, as status says", () -> agree(nodes.backup));
+        assertEquals("PRIMARY", chains(nodes.backup).get("role"));
+        TwoNodes.until(
+                "both stand apart",
+                () -> nodes.backup.status().resource("home").orElseThrow().trouble().isPresent());
+        ControlApi.ReconnectRequest ask =
+                new ControlApi.ReconnectRequest("home", Optional.empty(), Optional.empty());
+        nodes.backup.reconnect(
+                new ControlApi.ReconnectRequest(
+                        "home",
+                        Optional.of("backup"),
+                        Optional.of(nodes.backup.reconnect(ask).confirm())));
+        nodes.untilInSync("home");
+        for (Daemon each : List.of(nodes.server, nodes.backup)) {
+            TwoNodes.until("the last events say what status says", () -> agree(each));
+        }
+        List<ControlApi.Event> roles =
+                events(nodes.backup).stream().filter(e -> e.kind().equals("role-changed")).toList();
+        assertEquals(
+                List.of("PRIMARY", "SECONDARY"),
+                roles.stream().map(e -> e.change().orElseThrow().to()).toList());
+        assertTrue(roles.getFirst().number() > before, roles.toString());
+        assertEquals("role: Primary, was Secondary", roles.getFirst().text());
+        assertEquals(Optional.empty(), Optional.ofNullable(chains(nodes.server).get("role")));
+    }
+
     private static boolean agree(Daemon daemon) throws Exception {
         Map<String, String> last = chains(daemon);
         var now = daemon.status().resource("home").orElseThrow();
-        return now.connection().equals(last.get("connection"))
+        return now.role().equals(last.getOrDefault("role", now.role()))
+                && now.connection().equals(last.get("connection"))
                 && now.disk().equals(last.get("disk"))
                 && now.replication().equals(last.get("replication"))
                 && now.peerDisk().equals(Optional.of(last.get("peer-disk")))

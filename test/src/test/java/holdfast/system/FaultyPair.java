@@ -16,10 +16,13 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.time.Instant;
 import java.util.ArrayDeque;
+import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -163,9 +166,11 @@ final class FaultyPair implements AutoCloseable {
         int stepsBefore = operator.steps();
         int comparisonsBefore = operator.comparisons();
         boolean came;
+        Instant armed;
         try (Load now = new Load()) {
             load = now;
             blow.prepare().accept(this);
+            armed = Instant.now();
             struck.disk.arm(blow.kind(), blow.calls(), blow.pattern(), blow.nth(), blow.seed());
             blow.meanwhile().accept(this);
             came = await(struck, blow);
@@ -182,6 +187,7 @@ final class FaultyPair implements AutoCloseable {
         if (came) {
             requireOtherUntouched();
             look(blow);
+            requireTold(blow, struck, armed);
             end(blow, struck);
         }
         heal(blow, came);
@@ -350,6 +356,19 @@ final class FaultyPair implements AutoCloseable {
         }
         try (BlockClient now = new BlockClient(socket("home"), "home")) {
             range.requireMomentOr(image, now);
+        }
+    }
+
+    /// What has failed is an event where it has failed, also when nobody looks at the status.
+    private static void requireTold(Blow blow, Node struck, Instant since) {
+        Set<String> any = blow.tells();
+        if (!any.isEmpty()) {
+            NodeProcess.until(
+                    "one of %s tells of %s".formatted(any, blow),
+                    () ->
+                            !Collections.disjoint(
+                                    any, struck.process.kindsSince("home", since)),
+                    struck.process);
         }
     }
 

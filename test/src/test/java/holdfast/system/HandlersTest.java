@@ -26,6 +26,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /// Commands of `[handlers]`, as real scripts: what they are told, that nothing waits for them, and
 /// that one that hangs, floods or could be changed by others does no harm.
@@ -33,6 +36,7 @@ class HandlersTest {
     private static final int MIB = 1 << 20;
     private static final ControlApi.LinkRequest HOME =
             new ControlApi.LinkRequest(Optional.of("home"));
+    private static final ControlApi.NameRequest NAME = new ControlApi.NameRequest("home");
 
     @TempDir Path dir;
 
@@ -75,6 +79,10 @@ class HandlersTest {
                         "HOLDFAST_RESOURCE=home",
                         "HOLDFAST_NODE=server",
                         "HOLDFAST_PEER=backup",
+                        "HOLDFAST_PEER_ADDRESS=127.0.0.1",
+                        "HOLDFAST_VOLUMES=home",
+                        "HOLDFAST_GENERATION="
+                                + nodes.atServer("home").position().replaceAll("/.*", ""),
                         "HOLDFAST_ROLE=PRIMARY",
                         "HOLDFAST_DISK=" + dir.resolve("disk.img"),
                         "HOLDFAST_KIND=connection-changed",
@@ -85,9 +93,118 @@ class HandlersTest {
             assertTrue(told.contains(each), each + " in " + told);
         }
         for (String each : told) {
-            assertTrue(each.matches("(HOLDFAST_[A-Z]+|PATH|LANG|PWD|OLDPWD|SHLVL|_)=.*|/"), each);
+            assertTrue(each.matches("(HOLDFAST_[A-Z_]+|PATH|LANG|PWD|OLDPWD|SHLVL|_)=.*|/"), each);
         }
         awaitHandler("handler-done", "disconnect: " + script + " ended with 0");
+    }
+
+    /// Each key of the example in `conf.d/node.toml`, by what happens to a pair.
+    @Test
+    void eachKeyIsRunByWhatItIsFor() throws Exception {
+        List<String> keys = new ArrayList<>();
+        String example = Files.readString(Path.of("../conf.d/node.toml"));
+        Matcher key = Pattern.compile("(?m)^#([a-z-]+) = \"/").matcher(example);
+        for (int from = example.indexOf("[handlers]"); key.find(from); from = key.end()) {
+            keys.add(key.group(1));
+        }
+        assertTrue(keys.containsAll(List.of("connect", "checkpoint-unpinned")), keys.toString());
+        Path script =
+                script("f=$1/$HOLDFAST_EVENT.$HOLDFAST_NODE; env > $f.new; mv $f.new $f; exit 0");
+        String[] pairs =
+                keys.stream()
+                        .flatMap(each -> Stream.of(each, script + " " + out))
+                        .toArray(String[]::new);
+        // A drill whose check is not there has failed; nothing has to run for that.
+        Instant now = Instant.now();
+        ZoneOffset clock = ZoneOffset.ofTotalSeconds(Math.floorMod(50 - now.getEpochSecond(), 60));
+        String minute =
+                DateTimeFormatter.ofPattern("HH:mm", Locale.ROOT)
+                        .withZone(clock)
+                        .format(now.plusSeconds(12));
+        Files.writeString(
+                nodes.backupPaths.nodeFile(),
+                Files.readString(nodes.backupPaths.nodeFile())
+                        + "[drill]\ncalendar = [\"%s home /none\"]\ntime-zone = \"%s\"\n"
+                                .formatted(minute, clock));
+        handlers(pairs);
+        handlers(nodes.backupPaths.nodeFile(), nodes.backup, pairs);
+
+        nodes.backup.keep(
+                new ControlApi.KeepRequest("home", "friday", Optional.empty(), Optional.empty()));
+        String confirm =
+                nodes.backup
+                        .drop(new ControlApi.DropRequest("home", "friday", true, Optional.empty()))
+                        .confirm();
+        nodes.backup.drop(
+                new ControlApi.DropRequest("home", "friday", false, Optional.of(confirm)));
+        nodes.server.pauseSync(NAME);
+        nodes.server.invalidateRemote(NAME);
+        nodes.untilServer("home", "to be compared", r -> r.replication().equals("COMPARE"));
+        nodes.server.disconnect(HOME);
+        nodes.server.connect(HOME);
+        nodes.server.resumeSync(NAME);
+        nodes.untilInSync("home");
+        change(3, 700);
+        nodes.server.verify(new ControlApi.VerifyRequest("home", "start"));
+        TwoNodes.until("found", () -> Files.exists(out.resolve("out-of-sync.backup")));
+
+        String promoted =
+                nodes.backup
+                        .promote(
+                                new ControlApi.PromoteRequest(
+                                        "home", Optional.empty(), true, false))
+                        .attached()
+                        .orElseThrow()
+                        .socket();
+        write(nodes.serverPaths.run().resolve("home.nbd"), 1);
+        write(Path.of(promoted), 2);
+        for (String host : List.of("server", "backup")) {
+            ran("split-brain." + host, "HOLDFAST_KIND=split-brain");
+            ran("initial-split-brain." + host, "HOLDFAST_EVENT=initial-split-brain");
+        }
+        ran(
+                "role-change.backup",
+                "HOLDFAST_FROM=SECONDARY",
+                "HOLDFAST_TO=PRIMARY",
+                "HOLDFAST_ROLE=PRIMARY");
+        ControlApi.ReconnectRequest ask =
+                new ControlApi.ReconnectRequest("home", Optional.empty(), Optional.empty());
+        nodes.backup.reconnect(
+                new ControlApi.ReconnectRequest(
+                        "home",
+                        Optional.of("backup"),
+                        Optional.of(nodes.backup.reconnect(ask).confirm())));
+        ran("role-change.backup", "HOLDFAST_FROM=PRIMARY", "HOLDFAST_TO=SECONDARY");
+        nodes.untilInSync("home");
+        ran("resync-interrupted.server", "HOLDFAST_KIND=sync-interrupted");
+        ran("checkpoint-pinned.backup", "HOLDFAST_KIND=pin-made");
+        ran("checkpoint-unpinned.backup", "HOLDFAST_KIND=pin-dropped");
+        ran("drill-result.backup", "HOLDFAST_KIND=drill-failed", "HOLDFAST_RESOURCE=home");
+        ran("before-resync-source.server", "HOLDFAST_KIND=sync-started");
+        ran("after-resync-source.server", "HOLDFAST_KIND=sync-done");
+        ran("before-resync-target.backup", "HOLDFAST_KIND=sync-started");
+        ran("after-resync-target.backup", "HOLDFAST_KIND=sync-done");
+        try (FileChannel image =
+                FileChannel.open(dir.resolve("disk.img"), StandardOpenOption.WRITE)) {
+            image.truncate(0);
+        }
+        nodes.server.invalidateRemote(NAME);
+        ran("local-io-error.server", "HOLDFAST_TO=FAILED");
+        for (String each : keys) {
+            assertTrue(
+                    Stream.of("server", "backup")
+                            .anyMatch(host -> Files.exists(out.resolve(each + "." + host))),
+                    each + " was never run");
+        }
+    }
+
+    private void ran(String file, String... told) {
+        TwoNodes.until(
+                file + " with " + List.of(told),
+                () ->
+                        Files.exists(out.resolve(file))
+                                && Files.readAllLines(out.resolve(file))
+                                        .containsAll(List.of(told)));
     }
 
     @Test
@@ -140,7 +257,7 @@ class HandlersTest {
         handlers("disconnect", script + " " + out, "timeout", "1s");
         nodes.server.disconnect(HOME);
         nodes.server.connect(HOME);
-        write(1);
+        write(nodes.serverPaths.run().resolve("home.nbd"), 1);
         nodes.untilInSync("home");
         awaitHandler("handler-timeout", "did not end within 1 s and was killed with its children");
         awaitHandler("handler-timeout", "waiting");
@@ -170,13 +287,7 @@ class HandlersTest {
         Path script = script("n=$HOLDFAST_NODE; env > $1/$n.new; mv $1/$n.new $1/$n");
         handlers(nodes.backupPaths.nodeFile(), nodes.backup, "out-of-sync", script + " " + out);
         handlers("out-of-sync", script + " " + out);
-        try (RandomAccessFile image =
-                new RandomAccessFile(dir.resolve("storage/home.img").toFile(), "rws")) {
-            for (int block : List.of(3, 700)) {
-                image.seek(block * 4096L + 7);
-                image.write(1);
-            }
-        }
+        change(3, 700);
         // A clock that shows a whole minute in ten seconds.
         Instant now = Instant.now();
         ZoneOffset clock = ZoneOffset.ofTotalSeconds(Math.floorMod(50 - now.getEpochSecond(), 60));
@@ -294,11 +405,21 @@ class HandlersTest {
         return all;
     }
 
-    private void write(int fill) throws Exception {
+    /// Blocks of the copy, behind the daemon's back.
+    private void change(int... blocks) throws Exception {
+        try (RandomAccessFile image =
+                new RandomAccessFile(dir.resolve("storage/home.img").toFile(), "rws")) {
+            for (int block : blocks) {
+                image.seek(block * 4096L + 7);
+                image.write(1);
+            }
+        }
+    }
+
+    private static void write(Path socket, int fill) throws Exception {
         byte[] data = new byte[64 << 10];
         java.util.Arrays.fill(data, (byte) fill);
-        try (BlockClient client =
-                new BlockClient(nodes.serverPaths.run().resolve("home.nbd"), "home")) {
+        try (BlockClient client = new BlockClient(socket, "home")) {
             client.write(0, ByteBuffer.wrap(data), true);
         }
     }

@@ -7,12 +7,16 @@ import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.status.StatusReport;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 
 /// A daemon in a process of its own, which can be killed at any moment.
@@ -167,6 +171,36 @@ final class NodeProcess implements AutoCloseable {
             text.append(e.getMessage());
         }
         return text.append('\n').toString();
+    }
+
+    /// How much it has logged so far.
+    long loggedBytes() throws IOException {
+        return Files.size(log);
+    }
+
+    /// What it has logged behind that place; its log outlives it.
+    String loggedText(long fromBytes) throws IOException {
+        byte[] all = Files.readAllBytes(log);
+        int from = Math.toIntExact(fromBytes);
+        return new String(all, from, all.length - from, StandardCharsets.UTF_8);
+    }
+
+    /// Kinds of the events of a resource since that moment; none while it does not answer.
+    Set<String> kindsSince(String resource, Instant since) {
+        Set<String> kinds = new TreeSet<>();
+        try {
+            api.events(
+                    new ControlApi.EventsRequest(0, false),
+                    event -> {
+                        if (event.resource().filter(resource::equals).isPresent()
+                                && !event.time().isBefore(since)) {
+                            kinds.add(event.kind());
+                        }
+                    });
+        } catch (ProblemException e) {
+            return Set.of();
+        }
+        return kinds;
     }
 
     private String logEnd() throws IOException {

@@ -201,6 +201,31 @@ final class Schema {
                     "",
                     "A verification has found that blocks of the copy are not what they should be; at both hosts.");
 
+    static final Key<String> ON_ROLE_CHANGE =
+            Key.of(
+                    "handlers.role-change",
+                    Type.COMMAND,
+                    "",
+                    "A promotion, or `reconnect --discard`, has changed the role here.");
+    static final Key<String> ON_DRILL_RESULT =
+            Key.of(
+                    "handlers.drill-result",
+                    Type.COMMAND,
+                    "",
+                    "A drill of the calendar has ended: `HOLDFAST_KIND` is `drill-passed` or `drill-failed`.");
+    static final Key<String> ON_CHECKPOINT_PINNED =
+            Key.of(
+                    "handlers.checkpoint-pinned",
+                    Type.COMMAND,
+                    "",
+                    "A moment of the copy is kept under a name.");
+    static final Key<String> ON_CHECKPOINT_UNPINNED =
+            Key.of(
+                    "handlers.checkpoint-unpinned",
+                    Type.COMMAND,
+                    "",
+                    "It is kept no longer: `HOLDFAST_KIND` is `pin-dropped`, `pin-expired`, `pin-lost` or `pin-damaged`.");
+
     /// What `[handlers]` has a command for.
     static final List<Key<String>> HANDLERS =
             List.of(
@@ -214,7 +239,11 @@ final class Schema {
                     ON_LOCAL_IO_ERROR,
                     ON_INITIAL_SPLIT_BRAIN,
                     ON_SPLIT_BRAIN,
-                    ON_OUT_OF_SYNC);
+                    ON_OUT_OF_SYNC,
+                    ON_ROLE_CHANGE,
+                    ON_DRILL_RESULT,
+                    ON_CHECKPOINT_PINNED,
+                    ON_CHECKPOINT_UNPINNED);
 
     static final List<Key<?>> NODE =
             List.of(
@@ -249,7 +278,11 @@ final class Schema {
                     ON_LOCAL_IO_ERROR,
                     ON_INITIAL_SPLIT_BRAIN,
                     ON_SPLIT_BRAIN,
-                    ON_OUT_OF_SYNC);
+                    ON_OUT_OF_SYNC,
+                    ON_ROLE_CHANGE,
+                    ON_DRILL_RESULT,
+                    ON_CHECKPOINT_PINNED,
+                    ON_CHECKPOINT_UNPINNED);
 
     static final Key<ResourceSettings.Protocol> PROTOCOL =
             Key.of(

@@ -30,6 +30,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
 
 /// Offers a [ControlApi] as HTTP/1.1 and JSON on the Unix socket `control.sock` of the run
 /// directory (`docs/control.md`). One request for each connection, a virtual thread for each
@@ -66,6 +67,7 @@ public final class ControlServer implements AutoCloseable {
     private final UserPrincipal root;
     private final Routes routes;
     private final Duration requestLimit;
+    private final Consumer<String> acceptFailed;
     private final ScheduledExecutorService timer =
             Executors.newSingleThreadScheduledExecutor(
                     Thread.ofPlatform().daemon().name("control-deadlines").factory());
@@ -84,7 +86,8 @@ public final class ControlServer implements AutoCloseable {
             UserPrincipal owner,
             UserPrincipal root,
             Routes routes,
-            Duration requestLimit) {
+            Duration requestLimit,
+            Consumer<String> acceptFailed) {
         this.socket = socket;
         this.lockFile = lockFile;
         this.lock = lock;
@@ -93,20 +96,44 @@ public final class ControlServer implements AutoCloseable {
         this.root = root;
         this.routes = routes;
         this.requestLimit = requestLimit;
+        this.acceptFailed = acceptFailed;
     }
 
     /// Makes the run directory if need be, takes its lock, replaces a socket that a dead daemon
     /// left, and listens.
     ///
     /// @param hostName of this node, for refusals
+    /// @param acceptFailed told why a client could not be taken, each time that this is tried
     /// @throws IOException also when another daemon holds the directory; the message says so
     public static ControlServer open(
+            Path runDirectory,
+            String hostName,
+            ControlApi api,
+            Audit audit,
+            Consumer<String> acceptFailed)
+            throws IOException {
+        return open(runDirectory, hostName, api, audit, acceptFailed, Duration.ofSeconds(10));
+    }
+
+    /// The same for those who look only at what is answered.
+    public static ControlServer open(
             Path runDirectory, String hostName, ControlApi api, Audit audit) throws IOException {
-        return open(runDirectory, hostName, api, audit, Duration.ofSeconds(10));
+        return open(runDirectory, hostName, api, audit, _ -> {});
     }
 
     static ControlServer open(
             Path runDirectory, String hostName, ControlApi api, Audit audit, Duration requestLimit)
+            throws IOException {
+        return open(runDirectory, hostName, api, audit, _ -> {}, requestLimit);
+    }
+
+    private static ControlServer open(
+            Path runDirectory,
+            String hostName,
+            ControlApi api,
+            Audit audit,
+            Consumer<String> acceptFailed,
+            Duration requestLimit)
             throws IOException {
         Path directory = runDirectory.toAbsolutePath();
         Path socket = ControlClient.socketIn(directory);
@@ -143,7 +170,8 @@ public final class ControlServer implements AutoCloseable {
                             owner,
                             root,
                             new Routes(hostName, api, audit),
-                            requestLimit);
+                            requestLimit,
+                            acceptFailed);
             opened.acceptor = Thread.ofVirtual().name("control-accept").start(opened::accept);
             return opened;
         } catch (IOException | RuntimeException e) {
@@ -204,6 +232,7 @@ public final class ControlServer implements AutoCloseable {
             } catch (IOException e) {
                 // Out of file descriptors, most likely. Going on at once would only spin.
                 LOG.warn("the control socket could not accept a client", e);
+                acceptFailed.accept(String.valueOf(e.getMessage()));
                 if (!pause()) {
                     return;
                 }

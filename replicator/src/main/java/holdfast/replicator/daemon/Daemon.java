@@ -149,6 +149,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                 new Handlers(
                         () -> this.settings.handlers(),
                         resources::byName,
+                        link::addressOf,
                         settings.name(),
                         events,
                         pool);
@@ -292,7 +293,13 @@ public final class Daemon implements ControlApi, AutoCloseable {
         Files.setPosixFilePermissions(paths.run(), PosixFilePermissions.fromString("rwx------"));
         applyRates();
         resources.find();
-        control = ControlServer.open(paths.run(), shared.node(), this, Audit.to(paths.auditFile()));
+        control =
+                ControlServer.open(
+                        paths.run(),
+                        shared.node(),
+                        this,
+                        Audit.to(paths.auditFile()),
+                        why -> events.acceptFailed("the control socket", why));
         resources.openAll();
         listenForClients();
         listenAndDial();

@@ -7,8 +7,11 @@ import holdfast.replicator.status.Words;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
+import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 
@@ -21,6 +24,13 @@ final class Events {
 
     /// Lines for the log file of what happens where no file may be touched.
     private final Mailbox lines;
+
+    private final Map<String, StateChanges> states = new ConcurrentHashMap<>();
+
+    private static final long MINUTE_NANOS = 60_000_000_000L;
+
+    /// When it was told last that no client could be taken; 0 for never.
+    private final AtomicLong acceptToldNanos = new AtomicLong();
 
     private volatile Consumer<ControlApi.Event> listener = _ -> {};
 
@@ -38,9 +48,32 @@ final class Events {
         listener = next;
     }
 
+    /// Of the resource of that name, from its first opening on until it is removed.
+    StateChanges states(String resource) {
+        return states.computeIfAbsent(resource, name -> new StateChanges(this, name));
+    }
+
+    /// It is removed: one that is added under that name has nothing to do with it.
+    void forget(String resource) {
+        states.remove(resource);
+    }
+
     void node(String kind, String text) {
         LOG.info("{}: {}", kind, text);
         listener.accept(log.append(Optional.empty(), kind, text));
+    }
+
+    /// A client could not be taken, for want of descriptors as a rule. It is tried again ten times
+    /// a second, and told once a minute.
+    void acceptFailed(String where, String why) {
+        long now = System.nanoTime();
+        long told = acceptToldNanos.get();
+        if ((told == 0 || now - told >= MINUTE_NANOS) && acceptToldNanos.compareAndSet(told, now)) {
+            node(
+                    "accept-failed",
+                    "%s takes no new clients, and tries again: %s; those that are connected go on"
+                            .formatted(where, why));
+        }
     }
 
     /// Takes kind and text of what happens to one resource.

@@ -4,9 +4,11 @@ import holdfast.replicator.config.HandlerSettings;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.device.ProcessGroup;
 import holdfast.replicator.state.Role;
+import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.net.InetAddress;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,6 +25,8 @@ import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /// Runs the commands of `[handlers]` for what happens to resources, and tells how each ended as an
 /// event. Whoever tells an event here does not wait: the command runs later, on a thread of the
@@ -56,6 +60,7 @@ final class Handlers implements AutoCloseable {
 
     private final Supplier<HandlerSettings> settings;
     private final Function<String, Optional<LocalResource>> resources;
+    private final Function<String, Optional<InetAddress>> addresses;
     private final String node;
     private final Events events;
     private final Executor pool;
@@ -76,14 +81,17 @@ final class Handlers implements AutoCloseable {
     }
 
     /// @param resources by name, to tell a command what it is about
+    /// @param addresses of peers, by name
     Handlers(
             Supplier<HandlerSettings> settings,
             Function<String, Optional<LocalResource>> resources,
+            Function<String, Optional<InetAddress>> addresses,
             String node,
             Events events,
             Executor pool) {
         this.settings = settings;
         this.resources = resources;
+        this.addresses = addresses;
         this.node = node;
         this.events = events;
         this.pool = pool;
@@ -103,7 +111,7 @@ final class Handlers implements AutoCloseable {
         }
     }
 
-    /// DRBD's names of what an event means.
+    /// What an event means, in DRBD's names where it has one.
     private List<String> namesOf(ControlApi.Event event) {
         return switch (event.kind()) {
             case "connection-changed" -> {
@@ -122,6 +130,11 @@ final class Handlers implements AutoCloseable {
             case "sync-interrupted" -> List.of("resync-interrupted");
             case "verify-differs" -> List.of("out-of-sync");
             case "split-brain" -> List.of("initial-split-brain", "split-brain");
+            case "role-changed" -> List.of("role-change");
+            case "drill-passed", "drill-failed" -> List.of("drill-result");
+            case "pin-made" -> List.of("checkpoint-pinned");
+            case "pin-dropped", "pin-expired", "pin-lost", "pin-damaged" ->
+                    List.of("checkpoint-unpinned");
             default -> List.of();
         };
     }
@@ -284,6 +297,13 @@ final class Handlers implements AutoCloseable {
                         "HOLDFAST_PEER",
                         resource.map(each -> each.dir().facts().peer()).orElse("")),
                 Map.entry(
+                        "HOLDFAST_PEER_ADDRESS",
+                        resource.flatMap(each -> addresses.apply(each.dir().facts().peer()))
+                                .map(InetAddress::getHostAddress)
+                                .orElse("")),
+                Map.entry("HOLDFAST_VOLUMES", resource.map(Handlers::volumes).orElse("")),
+                Map.entry("HOLDFAST_GENERATION", resource.map(Handlers::generation).orElse("")),
+                Map.entry(
                         "HOLDFAST_ROLE",
                         resource.map(each -> each.dir().facts().isPrimary())
                                 .map(primary -> (primary ? Role.PRIMARY : Role.SECONDARY).name())
@@ -298,6 +318,24 @@ final class Handlers implements AutoCloseable {
                 Map.entry("HOLDFAST_TO", change.map(ControlApi.StateChange::to).orElse("")),
                 Map.entry("HOLDFAST_BLOCKS", call.blocks()),
                 Map.entry("HOLDFAST_TEXT", harmless(event.text())));
+    }
+
+    /// Their names, as clients of NBD know them.
+    private static String volumes(LocalResource of) {
+        return IntStream.range(0, of.dir().superblock().space().volumes())
+                .mapToObj(each -> VolumeExport.name(of.name(), each))
+                .collect(Collectors.joining(" "));
+    }
+
+    /// As positions are shown; nothing of a copy that has no moment yet.
+    private static String generation(LocalResource of) {
+        Position at =
+                switch (of) {
+                    case LocalPrimary primary ->
+                            new Position(primary.dir().superblock().ancestry().generation(), 0);
+                    case LocalBackup backup -> backup.resource().snapshot().committed();
+                };
+        return at.isNone() ? "" : "%06x".formatted(at.generation() >>> 40);
     }
 
     /// How many blocks differ, by the report that is stored before it is told of. Another one may

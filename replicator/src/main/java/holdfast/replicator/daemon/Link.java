@@ -10,6 +10,8 @@ import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.PeerClock;
 import holdfast.tunnel.wire.TrafficClass;
 
+import java.io.IOException;
+import java.net.InetAddress;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -49,14 +51,18 @@ final class Link implements LinkHandler {
     private final Events events;
     private final Map<String, Session> sessions = new ConcurrentHashMap<>();
     private final Map<String, Instant> lastContacts = new ConcurrentHashMap<>();
+    private final Map<String, InetAddress> addresses = new ConcurrentHashMap<>();
 
     // Written by the event loop alone.
     private volatile LinkStats.Traffic sentBefore = new LinkStats.Traffic(0, 0, 0);
     private volatile LinkStats.Traffic receivedBefore = new LinkStats.Traffic(0, 0, 0);
-    private final Map<java.util.UUID, CompletableFuture<Frame.OfferReply>> offers =
+    private final Map<java.util.UUID, Offered> offers =
             new ConcurrentHashMap<>();
     private final Map<java.util.UUID, CompletableFuture<Frame.InvalidateReply>> invalidations =
             new ConcurrentHashMap<>();
+
+    /// An offer that is not answered yet.
+    private record Offered(PeerSession session, CompletableFuture<Frame.OfferReply> answer) {}
 
     Link(Resources resources, java.util.concurrent.Executor pool, Events events) {
         this.resources = resources;
@@ -67,6 +73,11 @@ final class Link implements LinkHandler {
     /// When the last session with the peer ended.
     Optional<Instant> lastContact(String peer) {
         return Optional.ofNullable(lastContacts.get(peer));
+    }
+
+    /// Where the peer is, or was when it was connected last.
+    Optional<InetAddress> addressOf(String peer) {
+        return Optional.ofNullable(addresses.get(peer));
     }
 
     /// What all sessions that have ended sent.
@@ -123,6 +134,7 @@ final class Link implements LinkHandler {
     public void connected(LinkSession session) {
         Session mine = new Session(session);
         sessions.put(session.peer(), mine);
+        session.peerAddress().ifPresent(each -> addresses.put(session.peer(), each));
         events.node("link-up", "connected with " + session.peer());
         for (LocalResource each : resources.ofPeer(session.peer())) {
             each.connect(mine);
@@ -144,6 +156,15 @@ final class Link implements LinkHandler {
         for (LocalResource each : resources.ofPeer(session.peer())) {
             each.disconnect(mine);
         }
+        for (Offered each : offers.values()) {
+            if (each.session() == mine) {
+                each.answer()
+                        .completeExceptionally(
+                                new IOException(
+                                        "the connection with %s was lost before it has answered"
+                                                .formatted(session.peer())));
+            }
+        }
     }
 
     @Override
@@ -155,9 +176,9 @@ final class Link implements LinkHandler {
         switch (frame) {
             case Frame.Data data -> received(session, stream, List.of(data));
             case Frame.OfferReply reply -> {
-                CompletableFuture<Frame.OfferReply> asked = offers.remove(reply.resource());
+                Offered asked = offers.remove(reply.resource());
                 if (asked != null) {
-                    asked.complete(reply);
+                    asked.answer().complete(reply);
                 }
             }
             case Frame.Offer offer ->
@@ -247,7 +268,7 @@ final class Link implements LinkHandler {
     /// Sends an offer and gives the answer when it comes.
     CompletableFuture<Frame.OfferReply> offer(PeerSession session, Frame.Offer offer) {
         CompletableFuture<Frame.OfferReply> answer = new CompletableFuture<>();
-        offers.put(offer.resource(), answer);
+        offers.put(offer.resource(), new Offered(session, answer));
         session.send(offer);
         return answer;
     }

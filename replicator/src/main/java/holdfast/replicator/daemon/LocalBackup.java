@@ -113,7 +113,7 @@ final class LocalBackup implements LocalResource {
     private final Disks base;
     private final JournalFiles journal;
     private final BackupResource resource;
-    private final StateChanges states;
+    private final StateChanges.Voice states;
 
     /// Grows.
     private volatile long journalBytes;
@@ -197,7 +197,7 @@ final class LocalBackup implements LocalResource {
             Disks base,
             JournalFiles journal,
             BackupResource resource,
-            StateChanges states,
+            StateChanges.Voice states,
             long journalBytes) {
         this.shared = shared;
         this.dir = dir;
@@ -292,9 +292,11 @@ final class LocalBackup implements LocalResource {
                             segment,
                             Math.min(ROLL_BYTES, whole / 4),
                             known.blank());
-            StateChanges states =
-                    new StateChanges(
-                            shared.events(), dir.name(), Files.exists(dir.standaloneMark()));
+            StateChanges all = shared.events().states(dir.name());
+            StateChanges.Voice states =
+                    promoted
+                            ? all.below()
+                            : all.begin(Role.SECONDARY, Files.exists(dir.standaloneMark()));
             BackupResource resource =
                     new BackupResource(
                             dir.name(),
@@ -513,7 +515,8 @@ final class LocalBackup implements LocalResource {
 
     /// A commit that is durable ends a catch-up. That a disk has failed is durable before anybody
     /// is told: what it holds when it is back nobody knows.
-    static BiConsumer<String, String> told(Shared shared, ResourceDir dir, StateChanges states) {
+    static BiConsumer<String, String> told(
+            Shared shared, ResourceDir dir, StateChanges.Voice states) {
         BiConsumer<String, String> events = shared.events().of(dir.name());
         return (kind, text) -> {
             if (kind.equals("disk-failed")) {
@@ -610,7 +613,7 @@ final class LocalBackup implements LocalResource {
     }
 
     @Override
-    public StateChanges states() {
+    public StateChanges.Voice states() {
         return states;
     }
 
@@ -644,7 +647,7 @@ final class LocalBackup implements LocalResource {
             session = null;
             peerHello = null;
             states.connected(false);
-            peerIs(StateChanges.UNKNOWN, StateChanges.UNKNOWN);
+            peerIs(StateChanges.UNKNOWN, StateChanges.UNKNOWN_DISK);
         }
         resource.disconnect(peer);
     }
@@ -656,7 +659,7 @@ final class LocalBackup implements LocalResource {
         }
         if (frame instanceof Frame.ResourceHello hello) {
             peerHello = hello;
-            peerIs(Role.PRIMARY.name(), DiskState.of(hello.diskState()).name());
+            peerIs(Reporter.peerRole(hello), DiskState.of(hello.diskState()).name());
             resource.greeted(peer, hello);
         } else {
             if (frame instanceof Frame.Verified verified && told.getAndSet(verified) == null) {

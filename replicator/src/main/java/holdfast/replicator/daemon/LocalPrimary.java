@@ -74,7 +74,7 @@ final class LocalPrimary implements LocalResource {
     private final Shared shared;
     private final ResourceDir dir;
     private final TcpExports tcp;
-    private final StateChanges states;
+    private final StateChanges.Voice states;
     private volatile ResourceSettings settings;
 
     /// Null while detached.
@@ -151,7 +151,9 @@ final class LocalPrimary implements LocalResource {
         this.dir = dir;
         this.tcp = tcp;
         this.states =
-                new StateChanges(shared.events(), dir.name(), Files.exists(dir.standaloneMark()));
+                shared.events()
+                        .states(dir.name())
+                        .begin(Role.PRIMARY, Files.exists(dir.standaloneMark()));
         this.settings = settings;
         this.verifications = new VerifyFile(dir);
         this.syncPaused = Files.exists(dir.syncPausedMark());
@@ -180,7 +182,7 @@ final class LocalPrimary implements LocalResource {
     }
 
     @Override
-    public StateChanges states() {
+    public StateChanges.Voice states() {
         return states;
     }
 
@@ -317,6 +319,7 @@ final class LocalPrimary implements LocalResource {
             return;
         }
         attachingSince = Instant.now();
+        states.is(StateChanges.DISK, DiskState.ATTACHING.name());
         try {
             open(limit);
             AtomicFile.write(dir.bootMark(), bootId().getBytes(StandardCharsets.UTF_8));
@@ -327,6 +330,9 @@ final class LocalPrimary implements LocalResource {
             throw e;
         } finally {
             attachingSince = null;
+            if (attached == null) {
+                states.is(StateChanges.DISK, DiskState.DISKLESS.name());
+            }
         }
         PeerSession peer = session;
         if (peer != null) {
@@ -763,10 +769,10 @@ final class LocalPrimary implements LocalResource {
         Frame.ResourceHello peer = peerHello;
         states.is(
                 StateChanges.PEER_ROLE,
-                peer == null ? StateChanges.UNKNOWN : Role.SECONDARY.name());
+                peer == null ? StateChanges.UNKNOWN : Reporter.peerRole(peer));
         states.is(
                 StateChanges.PEER_DISK,
-                peer == null ? StateChanges.UNKNOWN : Reporter.peerDisk(peer, state));
+                peer == null ? StateChanges.UNKNOWN_DISK : Reporter.peerDisk(peer, state));
     }
 
     /// Lets clients finish, keeps what the peer may lack, and closes the device.

@@ -15,7 +15,7 @@ sealed interface LocalResource permits LocalPrimary, LocalBackup {
     ResourceDir dir();
 
     /// Tells what changes.
-    StateChanges states();
+    StateChanges.Voice states();
 
     /// The peer can be talked to about this resource.
     void connect(PeerSession session);

@@ -8,10 +8,13 @@ import java.util.concurrent.atomic.AtomicLong;
 /// to all over while their peer is away do not take more memory than one.
 final class MarkMemory {
     /// Of 64 MiB a block that was written alone takes 24 bytes in each of up to four sets, and a
-    /// device of 1 TiB that was written everywhere 8 MiB a set.
+    /// device of 1 TiB that was written everywhere 32 MiB a set.
     static final long LIMIT_BYTES = 64 << 20;
 
-    static final MarkMemory OF_PROCESS = new MarkMemory(LIMIT_BYTES);
+    /// Another limit is for tests, and for whoever has reason to give a JVM more or less.
+    private static final String LIMIT = "holdfast.marks.bytes";
+
+    static final MarkMemory OF_PROCESS = new MarkMemory(Long.getLong(LIMIT, LIMIT_BYTES));
 
     private final long limitBytes;
     private final AtomicLong usedBytes = new AtomicLong();

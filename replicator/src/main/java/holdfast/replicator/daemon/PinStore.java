@@ -303,10 +303,12 @@ final class PinStore implements AutoCloseable {
             }
             into.log().finish();
         } catch (DeviceException e) {
-            if (into == null || !e.isOutOfSpace()) {
+            if (!e.isOutOfSpace()) {
                 throw e;
             }
-            into.abandon();
+            if (into != null) { // Else it could not be made; the next one takes its place.
+                into.abandon();
+            }
             return e.getMessage();
         }
         into.sync();

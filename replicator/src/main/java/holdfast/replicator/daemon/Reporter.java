@@ -135,14 +135,17 @@ final class Reporter {
                 resource.id().toString(),
                 Role.PRIMARY.name(),
                 Optional.of(resource.dir().facts().peer()),
-                Optional.ofNullable(peer).map(_ -> Role.SECONDARY.name()),
+                Optional.ofNullable(peer).map(Reporter::peerRole),
                 connection,
                 seen.map(
                                 each ->
                                         each.failed() || hasFailedCopy(resource)
                                                 ? DiskState.FAILED
                                                 : DiskState.UP_TO_DATE)
-                        .orElse(DiskState.DISKLESS)
+                        .orElse(
+                                resource.attachingFor().isPresent()
+                                        ? DiskState.ATTACHING
+                                        : DiskState.DISKLESS)
                         .name(),
                 Optional.ofNullable(peer).map(each -> peerDisk(each, state)),
                 state.name(),
@@ -248,6 +251,10 @@ final class Reporter {
                     primary.setBackMillis(),
                     primary.waitsForPeerSinceNanos());
         }
+    }
+
+    static String peerRole(Frame.ResourceHello peer) {
+        return (peer.role() == Role.PRIMARY.ordinal() + 1 ? Role.PRIMARY : Role.SECONDARY).name();
     }
 
     static String peerDisk(Frame.ResourceHello peer, ReplicationState state) {
@@ -552,7 +559,7 @@ final class Reporter {
                 resource.id().toString(),
                 Role.SECONDARY.name(),
                 Optional.of(resource.dir().facts().peer()),
-                Optional.ofNullable(peer).map(_ -> Role.PRIMARY.name()),
+                Optional.ofNullable(peer).map(Reporter::peerRole),
                 connection,
                 now.disk().name(),
                 Optional.ofNullable(peer).map(each -> DiskState.of(each.diskState()).name()),

@@ -902,9 +902,12 @@ final class ResourceManager implements Link.Resources {
             throws ProblemException {
         try {
             return link.offer(session, offer).get(ANSWER.toSeconds(), TimeUnit.SECONDS);
-        } catch (TimeoutException | ExecutionException e) {
+        } catch (TimeoutException e) {
             link.forget(offer);
             throw noAnswer(peer);
+        } catch (ExecutionException e) {
+            link.forget(offer);
+            throw shared.problem(ExitCode.PEER_AWAY, e.getCause().getMessage(), "status");
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw shared.problem(ExitCode.FAILED, "interrupted", "status");
@@ -927,6 +930,8 @@ final class ResourceManager implements Link.Resources {
             String peer,
             ResourceSettings settings)
             throws ProblemException {
+        Path file = shared.settingsFile(name);
+        boolean hadFile = Files.exists(file);
         try {
             ResourceDir.Facts facts =
                     new ResourceDir.Facts(
@@ -937,7 +942,6 @@ final class ResourceManager implements Link.Resources {
                             "",
                             settings.journalSize().bytes(),
                             peer);
-            Path file = shared.settingsFile(name);
             Files.createDirectories(file.getParent());
             AtomicFile.write(file, settings.render().getBytes(StandardCharsets.UTF_8));
             ResourceDir dir =
@@ -952,7 +956,24 @@ final class ResourceManager implements Link.Resources {
             link.session(peer).ifPresent(primary::connect);
             shared.events().of(name).accept("added", words(disks) + ", the copy is at " + peer);
         } catch (IOException e) {
-            throw shared.problem(ExitCode.FAILED, name + " was not added", "", e.getMessage());
+            if (!hadFile) {
+                deleteQuietly(file, e);
+            }
+            throw shared.problem(
+                    ExitCode.FAILED,
+                    name + " was not added",
+                    "",
+                    e.getMessage(),
+                    "nothing of it is left here; %s has made its copy, and the same add goes on with that, or there: holdfast remove %s"
+                            .formatted(peer, name));
+        }
+    }
+
+    private static void deleteQuietly(Path file, IOException why) {
+        try {
+            Files.deleteIfExists(file);
+        } catch (IOException e) {
+            why.addSuppressed(e); // It is written over by the next add.
         }
     }
 
@@ -1161,12 +1182,13 @@ final class ResourceManager implements Link.Resources {
             primary = roleToAttach(primary);
             requireNotAttaching(primary);
             primary.attach(BackupResource.ANSWERS);
-        } catch (DeviceException e) {
-            throw shared.refused(
-                    Role.PRIMARY, name + " was not attached", "attach " + name, e.getMessage());
         } catch (IOException e) {
+            shared.events().of(name).accept("attach-failed", String.valueOf(e.getMessage()));
             throw shared.refused(
-                    Role.PRIMARY, name + " was not attached", "doctor", e.getMessage());
+                    Role.PRIMARY,
+                    name + " was not attached",
+                    e instanceof DeviceException ? "attach " + name : "doctor",
+                    e.getMessage());
         }
         shared.events().of(name).accept("attached", "exported on " + primary.socket());
         List<String> notes = new ArrayList<>();
@@ -1340,6 +1362,7 @@ final class ResourceManager implements Link.Resources {
         try {
             primary.detach(byOperator);
         } catch (IOException e) {
+            shared.events().of(name).accept("detach-failed", String.valueOf(e.getMessage()));
             throw shared.refused(
                     Role.PRIMARY,
                     name
@@ -2064,6 +2087,7 @@ final class ResourceManager implements Link.Resources {
             throw e;
         }
         roster.remove(name);
+        shared.events().forget(name);
         Path settings = shared.settingsFile(name);
         try {
             Files.deleteIfExists(settings);

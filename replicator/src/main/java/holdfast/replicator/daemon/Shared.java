@@ -60,7 +60,12 @@ record Shared(
     /// what they start would inherit that.
     NbdServer nbdServer(Exports exports) {
         ThreadFactory usual = GivingWay.never(Thread.ofPlatform().daemon().factory());
-        return new NbdServer(exports, payloads, NbdLimits.DEFAULT, usual);
+        return new NbdServer(
+                exports,
+                payloads,
+                NbdLimits.DEFAULT,
+                usual,
+                why -> events.acceptFailed("the NBD server", why));
     }
 
     /// A refusal by this node, to be thrown.

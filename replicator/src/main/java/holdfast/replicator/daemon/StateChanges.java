@@ -1,12 +1,17 @@
 package holdfast.replicator.daemon;
 
+import holdfast.replicator.state.DiskState;
+import holdfast.replicator.state.ReplicationState;
+import holdfast.replicator.state.Role;
+
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
 
-/// The states of one resource as its events told them last. Each change becomes an event at the
-/// moment it happens and in the order it happens, also one that is over before anybody looks at the
-/// status.
+/// The states of one resource as its events told them last, whatever its role is or was. Each change
+/// becomes an event at the moment it happens and in the order it happens, also one that is over
+/// before anybody looks at the status. What a role tells follows what the one before it told, so the
+/// values of each state are a chain without a gap from the start of the daemon on.
 ///
 /// Any thread may call it, also under the resource's lock: nothing here waits or touches a file.
 /// The words are those of [holdfast.replicator.status.StatusReport.Resource].
@@ -14,6 +19,7 @@ final class StateChanges {
     private static final Set<String> SYNCING =
             Set.of("FIRST_SYNC", "COMPARE", "SYNC_SOURCE", "SYNC_TARGET");
 
+    static final String ROLE = "role";
     static final String CONNECTION = "connection";
     static final String DISK = "disk";
     static final String REPLICATION = "replication";
@@ -23,32 +29,135 @@ final class StateChanges {
     /// What is said of a peer that has said nothing in this session.
     static final String UNKNOWN = "UNKNOWN";
 
+    /// The same of its disk: DRBD's DUnknown.
+    static final String UNKNOWN_DISK = "D_UNKNOWN";
+
     private final Events events;
     private final String resource;
 
     // All below is guarded by this object, which is held for moments.
     private final Map<String, String> told = new HashMap<>();
+    private Voice speaker;
+    private String disk = DiskState.DISKLESS.name();
+    private boolean belowFailed;
     private boolean connected;
     private boolean standalone;
     private boolean linkStandalone;
     private boolean syncing;
 
-    /// @param standalone an operator keeps the resource off the link
-    StateChanges(Events events, String resource, boolean standalone) {
+    StateChanges(Events events, String resource) {
         this.events = events;
         this.resource = resource;
-        this.standalone = standalone;
-        told.put(CONNECTION, standalone ? "STANDALONE" : "CONNECTING");
-        told.put(DISK, "DISKLESS");
-        told.put(REPLICATION, "OFF");
+        told.put(DISK, disk);
+        told.put(REPLICATION, ReplicationState.OFF.name());
         told.put(PEER_ROLE, UNKNOWN);
-        told.put(PEER_DISK, UNKNOWN);
+        told.put(PEER_DISK, UNKNOWN_DISK);
     }
 
-    /// One state has this value now.
-    synchronized void is(String what, String value) {
+    /// Its role speaks from now on, and no earlier one does: nothing is open yet, and no peer has
+    /// said anything to it.
+    ///
+    /// @param alone an operator keeps the resource off the link
+    synchronized Voice begin(Role role, boolean alone) {
+        speaker = new Voice();
+        connected = false;
+        standalone = alone;
+        belowFailed = belowFailed && role == Role.PRIMARY;
+        disk = DiskState.DISKLESS.name();
+        is(REPLICATION, ReplicationState.OFF.name());
+        tellDisk();
+        is(PEER_ROLE, UNKNOWN);
+        is(PEER_DISK, UNKNOWN_DISK);
+        tellConnection();
+        is(ROLE, role.name());
+        return speaker;
+    }
+
+    /// Of a copy whose device a primary of this host is about to be. That one speaks; of the copy
+    /// only counts whether it has failed, as of one that spoke before it was promoted.
+    synchronized Voice below() {
+        belowFailed = false;
+        return new Voice();
+    }
+
+    /// What one role tells.
+    final class Voice {
+        private Voice() {}
+
+        /// One state has this value now.
+        void is(String what, String value) {
+            synchronized (StateChanges.this) {
+                if (what.equals(DISK)) {
+                    diskIs(this, value);
+                } else if (speaker == this) {
+                    StateChanges.this.is(what, value);
+                }
+            }
+        }
+
+        /// A commit has made the copy that of a newer moment.
+        void synced(String text) {
+            tell(
+                    () -> {
+                        syncing = false;
+                        events.soon(resource, "sync-done", text);
+                    });
+        }
+
+        void connected(boolean now) {
+            tell(
+                    () -> {
+                        connected = now;
+                        tellConnection();
+                    });
+        }
+
+        /// An operator keeps this resource off the link, or does so no longer.
+        void standalone(boolean now) {
+            tell(
+                    () -> {
+                        standalone = now;
+                        tellConnection();
+                    });
+        }
+
+        /// An operator keeps the whole link down, or does so no longer.
+        void linkStandalone(boolean now) {
+            tell(
+                    () -> {
+                        linkStandalone = now;
+                        tellConnection();
+                    });
+        }
+
+        private void tell(Runnable what) {
+            synchronized (StateChanges.this) {
+                if (speaker == this) {
+                    what.run();
+                }
+            }
+        }
+    }
+
+    private void diskIs(Voice of, String value) {
+        if (of == speaker) {
+            disk = value;
+        } else {
+            belowFailed = value.equals(DiskState.FAILED.name());
+        }
+        tellDisk();
+    }
+
+    private void tellDisk() {
+        boolean open =
+                !disk.equals(DiskState.DISKLESS.name()) && !disk.equals(DiskState.ATTACHING.name());
+        is(DISK, belowFailed && open ? DiskState.FAILED.name() : disk);
+    }
+
+    /// What nobody was told before is how it began, and no change.
+    private void is(String what, String value) {
         String before = told.put(what, value);
-        if (value.equals(before)) {
+        if (before == null || value.equals(before)) {
             return;
         }
         events.changed(resource, what, before, value);
@@ -70,29 +179,6 @@ final class StateChanges {
             syncing = false;
             events.soon(resource, "sync-interrupted", "it goes on when the peer is there again");
         }
-    }
-
-    /// A commit has made the copy that of a newer moment.
-    synchronized void synced(String text) {
-        syncing = false;
-        events.soon(resource, "sync-done", text);
-    }
-
-    synchronized void connected(boolean now) {
-        connected = now;
-        tellConnection();
-    }
-
-    /// An operator keeps this resource off the link, or does so no longer.
-    synchronized void standalone(boolean now) {
-        standalone = now;
-        tellConnection();
-    }
-
-    /// An operator keeps the whole link down, or does so no longer.
-    synchronized void linkStandalone(boolean now) {
-        linkStandalone = now;
-        tellConnection();
     }
 
     private void tellConnection() {

@@ -18,7 +18,7 @@ import java.util.zip.CRC32C;
 /// |      0 |     4 | magic        | `0x48464d44`, "HFMD"                                              |
 /// |      4 |     1 | version      | [#VERSION]                                                        |
 /// |      5 |     1 | kind         | 1 = transaction, 2 = bitmap                                       |
-/// |      6 |     1 | peer         | 0                                                                 |
+/// |      6 |     1 | peer         | 0: whose bits and positions these are, of the one there is        |
 /// |      7 |     1 | blank        | transaction: what a page of another era means, [Transaction.Blank] |
 /// |      8 |    16 | resource     | id                                                                |
 /// |     24 |     8 | address      | of this page in the file, bytes                                   |
@@ -121,7 +121,7 @@ public final class MetadataCodec {
     /// @param number of a bitmap page
     /// @param words of a bitmap page's bits
     static Found decode(ByteBuffer in, UUID resource, long address, long number, int words) {
-        if (isZero(in)) {
+        if (isZero(in, 0, PAGE_BYTES)) {
             return new Found.Blank();
         }
         if (in.getInt(0) != MAGIC) {
@@ -138,6 +138,12 @@ public final class MetadataCodec {
         }
         if (in.getLong(24) != address) {
             return new Found.Broken("it belongs to byte " + in.getLong(24));
+        }
+        if (in.get(6) != 0) {
+            return new Found.Broken("it is of peer %d, of several".formatted(in.get(6)));
+        }
+        if (in.getInt(76) != 0 || !isZero(in, 96, 120) || in.getInt(120) != 0) {
+            return new Found.Broken("bytes that are reserved are not zero");
         }
         long transaction = in.getLong(32);
         long era = in.getLong(40);
@@ -184,8 +190,8 @@ public final class MetadataCodec {
                         extents));
     }
 
-    private static boolean isZero(ByteBuffer in) {
-        for (int at = 0; at < PAGE_BYTES; at += 8) {
+    private static boolean isZero(ByteBuffer in, int from, int to) {
+        for (int at = from; at < to; at += 8) {
             if (in.getLong(at) != 0) {
                 return false;
             }

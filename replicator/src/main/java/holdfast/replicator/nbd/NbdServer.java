@@ -20,6 +20,7 @@ import java.util.Set;
 import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
 import java.util.function.Predicate;
 
 /// Serves exports over NBD on Unix sockets and TCP addresses.
@@ -40,6 +41,7 @@ public final class NbdServer implements AutoCloseable {
     private final PayloadPool pool;
     private final ThreadFactory threads;
     private final NbdLimits limits;
+    private final Consumer<String> acceptFailed;
     private final HalfOpen halfOpen;
     private final AtomicLong accepted = new AtomicLong();
 
@@ -64,16 +66,23 @@ public final class NbdServer implements AutoCloseable {
 
     /// @param pool where the payloads of writes come from; it may be shared
     public NbdServer(Exports exports, PayloadPool pool, NbdLimits limits) {
-        this(exports, pool, limits, Thread.ofPlatform().daemon().factory());
+        this(exports, pool, limits, Thread.ofPlatform().daemon().factory(), _ -> {});
     }
 
     /// @param threads makes the threads of listeners and connections
-    public NbdServer(Exports exports, PayloadPool pool, NbdLimits limits, ThreadFactory threads) {
+    /// @param acceptFailed told why a client could not be taken, each time that this is tried
+    public NbdServer(
+            Exports exports,
+            PayloadPool pool,
+            NbdLimits limits,
+            ThreadFactory threads,
+            Consumer<String> acceptFailed) {
         this.exports = exports;
         this.pool = pool;
         this.limits = limits;
         this.halfOpen = new HalfOpen(limits.halfOpen());
         this.threads = threads;
+        this.acceptFailed = acceptFailed;
     }
 
     /// Listens on a Unix socket of mode 0600, which appears at `path` only when it can be connected
@@ -249,6 +258,7 @@ public final class NbdServer implements AutoCloseable {
             } catch (IOException | OutOfMemoryError e) {
                 // No descriptors, no memory, no threads: all may come back.
                 LOG.warn("accepting on {}: {}", listener.name(), e.toString());
+                acceptFailed.accept(String.valueOf(e.getMessage()));
                 LockSupport.parkNanos(ACCEPT_RETRY_NANOS);
             }
         }

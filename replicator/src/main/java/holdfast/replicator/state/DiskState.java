@@ -3,6 +3,7 @@ package holdfast.replicator.state;
 /// How good a copy is, in DRBD's words. Ordinals go over the wire; they are never reused.
 public enum DiskState {
     DISKLESS,
+    /// Of a primary: it is being opened, which a disk that hangs may take long for.
     ATTACHING,
     /// The disk reported an error: writes have stopped (R11).
     FAILED,

@@ -127,10 +127,11 @@ public record StatusReport(
     /// @param peerRole role of the peer as it said last
     /// @param connection of the link as far as this resource uses it: STANDALONE, CONNECTING or
     ///   CONNECTED
-    /// @param disk state of the disk here
+    /// @param disk state of the disk here: DISKLESS, ATTACHING, FAILED, INCONSISTENT, OUTDATED or
+    ///   UP_TO_DATE
     /// @param peerDisk state of the peer's disk, as far as known
     /// @param replication OFF, HANDSHAKE, ESTABLISHED, FIRST_SYNC, COMPARE, AHEAD, SYNC_SOURCE,
-    ///   SYNC_TARGET, BEHIND, PAUSED
+    ///   PAUSED, and of a copy SYNC_TARGET and BEHIND
     /// @param protocol by which the primary answers a write; absent at the backup, which is not told
     /// @param path of the backing device or file here; of several volumes, of the first
     /// @param sizeBytes of all volumes together

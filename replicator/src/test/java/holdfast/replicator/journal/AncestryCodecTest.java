@@ -9,7 +9,10 @@ import holdfast.tunnel.wire.Position;
 
 import org.junit.jupiter.api.Test;
 
+import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.HexFormat;
 import java.util.UUID;
 
 class AncestryCodecTest {
@@ -28,6 +31,16 @@ class AncestryCodecTest {
     void everyReasonComesBack() {
         assertEquals(ancestry(), AncestryCodec.decode(AncestryCodec.encode(ancestry())));
         assertEquals(Ancestry.EMPTY, AncestryCodec.decode(ByteBuffer.allocate(0)));
+    }
+
+    @Test
+    void theBytesOfVersionOneStay() throws IOException {
+        byte[] bytes = new byte[AncestryCodec.encode(ancestry()).remaining()];
+        AncestryCodec.encode(ancestry()).get(bytes);
+        try (var in = AncestryCodecTest.class.getResourceAsStream("/golden/disk/ancestry-v1.hex")) {
+            String golden = new String(in.readAllBytes(), StandardCharsets.UTF_8).strip();
+            assertEquals(golden, HexFormat.of().formatHex(bytes));
+        }
     }
 
     @Test

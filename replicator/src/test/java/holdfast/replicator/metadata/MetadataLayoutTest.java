@@ -21,6 +21,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Random;
 import java.util.UUID;
+import java.util.zip.CRC32C;
 
 class MetadataLayoutTest {
     private static final UUID RESOURCE = new UUID(0x0102030405060708L, 0x090a0b0c0d0e0f10L);
@@ -336,6 +337,25 @@ class MetadataLayoutTest {
                         at + "." + bit);
                 record.put(at, (byte) (record.get(at) ^ 1 << bit));
             }
+        }
+    }
+
+    /// Whole, but by a program that knows of more peers than one, or of more fields.
+    @Test
+    void whatIsReservedIsZeroOrThePageIsNotTaken() {
+        MetadataLayout.Piece piece =
+                layout.records(transaction(2, 1, Blank.CLEAR, List.of(), 1L, 2L)).getFirst();
+        for (int at : List.of(6, 76, 79, 96, 123)) {
+            ByteBuffer record = ByteBuffer.allocate(MetadataCodec.PAGE_BYTES);
+            record.put(0, piece.data(), 0, MetadataCodec.PAGE_BYTES).put(at, (byte) 1);
+            CRC32C crc = new CRC32C();
+            crc.update(record.slice(0, 124));
+            crc.update(record.slice(128, MetadataCodec.PAGE_BYTES - 128));
+            record.putInt(124, (int) crc.getValue());
+            MetadataCodec.Found found =
+                    MetadataCodec.decode(record, RESOURCE, piece.offsetBytes(), 0, 31);
+            String why = ((MetadataCodec.Found.Broken) found).why();
+            assertTrue(why.contains(at == 6 ? "of peer 1" : "reserved"), at + ": " + why);
         }
     }
 

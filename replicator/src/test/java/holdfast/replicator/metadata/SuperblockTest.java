@@ -13,7 +13,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
+import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.HexFormat;
 import java.util.UUID;
 
 class SuperblockTest {
@@ -69,6 +72,18 @@ class SuperblockTest {
         assertEquals(21, bytes.getLong(136));
         assertEquals(22, bytes.getLong(144));
         assertEquals(49, bytes.getInt(152));
+    }
+
+    @Test
+    void theBytesOfVersionOneStay() throws IOException {
+        Superblock of = sample(31, AddressSpace.parse("0:4194816 1:512 0:1024"));
+        byte[] bytes = new byte[of.encode().remaining()];
+        of.encode().get(bytes);
+        try (var in = SuperblockTest.class.getResourceAsStream("/golden/disk/superblock-v1.hex")) {
+            String golden = new String(in.readAllBytes(), StandardCharsets.UTF_8).strip();
+            assertEquals(golden, HexFormat.of().formatHex(bytes));
+            assertEquals(of, Superblock.decode(ByteBuffer.wrap(HexFormat.of().parseHex(golden))));
+        }
     }
 
     @Test

@@ -15,8 +15,11 @@ import io.netty.channel.ChannelFutureListener;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Queue;
 import java.util.TreeMap;
 import java.util.UUID;
@@ -99,6 +102,13 @@ public final class LinkSession {
     /// The peer's name, as [Peers] gave it.
     public String peer() {
         return facts.peer();
+    }
+
+    /// Where the peer's end of this connection is, as this side sees it.
+    public Optional<InetAddress> peerAddress() {
+        return channel.remoteAddress() instanceof InetSocketAddress address
+                ? Optional.ofNullable(address.getAddress())
+                : Optional.empty();
     }
 
     public Pin peerPin() {

@@ -1,0 +1,27 @@
+package holdfast.system;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.locks.LockSupport;
+
+/// A Java agent: takes all of the heap of the process that it was loaded into when a file appears.
+public final class HeapEater {
+    private HeapEater() {}
+
+    /// @param sign the file
+    public static void premain(String sign) {
+        Thread.ofPlatform().daemon().name("heap eater").start(() -> eat(Path.of(sign)));
+    }
+
+    private static void eat(Path sign) {
+        while (!Files.exists(sign)) {
+            LockSupport.parkNanos(50_000_000);
+        }
+        List<byte[]> all = new ArrayList<>();
+        while (true) {
+            all.add(new byte[256 << 10]);
+        }
+    }
+}
