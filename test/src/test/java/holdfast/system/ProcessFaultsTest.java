@@ -310,7 +310,7 @@ class ProcessFaultsTest {
         assertTrue(problems.contains("home.toml:") && problems.contains("\"D\""), problems);
         assertEquals(
                 Optional.empty(), left.api.status().link().orElseThrow().rate().bytesPerSecond());
-        assertEquals("A", left.resource(HOME).orElseThrow().protocol());
+        assertEquals(Optional.of("A"), left.resource(HOME).orElseThrow().protocol());
         write();
         awaitInSync(HOME);
         Files.writeString(node, nodeWas + "rate = \"1 Gbit/s\"\n");
