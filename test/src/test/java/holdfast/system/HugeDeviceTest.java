@@ -72,7 +72,9 @@ class HugeDeviceTest {
                 return;
             }
         }
-        fail("needs files of 64 TiB and a GiB in %s (in a container --shm-size=2g)".formatted(TMPFS));
+        fail(
+                "needs files of 64 TiB and a GiB in %s (in a container --shm-size=2g)"
+                        .formatted(TMPFS));
     }
 
     private static boolean takesDisks(Path directory) throws IOException {
@@ -183,7 +185,8 @@ class HugeDeviceTest {
                             .map(block -> block << 12)
                             .toArray();
             writeAll(socket, offsets, 0, offsets.length);
-            server.api.detach(new ControlApi.NameRequest("home")); // What is buffered is marked, too.
+            // What is buffered is marked as well then.
+            server.api.detach(new ControlApi.NameRequest("home"));
             server.api.attach(new ControlApi.NameRequest("home"));
             backup.start();
             backup.awaitAnswer();

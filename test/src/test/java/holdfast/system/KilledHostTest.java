@@ -16,6 +16,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -86,7 +87,7 @@ class KilledHostTest {
     /// All are answered, and none is synced.
     private static void killAmongWrites(NodeProcess host, int fill) throws Exception {
         byte[] data = new byte[MIB];
-        java.util.Arrays.fill(data, (byte) fill);
+        Arrays.fill(data, (byte) fill);
         try (BlockClient client = new BlockClient(TwoProcesses.socket(host, "home"), "home")) {
             for (int i = 0; i < 8; i++) {
                 client.write((long) i * MIB, ByteBuffer.wrap(data), false);

@@ -21,9 +21,11 @@ import org.junit.jupiter.api.io.TempDir;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -145,7 +147,7 @@ class ProcessFaultsTest {
         if (known) {
             Files.writeString(next, "127.0.0.1 localhost right.test\n");
         }
-        Files.move(next, hosts, java.nio.file.StandardCopyOption.REPLACE_EXISTING);
+        Files.move(next, hosts, StandardCopyOption.REPLACE_EXISTING);
     }
 
     // ---- row 45, and 49 meanwhile --------------------------------------------------------------
@@ -239,7 +241,8 @@ class ProcessFaultsTest {
         try (BlockClient first = client()) {
             first.flush();
             limitFiles(pid, firstFree(pid));
-            CompletableFuture<ByteBuffer> second = CompletableFuture.supplyAsync(ProcessFaultsTest::late);
+            CompletableFuture<ByteBuffer> second =
+                    CompletableFuture.supplyAsync(ProcessFaultsTest::late);
             CompletableFuture<StatusReport> asked =
                     CompletableFuture.supplyAsync(
                             () -> {
@@ -288,7 +291,10 @@ class ProcessFaultsTest {
     /// The lowest number that is no descriptor: below a limit of so many there is none to be had.
     private static long firstFree(long pid) {
         return LongStream.iterate(0, each -> each + 1)
-                .filter(each -> !Files.isSymbolicLink(Path.of("/proc/%d/fd/%d".formatted(pid, each))))
+                .filter(
+                        each ->
+                                !Files.isSymbolicLink(
+                                        Path.of("/proc/%d/fd/%d".formatted(pid, each))))
                 .findFirst()
                 .orElseThrow();
     }
@@ -392,7 +398,7 @@ class ProcessFaultsTest {
 
     private static Path sparse(String name) throws IOException {
         Path path = dir.resolve(name + ".disk");
-        try (var file = new java.io.RandomAccessFile(path.toFile(), "rw")) {
+        try (var file = new RandomAccessFile(path.toFile(), "rw")) {
             file.setLength(4L * MIB);
         }
         return path;

@@ -8,10 +8,10 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
 
-/// The states of one resource as its events told them last, whatever its role is or was. Each change
-/// becomes an event at the moment it happens and in the order it happens, also one that is over
-/// before anybody looks at the status. What a role tells follows what the one before it told, so the
-/// values of each state are a chain without a gap from the start of the daemon on.
+/// The states of one resource as its events told them last, whatever its role is or was. Each
+/// change becomes an event at the moment it happens and in the order it happens, also one that is
+/// over before anybody looks at the status. What a role tells follows what the one before it told,
+/// so the values of each state are a chain without a gap from the start of the daemon on.
 ///
 /// Any thread may call it, also under the resource's lock: nothing here waits or touches a file.
 /// The words are those of [holdfast.replicator.status.StatusReport.Resource].

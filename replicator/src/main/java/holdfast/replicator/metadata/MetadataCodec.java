@@ -18,7 +18,7 @@ import java.util.zip.CRC32C;
 /// |      0 |     4 | magic        | `0x48464d44`, "HFMD"                                              |
 /// |      4 |     1 | version      | [#VERSION]                                                        |
 /// |      5 |     1 | kind         | 1 = transaction, 2 = bitmap                                       |
-/// |      6 |     1 | peer         | 0: whose bits and positions these are, of the one there is        |
+/// |      6 |     1 | peer         | 0: whose bits and positions these are; there is one peer          |
 /// |      7 |     1 | blank        | transaction: what a page of another era means, [Transaction.Blank] |
 /// |      8 |    16 | resource     | id                                                                |
 /// |     24 |     8 | address      | of this page in the file, bytes                                   |
