@@ -327,8 +327,8 @@ final class BackupResource {
         if (damage != null || backup.isDoubted()) {
             mailbox.post(this::lookForRoll);
         }
-        mailbox.post(() -> backup.tick(now()));
         takeSnapshot();
+        mailbox.post(() -> backup.tick(now()));
     }
 
     /// What is known of damage. A note that the disk cannot read may be read tomorrow: then the

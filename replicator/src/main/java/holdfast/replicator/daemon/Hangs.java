@@ -76,7 +76,8 @@ final class Hangs {
     }
 
     private void tell(LocalResource of, String kind, String text) {
-        shared.events().of(of.name()).accept(kind, text);
+        // Its line in the log file may be on what hangs.
+        shared.events().soon(of.name(), kind, text);
     }
 
     /// Those of one resource, the one first that has not answered for longest.
@@ -93,6 +94,30 @@ final class Hangs {
         }
         hangs.sort((a, b) -> b.since().compareTo(a.since()));
         return hangs;
+    }
+
+    /// Whether what clients have written or flushed waits for the disk: then a sync of it would never
+    /// end. That another file of the resource hangs is no reason to cut anybody off.
+    static boolean holdsClients(LocalPrimary primary) {
+        long now = System.nanoTime();
+        if (primary.resource()
+                .flatMap(at -> at.atDiskFor(now))
+                .filter(each -> each.compareTo(LONG) >= 0)
+                .isPresent()) {
+            return true;
+        }
+        Optional<LocalBackup> copy = ResourceManager.copyOf(primary);
+        return DiskCalls.owedSince(now - LONG.toNanos()).stream()
+                .map(each -> Path.of(each.path()))
+                .anyMatch(
+                        file ->
+                                copy.isPresent()
+                                        ? file.startsWith(journal(copy.get()))
+                                        : primary.dir().facts().paths().contains(file));
+    }
+
+    private static Path journal(LocalBackup copy) {
+        return Path.of(copy.dir().facts().journal()).toAbsolutePath();
     }
 
     private static Duration since(long sinceNanos, long nowNanos) {
@@ -121,7 +146,7 @@ final class Hangs {
 
     private static Optional<String> waits(LocalBackup copy, boolean promoted, Path file) {
         ResourceDir.Facts facts = copy.dir().facts();
-        Path journal = Path.of(facts.journal()).toAbsolutePath();
+        Path journal = journal(copy);
         if (file.startsWith(journal)) {
             return Optional.of(
                     promoted

@@ -1471,12 +1471,14 @@ final class LocalPrimary implements LocalResource {
     synchronized void compareAll(String why) throws IOException {
         AtomicFile.write(dir.compareMark(), ResourceDir.ORDERED);
         comparing = true;
+        if (resource().filter(each -> each.look(Primary::isFailed)).isPresent()) {
+            // A disk that has failed compares nothing before the next attach, which reads the mark;
+            // until then it sends what is still buffered, in this session and the next (R11).
+            return;
+        }
         resource().ifPresent(each -> each.compareAll(why));
         PeerSession peer = session;
-        // A disk that has failed compares nothing before the next attach, and a session begun anew
-        // would not send what is still buffered (R11).
-        boolean isFailed = resource().filter(each -> each.look(Primary::isFailed)).isPresent();
-        if (peer != null && !isFailed) {
+        if (peer != null) {
             connect(peer);
         }
     }

@@ -683,9 +683,6 @@ final class Reporter {
         if (inTheWay.isPresent()) {
             return inTheWay;
         }
-        if (now.heldUntil().isPresent()) {
-            return Optional.of(held(of, now));
-        }
         if (now.lacksBytes() > 0) {
             return Optional.of(
                     "the journal lacks %s for what %s has to bring, which waits for it: the copy stays what it is. What can be rolled into the base makes room by itself; if it stays so, next: raise journal.size in %s by %s or more, then %s"
@@ -695,6 +692,9 @@ final class Reporter {
                                     shared.settingsFile(name),
                                     Words.bytes(enough(now.lacksBytes())),
                                     shared.command("adjust")));
+        }
+        if (now.heldUntil().isPresent()) {
+            return Optional.of(held(of, now));
         }
         return now.doubtMillis() > 0
                 ? Optional.of(inDoubt(now, peer))
@@ -722,7 +722,7 @@ final class Reporter {
                 .filter(_ -> journal.isTooSmall())
                 .map(
                         forecast ->
-                                "the journal does not hold all of the retention: %s, and the oldest moments go. Next: set journal.retention in %s to what it can hold, then %s; or add the resource anew with a larger journal"
+                                "the journal does not hold all of the retention: %s, and the oldest moments go. Next: set journal.retention in %s to what it can hold, or raise journal.size there, then %s"
                                         .formatted(forecast, settings, adjust));
     }
 

@@ -454,7 +454,7 @@ final class ResourceManager implements Link.Resources {
     /// A sync of a disk that has failed fails, and one of a disk that hangs never ends.
     private static boolean canSync(LocalPrimary primary) {
         return primary.resource()
-                .filter(at -> !at.look(Primary::isFailed) && Hangs.of(primary).isEmpty())
+                .filter(at -> !at.look(Primary::isFailed) && !Hangs.holdsClients(primary))
                 .isPresent();
     }
 
@@ -1386,8 +1386,7 @@ final class ResourceManager implements Link.Resources {
             for (String device : kernelNames(primary)) {
                 kernels += kernel.isConnected(device) ? 1 : 0;
             }
-            boolean hangs =
-                    lets && primary.resource().isPresent() && !Hangs.of(primary).isEmpty();
+            boolean hangs = lets && Hangs.holdsClients(primary);
             clients = clients(primary, hangs ? Integer.MAX_VALUE : kernels);
             use =
                     clients

@@ -14,6 +14,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
@@ -53,6 +54,8 @@ public final class JournalFiles implements AutoCloseable {
     private static final String DAMAGE = ".damage";
 
     private static final int MAX_NOTE_BYTES = 256 << 20;
+
+    private static final long GROWTH_PAUSE_NANOS = 1_000_000;
 
     private final Path directory;
     private final long segmentBytes;
@@ -463,19 +466,44 @@ public final class JournalFiles implements AutoCloseable {
     ///
     /// @throws DeviceException if it does not fit; it is as it was then
     public void grow(long bytes) throws DeviceException {
+        long maxBefore;
+        long reservedBefore;
         names.lock();
         try {
-            long maxBefore = maxBytes;
-            long reservedBefore = reservedBytes;
+            maxBefore = maxBytes;
+            reservedBefore = reservedBytes;
             maxBytes = Math.max(bytes, maxBefore);
+        } finally {
+            names.unlock();
+        }
+        try {
+            while (takeSegment()) {
+                // Whoever syncs the journal, or those beside it, waits for one segment at most.
+                LockSupport.parkNanos(GROWTH_PAUSE_NANOS);
+            }
+            reserve(maxBytes);
+        } catch (DeviceException e) {
+            names.lock();
             try {
-                reserve(maxBytes);
-            } catch (DeviceException e) {
                 maxBytes = maxBefore;
                 reservedBytes = reservedBefore;
                 trim(maxBefore);
-                throw e;
+            } finally {
+                names.unlock();
             }
+            throw e;
+        }
+    }
+
+    /// @return false when there is room for no more
+    private boolean takeSegment() throws DeviceException {
+        names.lock();
+        try {
+            if (takenBytes() + segmentBytes > maxBytes) {
+                return false;
+            }
+            makeSpare();
+            return true;
         } finally {
             names.unlock();
         }

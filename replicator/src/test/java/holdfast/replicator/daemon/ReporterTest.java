@@ -51,8 +51,8 @@ class ReporterTest {
         assertEquals("", troubleOfJournal(10L << 30, Optional.of(61L << 30)));
         assertEquals(
                 "the journal does not hold all of the retention: at this rate 24 h need 61 GiB; 40 GiB are set, and the oldest moments go."
-                        + " Next: set journal.retention in /etc/holdfast/conf.d/home.toml to what it can hold, then holdfast adjust;"
-                        + " or add the resource anew with a larger journal",
+                        + " Next: set journal.retention in /etc/holdfast/conf.d/home.toml to what it can hold,"
+                        + " or raise journal.size there, then holdfast adjust",
                 troubleOfJournal(30L << 30, Optional.of(61L << 30)));
     }
 
