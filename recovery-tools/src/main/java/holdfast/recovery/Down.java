@@ -83,8 +83,7 @@ final class Down implements Callable<Integer> {
                             new Confirmation(holdfast.terminal(), preview.confirm())
                                     .ask("%s: settle %s".formatted(preview.host(), name), command));
         }
-        ControlApi.SettleReply reply =
-                api.settle(new ControlApi.SettleRequest(name, false, given));
+        ControlApi.SettleReply reply = api.settle(new ControlApi.SettleRequest(name, false, given));
         return holdfast.answer(reply, text(reply));
     }
 

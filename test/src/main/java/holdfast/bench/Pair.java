@@ -162,7 +162,10 @@ final class Pair implements AutoCloseable {
         // A daemon that has just been started may not have it yet.
         return status.resource(RESOURCE)
                 .filter(r -> r.replication().equals("ESTABLISHED"))
-                .filter(r -> r.committed().equals(r.position()) && r.behind().orElseThrow().bytes() == 0)
+                .filter(
+                        r ->
+                                r.committed().equals(r.position())
+                                        && r.behind().orElseThrow().bytes() == 0)
                 .isPresent();
     }
 

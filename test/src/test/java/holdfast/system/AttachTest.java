@@ -127,8 +127,7 @@ class AttachTest {
                 assertEquals(port, other.getLocalPort());
             }
             nodes.server.attach(new ControlApi.NameRequest("home"));
-            assertEquals(
-                    Optional.of(StatusReport.Behind.NOTHING), nodes.atServer("home").behind());
+            assertEquals(Optional.of(StatusReport.Behind.NOTHING), nodes.atServer("home").behind());
             nodes.startBackup();
             nodes.untilInSync("home");
         }

@@ -365,9 +365,7 @@ final class FaultyPair implements AutoCloseable {
         if (!any.isEmpty()) {
             NodeProcess.until(
                     "one of %s tells of %s".formatted(any, blow),
-                    () ->
-                            !Collections.disjoint(
-                                    any, struck.process.kindsSince("home", since)),
+                    () -> !Collections.disjoint(any, struck.process.kindsSince("home", since)),
                     struck.process);
         }
     }

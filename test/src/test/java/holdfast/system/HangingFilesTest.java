@@ -140,7 +140,9 @@ class HangingFilesTest {
         backup.arm(FaultyDisk.Kind.HANG, round.backupCalls, round.atBackup, 1, 1);
         // Each time another extent, which is not in the activity log yet.
         CompletableFuture<Exception> home =
-                round.isOfServersSuperblock() ? detaching() : writing("home", (1L + round.ordinal()) * 8 * MIB);
+                round.isOfServersSuperblock()
+                        ? detaching()
+                        : writing("home", (1L + round.ordinal()) * 8 * MIB);
         CompletableFuture<Exception> away = round.isOfJournal() ? writing("away", 0) : rolling();
         try {
             NodeProcess.until("the server's hangs", server::hasStruck, nodes.left);

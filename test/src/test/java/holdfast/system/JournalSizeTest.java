@@ -156,7 +156,13 @@ class JournalSizeTest {
     }
 
     private static long journalBytes(TwoNodes nodes) {
-        return nodes.backup.status().resource("home").orElseThrow().journal().orElseThrow().sizeBytes();
+        return nodes.backup
+                .status()
+                .resource("home")
+                .orElseThrow()
+                .journal()
+                .orElseThrow()
+                .sizeBytes();
     }
 
     private static void compare(TwoNodes nodes, Path disk) throws Exception {

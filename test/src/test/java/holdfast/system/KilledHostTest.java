@@ -21,8 +21,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
-/// A primary that was killed in the middle of its writes and is started by another boot of its
-/// host (R30), first while nobody can tell it anything, then behind the promotion of its copy.
+/// A primary that was killed in the middle of its writes and is started by another boot of its host
+/// (R30), first while nobody can tell it anything, then behind the promotion of its copy.
 class KilledHostTest {
     private static final int MIB = 1 << 20;
     private static final ControlApi.NameRequest HOME = new ControlApi.NameRequest("home");
@@ -38,8 +38,7 @@ class KilledHostTest {
             for (Path each : List.of(host.paths.nodeFile(), accepted)) {
                 Files.writeString(
                         each,
-                        Files.readString(each)
-                                .replace("[node]\n", "[node]\nboot-gate = \"3s\"\n"));
+                        Files.readString(each).replace("[node]\n", "[node]\nboot-gate = \"3s\"\n"));
             }
 
             nodes.right.kill();

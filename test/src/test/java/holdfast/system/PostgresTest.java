@@ -133,8 +133,7 @@ class PostgresTest {
         byte[] more = new byte[MORE_BYTES];
         random.nextBytes(more);
         try (FileChannel file =
-                FileChannel.open(
-                        ballast, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+                FileChannel.open(ballast, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
             file.write(ByteBuffer.wrap(more));
             file.force(true);
         }
@@ -230,8 +229,7 @@ class PostgresTest {
 
     private void promote(TwoNodes nodes, Instant time, boolean isFirst) throws Exception {
         Optional<String> at = Optional.of(time.toString());
-        StatusReport.View view =
-                nodes.backup.open(new ControlApi.OpenRequest("home", at)).view();
+        StatusReport.View view = nodes.backup.open(new ControlApi.OpenRequest("home", at)).view();
         nodes.backup.closeView(new ControlApi.CloseRequest(view.id()));
         Optional<String> confirm =
                 isFirst

@@ -262,8 +262,7 @@ class ProcessFaultsTest {
                     right);
             assertFalse(second.isDone() || asked.isDone(), "there are descriptors left");
             limitFiles(pid, MANY_FILES);
-            assertEquals(
-                    ByteBuffer.wrap(data, 0, 4096).slice(), second.get(60, TimeUnit.SECONDS));
+            assertEquals(ByteBuffer.wrap(data, 0, 4096).slice(), second.get(60, TimeUnit.SECONDS));
             assertTrue(asked.get(60, TimeUnit.SECONDS).resource(HOME).isPresent());
         } finally {
             limitFiles(pid, MANY_FILES);

@@ -80,10 +80,7 @@ class SettleTest {
         assertTrue(preview.effects().toString().contains("can be opened no more"));
         assertTrue(refusal(null, 6).text().contains(preview.confirm()));
         String view =
-                nodes.backup
-                        .open(new ControlApi.OpenRequest("home", Optional.empty()))
-                        .view()
-                        .id();
+                nodes.backup.open(new ControlApi.OpenRequest("home", Optional.empty())).view().id();
         assertTrue(refusal(preview.confirm(), 3).text().contains("close " + view));
         nodes.backup.closeView(new ControlApi.CloseRequest(view));
         assertTrue(nodes.backup.status().resource("home").orElseThrow().isConnected());

@@ -81,10 +81,7 @@ class StatusTest {
     // ---- views -------------------------------------------------------------------------------
 
     private String open() throws Exception {
-        return nodes.backup
-                .open(new ControlApi.OpenRequest("home", Optional.empty()))
-                .view()
-                .id();
+        return nodes.backup.open(new ControlApi.OpenRequest("home", Optional.empty())).view().id();
     }
 
     private void close(String id) throws Exception {
@@ -113,8 +110,7 @@ class StatusTest {
         for (int i = 0; i < 16; i++) {
             open.add(open());
         }
-        Problem refused =
-                assertThrows(ProblemException.class, this::open).problem();
+        Problem refused = assertThrows(ProblemException.class, this::open).problem();
         assertEquals(3, refused.exitCode());
         for (String each : open) {
             assertTrue(refused.text().contains(each + " of 20"), refused.text());

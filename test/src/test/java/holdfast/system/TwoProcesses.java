@@ -32,7 +32,11 @@ final class TwoProcesses implements AutoCloseable {
     /// @param left more environment of the left one than this process has
     /// @param right likewise
     TwoProcesses(Path dir, Map<String, String> left, Map<String, String> right) throws Exception {
-        this(dir, paths -> new NodeProcess(paths, left), paths -> new NodeProcess(paths, right), "");
+        this(
+                dir,
+                paths -> new NodeProcess(paths, left),
+                paths -> new NodeProcess(paths, right),
+                "");
     }
 
     /// @param link what both say of the link

@@ -490,8 +490,8 @@ public interface ControlApi {
 
     record AdjustRequest(boolean dryRun) {}
 
-    /// @param problems of the files, each with file, line and column, or what a larger journal lacks;
-    ///   nothing is applied when there is one
+    /// @param problems of the files, each with file, line and column, or what a larger journal
+    ///   lacks; nothing is applied when there is one
     record AdjustReply(boolean applied, List<Change> changes, List<String> problems) {}
 
     /// @param from absent: the key was not there

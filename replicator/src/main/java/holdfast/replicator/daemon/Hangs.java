@@ -96,8 +96,8 @@ final class Hangs {
         return hangs;
     }
 
-    /// Whether what clients have written or flushed waits for the disk: then a sync of it would never
-    /// end. That another file of the resource hangs is no reason to cut anybody off.
+    /// Whether what clients have written or flushed waits for the disk: then a sync of it would
+    /// never end. That another file of the resource hangs is no reason to cut anybody off.
     static boolean holdsClients(LocalPrimary primary) {
         long now = System.nanoTime();
         if (primary.resource()

@@ -56,8 +56,7 @@ final class Link implements LinkHandler {
     // Written by the event loop alone.
     private volatile LinkStats.Traffic sentBefore = new LinkStats.Traffic(0, 0, 0);
     private volatile LinkStats.Traffic receivedBefore = new LinkStats.Traffic(0, 0, 0);
-    private final Map<java.util.UUID, Offered> offers =
-            new ConcurrentHashMap<>();
+    private final Map<java.util.UUID, Offered> offers = new ConcurrentHashMap<>();
     private final Map<java.util.UUID, CompletableFuture<Frame.InvalidateReply>> invalidations =
             new ConcurrentHashMap<>();
 

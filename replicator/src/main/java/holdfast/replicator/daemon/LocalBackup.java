@@ -1083,8 +1083,7 @@ final class LocalBackup implements LocalResource {
     }
 
     private static String shownBy(OpenView view) {
-        return "%s of %s"
-                .formatted(view.id(), Instant.ofEpochMilli(view.point().shownMillis()));
+        return "%s of %s".formatted(view.id(), Instant.ofEpochMilli(view.point().shownMillis()));
     }
 
     /// Why no view can have the name of the resource; null for nothing.
@@ -1270,8 +1269,7 @@ final class LocalBackup implements LocalResource {
         NoPoint full = tooMany();
         if (full != null) {
             throw new UnknownExportException(
-                    "%s: %s; next: %s"
-                            .formatted(name, full.words(), shared.command(full.next())));
+                    "%s: %s; next: %s".formatted(name, full.words(), shared.command(full.next())));
         }
         OpenPoint point = null;
         try {

@@ -102,8 +102,7 @@ final class Offers {
             throw new IOException("volumes that have grown before they were added");
         }
         ResourceSettings settings =
-                withOwnHistory(
-                        name, ResourceSettings.parse(offer.settings(), "offer of " + peer));
+                withOwnHistory(name, ResourceSettings.parse(offer.settings(), "offer of " + peer));
         Path storage = storage();
         List<Path> disks = disks(name, settings, space.volumes(), storage);
         for (Path disk : disks) {

@@ -478,8 +478,8 @@ final class Reporter {
                                 + ". Next: see why the disk hangs (dmesg, and what it is on); all goes on when it answers");
     }
 
-    /// By how much a journal is to grow that lacks so many bytes: it grows by whole segments, of
-    /// 64 MiB at most, and more is written meanwhile.
+    /// By how much a journal is to grow that lacks so many bytes: it grows by whole segments, of 64
+    /// MiB at most, and more is written meanwhile.
     private static long enough(long missingBytes) {
         long segment = 64L << 20;
         return Math.ceilDiv(missingBytes + missingBytes / 4, segment) * segment;

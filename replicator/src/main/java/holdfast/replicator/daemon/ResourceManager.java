@@ -2143,8 +2143,7 @@ final class ResourceManager implements Link.Resources {
         String command = "down %s --settle".formatted(name);
         List<String> effects = settledEffects(backup);
         if (request.dryRun()) {
-            return new ControlApi.SettleReply(
-                    false, name, shared.node(), disks, effects, confirm);
+            return new ControlApi.SettleReply(false, name, shared.node(), disks, effects, confirm);
         }
         shared.requireConfirmed(
                 request.confirm(),
@@ -2578,8 +2577,7 @@ final class ResourceManager implements Link.Resources {
         for (LocalResource each : roster.open()) {
             ResourceSettings next = read.get(each.name());
             if (next != null) {
-                boolean grows =
-                        copyOf(each).filter(copy -> copy.moreJournal(next) > 0).isPresent();
+                boolean grows = copyOf(each).filter(copy -> copy.moreJournal(next) > 0).isPresent();
                 changes.addAll(
                         SettingsDiff.between(
                                 "conf.d/" + each.name() + ".toml",
@@ -2591,8 +2589,8 @@ final class ResourceManager implements Link.Resources {
         return changes;
     }
 
-    /// Journals that these settings make larger than there is room for: where that is said, and what
-    /// is missing.
+    /// Journals that these settings make larger than there is room for: where that is said, and
+    /// what is missing.
     List<String> journalsWithoutRoom(Map<String, ResourceSettings> read) {
         List<String> problems = new ArrayList<>();
         List<String> promised = new ArrayList<>();

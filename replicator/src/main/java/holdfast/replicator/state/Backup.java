@@ -927,8 +927,8 @@ public final class Backup {
         sizeBytes = Math.max(sizeBytes, bytes);
     }
 
-    /// The journal may take so many bytes from now on, a whole number of segments, and has the space
-    /// for them. A peer that waits for room finds it when it asks again.
+    /// The journal may take so many bytes from now on, a whole number of segments, and has the
+    /// space for them. A peer that waits for room finds it when it asks again.
     public void growJournal(long bytes) {
         journalBytes = Math.max(journalBytes, bytes);
         takeIn();
@@ -1506,8 +1506,7 @@ public final class Backup {
         // must not run over.
         long need =
                 Math.min(begin.blocks(), journalBytes) * EPOCH_BLOCK_BYTES
-                        + Math.min(begin.zeroRanges(), journalBytes)
-                                * JournalRecord.HEADER_BYTES
+                        + Math.min(begin.zeroRanges(), journalBytes) * JournalRecord.HEADER_BYTES
                         + commitBytes;
         // A run that does not fit a segment's rest leaves a gap of at most one run in each segment,
         // and only what is left of the segment counts.
@@ -1561,10 +1560,7 @@ public final class Backup {
     /// there may be room: the epoch then begins with nothing, and nothing waits for ever.
     private void giveUpKept(long need) {
         boolean keptOnly = openEpoch == 0 || !keptRanges.isEmpty();
-        if (keepsStaged()
-                && keptOnly
-                && base.watermark() >= stagedFrom
-                && need <= journalBytes) {
+        if (keepsStaged() && keptOnly && base.watermark() >= stagedFrom && need <= journalBytes) {
             openEpoch = 0;
             reservedBytes = 0;
             dropStaged();
@@ -2353,8 +2349,8 @@ public final class Backup {
     }
 
     /// As far as the base may be rolled for room. In front of the oldest moment that can be opened
-    /// there is none, so as far as there nothing is given up, however young it is: else what a first
-    /// sync ends with would fill the journal for all of the least retention.
+    /// there is none, so as far as there nothing is given up, however young it is: else what a
+    /// first sync ends with would fill the journal for all of the least retention.
     private Moment leastKept(long limit, long now) {
         Moment least = history.upTo(limit, Faults.M50 ? now : now - retention.minMillis());
         Moment oldest = history.oldest();
@@ -3515,8 +3511,7 @@ public final class Backup {
     /// while that is too little to tell. A quarter of it is for what arrives ([#bytesWanted]).
     public Optional<Long> neededBytes() {
         return hasPoint()
-                ? history.neededBytes(retention.millis(), packedRatio())
-                        .map(bytes -> bytes / 3 * 4)
+                ? history.neededBytes(retention.millis(), packedRatio()).map(bytes -> bytes / 3 * 4)
                 : Optional.empty();
     }
 
@@ -3535,8 +3530,7 @@ public final class Backup {
     public View inTheWay() {
         View first = null;
         for (View each : views.keySet()) {
-            boolean isEarlier =
-                    first == null || each.moment().address() < first.moment().address();
+            boolean isEarlier = first == null || each.moment().address() < first.moment().address();
             first = each.pin() == 0 && isEarlier ? each : first;
         }
         if (first == null || failed || !hasPoint()) {

@@ -2633,9 +2633,9 @@ public final class Primary {
         return lock.oldestNanos();
     }
 
-    /// Since when the oldest of the writes and flushes waits that the peer has to acknowledge, under
-    /// protocol C or in front of a full buffer, as of the tick before it, on the clock of [#tick];
-    /// [Long#MAX_VALUE] when none does.
+    /// Since when the oldest of the writes and flushes waits that the peer has to acknowledge,
+    /// under protocol C or in front of a full buffer, as of the tick before it, on the clock of
+    /// [#tick]; [Long#MAX_VALUE] when none does.
     public long waitsForPeerSinceNanos() {
         long since = waitForPeer.isEmpty() ? Long.MAX_VALUE : waitForPeer.peek().sinceNanos();
         return othersWaitForRoom() ? Math.min(since, waitForRoom.getFirst().parkedNanos) : since;

@@ -132,13 +132,14 @@ public record StatusReport(
     /// @param peerDisk state of the peer's disk, as far as known
     /// @param replication OFF, HANDSHAKE, ESTABLISHED, FIRST_SYNC, COMPARE, AHEAD, SYNC_SOURCE,
     ///   PAUSED, and of a copy SYNC_TARGET and BEHIND
-    /// @param protocol by which the primary answers a write; absent at the backup, which is not told
+    /// @param protocol by which the primary answers a write; absent at the backup, which is not
+    ///   told
     /// @param path of the backing device or file here; of several volumes, of the first
     /// @param sizeBytes of all volumes together
     /// @param volumes empty where there is a single one
     /// @param position of the newest write here; of a copy, where it stands
-    /// @param stored what is durable in the backup's journal. A live write is committed as soon as it
-    ///   is stored, and what is staged of an epoch has no position
+    /// @param stored what is durable in the backup's journal. A live write is committed as soon as
+    ///   it is stored, and what is staged of an epoch has no position
     /// @param committed what a promotion of the backup would yield
     /// @param behind what the committed copy lacks; absent at the backup, since only the primary
     ///   knows what it has written
@@ -301,8 +302,8 @@ public record StatusReport(
     /// @param oldest time of the oldest record that is still there
     /// @param missingBytes above 0 when an epoch waits for room (R17)
     /// @param retentionSeconds how far back moments are kept while the journal has room
-    /// @param neededBytes of journal for all of that, at the rate of what it holds now; absent while
-    ///   that is too little to tell
+    /// @param neededBytes of journal for all of that, at the rate of what it holds now; absent
+    ///   while that is too little to tell
     public record Journal(
             String path,
             long usedBytes,

@@ -102,7 +102,9 @@ public final class Words {
         String shown =
                 trouble.length() <= DRILL_CHARS ? trouble : trouble.substring(0, DRILL_CHARS) + "…";
         String passed =
-                "passed, " + span(drill.seconds()) + (drill.check().isEmpty() ? ", mounted only" : "");
+                "passed, "
+                        + span(drill.seconds())
+                        + (drill.check().isEmpty() ? ", mounted only" : "");
         return "%s: %s"
                 .formatted(ago(drill.began(), now), drill.passed() ? passed : "failed: " + shown);
     }

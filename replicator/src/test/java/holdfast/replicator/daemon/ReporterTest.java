@@ -37,7 +37,13 @@ class ReporterTest {
     private static String troubleOfJournal(long usedBytes, Optional<Long> neededBytes) {
         return Reporter.tooSmall(
                         new StatusReport.Journal(
-                                "/j", usedBytes, 40L << 30, Optional.empty(), 0, 86_400, neededBytes),
+                                "/j",
+                                usedBytes,
+                                40L << 30,
+                                Optional.empty(),
+                                0,
+                                86_400,
+                                neededBytes),
                         Path.of("/etc/holdfast/conf.d/home.toml"),
                         "holdfast adjust")
                 .orElse("");

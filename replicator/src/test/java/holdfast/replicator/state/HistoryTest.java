@@ -149,8 +149,7 @@ class HistoryTest {
     /// When the moment of the base was received nobody has noted.
     @Test
     void nothingIsForecastFromATimeThatIsNotKnown() {
-        history.begin(
-                new Moment(0, new Position(1, 1), Ancestry.EMPTY, 0, 0, 0, 1, 0), true);
+        history.begin(new Moment(0, new Position(1, 1), Ancestry.EMPTY, 0, 0, 0, 1, 0), true);
         live(1300, 105_000);
         assertEquals(Optional.empty(), history.neededBytes(3_600_000, 1));
     }

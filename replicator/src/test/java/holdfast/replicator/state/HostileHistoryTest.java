@@ -97,8 +97,7 @@ class HostileHistoryTest {
                         .withProposedHistory();
         long least = usual.retentionMin().toMillis();
         assertTrue(least >= 10_000, "a least retention of " + least + " ms");
-        copy.backup.retain(
-                new Retention(usual.retention().toMillis(), least), Integer.MAX_VALUE);
+        copy.backup.retain(new Retention(usual.retention().toMillis(), least), Integer.MAX_VALUE);
         copy.clockMillis = NOON + least / 2;
         long number = 12;
         while (!copy.backup.isHolding()) {

@@ -61,8 +61,7 @@ class RetiringTest implements PrimaryEffects {
             new Primary(
                     new Primary.Config(ID, (long) BLOCKS * BLOCK, false, false, LIMITS),
                     new Primary.Attached(
-                            PAST.plus(
-                                    new Ancestry.Entry(2, OLD, Ancestry.Reason.ATTACH, ID, 0)),
+                            PAST.plus(new Ancestry.Entry(2, OLD, Ancestry.Reason.ATTACH, ID, 0)),
                             new Kept(
                                     1,
                                     1,

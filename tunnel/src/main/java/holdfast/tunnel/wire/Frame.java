@@ -185,9 +185,9 @@ public sealed interface Frame {
     record StreamStart(UUID resource, long session, int stream, Position from)
             implements OfResource {}
 
-    /// The primary's buffer is closed: what was written behind `whole` does not come write by write,
-    /// but with an epoch, whose commit leads beyond it (R14). Until then the copy is behind. It may
-    /// overtake what was sent on the data stream before.
+    /// The primary's buffer is closed: what was written behind `whole` does not come write by
+    /// write, but with an epoch, whose commit leads beyond it (R14). Until then the copy is behind.
+    /// It may overtake what was sent on the data stream before.
     ///
     /// @param session as in [StreamStart]
     /// @param whole the last position up to which the stream brings everything; where that begins,
