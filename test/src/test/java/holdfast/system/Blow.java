@@ -182,8 +182,8 @@ record Blow(
                 default -> Set.of("disk-failed", "read-error");
             };
         }
-        // It is refused to whoever has ordered it.
-        if (what.equals("kept list") && calls == WRITE) {
+        // The list is made anew for each order; where that fails the order is refused.
+        if (what.equals("kept list") && moment == Moment.KEEPING) {
             return Set.of();
         }
         if (kind == Kind.NO_SPACE && List.of("device", "base", "kept blocks").contains(what)) {

@@ -45,7 +45,7 @@ class HangingFilesTest {
     private int fill;
 
     /// What hangs of `home` at the server, and of `away` at the backup.
-    private enum Round {
+    enum Round {
         DISK_AND_JOURNAL("home.disk", FaultyDisk.WRITE, "away.journal/", FaultyDisk.SYNC),
         DISK_SYNC_AND_BASE("home.disk", FaultyDisk.SYNC, "away.img", FaultyDisk.WRITE),
         METADATA_AND_SUPERBLOCK(
@@ -280,7 +280,7 @@ class HangingFilesTest {
                     try (BlockClient client =
                             new BlockClient(TwoProcesses.socket(nodes.left, "away"), "away")) {
                         for (int i = 0; i < 6; i++) {
-                            client.write(i % 4 * MIB, ByteBuffer.wrap(data), true);
+                            client.write((long) (i % 4) * MIB, ByteBuffer.wrap(data), true);
                         }
                     }
                 });

@@ -8,6 +8,8 @@ import java.util.concurrent.locks.LockSupport;
 
 /// A Java agent: takes all of the heap of the process that it was loaded into when a file appears.
 public final class HeapEater {
+    private static final List<byte[]> TAKEN = new ArrayList<>();
+
     private HeapEater() {}
 
     /// @param sign the file
@@ -19,9 +21,8 @@ public final class HeapEater {
         while (!Files.exists(sign)) {
             LockSupport.parkNanos(50_000_000);
         }
-        List<byte[]> all = new ArrayList<>();
         while (true) {
-            all.add(new byte[256 << 10]);
+            TAKEN.add(new byte[256 << 10]);
         }
     }
 }

@@ -117,12 +117,8 @@ class StatusTest {
         }
         String next = refused.next().orElseThrow();
         assertTrue(next.contains(" close home@"), next);
-        String asked = "nbd+unix:///home@latest?socket=%s";
-        String said =
-                Run.anyway(
-                        "qemu-img",
-                        "info",
-                        asked.formatted(nodes.backupPaths.run().resolve("home.nbd")));
+        Path socket = nodes.backupPaths.run().resolve("home.nbd");
+        String said = Run.anyway("qemu-img", "info", "nbd+unix:///home@latest?socket=" + socket);
         assertTrue(said.contains("16 views of home are open"), said);
         close(next.substring(next.lastIndexOf(' ') + 1));
         open();

@@ -318,7 +318,7 @@ public record StatusReport(
                     needed ->
                             "at this rate %s need %s; %s are set"
                                     .formatted(
-                                            Words.span(retentionSeconds),
+                                            Words.span((double) retentionSeconds),
                                             Words.bytes(needed),
                                             Words.bytes(sizeBytes)));
         }

@@ -50,7 +50,7 @@ class PeerClockTest {
     void theAnswerThatWasBackSoonestCountsUntilItIsTooOld() {
         PeerClock clock = answered(PeerClock.UNKNOWN, 0, 10 * MILLI, NOON + 5);
         for (int i = 1; i < 8; i++) {
-            clock = answered(clock, i * SECOND, 800 * MILLI, NOON + i * 1000 + 400);
+            clock = answered(clock, i * SECOND, 800 * MILLI, NOON + i * 1000L + 400);
             assertTrue(reading(clock, (i + 1) * SECOND).uncertaintyMillis() < 20);
         }
         clock = answered(clock, 8 * SECOND, 800 * MILLI, NOON + 8400);
