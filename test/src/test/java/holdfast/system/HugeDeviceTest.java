@@ -37,7 +37,7 @@ import java.util.stream.Stream;
 /// peer, catching up, detaching. Neither daemon, with the flags that `bin/holdfast` gives it, may
 /// need memory for its size. Then the server has so little for its marks that none fits: whole
 /// extents are marked, and compared.
-@Timeout(180)
+@Timeout(600)
 class HugeDeviceTest {
     private static final long SIZE = 64L << 40;
     private static final long RESIDENT_BYTES = 300L << 20;

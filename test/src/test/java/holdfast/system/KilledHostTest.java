@@ -34,12 +34,7 @@ class KilledHostTest {
         try (TwoProcesses nodes = new TwoProcesses(dir, Map.of())) {
             NodeProcess host = nodes.left;
             nodes.add(host, "home", 8 * MIB);
-            Path accepted = host.paths.state().resolve("accepted-node.toml");
-            for (Path each : List.of(host.paths.nodeFile(), accepted)) {
-                Files.writeString(
-                        each,
-                        Files.readString(each).replace("[node]\n", "[node]\nboot-gate = \"3s\"\n"));
-            }
+            gate(host, "[node]\n", "[node]\nboot-gate = \"10s\"\n");
 
             nodes.right.kill();
             killAmongWrites(host, 1);
@@ -50,13 +45,14 @@ class KilledHostTest {
                     home.trouble().orElseThrow().contains("right is asked first"), home.toString());
             NodeProcess.until("it is exported", () -> isExported(host), host);
             assertEquals(
-                    List.of("it is exported: the peer has not answered within 3 s"),
+                    List.of("it is exported: the peer has not answered within 10 s"),
                     events(host, "boot-gate-opened"));
 
             nodes.right.start();
             nodes.right.awaitAnswer();
             nodes.awaitInSync(host, "home");
             killAmongWrites(host, 2);
+            gate(host, "\"10s\"", "\"60s\""); // However slowly it starts.
             NodeProcess.until(
                     "the copy can be promoted",
                     () ->
@@ -101,7 +97,14 @@ class KilledHostTest {
         host.start();
         host.awaitAnswer();
         NodeProcess.until("it is open", () -> host.resource("home").isPresent(), host);
-        assertEquals(1, events(host, "boot-gate").size());
+        NodeProcess.until("its gate is shut", () -> !events(host, "boot-gate").isEmpty(), host);
+    }
+
+    private static void gate(NodeProcess host, String from, String to) throws Exception {
+        Path accepted = host.paths.state().resolve("accepted-node.toml");
+        for (Path each : List.of(host.paths.nodeFile(), accepted)) {
+            Files.writeString(each, Files.readString(each).replace(from, to));
+        }
     }
 
     private static boolean isExported(NodeProcess host) {
