@@ -304,7 +304,7 @@ final class BackupHost implements BackupEffects {
     private Truth truth;
     private final Truth.Seen seen;
     private Truth.Seen ownSeen;
-    private Truth.Line ownLine;
+    private final Map<Long, Truth.Line> ownLines = new HashMap<>();
     private Position acknowledged = Position.NONE;
 
     /// The newest write to a promoted copy that was answered in this life, and where its record
@@ -1164,8 +1164,9 @@ final class BackupHost implements BackupEffects {
         Frame.EpochBegin begin = new Frame.EpochBegin(ancestry.generation(), blocks, zeroes);
         Runnable commit =
                 () -> {
-                    ownLine = truth.lineFrom(from);
-                    ownLine.begin(ancestry.generation(), image);
+                    Truth.Line line = truth.lineFrom(from);
+                    line.begin(ancestry.generation(), image);
+                    ownLines.put(ancestry.generation(), line);
                     Position at = new Position(ancestry.generation(), 0);
                     ordered = restored == null ? Position.NONE : at;
                     backup.commitOwn(at, machine.clock().millis(), ancestry);
@@ -1318,9 +1319,11 @@ final class BackupHost implements BackupEffects {
             }
             next.end = backup.end();
             next.number = at;
-            ownLine.numbered(
-                    at.number(),
-                    new Truth.Change(next.offset, next.length, next.data, sim.agenda().nowNanos()));
+            ownLines.get(at.generation())
+                    .numbered(
+                            at.number(),
+                            new Truth.Change(
+                                    next.offset, next.length, next.data, sim.agenda().nowNanos()));
             if (failed) {
                 return; // Its own append has: a start finds it, or not.
             }

@@ -479,6 +479,7 @@ final class PrimaryHost implements PrimaryEffects {
             return;
         }
         sim.reached(power ? Rare.PRIMARY_POWER_CUT : Rare.PRIMARY_KILLED);
+        toldUnnoted |= mayHaveToldUnnoted;
         noteCrash();
         for (Request request : onTheirWay) {
             if (disk != null && random.nextBoolean()) {
@@ -802,7 +803,6 @@ final class PrimaryHost implements PrimaryEffects {
         if (!up || this.own != null || own.nextBoolean()) {
             return false;
         }
-        toldUnnoted = mayHaveToldUnnoted;
         crash(own.nextBoolean());
         diskFailed = false;
         sim.reached(Rare.FAILED_DISK_CAME_BACK);
