@@ -192,6 +192,8 @@ class GivingUpTest implements PrimaryEffects {
         connect(gives(0, 40, 2), GIVEN_UP, new Position(9, 0), RANGES, DiskState.INCONSISTENT);
         assertEquals(List.of("compare"), events);
         assertEquals(ReplicationState.COMPARE, primary.state());
+        Frame behind = sent.removeLast();
+        assertEquals(Position.NONE, assertInstanceOf(Frame.Behind.class, behind).whole());
         assertEquals(
                 Position.NONE, assertInstanceOf(Frame.StreamStart.class, sent.getLast()).from());
     }
