@@ -22,7 +22,7 @@ class SweepTest {
 
     @Test
     void everyOperationOfADiskMayFail() throws Exception {
-        assertAllOf(11_000, sweep(List.of("--every-operation", "--seconds", "1800")));
+        assertAllOf(10_500, sweep(List.of("--every-operation", "--seconds", "1800")));
     }
 
     @Test

@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.UUID;
+import java.util.concurrent.locks.LockSupport;
 
 /// Keeps a second daemon off a device or a state directory, and tells it who is there.
 ///
@@ -18,6 +19,8 @@ public final class OwnedLock implements AutoCloseable {
 
     private static final Path LOCKS = Path.of("/proc/locks");
     private static final String STATE_LOCK = "daemon.lock";
+    private static final int NAMELESS_TRIES = 100;
+    private static final long NAMELESS_PAUSE_NANOS = 10_000_000;
 
     private final RawFile file;
     private final OwnerRecord owner;
@@ -84,6 +87,13 @@ public final class OwnedLock implements AutoCloseable {
         try {
             boolean free = file.tryLock();
             Optional<OwnerRecord> found = read(file);
+            // Held without a name: its owner is about to write that, or has gone and a program that
+            // it was just starting holds its files for a moment longer.
+            for (int i = 0; !free && found.isEmpty() && i < NAMELESS_TRIES; i++) {
+                LockSupport.parkNanos(NAMELESS_PAUSE_NANOS);
+                free = file.tryLock();
+                found = read(file);
+            }
             if (!free) {
                 throw new DeviceException(Errno.EBUSY, refusal(locked, found));
             }

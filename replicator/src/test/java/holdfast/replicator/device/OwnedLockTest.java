@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.concurrent.locks.LockSupport;
 
 class OwnedLockTest {
     @TempDir Path directory;
@@ -146,5 +147,25 @@ class OwnedLockTest {
             FileBlockDevice.openReadOnly(device()).close();
             assertEquals(1 << 20, device.sizeBytes());
         }
+    }
+
+    /// As a program does that was being started when its owner let go.
+    @Test
+    void whoHoldsItWithoutANameIsWaitedForAMoment() throws Exception {
+        OwnedLock.ofStateDirectory(directory).close();
+        RawFile nameless =
+                RawFile.open(
+                        directory.resolve("daemon.lock").toString(), Native.O_RDWR, 0600);
+        nameless.truncate(0);
+        assertTrue(nameless.tryLock());
+        Thread letsGo =
+                Thread.ofPlatform()
+                        .start(
+                                () -> {
+                                    LockSupport.parkNanos(200_000_000);
+                                    nameless.close();
+                                });
+        OwnedLock.ofStateDirectory(directory).close();
+        letsGo.join();
     }
 }
