@@ -154,8 +154,7 @@ class OwnedLockTest {
     void whoHoldsItWithoutANameIsWaitedForAMoment() throws Exception {
         OwnedLock.ofStateDirectory(directory).close();
         RawFile nameless =
-                RawFile.open(
-                        directory.resolve("daemon.lock").toString(), Native.O_RDWR, 0600);
+                RawFile.open(directory.resolve("daemon.lock").toString(), Native.O_RDWR, 0600);
         nameless.truncate(0);
         assertTrue(nameless.tryLock());
         Thread letsGo =
