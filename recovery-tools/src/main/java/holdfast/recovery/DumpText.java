@@ -102,7 +102,12 @@ final class DumpText {
                 t.isLost() ? "  LOST: everything is compared" : "");
         field("transaction", "%d in era %d".formatted(t.transaction(), t.era()));
         field("else", "what no page says is %s".formatted(t.blank().toLowerCase(Locale.ROOT)));
-        field("acknowledged", t.acknowledged());
+        field(
+                "acknowledged",
+                t.completeFrom().equals("none")
+                        ? t.acknowledged()
+                        : "%s; what is marked is complete from %s on"
+                                .formatted(t.acknowledged(), t.completeFrom()));
         field("peer copy", "%s, filled %d".formatted(t.peerCopy(), t.filled()));
         field("told", "transaction %d".formatted(t.told()));
         field("active", "%d of %d extents".formatted(t.activeExtentCount(), t.activeExtentLimit()));

@@ -14,6 +14,7 @@ import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Op;
 import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.PageMemory;
+import holdfast.replicator.state.PeerCopy;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.PrimaryEffects;
 import holdfast.replicator.state.ReadRun;
@@ -319,7 +320,7 @@ final class PrimaryHost implements PrimaryEffects {
         durableBytes = own == null ? disk.size() : own.bytes();
         layout = layoutOf(durableBytes);
         metadata = new SimDisk(Math.toIntExact(layout.fileBytes()));
-        layout.beginning(MetadataLayout.first(blank, 1, Position.NONE, 0)).forEach(this::put);
+        layout.beginning(MetadataLayout.first(blank, 1, PeerCopy.UNKNOWN)).forEach(this::put);
         metadata.syncNow();
     }
 
@@ -648,7 +649,8 @@ final class PrimaryHost implements PrimaryEffects {
                 false,
                 0,
                 0,
-                new Frame.Known(Position.NONE, 0, 0, Long.MAX_VALUE, 0, false),
+                new Frame.Known(
+                        Position.NONE, Position.NONE, 0, 0, Long.MAX_VALUE, 0, false),
                 durableAncestry);
     }
 
@@ -1431,7 +1433,10 @@ final class PrimaryHost implements PrimaryEffects {
                 recovered(crashedMetadata, PageMemory.of(PageMemory.PAGE_BITS, Long.MAX_VALUE))
                         .kept();
         markGrown(kept);
-        if (sim.truth().isBefore(at, kept.acknowledged())) {
+        PeerCopy peer = kept.peer();
+        if (sim.truth().isBefore(at, peer.acknowledged())
+                || !at.equals(peer.acknowledged())
+                        && sim.truth().isBefore(at, peer.completeFrom())) {
             return; // The handshake sees that, and everything is compared.
         }
         sim.reached(Rare.COVERAGE_CHECKED);
@@ -1447,7 +1452,7 @@ final class PrimaryHost implements PrimaryEffects {
                 throw new Violation(
                         "COV",
                         "block %d differs from the copy at %s and nobody would know: transaction %d, acknowledged %s"
-                                .formatted(b, at, kept.transaction(), kept.acknowledged()));
+                                .formatted(b, at, kept.transaction(), peer.acknowledged()));
             }
             if (!kept.onDisk().contains(b)) {
                 sim.reached(Rare.COVERED_BY_THE_LOG_ALONE);

@@ -1502,7 +1502,7 @@ final class Simulation {
     void refused(String side, String why) {
         if (backup.wasDamaged()
                 && primary.isUp()
-                && primary.primary().peerCopy() == 0
+                && primary.primary().peerCopy().id() == 0
                 && why.contains("now has a copy without a point")) {
             // The only point was lost, and the primary crashed before it had stored which copy
             // it had filled: somebody must say that it may be filled anew.

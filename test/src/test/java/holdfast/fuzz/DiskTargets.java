@@ -13,6 +13,7 @@ import holdfast.replicator.metadata.MetadataLayout;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Kept;
+import holdfast.replicator.state.PeerCopy;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Transaction;
 import holdfast.tunnel.wire.AddressSpace;
@@ -168,8 +169,7 @@ final class DiskTargets {
                             number,
                             1,
                             Transaction.Blank.values()[seed % 3],
-                            POSITION,
-                            9,
+                            new PeerCopy(POSITION, POSITION.plus(3), 9, 0),
                             false,
                             List.of(new Transaction.Page(number, random.nextInt(), bits)),
                             List.of((long) number, 17L, (1L << 31) - 1));

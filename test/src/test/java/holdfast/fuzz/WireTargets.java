@@ -49,7 +49,7 @@ final class WireTargets {
                             false,
                             77,
                             78,
-                            new Frame.Known(POSITION, 79, 80, 81, 82, true),
+                            new Frame.Known(POSITION, POSITION.plus(3), 79, 80, 81, 82, true),
                             ANCESTRY),
                     new Frame.StreamStart(RESOURCE, 99, 3, POSITION),
                     new Frame.Refused(RESOURCE, "unrelated data"),

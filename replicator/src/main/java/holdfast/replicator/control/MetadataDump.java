@@ -75,6 +75,8 @@ public record MetadataDump(
     ///
     /// @param isLost no transaction can be used: everything is compared
     /// @param blank what a page that was never written in this era means
+    /// @param completeFrom what is to be sent or compared is all that a copy lacks which stands at
+    ///   `acknowledged`, or here or behind; none: from `acknowledged` on
     /// @param activeExtents in which writes may be under way, neighbours together; they are among
     ///   what is to be compared
     public record Tracking(
@@ -85,6 +87,7 @@ public record MetadataDump(
             long era,
             String blank,
             String acknowledged,
+            String completeFrom,
             String peerCopy,
             long filled,
             long told,

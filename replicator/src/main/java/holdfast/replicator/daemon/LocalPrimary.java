@@ -414,7 +414,13 @@ final class LocalPrimary implements LocalResource {
                 0,
                 0,
                 new Frame.Known(
-                        known.acknowledged(), known.peerMark(), 0, Long.MAX_VALUE, 0, false),
+                        known.acknowledged(),
+                        Position.NONE,
+                        known.peerMark(),
+                        0,
+                        Long.MAX_VALUE,
+                        0,
+                        false),
                 known.ancestry());
     }
 
@@ -796,7 +802,6 @@ final class LocalPrimary implements LocalResource {
                 }
                 dir.detached(
                         now.resource().look(Primary::position),
-                        now.resource().look(Primary::committed),
                         now.resource().look(Primary::peerCopy),
                         byOperator);
                 forgetUnlessOrdered(now.resource());
@@ -1315,7 +1320,6 @@ final class LocalPrimary implements LocalResource {
         recordEvidence(now);
         dir.detached(
                 now.resource().look(Primary::position),
-                now.resource().look(Primary::committed),
                 now.resource().look(Primary::peerCopy),
                 false);
         forgetUnlessOrdered(now.resource());

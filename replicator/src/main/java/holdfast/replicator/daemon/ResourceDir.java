@@ -23,6 +23,7 @@ import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Limits;
 import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.PageMemory;
+import holdfast.replicator.state.PeerCopy;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Transaction;
@@ -555,7 +556,10 @@ final class ResourceDir implements AutoCloseable {
         return MetadataFile.create(
                 dir.resolve(METADATA),
                 layout(of),
-                MetadataLayout.first(blank, transaction, of.acknowledged(), of.peerMark()));
+                MetadataLayout.first(
+                        blank,
+                        transaction,
+                        new PeerCopy(of.acknowledged(), Position.NONE, of.peerMark(), 0)));
     }
 
     /// A number that no transaction has had, where nobody knows how far they got.
@@ -964,8 +968,8 @@ final class ResourceDir implements AutoCloseable {
         missingBytes =
                 Verdict.isFollowed(
                                 superblock().ancestry(),
-                                found.kept().acknowledged(),
-                                found.kept().peerCopy())
+                                found.kept().peer().acknowledged(),
+                                found.kept().peer().id())
                         ? found.kept().missingBytes() + size - grownFrom(size)
                         : size;
         return found.kept().isLost()
@@ -1035,8 +1039,8 @@ final class ResourceDir implements AutoCloseable {
                         false,
                         false,
                         here,
-                        kept.acknowledged(),
-                        kept.peerCopy(),
+                        kept.peer().acknowledged(),
+                        kept.peer().id(),
                         0,
                         0,
                         was.incarnation() + 1,
@@ -1055,9 +1059,10 @@ final class ResourceDir implements AutoCloseable {
 
     /// A clean stop, after the metadata was kept and the evidence taken. A crash before its end
     /// leaves "not clean".
-    void detached(Position last, Position acknowledged, long peerCopy, boolean byOperator)
-            throws IOException {
-        write(primary(superblock(), true, byOperator, last, acknowledged, peerCopy));
+    void detached(Position last, PeerCopy peer, boolean byOperator) throws IOException {
+        write(
+                primary(
+                        superblock(), true, byOperator, last, peer.acknowledged(), peer.id()));
         recover();
     }
 

@@ -1,5 +1,6 @@
 package holdfast.replicator.metadata;
 
+import holdfast.replicator.state.PeerCopy;
 import holdfast.replicator.state.Transaction;
 import holdfast.tunnel.wire.Position;
 
@@ -30,7 +31,8 @@ import java.util.zip.CRC32C;
 /// |     76 |     4 | reserved     | zero                                                              |
 /// |     80 |     8 | filled       | how far that has come, in what the peer acknowledged of it        |
 /// |     88 |     8 | told         | transaction: the newest that the peer may have been told of       |
-/// |     96 |    28 | reserved     | zero                                                              |
+/// |     96 |    16 | completeFrom | [PeerCopy#completeFrom]                                           |
+/// |    112 |    12 | reserved     | zero                                                              |
 /// |    124 |     4 | crc          | CRC-32C of the header before it and of the payload                |
 /// |    128 | 3,968 | payload      | transaction: extents, 4 bytes each; bitmap: 31,744 bits, 8 bytes for 64 blocks, lowest first |
 public final class MetadataCodec {
@@ -58,12 +60,7 @@ public final class MetadataCodec {
 
         /// A bitmap page, and what its transaction knew of the peer.
         record Bits(
-                Transaction.Page page,
-                long transaction,
-                long era,
-                Position acknowledged,
-                long peerCopy,
-                long filled)
+                Transaction.Page page, long transaction, long era, PeerCopy peer)
                 implements Found {}
     }
 
@@ -100,8 +97,9 @@ public final class MetadataCodec {
         out.putInt(MAGIC).put((byte) VERSION).put((byte) kind).put((byte) 0).put((byte) blank);
         out.putLong(resource.getMostSignificantBits()).putLong(resource.getLeastSignificantBits());
         out.putLong(address).putLong(t.number()).putLong(t.era());
-        t.acknowledged().write(out);
-        out.putLong(t.peerCopy()).putLong(80, t.filled());
+        t.peer().acknowledged().write(out);
+        out.putLong(t.peer().id()).putLong(80, t.peer().filled()).position(96);
+        t.peer().completeFrom().write(out);
         return out.position(HEADER_BYTES);
     }
 
@@ -142,27 +140,25 @@ public final class MetadataCodec {
         if (in.get(6) != 0) {
             return new Found.Broken("it is of peer %d, of several".formatted(in.get(6)));
         }
-        if (in.getInt(76) != 0 || !isZero(in, 96, 120) || in.getInt(120) != 0) {
+        if (in.getInt(76) != 0 || !isZero(in, 112, 120) || in.getInt(120) != 0) {
             return new Found.Broken("bytes that are reserved are not zero");
         }
         long transaction = in.getLong(32);
         long era = in.getLong(40);
-        Position acknowledged = Position.read(in.slice(48, Position.BYTES));
-        long peerCopy = in.getLong(64);
+        PeerCopy peer =
+                new PeerCopy(
+                        Position.read(in.slice(48, Position.BYTES)),
+                        Position.read(in.slice(96, Position.BYTES)),
+                        in.getLong(64),
+                        in.getLong(80));
         int count = in.getInt(72);
-        long filled = in.getLong(80);
         if (in.get(5) == 2) {
             long[] bits = new long[words];
             for (int w = 0; w < words; w++) {
                 bits[w] = in.getLong(HEADER_BYTES + 8 * w);
             }
             return new Found.Bits(
-                    new Transaction.Page(number, count, bits),
-                    transaction,
-                    era,
-                    acknowledged,
-                    peerCopy,
-                    filled);
+                    new Transaction.Page(number, count, bits), transaction, era, peer);
         }
         Transaction.Blank[] blanks = Transaction.Blank.values();
         if (in.get(5) != 1
@@ -181,9 +177,7 @@ public final class MetadataCodec {
                         transaction,
                         era,
                         blanks[in.get(7)],
-                        acknowledged,
-                        peerCopy,
-                        filled,
+                        peer,
                         in.getLong(88),
                         false,
                         List.of(),

@@ -5,9 +5,9 @@ import holdfast.replicator.state.DurableBitmap;
 import holdfast.replicator.state.Faults;
 import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.PageMemory;
+import holdfast.replicator.state.PeerCopy;
 import holdfast.replicator.state.Transaction;
 import holdfast.replicator.state.Transaction.Blank;
-import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -95,10 +95,8 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
     /// The transaction that makes a new file one.
     ///
     /// @param blank what is true of all blocks
-    public static Transaction first(
-            Blank blank, long number, Position acknowledged, long peerCopy) {
-        return new Transaction(
-                number, 1, blank, acknowledged, peerCopy, false, List.of(), List.of());
+    public static Transaction first(Blank blank, long number, PeerCopy peer) {
+        return new Transaction(number, 1, blank, peer, false, List.of(), List.of());
     }
 
     /// The writes that make a new file of zeroes one. In the other slots the transaction stands
@@ -112,9 +110,7 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
                                     first.number() - before,
                                     first.era(),
                                     first.blank(),
-                                    first.acknowledged(),
-                                    first.peerCopy(),
-                                    first.filled(),
+                                    first.peer(),
                                     first.told(),
                                     false,
                                     List.of(),
@@ -158,7 +154,7 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
     public Recovered recover(Source source, PageMemory memory) throws IOException {
         Newest newest = newest(source);
         if (newest.transaction == null) {
-            return lost(memory, 0, 0, Position.NONE, 0, 0, "no transaction can be read");
+            return lost(memory, 0, 0, PeerCopy.UNKNOWN, "no transaction can be read");
         }
         return new Reading(newest.transaction, newest.whole, memory).run(source);
     }
@@ -207,21 +203,13 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
 
     /// Everything is compared, in a new era.
     private Recovered lost(
-            PageMemory memory,
-            long transaction,
-            long era,
-            Position acknowledged,
-            long peerCopy,
-            long filled,
-            String why) {
+            PageMemory memory, long transaction, long era, PeerCopy peer, String why) {
         Kept kept =
                 new Kept(
                         transaction,
                         era,
                         Blank.SUSPECT,
-                        acknowledged,
-                        peerCopy,
-                        filled,
+                        peer,
                         transaction,
                         new BlockSet(blocks(), memory, BlockSet.Rounding.UP),
                         new BlockSet(blocks(), memory, BlockSet.Rounding.UP),
@@ -244,9 +232,7 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
         private final BlockSet onDisk;
         private final BitSet unknown = new BitSet();
         private long transaction;
-        private Position acknowledged;
-        private long peerCopy;
-        private long filled;
+        private PeerCopy peer;
         private int broken;
         private String why;
         private boolean newestIsLost;
@@ -260,9 +246,7 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
             this.suspect = dirty.another(BlockSet.Rounding.UP);
             this.onDisk = dirty.another(BlockSet.Rounding.NEVER);
             this.transaction = newest.number();
-            this.acknowledged = newest.acknowledged();
-            this.peerCopy = newest.peerCopy();
-            this.filled = newest.filled();
+            this.peer = newest.peer();
         }
 
         /// Whether there may have been a newer one. A transaction of which only pages are durable
@@ -302,9 +286,7 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
                         memory,
                         transaction,
                         newest.era(),
-                        acknowledged,
-                        peerCopy,
-                        filled,
+                        peer,
                         "the newest transaction cannot be read");
             }
             if (!Faults.M31) {
@@ -319,9 +301,7 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
                             transaction,
                             newest.era(),
                             newest.blank(),
-                            acknowledged,
-                            peerCopy,
-                            filled,
+                            peer,
                             newest.told(),
                             dirty,
                             suspect,
@@ -362,9 +342,7 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
         private void take(MetadataCodec.Found.Bits found) {
             if (found.transaction() > transaction) {
                 transaction = found.transaction();
-                acknowledged = found.acknowledged();
-                peerCopy = found.peerCopy();
-                filled = found.filled();
+                peer = found.peer();
             }
             if (!DurableBitmap.load(onDisk, found.page(), pageBlocks())) {
                 unknown.set((int) found.page().number());

@@ -970,7 +970,7 @@ public final class Backup {
         }
         OwnChanges own = ownChanges;
         return own != null && own.generation() == discards
-                ? new Frame.Known(own.since(), 0, own.heard(), own.told(), own.blocks(), true)
+                ? new Frame.Known(own.since(), Position.NONE, 0, own.heard(), own.told(), own.blocks(), true)
                 : Frame.Known.GIVES_UP;
     }
 

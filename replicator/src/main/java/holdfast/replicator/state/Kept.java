@@ -10,9 +10,7 @@ import java.util.List;
 /// @param transaction the newest of which anything was found
 /// @param era of the pages
 /// @param blank what pages mean that were not written in it
-/// @param acknowledged what the peer is known to have committed
-/// @param peerCopy the peer's copy that the last first sync filled, 0 before
-/// @param filled how far that had come
+/// @param peer what was known of its copy
 /// @param told the newest transaction that the peer may have been told of
 /// @param dirty blocks that the peer lacks
 /// @param suspect blocks of which nobody knows; those of the active extents are among them
@@ -26,9 +24,7 @@ public record Kept(
         long transaction,
         long era,
         Transaction.Blank blank,
-        Position acknowledged,
-        long peerCopy,
-        long filled,
+        PeerCopy peer,
         long told,
         BlockSet dirty,
         BlockSet suspect,
@@ -37,14 +33,12 @@ public record Kept(
         List<Long> extents,
         boolean isLost,
         boolean ordered) {
-    /// Of a resource that has had no first sync, where memory had room for all of it; the peer may
-    /// have been told of all transactions.
+    /// Where memory had room for all of it; the peer may have been told of all transactions.
     public Kept(
             long transaction,
             long era,
             Transaction.Blank blank,
-            Position acknowledged,
-            long peerCopy,
+            PeerCopy peer,
             BlockSet dirty,
             BlockSet suspect,
             BlockSet onDisk,
@@ -54,9 +48,7 @@ public record Kept(
                 transaction,
                 era,
                 blank,
-                acknowledged,
-                peerCopy,
-                0,
+                peer,
                 transaction,
                 dirty,
                 suspect,
@@ -76,9 +68,7 @@ public record Kept(
                 transaction,
                 era,
                 blank,
-                acknowledged,
-                peerCopy,
-                filled,
+                peer,
                 told,
                 dirty,
                 suspect,
@@ -96,9 +86,11 @@ public record Kept(
                 number,
                 number,
                 blank,
-                acknowledged.isNone() ? otherwise : acknowledged,
-                peerCopy == 0 ? otherCopy : peerCopy,
-                filled,
+                new PeerCopy(
+                        peer.acknowledged().isNone() ? otherwise : peer.acknowledged(),
+                        peer.completeFrom(),
+                        peer.id() == 0 ? otherCopy : peer.id(),
+                        peer.filled()),
                 number,
                 dirty,
                 suspect,

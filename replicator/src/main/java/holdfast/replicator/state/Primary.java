@@ -183,9 +183,7 @@ public final class Primary {
     private Transaction.Blank eraDue;
 
     private boolean eraBegins;
-    private Position durableAcknowledged;
-    private long durablePeerCopy;
-    private long durableFilled;
+    private PeerCopy durablePeer;
     private long keptNanos;
     private boolean ending;
 
@@ -271,6 +269,10 @@ public final class Primary {
 
     private Position committed;
     private Position stored;
+
+    /// [PeerCopy#completeFrom].
+    private Position completeFrom;
+
     private long peerCopy;
 
     /// How far the peer's copy is filled, in what it acknowledged.
@@ -344,9 +346,12 @@ public final class Primary {
         this.generation = ancestry.generation();
         this.heard = attached.heard();
         Kept kept = attached.kept();
-        this.committed = Faults.M41 ? Position.NONE : kept.acknowledged();
+        this.durablePeer = kept.peer();
+        this.committed = Faults.M41 ? Position.NONE : durablePeer.acknowledged();
         this.stored = committed;
-        this.peerCopy = kept.peerCopy();
+        this.completeFrom = durablePeer.completeFrom();
+        this.peerCopy = durablePeer.id();
+        this.filled = durablePeer.filled();
         this.dirty = kept.dirty();
         this.suspect = kept.suspect();
         this.trusted = attached.trusted() || suspect.count() == suspect.capacity();
@@ -357,10 +362,6 @@ public final class Primary {
         this.era = kept.era();
         this.blank = kept.blank();
         this.eraDue = kept.isLost() ? Transaction.Blank.SUSPECT : null;
-        this.durableAcknowledged = kept.acknowledged();
-        this.durablePeerCopy = kept.peerCopy();
-        this.filled = kept.filled();
-        this.durableFilled = kept.filled();
         this.durableTold = kept.told();
         this.ordered = kept.ordered();
         this.comparison =
@@ -368,7 +369,7 @@ public final class Primary {
                         new TreeShape(limits.fanOut()),
                         limits.treesInFlight(),
                         limits.comparesInFlight());
-        boolean isFollowed = Verdict.isFollowed(ancestry, kept.acknowledged(), peerCopy);
+        boolean isFollowed = Verdict.isFollowed(ancestry, durablePeer.acknowledged(), peerCopy);
         this.unknownBlocks = isFollowed ? 0 : dirty.capacity();
         this.dirtySince = isFollowed && dirty.isEmpty() && suspect.isEmpty() ? Long.MAX_VALUE : 0;
         this.frozen = dirty.another(BlockSet.Rounding.UP);
@@ -858,6 +859,7 @@ public final class Primary {
                 0,
                 new Frame.Known(
                         committed,
+                        completeFrom,
                         peerCopy,
                         filled,
                         durableTold,
@@ -1008,6 +1010,7 @@ public final class Primary {
                 said.filled(),
                 new Frame.Known(
                         theirs.everCommitted() ? theirs.committed() : known.acknowledged(),
+                        Position.NONE,
                         known.copy(),
                         0,
                         known.told(),
@@ -1101,6 +1104,7 @@ public final class Primary {
             stored = Position.NONE;
         }
         filled = peer.filled();
+        completeFrom = position(); // What is sent is marked no more.
         startStream(Position.NONE);
         cursor = 0;
         bulkTotalBlocks = dirty.count() + suspect.count();
@@ -1119,6 +1123,7 @@ public final class Primary {
         unknownBlocks = 0;
         committed = at;
         stored = at;
+        comparesFromHere();
         startStream(committed);
         cursor = 0;
         bulkTotalBlocks = suspect.count();
@@ -1145,6 +1150,8 @@ public final class Primary {
         unknownBlocks = 0;
         committed = new Position(generation, number);
         stored = committed;
+        committedHere();
+        comparesFromHere();
         unsentOps.clear();
         unsentOps.addAll(buffer);
         if (!suspect.isEmpty()) {
@@ -1240,6 +1247,7 @@ public final class Primary {
                 return;
             }
             committed = ack.committed();
+            committedHere();
             if (commitSent && committed.number() >= epochPosition) {
                 epochCommitted();
             }
@@ -1248,6 +1256,20 @@ public final class Primary {
         admitWaiting();
         fx.wakeSender();
         fx.wakeReader();
+    }
+
+    /// The peer stands in our generation.
+    private void committedHere() {
+        if (committed.reaches(completeFrom) || completeFrom.generation() != generation) {
+            completeFrom = Position.NONE;
+        }
+    }
+
+    /// What is found equal from now on is marked no more.
+    private void comparesFromHere() {
+        if (!suspect.isEmpty()) {
+            completeFrom = position();
+        }
     }
 
     /// Made durable at once: a copy that was given up has left the position that is durable for one
@@ -2521,10 +2543,9 @@ public final class Primary {
         return stored;
     }
 
-    /// Identity of the peer's copy that the last first sync filled, 0 before: part of what is
-    /// stored.
-    public long peerCopy() {
-        return peerCopy;
+    /// What is known of the peer's copy now, to be stored.
+    public PeerCopy peerCopy() {
+        return new PeerCopy(committed, completeFrom, peerCopy, filled);
     }
 
     /// How far the peer's copy is filled, in what it acknowledged of a first sync.
@@ -2722,9 +2743,7 @@ public final class Primary {
                         ++transactionNumber,
                         era,
                         blank,
-                        committed,
-                        peerCopy,
-                        filled,
+                        peerCopy(),
                         isStreaming() ? transactionNumber : durableTold,
                         !leaving.isEmpty() && !Faults.M6,
                         pages,
@@ -2753,9 +2772,7 @@ public final class Primary {
 
     /// What the peer acknowledged is in a transaction.
     public boolean isAllDurable() {
-        return committed.equals(durableAcknowledged)
-                && peerCopy == durablePeerCopy
-                && filled == durableFilled;
+        return peerCopy().equals(durablePeer);
     }
 
     private boolean isTellDue() {
@@ -2780,9 +2797,7 @@ public final class Primary {
         log.done();
         bitmap.done(done, eraBegins);
         durableTransaction = done.number();
-        durableAcknowledged = done.acknowledged();
-        durablePeerCopy = done.peerCopy();
-        durableFilled = done.filled();
+        durablePeer = done.peer();
         durableTold = done.told();
         transaction = null;
         markedNow.clear();

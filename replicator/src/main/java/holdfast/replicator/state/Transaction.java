@@ -1,7 +1,5 @@
 package holdfast.replicator.state;
 
-import holdfast.tunnel.wire.Position;
-
 import java.util.List;
 
 /// One change of what a primary durably knows of its peer's copy. It is carried out in this order,
@@ -13,14 +11,12 @@ import java.util.List;
 /// | write [#pages], sync the metadata     | pages of this transaction, extents of the one before  |
 /// | write the record, sync the metadata   | this transaction                                      |
 ///
-/// A page may lose bits only because of what the peer acknowledged up to [#acknowledged], and says
-/// so itself (R3); an extent that the record no longer lists has its bits in the pages (R8).
+/// A page may lose bits only because of what the peer acknowledged up to [PeerCopy#acknowledged],
+/// and says so itself (R3); an extent that the record no longer lists has its bits in the pages (R8).
 ///
 /// @param number one more than that of the transaction before
 /// @param era pages of another era have no meaning; they count as [#blank]
-/// @param acknowledged what the peer is known to have committed
-/// @param peerCopy the peer's copy that the last first sync filled, 0 before
-/// @param filled how far that has come, in what the peer acknowledged of it
+/// @param peer what is known of its copy
 /// @param told the newest transaction that the peer may have been told of: this one while its
 ///   stream is open
 /// @param syncDevice extents leave the record: what was written in them must be durable first
@@ -29,24 +25,21 @@ public record Transaction(
         long number,
         long era,
         Blank blank,
-        Position acknowledged,
-        long peerCopy,
-        long filled,
+        PeerCopy peer,
         long told,
         boolean syncDevice,
         List<Page> pages,
         List<Long> extents) {
-    /// One that the peer is told of, and no first sync.
+    /// One that the peer is told of.
     public Transaction(
             long number,
             long era,
             Blank blank,
-            Position acknowledged,
-            long peerCopy,
+            PeerCopy peer,
             boolean syncDevice,
             List<Page> pages,
             List<Long> extents) {
-        this(number, era, blank, acknowledged, peerCopy, 0, number, syncDevice, pages, extents);
+        this(number, era, blank, peer, number, syncDevice, pages, extents);
     }
 
     /// What a page means that was never written in this era.

@@ -273,7 +273,8 @@ public sealed interface Verdict {
         if (known.acknowledged().equals(copy.committed())) {
             return true;
         }
-        return isNotBehind(primary.ancestry(), marksSince(primary.ancestry(), known), common)
+        return known.completeFrom().isNone()
+                && isNotBehind(primary.ancestry(), marksSince(primary.ancestry(), known), common)
                 && isNotBehind(copy.ancestry(), own.acknowledged(), common);
     }
 
@@ -366,13 +367,21 @@ public sealed interface Verdict {
                 : new Ahead(theirs, How.STREAM, "");
     }
 
-    /// Whether the copy stands before what it acknowledged. That may lie in a history which is not
+    /// Whether the copy stands before what it acknowledged, or was put back again since what it
+    /// lacked there was compared. What it acknowledged may lie in a history which is not
     /// the primary's: the copy was joined there by an order, and compared. What is marked since is
     /// what the copy lacked there, and says nothing of any other place. Of a promoted primary that
     /// nobody has acknowledged anything the marks begin with the promotion, or are about a copy
     /// that is being filled, which may be another one.
     private static boolean hasLess(Frame.ResourceHello primary, Position theirs) {
         Position acknowledged = primary.known().acknowledged();
+        Position completeFrom = primary.known().completeFrom();
+        if (!completeFrom.isNone()
+                && !theirs.equals(acknowledged)
+                && !isNotBehind(primary.ancestry(), completeFrom, theirs)
+                && !Faults.M96) {
+            return true;
+        }
         if (acknowledged.isNone()) {
             Ancestry past = primary.ancestry();
             return mayBePromoted(past)

@@ -293,6 +293,7 @@ class SchemasTest {
                                         1,
                                         "CLEAR",
                                         "3f/1",
+                                        "none",
                                         "00",
                                         1,
                                         1,

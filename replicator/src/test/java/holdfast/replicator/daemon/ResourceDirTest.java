@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import holdfast.replicator.config.ResourceSettings;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Kept;
+import holdfast.replicator.state.PeerCopy;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Transaction;
@@ -53,18 +54,18 @@ class ResourceDirTest {
     void anAttachWithoutAWriteCostsNoGenerationAndOneWithAWriteDoes() throws Exception {
         try (ResourceDir resource = created()) {
             assertEquals(100, attach(resource, 100, 1).ancestry().generation());
-            resource.detached(new Position(100, 7), Position.NONE, 0, true);
+            resource.detached(new Position(100, 7), PeerCopy.UNKNOWN, true);
             Primary.Attached second = attach(resource, 200, 2);
             assertEquals(200, second.ancestry().generation());
             for (int i = 0; i < Ancestry.MAX_ENTRIES + 10; i++) {
-                resource.detached(new Position(200, 0), Position.NONE, 0, true);
+                resource.detached(new Position(200, 0), PeerCopy.UNKNOWN, true);
                 second = attach(resource, 300 + i, 3);
                 assertEquals(200, second.ancestry().generation());
             }
             assertEquals(2, second.ancestry().entries().size());
             assertEquals(new Position(200, 0), resource.superblock().position());
 
-            resource.detached(new Position(200, 1), Position.NONE, 0, true);
+            resource.detached(new Position(200, 1), PeerCopy.UNKNOWN, true);
             assertEquals(5, attach(resource, 5, 4).ancestry().generation());
             // Not detached: nobody knows whether there was a write.
             Primary.Attached crashed = attach(resource, 6, 5);
@@ -82,7 +83,7 @@ class ResourceDirTest {
     void aDeviceThatMayBeAnotherThanAtTheStopHasNoPositionOfThatGeneration() throws Exception {
         try (ResourceDir resource = created()) {
             attach(resource, 100, 1);
-            resource.detached(new Position(100, 0), Position.NONE, 0, true);
+            resource.detached(new Position(100, 0), PeerCopy.UNKNOWN, true);
             Primary.Attached doubted =
                     resource.attach(resource.recover().kept(), false, NODE, 200, 2);
             assertEquals(200, doubted.ancestry().generation());
@@ -110,7 +111,7 @@ class ResourceDirTest {
             assertTrue(resource.isSameDisk());
 
             // After a clean stop the evidence tells.
-            resource.detached(new Position(100, 7), Position.NONE, 0, true);
+            resource.detached(new Position(100, 7), PeerCopy.UNKNOWN, true);
             Files.move(dir.resolve("gone"), disk, StandardCopyOption.REPLACE_EXISTING);
             assertFalse(resource.isDiskExchanged(true));
             assertFalse(resource.isSameDisk());
@@ -190,7 +191,7 @@ class ResourceDirTest {
             assertFalse(resource.isDiskExchanged(true));
             resource.noteDisk(false);
             assertFalse(attach(resource, 200, 2).trusted());
-            resource.detached(new Position(200, 7), Position.NONE, 0, true);
+            resource.detached(new Position(200, 7), PeerCopy.UNKNOWN, true);
             resource.noteDisk(false);
             attach(resource, 300, 3);
             assertFalse(resource.isSameDisk(), "a clean stop compares nothing");
@@ -265,7 +266,7 @@ class ResourceDirTest {
         try (ResourceDir copy = copy();
                 ResourceDir promoted = promoted(copy.carried())) {
             attach(promoted, 100, 1);
-            promoted.detached(new Position(100, 7), Position.NONE, 0, true);
+            promoted.detached(new Position(100, 7), PeerCopy.UNKNOWN, true);
             assertFalse(promoted.isDiskExchanged(false));
             makeAnew(dir.resolve("home.img"), 0);
             assertTrue(promoted.isDiskExchanged(false));
@@ -334,8 +335,7 @@ class ResourceDirTest {
                                     kept.transaction() + 1,
                                     kept.era() + 1,
                                     Transaction.Blank.SUSPECT,
-                                    Position.NONE,
-                                    0,
+                                    PeerCopy.UNKNOWN,
                                     false,
                                     List.of(),
                                     List.of()));
@@ -349,8 +349,7 @@ class ResourceDirTest {
                 number,
                 era,
                 Transaction.Blank.CLEAR,
-                new Position(100, 7),
-                1,
+                new PeerCopy(new Position(100, 7), Position.NONE, 1, 0),
                 false,
                 pages,
                 extents);

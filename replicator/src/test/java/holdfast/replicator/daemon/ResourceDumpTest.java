@@ -14,6 +14,7 @@ import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.device.OwnedLock;
 import holdfast.replicator.json.Json;
 import holdfast.replicator.metadata.Superblock;
+import holdfast.replicator.state.PeerCopy;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Transaction;
 import holdfast.tunnel.wire.AddressSpace;
@@ -73,9 +74,7 @@ class ResourceDumpTest {
                                     2,
                                     2,
                                     Transaction.Blank.CLEAR,
-                                    AT,
-                                    5,
-                                    6,
+                                    new PeerCopy(AT, AT.plus(3), 5, 6),
                                     1,
                                     false,
                                     List.of(page),

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.PageMemory;
+import holdfast.replicator.state.PeerCopy;
 import holdfast.replicator.state.Transaction;
 import holdfast.replicator.state.Transaction.Blank;
 import holdfast.tunnel.wire.Position;
@@ -26,6 +27,7 @@ import java.util.zip.CRC32C;
 class MetadataLayoutTest {
     private static final UUID RESOURCE = new UUID(0x0102030405060708L, 0x090a0b0c0d0e0f10L);
     private static final Position AT = new Position(0x1122334455667788L, 7);
+    private static final PeerCopy PEER = new PeerCopy(AT, AT.plus(3), 5, 0);
     private static final int EXTENT_BLOCKS = 64;
     private static final int PAGE_BLOCKS = 31 * EXTENT_BLOCKS;
     private static final long BLOCKS = 2 * PAGE_BLOCKS + 100;
@@ -36,13 +38,13 @@ class MetadataLayoutTest {
     private final byte[] file = new byte[Math.toIntExact(layout.fileBytes())];
 
     MetadataLayoutTest() {
-        layout.beginning(MetadataLayout.first(Blank.MISSING, 1, Position.NONE, 0))
+        layout.beginning(MetadataLayout.first(Blank.MISSING, 1, PeerCopy.UNKNOWN))
                 .forEach(this::put);
     }
 
     private static Transaction transaction(
             long number, long era, Blank blank, List<Transaction.Page> pages, Long... extents) {
-        return new Transaction(number, era, blank, AT, 5, false, pages, List.of(extents));
+        return new Transaction(number, era, blank, PEER, false, pages, List.of(extents));
     }
 
     /// Blocks of one page that are set.
@@ -117,8 +119,7 @@ class MetadataLayoutTest {
                 EXTENT_BLOCKS, kept.suspect().runEnd(5 * EXTENT_BLOCKS, 999) - 5 * EXTENT_BLOCKS);
         assertEquals(1 + 2 * EXTENT_BLOCKS, kept.suspect().count());
         assertEquals(List.of(5L, 33L), kept.extents());
-        assertEquals(AT, kept.acknowledged());
-        assertEquals(5, kept.peerCopy());
+        assertEquals(PEER, kept.peer());
     }
 
     /// Nothing of it is taken for being on the disk, so that it is written again when it must be.
@@ -149,15 +150,16 @@ class MetadataLayoutTest {
     @Test
     void aCrashBetweenPagesAndRecordLosesNothing() throws Exception {
         carryOut(transaction(7, 1, Blank.CLEAR, List.of(page(0, 0, 1, 2)), 4L));
+        PeerCopy moved = new PeerCopy(AT.plus(5), AT.plus(7), 5, 3);
         Transaction next =
                 new Transaction(
-                        8, 1, Blank.CLEAR, AT.plus(5), 5, true, List.of(page(0, 0, 2)), List.of());
+                        8, 1, Blank.CLEAR, moved, true, List.of(page(0, 0, 2)), List.of());
         layout.pages(next).forEach(this::put);
         Kept kept = kept();
         assertEquals(List.of(4L), kept.extents());
         assertTrue(kept.dirty().contains(2) && !kept.dirty().contains(1));
         // What took block 1 off the page is durable with it.
-        assertEquals(AT.plus(5), kept.acknowledged());
+        assertEquals(moved, kept.peer());
         assertEquals(8, kept.transaction());
     }
 
@@ -345,7 +347,7 @@ class MetadataLayoutTest {
     void whatIsReservedIsZeroOrThePageIsNotTaken() {
         MetadataLayout.Piece piece =
                 layout.records(transaction(2, 1, Blank.CLEAR, List.of(), 1L, 2L)).getFirst();
-        for (int at : List.of(6, 76, 79, 96, 123)) {
+        for (int at : List.of(6, 76, 79, 112, 123)) {
             ByteBuffer record = ByteBuffer.allocate(MetadataCodec.PAGE_BYTES);
             record.put(0, piece.data(), 0, MetadataCodec.PAGE_BYTES).put(at, (byte) 1);
             CRC32C crc = new CRC32C();

@@ -25,7 +25,7 @@ class DurableBitmapTest {
 
     private void carryOut(List<Transaction.Page> pages, Blank blank, boolean begins) {
         bitmap.done(
-                new Transaction(1, 1, blank, Position.NONE, 0, false, pages, List.of()), begins);
+                new Transaction(1, 1, blank, PeerCopy.UNKNOWN, false, pages, List.of()), begins);
     }
 
     @Test
@@ -87,7 +87,7 @@ class DurableBitmapTest {
         dirty.add(70);
         List<Transaction.Page> pages = small.pagesOf(List.of(1L), missing);
         small.done(
-                new Transaction(1, 1, Blank.CLEAR, Position.NONE, 0, false, pages, List.of()),
+                new Transaction(1, 1, Blank.CLEAR, PeerCopy.UNKNOWN, false, pages, List.of()),
                 false);
         assertTrue(known.isEmpty() && !small.isEmpty());
         assertEquals(1, small.pagesOf(List.of(1L), missing).size(), "who knows");
@@ -99,7 +99,7 @@ class DurableBitmapTest {
         pages = small.sweep(missing, 10);
         assertEquals(List.of(0L), pages.stream().map(Transaction.Page::number).toList());
         small.done(
-                new Transaction(1, 1, Blank.CLEAR, Position.NONE, 0, false, pages, List.of()),
+                new Transaction(1, 1, Blank.CLEAR, PeerCopy.UNKNOWN, false, pages, List.of()),
                 false);
         assertTrue(small.isEmpty());
     }

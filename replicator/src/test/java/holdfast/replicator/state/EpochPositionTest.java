@@ -63,9 +63,7 @@ class EpochPositionTest implements PrimaryEffects {
                                 1,
                                 1,
                                 Transaction.Blank.CLEAR,
-                                OLD,
-                                0,
-                                0,
+                                new PeerCopy(OLD, Position.NONE, 0, 0),
                                 told,
                                 new BlockSet(BLOCKS),
                                 new BlockSet(BLOCKS),
@@ -171,11 +169,11 @@ class EpochPositionTest implements PrimaryEffects {
         for (Transaction due = primary.nextTransaction();
                 due != null;
                 due = primary.nextTransaction()) {
-            assertEquals(new Position(2, 1), due.acknowledged());
+            assertEquals(new Position(2, 1), due.peer().acknowledged());
             primary.transactionDone(due);
         }
         acknowledge(2);
-        assertEquals(new Position(2, 2), primary.nextTransaction().acknowledged());
+        assertEquals(new Position(2, 2), primary.nextTransaction().peer().acknowledged());
     }
 
     // ---- a comparison that was ordered

@@ -72,9 +72,7 @@ class GivingUpTest implements PrimaryEffects {
                                 50,
                                 1,
                                 Transaction.Blank.CLEAR,
-                                acknowledged,
-                                peerCopy,
-                                0,
+                                new PeerCopy(acknowledged, Position.NONE, peerCopy, 0),
                                 50,
                                 dirty,
                                 suspect,
@@ -134,9 +132,9 @@ class GivingUpTest implements PrimaryEffects {
         primary.on(hello(Frame.Known.NOTHING, PAST, PROMOTED_AT, DiskState.INCONSISTENT));
         assertEquals(BLOCKS, primary.figures().suspectBlocks());
         Transaction next = primary.nextTransaction();
-        assertEquals(Position.NONE, next.acknowledged());
-        assertNotEquals(0, next.peerCopy());
-        primary = attached(next.acknowledged(), next.peerCopy(), new BlockSet(BLOCKS), true);
+        assertEquals(Position.NONE, next.peer().acknowledged());
+        assertNotEquals(0, next.peer().id());
+        primary = attached(Position.NONE, next.peer().id(), new BlockSet(BLOCKS), true);
         connect(gives(0, 40, 2), GIVEN_UP, new Position(9, 0), RANGES);
         assertEquals(BLOCKS, primary.figures().suspectBlocks());
         assertEquals(List.of("compare", "compare"), events);
@@ -218,7 +216,7 @@ class GivingUpTest implements PrimaryEffects {
     }
 
     private static Frame.Known gives(long heard, long told, long blocks) {
-        return new Frame.Known(new Position(1, 7), 0, heard, told, blocks, true);
+        return new Frame.Known(new Position(1, 7), Position.NONE, 0, heard, told, blocks, true);
     }
 
     private void connect(
@@ -273,7 +271,7 @@ class GivingUpTest implements PrimaryEffects {
             assertEquals("", copy.backup.discard(1, "discarded-1", 9));
             assertEquals(1, copy.backup.greeting().size(), "it does not know");
             copy.backup.changed(changes);
-            Frame.Known says = new Frame.Known(CopyOnFiles.at(2), 0, 100, 40, 2, true);
+            Frame.Known says = new Frame.Known(CopyOnFiles.at(2), Position.NONE, 0, 100, 40, 2, true);
             saysWhatItChanged(copy.backup.greeting(), says);
             copy.sent.clear();
             copy.backup.sessionUp(copy.primary());

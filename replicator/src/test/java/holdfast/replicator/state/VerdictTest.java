@@ -39,6 +39,7 @@ class VerdictTest {
 
     private long filled = 20;
     private long marked;
+    private Position completeFrom = NOTHING;
     private boolean ordered;
 
     /// What we were told of before we were promoted.
@@ -74,7 +75,7 @@ class VerdictTest {
                         false,
                         heard,
                         0,
-                        new Frame.Known(acknowledged, ourCopy, 20, 50, marked, ordered),
+                        new Frame.Known(acknowledged, completeFrom, ourCopy, 20, 50, marked, ordered),
                         mine);
         Frame.ResourceHello copy =
                 new Frame.ResourceHello(
@@ -114,7 +115,7 @@ class VerdictTest {
         tracked = 0;
         copyBegan(1, NOTHING, Reason.CREATE, OTHER);
         copyBegan(9, at(1, 12), Reason.ATTACH, OTHER);
-        theirKnown = new Frame.Known(since, 0, 0, told, 3, true);
+        theirKnown = new Frame.Known(since, NOTHING, 0, 0, told, 3, true);
     }
 
     private void promotedAt(Position at) {
@@ -129,7 +130,7 @@ class VerdictTest {
         formerGivesUp(at(1, 7), 40);
         assertEquals(How.UNION, how(3, NOTHING, at(9, 0)));
         assertEquals(at(1, 10), Since.common(of(3, NOTHING, at(9, 0))));
-        theirKnown = new Frame.Known(at(1, 10), 0, 0, 40, 3, true);
+        theirKnown = new Frame.Known(at(1, 10), NOTHING, 0, 0, 40, 3, true);
         assertEquals(How.UNION, how(3, NOTHING, at(9, 0)));
     }
 
@@ -141,13 +142,13 @@ class VerdictTest {
         theirKnown = Frame.Known.GIVES_UP;
         assertEquals(How.COMPARISON, how(3, NOTHING, at(9, 0)));
         // It knows less than since they were the same.
-        theirKnown = new Frame.Known(at(1, 11), 0, 0, 40, 3, true);
+        theirKnown = new Frame.Known(at(1, 11), NOTHING, 0, 0, 40, 3, true);
         assertEquals(How.COMPARISON, how(3, NOTHING, at(9, 0)));
         // It has told of less than was heard: it was set back.
-        theirKnown = new Frame.Known(at(1, 7), 0, 0, 39, 3, true);
+        theirKnown = new Frame.Known(at(1, 7), NOTHING, 0, 0, 39, 3, true);
         assertEquals(How.COMPARISON, how(3, NOTHING, at(9, 0)));
         // Its journal is damaged.
-        theirKnown = new Frame.Known(at(1, 7), 0, 0, 40, 3, true);
+        theirKnown = new Frame.Known(at(1, 7), NOTHING, 0, 0, 40, 3, true);
         theirDisk = DiskState.INCONSISTENT;
         assertEquals(How.COMPARISON, how(3, NOTHING, at(9, 0)));
         assertEquals(
@@ -157,7 +158,7 @@ class VerdictTest {
         assertEquals(How.COMPARISON, how(3, at(8, 0), at(9, 0)));
         // And about this one, which has not moved since.
         assertEquals(How.UNION, how(3, at(9, 0), at(9, 0)));
-        theirKnown = new Frame.Known(at(1, 7), 0, 0, 39, 3, true);
+        theirKnown = new Frame.Known(at(1, 7), NOTHING, 0, 0, 39, 3, true);
         assertEquals(How.COMPARISON, how(3, at(9, 0), at(9, 0)));
     }
 
@@ -187,7 +188,7 @@ class VerdictTest {
         copyBegan(1, NOTHING, Reason.CREATE, OTHER);
         theirKnown = Frame.Known.GIVES_UP;
         assertEquals(How.COMPARISON, how(3, NOTHING, at(1, 10)));
-        theirKnown = new Frame.Known(at(1, 7), 0, 0, 40, 3, true);
+        theirKnown = new Frame.Known(at(1, 7), NOTHING, 0, 0, 40, 3, true);
         assertEquals(How.UNION, how(3, NOTHING, at(1, 10)));
         // One that gives up nothing and stands in front of it lacks what is not marked.
         theirKnown = Frame.Known.NOTHING;
@@ -201,13 +202,13 @@ class VerdictTest {
         copyBegan(1, NOTHING, Reason.CREATE, NODE);
         copyBegan(2, at(1, 10), Reason.PROMOTE, OTHER);
         copyBegan(9, at(2, 5), Reason.ATTACH, OTHER);
-        theirKnown = new Frame.Known(at(1, 10), 0, 50, 1, 3, true);
+        theirKnown = new Frame.Known(at(1, 10), NOTHING, 0, 50, 1, 3, true);
         assertEquals(How.UNION, how(12, at(1, 8), at(9, 0)));
         // It was told of more than the former primary, as far as that knows, has told of.
-        theirKnown = new Frame.Known(at(1, 10), 0, 51, 1, 3, true);
+        theirKnown = new Frame.Known(at(1, 10), NOTHING, 0, 51, 1, 3, true);
         assertEquals(How.COMPARISON, how(12, at(1, 8), at(9, 0)));
         assertEquals(How.COMPARISON, how(12, at(9, 0), at(9, 0)));
-        theirKnown = new Frame.Known(at(1, 10), 0, 0, 1, 3, true);
+        theirKnown = new Frame.Known(at(1, 10), NOTHING, 0, 0, 1, 3, true);
         assertEquals(How.COMPARISON, how(12, at(1, 11), at(9, 0)));
         assertEquals(How.COMPARISON, how(12, NOTHING, at(9, 0)));
     }
@@ -293,6 +294,36 @@ class VerdictTest {
         assertEquals(How.COMPARISON, how(5, at(1, 8), at(1, 7)));
         theirs = mine;
         assertEquals(How.COMPARISON, how(5, at(2, 4), at(2, 3)));
+    }
+
+    /// Put back to 4 and compared there, while the primary stood at 9; put back again to 7.
+    @Test
+    void aPeerThatIsPutBackAgainIsComparedAgain() {
+        began(1, NOTHING, Reason.CREATE);
+        theirs = mine;
+        marked = 3;
+        completeFrom = at(1, 9);
+        assertEquals(How.STREAM, how(10, at(1, 4), at(1, 4)));
+        assertEquals(How.COMPARISON, how(10, at(1, 4), at(1, 7)));
+        assertEquals(How.STREAM, how(10, at(1, 4), at(1, 9)), "the commit's answer was lost");
+        assertEquals(How.COMPARISON, how(10, NOTHING, at(1, 7)), "it was filled again meanwhile");
+        began(2, at(1, 10), Reason.ATTACH);
+        assertEquals(How.BITMAP, how(0, at(1, 4), at(1, 4)));
+        assertEquals(How.COMPARISON, how(0, at(1, 4), at(1, 7)));
+        assertEquals(How.BITMAP, how(0, at(1, 4), at(1, 10)));
+        theirs = mine;
+        assertEquals(How.STREAM, how(0, at(1, 4), at(2, 0)));
+    }
+
+    /// It gives up its own, and was a primary that had begun to compare.
+    @Test
+    void whatOneHasComparedIsNotAllThatItChanged() {
+        promotedAt(at(1, 10));
+        heard = 40;
+        formerGivesUp(at(1, 7), 40);
+        completeFrom = at(2, 1);
+        assertEquals(How.COMPARISON, how(3, NOTHING, at(9, 0)));
+        assertEquals(How.UNION, how(3, at(9, 0), at(9, 0)));
     }
 
     @Test

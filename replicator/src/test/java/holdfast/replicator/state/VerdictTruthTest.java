@@ -100,6 +100,7 @@ class VerdictTruthTest {
                 random.nextInt(3),
                 new Frame.Known(
                         anywhere(random),
+                        anywhere(random),
                         random.nextInt(5),
                         random.nextInt(3),
                         random.nextInt(3),
@@ -137,6 +138,7 @@ class VerdictTruthTest {
         private long transaction = 1;
         private long told = 1;
         private Position acknowledged = Position.NONE;
+        private Position completeFrom = Position.NONE;
         private long copy;
         private long filled;
         private boolean ordered;
@@ -208,6 +210,10 @@ class VerdictTruthTest {
 
         private Server olderServer;
         private Copy olderCopy;
+
+        /// As the copy was before it was put back.
+        private Copy newerCopy;
+
         private boolean serverWasSetBack;
         private boolean streaming;
 
@@ -361,6 +367,10 @@ class VerdictTruthTest {
             if (olderServer != null) {
                 server = olderServer.copied();
                 serverWasSetBack = true;
+                newerCopy = null;
+                if (olderCopy != null && olderCopy.tracked > copy.tracked) {
+                    olderCopy = null;
+                }
                 attach();
             }
         }
@@ -368,8 +378,22 @@ class VerdictTruthTest {
         // ---- the copy
 
         private void setBackCopy() {
-            if (olderCopy != null) {
+            if (newerCopy != null) {
+                copy = newerCopy;
+                newerCopy = null;
+                streaming = false;
+            } else if (olderCopy != null) {
+                Copy was = copy;
                 copy = olderCopy.copied();
+                // Who put it back may think better of it. Where the server is put back as well,
+                // what each was told of no longer says that they are of two histories.
+                // In a first sync nothing tells the two from each other.
+                if (!serverWasSetBack
+                        && was.everCommitted
+                        && copy.everCommitted
+                        && random.nextBoolean()) {
+                    newerCopy = was;
+                }
                 streaming = false;
             }
         }
@@ -469,9 +493,18 @@ class VerdictTruthTest {
                 return;
             }
             server.acknowledged = copy.committed;
+            completeAgain();
             server.copy = COPY;
             if (copy.committed.equals(server.position()) && server.suspect.isEmpty()) {
                 server.marked.clear();
+            }
+        }
+
+        private void completeAgain() {
+            if (server.acknowledged.reaches(server.completeFrom)
+                    || server.acknowledged.generation() != server.completeFrom.generation()
+                            && server.acknowledged.generation() == server.ancestry.generation()) {
+                server.completeFrom = Position.NONE;
             }
         }
 
@@ -565,6 +598,7 @@ class VerdictTruthTest {
                             ? Frame.Known.GIVES_UP
                             : new Frame.Known(
                                     since,
+                                    Position.NONE,
                                     0,
                                     isServers ? 0 : copy.tracked,
                                     isServers ? server.told : 1,
@@ -576,7 +610,14 @@ class VerdictTruthTest {
                                     1,
                                     copy.committed,
                                     copy.tracked,
-                                    new Frame.Known(Position.NONE, replacement, 0, 1, 1, false),
+                                    new Frame.Known(
+                                            Position.NONE,
+                                            Position.NONE,
+                                            replacement,
+                                            0,
+                                            1,
+                                            1,
+                                            false),
                                     copy.ancestry)
                             : side(
                                     1,
@@ -584,6 +625,7 @@ class VerdictTruthTest {
                                     0,
                                     new Frame.Known(
                                             server.acknowledged,
+                                            server.completeFrom,
                                             server.copy,
                                             server.filled,
                                             server.told,
@@ -676,6 +718,10 @@ class VerdictTruthTest {
             }
             if (copy.everCommitted) {
                 server.acknowledged = copy.committed; // Durable before anything is sent.
+                completeAgain();
+            }
+            if (!copy.everCommitted || !server.suspect.isEmpty()) {
+                server.completeFrom = server.position();
             }
             streaming = true;
             server.transaction = Math.max(server.transaction, copy.tracked);
@@ -742,6 +788,7 @@ class VerdictTruthTest {
                             0,
                             new Frame.Known(
                                     server.acknowledged,
+                                    server.completeFrom,
                                     server.copy,
                                     server.filled,
                                     server.told,

@@ -152,6 +152,9 @@ public sealed interface Frame {
     /// itself and sends a [Changed], what it knew when it was one.
     ///
     /// @param acknowledged what it is known to have committed; [Position#NONE] for nothing
+    /// @param completeFrom a copy that stands between `acknowledged` and here may lack what is not
+    ///   marked: it was compared where it stood at `acknowledged`, and put back to another state since;
+    ///   [Position#NONE] where there is no such place
     /// @param copy the copy that our last first sync filled, 0 for none
     /// @param filled how far that had come, as [ResourceHello#filled]
     /// @param told the newest [Tracked] transaction that the peer may have been told of
@@ -160,18 +163,21 @@ public sealed interface Frame {
     ///   the two histories say of each other; from a copy, that it gives up what it has by itself
     record Known(
             Position acknowledged,
+            Position completeFrom,
             long copy,
             long filled,
             long told,
             long marked,
             boolean ordered) {
-        public static final Known NOTHING = new Known(Position.NONE, 0, 0, 0, 0, false);
+        public static final Known NOTHING =
+                new Known(Position.NONE, Position.NONE, 0, 0, 0, 0, false);
 
         /// Of a copy that was a primary: an operator gives up what it has by itself (R31).
-        public static final Known GIVES_UP = new Known(Position.NONE, 0, 0, 0, 0, true);
+        public static final Known GIVES_UP =
+                new Known(Position.NONE, Position.NONE, 0, 0, 0, 0, true);
 
         /// Bytes on the wire.
-        static final int BYTES = Position.BYTES + 8 + 8 + 8 + 8 + 1;
+        static final int BYTES = 2 * Position.BYTES + 8 + 8 + 8 + 8 + 1;
     }
 
     /// What a copy that gives up its own has changed by itself: outside of these ranges its disk is

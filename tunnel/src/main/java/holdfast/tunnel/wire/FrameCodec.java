@@ -849,6 +849,7 @@ public final class FrameCodec {
         private Known known() throws ProtocolException {
             return new Known(
                     position(),
+                    position(),
                     int64(),
                     count("filled"),
                     count("transaction"),
@@ -983,6 +984,7 @@ public final class FrameCodec {
 
     private static void put(ByteBuffer out, Known known) {
         known.acknowledged().write(out);
+        known.completeFrom().write(out);
         out.putLong(known.copy()).putLong(known.filled()).putLong(known.told());
         out.putLong(known.marked());
         put(out, known.ordered());

@@ -61,7 +61,7 @@ final class Samples {
                             false,
                             77,
                             78,
-                            new Frame.Known(COMMITTED, 79, 80, 81, 82, true),
+                            new Frame.Known(COMMITTED, COMMITTED.plus(3), 79, 80, 81, 82, true),
                             ANCESTRY),
                     new Frame.StreamStart(RESOURCE, 99, 3, STORED),
                     new Frame.Refused(RESOURCE, "unrelated data"),
