@@ -362,7 +362,12 @@ final class PrimaryHost implements PrimaryEffects {
                     case ATTACH -> durableEnd;
                     default -> unwritten;
                 };
+        // Both are opened anew: what a failed sync left in memory alone is not what the disk holds.
+        if (disk != null) {
+            disk.dropClean();
+        }
         metadata.syncNow();
+        metadata.dropClean();
         MetadataLayout.Recovered found = recovered(metadata.now(), marks());
         if (found.damage() != null) {
             sim.event("primary", "metadata-damaged", found.damage());
