@@ -1403,7 +1403,10 @@ final class Simulation {
         if (primary.clock().millis() > backup.clock().millis()) {
             reached(Rare.AGE_TOLD_UNDER_A_CLOCK_AHEAD);
         }
-        long toldThere = age.at(agenda.nowNanos(), backup.clock().millis());
+        // The primary looks at its clock ten times a second, and has not seen yet what a slow one
+        // has lost since.
+        long toldThere =
+                age.at(agenda.nowNanos(), backup.clock().millis()) + primary.clock().lostOf(100);
         if (toldThere < missingFor) {
             throw new Violation(
                     "RPO",

@@ -14,6 +14,9 @@ final class WallClock {
     private boolean wasSet;
     private boolean hasGained;
 
+    /// Of all drifts; not above 0.
+    private double slowest;
+
     /// @param aheadMillis of the right time, from the beginning on
     WallClock(LongSupplier nanos, long aheadMillis) {
         this.nanos = nanos;
@@ -42,12 +45,18 @@ final class WallClock {
         return hasGained;
     }
 
+    /// How much it has ever lost of so much time, at most.
+    long lostOf(long millis) {
+        return (long) Math.ceil(-slowest * millis);
+    }
+
     /// @param drift 0.1: ten per cent too fast from now on
     void drift(double drift) {
         long now = nanos.getAsLong();
         offsetMillis += (now - driftsFromNanos) / 1e6 * this.drift;
         driftsFromNanos = now;
         this.drift = drift;
+        slowest = Math.min(slowest, drift);
         wasSet = true;
         hasGained |= drift > 0;
     }
