@@ -375,7 +375,7 @@ class BadInputTest {
         assertSameAtBackup(disk);
         Run.ok("mount", "-o", "remount,size=64m", storage.toString());
         nodes.backup.connect(new ControlApi.LinkRequest(Optional.of("home")));
-        TwoNodes.until("no trouble", () -> nodes.atServer("home").trouble().isEmpty());
+        nodes.untilServer("home", "no trouble", it -> it.trouble().isEmpty());
         assertSameAtBackup(disk);
     }
 

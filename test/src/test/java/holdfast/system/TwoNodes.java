@@ -107,13 +107,8 @@ final class TwoNodes implements AutoCloseable {
     }
 
     void untilServer(String name, String what, Predicate<StatusReport.Resource> holds) {
-        until(what, () -> holds.test(atServer(name)));
-    }
-
-    /// Waits until the backup has committed everything the server has.
-    void untilInSync(String name) {
         try {
-            untilInSyncOrFail(name);
+            until(what, () -> holds.test(atServer(name)));
         } catch (AssertionError e) {
             throw new AssertionError(e.getMessage() + "\n" + account(), e);
         }
@@ -135,7 +130,8 @@ final class TwoNodes implements AutoCloseable {
         return text.toString();
     }
 
-    private void untilInSyncOrFail(String name) {
+    /// Waits until the backup has committed everything the server has.
+    void untilInSync(String name) {
         untilServer(
                 name,
                 "in sync",

@@ -1693,14 +1693,21 @@ public final class Backup {
         if (waitsForSpace) {
             waitsForSpace = false;
             takeIn();
+            if (inbox.isEmpty() && !pinsUnsure && !rollIsDue()) {
+                spaceAgain("nothing waits for space in the base any more");
+            }
             fx.wakeRoller();
         }
     }
 
     private void spaceAgain() {
+        spaceAgain("the base takes data again");
+    }
+
+    private void spaceAgain(String why) {
         if (!noSpace.isEmpty()) {
             noSpace = "";
-            fx.event("space-again", "the base takes data again");
+            fx.event("space-again", why);
             tellTrouble();
         }
     }
