@@ -8,6 +8,7 @@ import holdfast.replicator.device.AtomicFile;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.DeviceNode;
 import holdfast.replicator.device.DurableDirectory;
+import holdfast.replicator.device.JournalFiles;
 import holdfast.replicator.device.MetadataFile;
 import holdfast.replicator.device.TwoSlotFile;
 import holdfast.replicator.json.Json;
@@ -128,6 +129,7 @@ final class ResourceDir implements AutoCloseable {
     private static final String HEARD = "heard";
     private static final String DOUBTED = "disk-doubted";
     private static final String STANDALONE = "standalone";
+    private static final String JOURNAL_BEGUN = "journal-begun";
 
     /// Files whose presence says something.
     static final List<String> MARKS =
@@ -142,6 +144,7 @@ final class ResourceDir implements AutoCloseable {
                     CHANGED,
                     HEARD,
                     DOUBTED,
+                    JOURNAL_BEGUN,
                     "boot");
 
     /// What [#compareMark] holds when an operator ordered it; nothing when evidence did.
@@ -406,6 +409,38 @@ final class ResourceDir implements AutoCloseable {
     /// It gives up nothing, durably.
     void keepOwn() throws IOException {
         AtomicFile.write(dir.resolve(DISCARDS), "0".getBytes(UTF_8));
+    }
+
+    /// At a primary: this journal is about to be made for the role that follows. Durable before
+    /// there is any of it, for its space may be large, and nobody else knows of it.
+    void beginJournal(Path journal) throws DeviceException {
+        AtomicFile.write(dir.resolve(JOURNAL_BEGUN), journal.toString().getBytes(UTF_8));
+    }
+
+    /// No role has followed: the journal that was made for it goes, if no record is in it. Where none
+    /// is to be seen the note stays, for its storage may not be mounted.
+    ///
+    /// | step                              | a crash behind it leaves                       |
+    /// |-----------------------------------|------------------------------------------------|
+    /// | the directory of roles is synced  | the same: no role that is gone comes back behind this |
+    /// | the journal is deleted            | a part of it or nothing, and the note          |
+    /// | the note is deleted               | nothing, or the note                           |
+    void endJournal() throws IOException {
+        Path note = dir.resolve(JOURNAL_BEGUN);
+        if (!Files.exists(note)) {
+            return;
+        }
+        Path journal = Path.of(Files.readString(note)).toAbsolutePath();
+        if (!Files.isDirectory(journal)) {
+            return;
+        }
+        Path resources = dir.toAbsolutePath().getParent();
+        DurableDirectory.sync(resources);
+        if (!isUsed(resources, journal) && JournalFiles.heldAt(journal).isEmpty()) {
+            delete(journal);
+            DurableDirectory.sync(journal.getParent());
+        }
+        Files.delete(note);
     }
 
     private static boolean isWhole(Path dir) {

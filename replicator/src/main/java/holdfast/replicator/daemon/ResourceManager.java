@@ -223,6 +223,9 @@ final class ResourceManager implements Link.Resources {
             return Optional.empty();
         }
         opened.states().linkStandalone(!isLinkWanted(opened));
+        if (opened instanceof LocalPrimary primary) {
+            endJournal(primary);
+        }
         roster.put(opened);
         if (opened instanceof LocalPrimary primary && !primary.lostChoice().isEmpty()) {
             shared.events().of(name).accept("choice-lost", primary.lostChoice());
@@ -245,6 +248,20 @@ final class ResourceManager implements Link.Resources {
             shared.events().of(name).accept("metadata-error", e.getMessage());
         }
         return Optional.of(primary);
+    }
+
+    /// What an order to become a copy has left that was cut off.
+    private void endJournal(LocalPrimary primary) {
+        try {
+            primary.dir().endJournal();
+        } catch (IOException | UncheckedIOException e) {
+            shared.events()
+                    .of(primary.name())
+                    .accept(
+                            "metadata-error",
+                            "a journal that was begun for it and belongs to nothing is deleted at the next start: "
+                                    + e.getMessage());
+        }
     }
 
     /// It is not to be had for a moment. Its name and its disks stay taken, and its peer is told
