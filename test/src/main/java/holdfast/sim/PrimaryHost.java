@@ -159,6 +159,7 @@ final class PrimaryHost implements PrimaryEffects {
     private boolean setBack;
 
     private boolean everSetBack;
+    private boolean failedWrites;
     private boolean mayHaveToldUnnoted;
     private boolean toldUnnoted;
 
@@ -838,6 +839,11 @@ final class PrimaryHost implements PrimaryEffects {
 
     Primary primary() {
         return primary;
+    }
+
+    /// Whether a write has failed: its blocks are marked, whatever of it was written.
+    boolean hadFailedWrites() {
+        return failedWrites;
     }
 
     boolean isDiskFailed() {
@@ -1647,6 +1653,7 @@ final class PrimaryHost implements PrimaryEffects {
                     new Truth.Change(
                             op.offsetBytes(), part, request.data, sim.agenda().nowNanos()));
         }
+        failedWrites = true;
         primary.failed(op, "an injected error", fatal);
         sim.replied();
     }

@@ -56,9 +56,9 @@ final class BootGate {
                         "the peer has not answered within %d s".formatted(limit.get().toSeconds()));
     }
 
-    /// Why the other side keeps it closed. A primary there does when it was promoted since both were
-    /// the same, or when nothing says what it is to this one. A former primary does not: where this
-    /// one was promoted, it is the one that goes on.
+    /// Why the other side keeps it closed. A primary there does when it was promoted since both
+    /// were the same, or when nothing says what it is to this one. A former primary does not: where
+    /// this one was promoted, it is the one that goes on.
     private static Optional<String> reason(Frame.ResourceHello mine, Frame.ResourceHello peer) {
         String promoted = "the copy at the peer was promoted and goes on by itself";
         return switch (Verdict.of(mine, peer)) {

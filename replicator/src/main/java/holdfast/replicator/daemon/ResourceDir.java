@@ -23,6 +23,7 @@ import holdfast.replicator.state.Faults;
 import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Limits;
 import holdfast.replicator.state.OwnChanges;
+import holdfast.replicator.state.OwnWrites;
 import holdfast.replicator.state.PageMemory;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.Role;
@@ -30,6 +31,7 @@ import holdfast.replicator.state.Transaction;
 import holdfast.replicator.state.Verdict;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
 import org.slf4j.Logger;
@@ -130,6 +132,7 @@ final class ResourceDir implements AutoCloseable {
     private static final String DOUBTED = "disk-doubted";
     private static final String STANDALONE = "standalone";
     private static final String JOURNAL_BEGUN = "journal-begun";
+    private static final String PARTED = "parted";
 
     /// Files whose presence says something.
     static final List<String> MARKS =
@@ -145,6 +148,7 @@ final class ResourceDir implements AutoCloseable {
                     HEARD,
                     DOUBTED,
                     JOURNAL_BEGUN,
+                    PARTED,
                     "boot");
 
     /// What [#compareMark] holds when an operator ordered it; nothing when evidence did.
@@ -173,6 +177,9 @@ final class ResourceDir implements AutoCloseable {
 
     /// How much the peer may lack, as of the last look at the metadata.
     private long missingBytes;
+
+    /// What was written that the peer may lack, as of that look; null before. Any thread.
+    private volatile Frame.Wrote wrote;
 
     private ResourceDir(
             Path dir, Facts facts, TwoSlotFile<Superblock> superblock, MetadataFile metadata) {
@@ -387,12 +394,39 @@ final class ResourceDir implements AutoCloseable {
         if (isDiskDoubted()) {
             marks.put(DOUBTED, new byte[0]);
         }
-        for (Path each : List.of(syncPausedMark(), bootMark(), attachedFile())) {
+        for (Path each :
+                List.of(syncPausedMark(), bootMark(), attachedFile(), dir.resolve(PARTED))) {
             if (Files.exists(each)) {
                 marks.put(each.getFileName().toString(), Files.readAllBytes(each));
             }
         }
         return marks;
+    }
+
+    /// A promotion is about to begin that generation, also of a copy that is promoted already: when
+    /// what it goes on from was written last. Durable before it has begun; the next role has it
+    /// from the first.
+    void part(long generation, long millis) throws DeviceException {
+        AtomicFile.write(
+                dir.resolve(PARTED), "%d %d".formatted(millis, generation).getBytes(UTF_8));
+    }
+
+    /// When what the last promotion of this past went on from was written last, by the clock of who
+    /// wrote it; 0 where there was none, or that is not known.
+    long partedMillis(Ancestry past) {
+        try {
+            for (Ancestry.Entry each : past.entries().reversed()) {
+                if (each.reason() == Ancestry.Reason.PROMOTE) {
+                    String text = Files.readString(dir.resolve(PARTED)).strip();
+                    return text.endsWith(" " + each.generation())
+                            ? number(dir.resolve(PARTED), 0)
+                            : 0;
+                }
+            }
+        } catch (IOException e) {
+            LOG.debug("{}: {}", dir, e.getMessage());
+        }
+        return 0;
     }
 
     /// At a backup: the generation that an operator gives up for what its peer has.
@@ -417,8 +451,8 @@ final class ResourceDir implements AutoCloseable {
         AtomicFile.write(dir.resolve(JOURNAL_BEGUN), journal.toString().getBytes(UTF_8));
     }
 
-    /// No role has followed: the journal that was made for it goes, if no record is in it. Where none
-    /// is to be seen the note stays, for its storage may not be mounted.
+    /// No role has followed: the journal that was made for it goes, if no record is in it. Where
+    /// none is to be seen the note stays, for its storage may not be mounted.
     ///
     /// | step                              | a crash behind it leaves                       |
     /// |-----------------------------------|------------------------------------------------|
@@ -1003,6 +1037,14 @@ final class ResourceDir implements AutoCloseable {
                                 found.kept().peerCopy())
                         ? found.kept().missingBytes() + size - grownFrom(size)
                         : size;
+        wrote =
+                OwnWrites.atRest(
+                        facts.uuid(),
+                        superblock().ancestry(),
+                        superblock().position(),
+                        superblock().clean(),
+                        found.kept(),
+                        Files.exists(compareMark()) || grownFrom(size) < size);
         return found.kept().isLost()
                 ? new MetadataLayout.Recovered(
                         found.kept()
@@ -1081,6 +1123,11 @@ final class ResourceDir implements AutoCloseable {
                         0,
                         ancestry));
         return new Primary.Attached(ancestry, kept, heard, trusted);
+    }
+
+    /// What was written that the peer may lack, while the resource is not attached.
+    Frame.Wrote wrote() {
+        return isDiskDoubted() ? wrote.unknown() : wrote;
     }
 
     /// How much the peer may lack while the resource is not attached.

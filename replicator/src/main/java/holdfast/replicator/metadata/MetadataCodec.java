@@ -1,6 +1,7 @@
 package holdfast.replicator.metadata;
 
 import holdfast.replicator.state.Transaction;
+import holdfast.replicator.state.WriteTimes;
 import holdfast.tunnel.wire.Position;
 
 import java.nio.ByteBuffer;
@@ -30,7 +31,9 @@ import java.util.zip.CRC32C;
 /// |     76 |     4 | reserved     | zero                                                              |
 /// |     80 |     8 | filled       | how far that has come, in what the peer acknowledged of it        |
 /// |     88 |     8 | told         | transaction: the newest that the peer may have been told of       |
-/// |     96 |    28 | reserved     | zero                                                              |
+/// |     96 |     8 | first        | transaction: wall clock of the oldest write that the peer may lack; 0 none, -1 not known |
+/// |    104 |     8 | last         | transaction: wall clock of the newest write; likewise             |
+/// |    112 |    12 | reserved     | zero                                                              |
 /// |    124 |     4 | crc          | CRC-32C of the header before it and of the payload                |
 /// |    128 | 3,968 | payload      | transaction: extents, 4 bytes each; bitmap: 31,744 bits, 8 bytes for 64 blocks, lowest first |
 public final class MetadataCodec {
@@ -76,6 +79,7 @@ public final class MetadataCodec {
             throw new IllegalArgumentException(t.extents().size() + " active extents");
         }
         out.putInt(72, t.extents().size()).putLong(88, t.told());
+        out.putLong(96, t.wrote().firstMillis()).putLong(104, t.wrote().lastMillis());
         for (long extent : t.extents()) {
             out.putInt(Math.toIntExact(extent));
         }
@@ -142,7 +146,8 @@ public final class MetadataCodec {
         if (in.get(6) != 0) {
             return new Found.Broken("it is of peer %d, of several".formatted(in.get(6)));
         }
-        if (in.getInt(76) != 0 || !isZero(in, 96, 120) || in.getInt(120) != 0) {
+        int unused = in.get(5) == 2 ? 96 : 112;
+        if (in.getInt(76) != 0 || !isZero(in, unused, 120) || in.getInt(120) != 0) {
             return new Found.Broken("bytes that are reserved are not zero");
         }
         long transaction = in.getLong(32);
@@ -185,6 +190,7 @@ public final class MetadataCodec {
                         peerCopy,
                         filled,
                         in.getLong(88),
+                        new WriteTimes(in.getLong(96), in.getLong(104)),
                         false,
                         List.of(),
                         extents));

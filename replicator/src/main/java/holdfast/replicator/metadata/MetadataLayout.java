@@ -7,6 +7,7 @@ import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.PageMemory;
 import holdfast.replicator.state.Transaction;
 import holdfast.replicator.state.Transaction.Blank;
+import holdfast.replicator.state.WriteTimes;
 import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
@@ -116,6 +117,7 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
                                     first.peerCopy(),
                                     first.filled(),
                                     first.told(),
+                                    first.wrote(),
                                     false,
                                     List.of(),
                                     first.extents())));
@@ -223,6 +225,7 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
                         peerCopy,
                         filled,
                         transaction,
+                        WriteTimes.LOST,
                         new BlockSet(blocks(), memory, BlockSet.Rounding.UP),
                         new BlockSet(blocks(), memory, BlockSet.Rounding.UP),
                         new BlockSet(blocks(), memory, BlockSet.Rounding.NEVER),
@@ -323,6 +326,7 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
                             peerCopy,
                             filled,
                             newest.told(),
+                            newest.wrote(),
                             dirty,
                             suspect,
                             onDisk,

@@ -14,6 +14,7 @@ import java.util.List;
 /// @param peerCopy the peer's copy that the last first sync filled, 0 before
 /// @param filled how far that had come
 /// @param told the newest transaction that the peer may have been told of
+/// @param wrote when the device was written
 /// @param dirty blocks that the peer lacks
 /// @param suspect blocks of which nobody knows; those of the active extents are among them
 /// @param onDisk blocks that are set in the pages
@@ -30,6 +31,7 @@ public record Kept(
         long peerCopy,
         long filled,
         long told,
+        WriteTimes wrote,
         BlockSet dirty,
         BlockSet suspect,
         BlockSet onDisk,
@@ -58,6 +60,7 @@ public record Kept(
                 peerCopy,
                 0,
                 transaction,
+                WriteTimes.NONE,
                 dirty,
                 suspect,
                 onDisk,
@@ -80,6 +83,7 @@ public record Kept(
                 peerCopy,
                 filled,
                 told,
+                wrote,
                 dirty,
                 suspect,
                 onDisk,
@@ -100,6 +104,7 @@ public record Kept(
                 peerCopy == 0 ? otherCopy : peerCopy,
                 filled,
                 number,
+                wrote,
                 dirty,
                 suspect,
                 onDisk,

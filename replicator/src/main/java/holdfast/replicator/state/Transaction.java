@@ -23,6 +23,7 @@ import java.util.List;
 /// @param filled how far that has come, in what the peer acknowledged of it
 /// @param told the newest transaction that the peer may have been told of: this one while its
 ///   stream is open
+/// @param wrote when the device was written
 /// @param syncDevice extents leave the record: what was written in them must be durable first
 /// @param extents active from now on, in no order
 public record Transaction(
@@ -33,6 +34,7 @@ public record Transaction(
         long peerCopy,
         long filled,
         long told,
+        WriteTimes wrote,
         boolean syncDevice,
         List<Page> pages,
         List<Long> extents) {
@@ -46,7 +48,18 @@ public record Transaction(
             boolean syncDevice,
             List<Page> pages,
             List<Long> extents) {
-        this(number, era, blank, acknowledged, peerCopy, 0, number, syncDevice, pages, extents);
+        this(
+                number,
+                era,
+                blank,
+                acknowledged,
+                peerCopy,
+                0,
+                number,
+                WriteTimes.NONE,
+                syncDevice,
+                pages,
+                extents);
     }
 
     /// What a page means that was never written in this era.

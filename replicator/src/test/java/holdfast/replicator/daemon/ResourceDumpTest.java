@@ -16,6 +16,7 @@ import holdfast.replicator.json.Json;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Transaction;
+import holdfast.replicator.state.WriteTimes;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
@@ -77,6 +78,7 @@ class ResourceDumpTest {
                                     5,
                                     6,
                                     1,
+                                    WriteTimes.NONE,
                                     false,
                                     List.of(page),
                                     List.of(7L, 2L, 3L, 16L)));

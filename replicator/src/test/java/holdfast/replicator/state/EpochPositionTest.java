@@ -67,6 +67,7 @@ class EpochPositionTest implements PrimaryEffects {
                                 0,
                                 0,
                                 told,
+                                WriteTimes.NONE,
                                 new BlockSet(BLOCKS),
                                 new BlockSet(BLOCKS),
                                 new BlockSet(BLOCKS),

@@ -76,6 +76,7 @@ class GivingUpTest implements PrimaryEffects {
                                 peerCopy,
                                 0,
                                 50,
+                                WriteTimes.NONE,
                                 dirty,
                                 suspect,
                                 new BlockSet(BLOCKS),

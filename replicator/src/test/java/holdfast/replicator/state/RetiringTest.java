@@ -70,6 +70,7 @@ class RetiringTest implements PrimaryEffects {
                                     0,
                                     0,
                                     1,
+                                    WriteTimes.NONE,
                                     new BlockSet(BLOCKS),
                                     new BlockSet(BLOCKS),
                                     onDisk,

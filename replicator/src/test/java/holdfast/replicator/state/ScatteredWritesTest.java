@@ -67,6 +67,7 @@ class ScatteredWritesTest implements PrimaryEffects {
                                     1,
                                     0,
                                     1,
+                                    WriteTimes.NONE,
                                     dirty,
                                     suspect,
                                     onDisk,
