@@ -41,7 +41,8 @@ final class Help implements Callable<Integer> {
               primary --force NAME        the first sync: holdfast add NAME DISK, typed where the data is
               primary NAME (failover)     holdfast promote NAME     (at the backup; --force beside a primary that is alive)
               secondary NAME              holdfast detach NAME; then at the other host: holdfast promote NAME
-              connect --discard-my-data   holdfast reconnect NAME --discard HOST (at the host that gives up its own)
+              connect --discard-my-data   holdfast connect --discard-my-data NAME, or reconnect NAME --discard HOST
+                                          (at the host that gives up its own; reconnect NAME says first what both did)
               secondary + mount -o ro     read the copy: holdfast mount NAME DIR or open NAME, at the backup; nothing is promoted
 
             Not there yet: outdate.

@@ -1,7 +1,5 @@
 package holdfast.recovery;
 
-import holdfast.replicator.control.ControlApi;
-
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -15,7 +13,7 @@ import java.util.concurrent.Callable;
         description = {
             "Says what both sides of a resource have done since they were the same, and what can be done about it.",
             "With --discard this host gives up what it has by itself, and becomes the copy of the other. What it was can be"
-                    + " opened under a name for 30 days. DRBD: connect --discard-my-data."
+                    + " opened under a name for 30 days, beside the live one. The same in DRBD's words: connect --discard-my-data NAME."
         },
         mixinStandardHelpOptions = true)
 final class Reconnect implements Callable<Integer> {
@@ -38,41 +36,12 @@ final class Reconnect implements Callable<Integer> {
 
     @Override
     public Integer call() throws Exception {
-        ControlApi api = holdfast.api();
-        Optional<String> given = confirm;
-        if (discard.isPresent() && confirm.isEmpty()) {
-            ControlApi.ReconnectReply preview =
-                    api.reconnect(
-                            new ControlApi.ReconnectRequest(
-                                    name, Optional.empty(), Optional.empty()));
-            if (discard.get().equals(preview.host())) {
-                holdfast.terminal().complain(text(preview));
-                String command =
-                        holdfast.paths()
-                                .command(
-                                        "reconnect %s --discard %s --confirm %s"
-                                                .formatted(name, discard.get(), preview.confirm()));
-                given =
-                        Optional.of(
-                                new Confirmation(holdfast.terminal(), preview.confirm())
-                                        .ask(
-                                                "%s: give up what %s has of %s by itself"
-                                                        .formatted(
-                                                                preview.host(),
-                                                                preview.host(),
-                                                                name),
-                                                command));
-            }
-        }
-        ControlApi.ReconnectReply reply =
-                api.reconnect(new ControlApi.ReconnectRequest(name, discard, given));
-        return holdfast.answer(reply, text(reply));
-    }
-
-    private static String text(ControlApi.ReconnectReply reply) {
-        var out = new StringBuilder("%s at %s:%n".formatted(reply.name(), reply.host()));
-        reply.facts().forEach(each -> out.append("  ").append(each).append('\n'));
-        reply.choices().forEach(each -> out.append("  ").append(each).append('\n'));
-        return out.toString();
+        GivingUp order = new GivingUp(holdfast, name);
+        return discard.isEmpty()
+                ? order.answer(order.look())
+                : order.of(
+                        discard.get(),
+                        confirm,
+                        "reconnect %s --discard %s".formatted(name, discard.get()));
     }
 }

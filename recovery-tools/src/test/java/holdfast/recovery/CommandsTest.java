@@ -451,6 +451,26 @@ class CommandsTest {
     }
 
     @Test
+    void connectDiscardMyDataIsThatForThisHost() {
+        assertEquals(6, run("connect", "--discard-my-data", "home"));
+        String shown = err.toString();
+        assertTrue(shown.contains("  both were the same at 3fa901/7 for the last time\n"), shown);
+        assertTrue(
+                shown.contains("connect --discard-my-data home --confirm server/home@3fa901"),
+                shown);
+        assertEquals(
+                0, run("connect", "--discard-my-data", "home", "--confirm", "server/home@3fa901"));
+        ControlApi.ReconnectRequest asked =
+                new ControlApi.ReconnectRequest(
+                        "home", Optional.of("server"), Optional.of("server/home@3fa901"));
+        assertEquals(asked, daemon.asked.getLast());
+
+        assertEquals(2, run("connect", "--discard-my-data"));
+        assertEquals(2, run("connect", "home", "--confirm", "server/home@3fa901"));
+        assertEquals(asked, daemon.asked.getLast());
+    }
+
+    @Test
     void aMomentIsKeptListedAndDroppedWithAConfirmation() {
         assertEquals(0, run("keep", "home"));
         assertEquals("Nothing of home is kept.\n", out.toString());

@@ -89,6 +89,7 @@ final class ScriptedDaemon implements ControlApi {
                         false,
                         false,
                         Optional.empty(),
+                        Optional.empty(),
                         Optional.empty());
         var node =
                 new StatusReport.Node(
@@ -294,6 +295,7 @@ final class ScriptedDaemon implements ControlApi {
                 done,
                 request.name(),
                 "server",
+                Optional.empty(),
                 List.of("both were the same at 3fa901/7 for the last time"),
                 List.of("to decide later: nothing"),
                 needed);

@@ -160,6 +160,7 @@ final class PrimaryHost implements PrimaryEffects {
     private boolean setBack;
 
     private boolean everSetBack;
+    private boolean failedWrites;
     private boolean mayHaveToldUnnoted;
     private boolean toldUnnoted;
 
@@ -845,6 +846,11 @@ final class PrimaryHost implements PrimaryEffects {
 
     Primary primary() {
         return primary;
+    }
+
+    /// Whether a write has failed: its blocks are marked, whatever of it was written.
+    boolean hadFailedWrites() {
+        return failedWrites;
     }
 
     boolean isDiskFailed() {
@@ -1657,6 +1663,7 @@ final class PrimaryHost implements PrimaryEffects {
                     new Truth.Change(
                             op.offsetBytes(), part, request.data, sim.agenda().nowNanos()));
         }
+        failedWrites = true;
         primary.failed(op, "an injected error", fatal);
         sim.replied();
     }

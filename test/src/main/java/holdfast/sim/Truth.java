@@ -232,6 +232,26 @@ final class Truth {
         return at;
     }
 
+    /// Blocks that were written behind one position, up to one of its future.
+    BitSet written(Position from, Position to) {
+        BitSet blocks = new BitSet();
+        Generation first = find(from);
+        long end = to.number();
+        for (Generation each = find(to); ; each = each.before) {
+            long begin = each == first ? from.number() : 0;
+            long most = Math.min(end, each.changes.size());
+            for (Change change : each.changes.subList((int) begin, (int) Math.max(begin, most))) {
+                blocks.set(
+                        (int) (change.offset / 4096),
+                        (int) ((change.offset + change.length + 4095) / 4096));
+            }
+            if (each == first) {
+                return blocks;
+            }
+            end = each.left;
+        }
+    }
+
     private static void put(byte[] into, Change change) {
         int offset = (int) change.offset;
         if (change.data == null) {

@@ -1,6 +1,7 @@
 package holdfast.sim;
 
 import holdfast.replicator.state.Backup;
+import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.ClockCheck;
 import holdfast.replicator.state.History;
 import holdfast.replicator.state.OwnChanges;
@@ -12,6 +13,7 @@ import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -50,6 +52,9 @@ final class TwoHistories {
 
     /// The last position of both.
     private Position fork = Position.NONE;
+
+    /// Where both said last that they parted.
+    private Position met;
 
     private Ancestry promotedTo = Ancestry.EMPTY;
 
@@ -658,6 +663,40 @@ final class TwoHistories {
                     "SPL", "%d were written since %s: %s".formatted(writes, parted, since));
         }
         sim.reached(Rare.TWO_HISTORIES_MET);
+        met = parted;
+    }
+
+    /// COV: what it says that it has written since both were the same, and may have, is no less
+    /// than what differs, and no more than was written where it says that it is exact.
+    private void checkTold(PrimaryHost host) {
+        Frame.Wrote wrote = host.primary().wrote();
+        byte[] was = sim.truth().imageAt(met);
+        byte[] is = host.image();
+        boolean isSinceThen =
+                wrote.since().generation() == met.generation()
+                        && wrote.since().number() <= met.number();
+        if (!isSinceThen || was.length != is.length) {
+            return;
+        }
+        int differ = 0;
+        for (int at = 0; at < is.length; at += BlockSet.BLOCK_BYTES) {
+            int end = Math.min(at + BlockSet.BLOCK_BYTES, is.length);
+            differ += Arrays.equals(was, at, end, is, at, end) ? 0 : 1;
+        }
+        if (wrote.blocks() + wrote.doubtful() < differ) {
+            throw new Violation(
+                    "COV", "%d blocks differ from %s: %s".formatted(differ, met, wrote));
+        }
+        sim.reached(Rare.TWO_HISTORIES_TOLD);
+        if (wrote.exact() && wrote.since().equals(met) && !host.hadFailedWrites()) {
+            int written = sim.truth().written(met, wrote.at()).cardinality();
+            if (wrote.blocks() != written) {
+                throw new Violation(
+                        "COV",
+                        "%d blocks were written since %s: %s".formatted(written, met, wrote));
+            }
+            sim.reached(Rare.TWO_HISTORIES_TOLD_EXACTLY);
+        }
     }
 
     /// What becomes of two histories when all is healed: both are as they were written, and in most
@@ -694,6 +733,8 @@ final class TwoHistories {
                     "they never say that they are two");
             former.checkImage();
             promoted.checkImage();
+            checkTold(former);
+            checkTold(promoted);
         }
         checkWhole(promoted.own());
         sim.reached(Rare.TWO_HISTORIES_AT_THE_END);

@@ -89,7 +89,8 @@ final class WireTargets {
                     new Frame.Mark(8, POSITION, 9, "before-upgrade"),
                     new Frame.MarkReply(RESOURCE, 99, 8, "there is one"),
                     new Frame.Changed(RESOURCE, List.of(new Frame.KeptRange(1 << 20, 8192))),
-                    new Frame.Behind(RESOURCE, 99, POSITION));
+                    new Frame.Behind(RESOURCE, 99, POSITION),
+                    new Frame.Wrote(RESOURCE, POSITION, POSITION, 8, 9, 10, true, 11, true, 12));
 
     private WireTargets() {}
 

@@ -1,6 +1,7 @@
 package holdfast.system;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.daemon.Daemon;
@@ -138,6 +139,16 @@ class DivergedTest {
             TwoNodes.until(
                     "it is an event",
                     () -> events(each).stream().anyMatch(e -> e.startsWith("split-brain " + why)));
+        }
+        for (Daemon each : List.of(nodes.server, nodes.backup)) {
+            List<String> choices =
+                    each.reconnect(
+                                    new ControlApi.ReconnectRequest(
+                                            "home", Optional.empty(), Optional.empty()))
+                            .choices();
+            assertTrue(
+                    choices.size() > 1 && choices.stream().allMatch(c -> c.contains("holdfast ")),
+                    choices::toString);
         }
         // The copy is as it was, and the other resource goes on.
         ControlApi.OpenReply view =

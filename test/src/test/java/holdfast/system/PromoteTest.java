@@ -19,6 +19,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -139,6 +140,7 @@ class PromoteTest {
             nodes.pair();
             String atServer = nodes.addAndAttach("home", disk());
             nodes.untilInSync("home");
+            Instant begun = now().minusMillis(1);
             write(atServer, 1, "0 2M");
             nodes.untilInSync("home");
             Instant first = Instant.now();
@@ -173,6 +175,21 @@ class PromoteTest {
                     () -> atBackup(nodes).trouble().orElse("").contains("last position of both"));
             shows(uri, 1, "0 2M");
             shows(atServer, 2, "1M 3M");
+            write(uri, 3, "5M 1M");
+            write(uri, 3, "6143k 1536"); // Some of its last block, and the one behind it.
+            StatusReport.Histories histories =
+                    nodes.backup
+                            .reconnect(
+                                    new ControlApi.ReconnectRequest(
+                                            "home", Optional.empty(), Optional.empty()))
+                            .histories()
+                            .orElseThrow();
+            StatusReport.Side here = histories.sides().getFirst();
+            assertEquals(Optional.of(257L), here.blocks(), here::toString);
+            // What it had before it is among what the copy holds, and in none of its marks.
+            assertEquals(Optional.empty(), histories.sides().getLast().blocks());
+            Instant common = histories.commonTime().orElseThrow();
+            assertTrue(common.isBefore(first) && common.isAfter(begun), histories::toString);
         }
     }
 
@@ -349,6 +366,130 @@ class PromoteTest {
             shows(nodes.backup, "latest", 4, "6M 1M");
             shows(nodes.backup, "latest", 1, "0 2M");
         }
+    }
+
+    /// Both say the same of each other: the last moment of both, and how much each has written
+    /// since and when, also when they were started again.
+    @Test
+    void bothSidesSayWhenTheyWereTheSameAndWhatEachHasWrittenSince() throws Exception {
+        try (TwoProcesses nodes = new TwoProcesses(dir, Map.of())) {
+            nodes.add(nodes.left, "home", 64 * MIB);
+            String atLeft = uri(nodes.left);
+            Instant before = now();
+            write(atLeft, 1, "0 2M");
+            nodes.awaitInSync(nodes.left, "home");
+            Instant same = Instant.now();
+            nodes.right.api.promote(
+                    new ControlApi.PromoteRequest("home", Optional.empty(), true, false));
+            Instant apart = now();
+            write(atLeft, 2, "1M 2M");
+            write(atLeft, 3, "2M 64k"); // Blocks that are among those.
+            write(uri(nodes.right), 4, "4M 512k");
+            Instant after = Instant.now();
+
+            StatusReport.Histories seen = met(nodes, 512, 0, 128, 0);
+            Instant common = seen.commonTime().orElseThrow();
+            assertTrue(!common.isBefore(before) && !common.isAfter(same), seen::toString);
+            for (StatusReport.Side each : seen.sides()) {
+                Instant first = each.since().orElseThrow();
+                Instant last = each.last().orElseThrow();
+                assertTrue(!first.isBefore(apart) && !first.isAfter(last), each::toString);
+                assertTrue(!last.isAfter(after) && !each.lastOrLater(), each::toString);
+            }
+            StatusReport.Begun promoted = seen.sides().getLast().begun().getFirst();
+            assertEquals("PROMOTE", promoted.reason());
+            assertEquals("right", promoted.host());
+            List<String> words = reconnect(nodes.left).facts();
+            assertTrue(
+                    words.get(1).contains("it wrote 512 blocks (2 MiB) from 20"), words::toString);
+            assertTrue(
+                    words.get(2).contains("it wrote 128 blocks (512 KiB) from 20"),
+                    words::toString);
+            List<String> choices = reconnect(nodes.left).choices();
+            assertTrue(
+                    choices.get(0).contains("what left wrote since, 512 blocks (2 MiB), is in home")
+                            && choices.get(1).contains("what right wrote since, 128 blocks (512"),
+                    choices::toString);
+
+            // A clean stop forgets nothing.
+            nodes.right.close();
+            nodes.right.start();
+            nodes.right.awaitAnswer();
+            StatusReport.Histories again = met(nodes, 512, 0, 128, 0);
+            assertEquals(seen.commonTime(), again.commonTime());
+            assertEquals(seen.sides().getLast().since(), again.sides().getLast().since());
+            assertEquals(seen.sides().getLast().last(), again.sides().getLast().last());
+
+            // A kill leaves an extent in which it may have written anything.
+            nodes.left.kill();
+            nodes.left.start();
+            nodes.left.awaitAnswer();
+            StatusReport.Histories crashed = met(nodes, 0, 1024, 128, 0);
+            assertEquals(seen.commonTime(), crashed.commonTime());
+            StatusReport.Side left = crashed.sides().getFirst();
+            assertTrue(left.lastOrLater() && !left.last().orElseThrow().isAfter(after));
+            write(uri(nodes.right), 5, "40M 4k");
+            met(nodes, 0, 1024, 129, 0);
+        }
+    }
+
+    private static Instant now() {
+        return Instant.now().truncatedTo(ChronoUnit.MILLIS);
+    }
+
+    private static String uri(NodeProcess node) {
+        return "nbd+unix:///home?socket=" + TwoProcesses.socket(node, "home");
+    }
+
+    private static ControlApi.ReconnectReply reconnect(NodeProcess node) throws Exception {
+        return node.api.reconnect(
+                new ControlApi.ReconnectRequest("home", Optional.empty(), Optional.empty()));
+    }
+
+    /// What both say when they have heard of each other.
+    private static StatusReport.Histories met(
+            TwoProcesses nodes, long left, long leftDoubt, long right, long rightDoubt) {
+        List<StatusReport.Histories> said = new ArrayList<>();
+        NodeProcess.until(
+                "both say %d+%d and %d+%d".formatted(left, leftDoubt, right, rightDoubt),
+                () -> {
+                    said.clear();
+                    for (NodeProcess each : List.of(nodes.left, nodes.right)) {
+                        each.resource("home")
+                                .flatMap(StatusReport.Resource::histories)
+                                .ifPresent(said::add);
+                        if (said.size() % 2 == 1) { // Else it is not open, or alone.
+                            reconnect(each).histories().ifPresent(said::add);
+                        }
+                    }
+                    return said.size() == 4
+                            && said.stream()
+                                    .allMatch(
+                                            each ->
+                                                    wrote(each, "left", left, leftDoubt)
+                                                            && wrote(
+                                                                    each,
+                                                                    "right",
+                                                                    right,
+                                                                    rightDoubt));
+                },
+                nodes.left,
+                nodes.right);
+        assertEquals(said.get(0).common(), said.get(2).common());
+        assertEquals(said.get(0).commonTime(), said.get(2).commonTime());
+        assertEquals(said.get(0).sides(), said.get(2).sides().reversed());
+        return said.get(0);
+    }
+
+    private static boolean wrote(
+            StatusReport.Histories of, String host, long blocks, long doubtful) {
+        return of.sides().stream()
+                .anyMatch(
+                        each ->
+                                each.host().equals(host)
+                                        && each.blocks().equals(Optional.of(blocks))
+                                        && each.bytes().equals(Optional.of(blocks << 12))
+                                        && each.doubtfulBlocks().equals(Optional.of(doubtful)));
     }
 
     /// What the journal has lost, the peer's copy may hold: nothing but a comparison of everything

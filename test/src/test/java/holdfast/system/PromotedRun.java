@@ -26,7 +26,7 @@ import java.util.function.Consumer;
 import java.util.stream.Stream;
 
 /// One promotion of a [SavedCopy] behind a [FaultyDisk], from its first command to a plain disk.
-final class PromotedRun implements AutoCloseable {
+final class PromotedRun implements FaultRun {
     private static final int BLOCKS = 64;
     private static final int STRIDE_BLOCKS = 128;
     private static final int MORE_WRITES = 10;
@@ -83,8 +83,8 @@ final class PromotedRun implements AutoCloseable {
         this.range = new LoggedRange(BLOCKS, STRIDE_BLOCKS, random);
     }
 
-    /// @return false when the call did not come; all the rest was looked at
-    boolean play() throws Exception {
+    @Override
+    public boolean play() throws Exception {
         start();
         awaitSteady();
         boolean came = strike();
@@ -177,6 +177,8 @@ final class PromotedRun implements AutoCloseable {
                 endWriter(writer);
                 arm(() -> {});
             }
+            case DISCARDING, STARTING_DISCARDING ->
+                    throw new IllegalStateException("it is another run's: " + fault);
         }
         boolean came = disk.hasStruck();
         disk.disarm();
@@ -468,7 +470,8 @@ final class PromotedRun implements AutoCloseable {
         }
     }
 
-    String account() {
+    @Override
+    public String account() {
         return node.account();
     }
 

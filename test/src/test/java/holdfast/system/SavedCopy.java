@@ -7,7 +7,6 @@ import holdfast.replicator.control.NodePaths;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -17,7 +16,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.locks.LockSupport;
-import java.util.stream.Stream;
 
 /// A backup that was stopped, with a copy of several moments, whose server is away. A test begins
 /// with a copy of its whole tree.
@@ -29,7 +27,6 @@ final class SavedCopy {
     private static final long JOURNAL_BYTES = 16L << 20;
     private static final int MOMENTS = 4;
     private static final int WRITES = 24;
-    private static final long LARGEST_TEXT_BYTES = 32 << 10;
 
     /// @param at a time at which it was the newest
     /// @param digest of the device from [#CONTENT_FROM] on
@@ -131,29 +128,7 @@ final class SavedCopy {
     ///
     /// @param environment more than this process has
     NodeProcess copyTo(Path to, Map<String, String> environment) throws Exception {
-        Run.ok("cp", "-a", "--sparse=always", tree + "/.", to.toString());
-        List<Path> files;
-        try (Stream<Path> all = Files.walk(to)) {
-            files = all.filter(Files::isRegularFile).toList();
-        }
-        for (Path each : files) {
-            if (each.endsWith(Path.of("resources", "home", "base"))) {
-                Files.delete(each); // It says which file the base was.
-            } else if (Files.size(each) < LARGEST_TEXT_BYTES) {
-                move(each, to);
-            }
-        }
+        new SavedTree(tree, port).copyTo(to);
         return new NodeProcess(NodePaths.under(to.resolve("backup")), environment);
-    }
-
-    private void move(Path file, Path to) throws IOException {
-        String was = Files.readString(file, StandardCharsets.ISO_8859_1);
-        String now = was.replace(tree.toString(), to.toString());
-        if (file.getFileName().toString().endsWith(".toml")) {
-            now = now.replace("127.0.0.1:" + port, "127.0.0.1:" + Ports.free());
-        }
-        if (!now.equals(was)) {
-            Files.writeString(file, now, StandardCharsets.ISO_8859_1);
-        }
     }
 }

@@ -1,5 +1,6 @@
 package holdfast.system;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.bench.Ports;
@@ -56,6 +57,11 @@ class SetBackTest {
             server.api.add(TwoNodes.addRequest("home", disk, JOURNAL_BYTES));
             String uri = server.api.attach(new ControlApi.NameRequest("home")).uri();
             TwoNodes.until("in sync", () -> isInSync(server));
+            for (NodeProcess each : List.of(server, backup)) {
+                ControlApi.ReconnectReply healthy = reconnect(each);
+                assertEquals(List.of("nothing keeps the two copies apart"), healthy.facts());
+                assertTrue(healthy.choices().getFirst().contains("status home"));
+            }
             Run.ok("qemu-io", "-f", "raw", "-c", "write -P 1 0 1M", "-c", "flush", uri);
             TwoNodes.until("in sync", () -> isInSync(server));
 
@@ -87,6 +93,11 @@ class SetBackTest {
                 TwoNodes.until("noticed", () -> trouble(each).contains("was set back"));
                 assertTrue(trouble(each).contains("invalidate-remote"), trouble(each));
                 TwoNodes.until("it is an event", () -> isRefused(each));
+                List<String> choices = reconnect(each).choices();
+                assertTrue(
+                        choices.get(0).contains("at backup holdfast promote home")
+                                && choices.get(1).contains("holdfast invalidate-remote home"),
+                        choices::toString);
             }
             // The newer data are where they were.
             assertTrue(copyHolds(backup, "read -P 2 40M 1M"));
@@ -136,6 +147,11 @@ class SetBackTest {
             TwoNodes.until("mended", () -> isInSync(server));
             assertTrue(copyHolds(backup, "read -P 0 45M 1M"));
         }
+    }
+
+    private static ControlApi.ReconnectReply reconnect(NodeProcess at) throws Exception {
+        return at.api.reconnect(
+                new ControlApi.ReconnectRequest("home", Optional.empty(), Optional.empty()));
     }
 
     private static boolean isInSync(NodeProcess server) {

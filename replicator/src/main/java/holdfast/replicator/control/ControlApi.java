@@ -362,13 +362,16 @@ public interface ControlApi {
     /// @param confirm `host/resource@GENERATION` as it was said
     record ReconnectRequest(String name, Optional<String> discard, Optional<String> confirm) {}
 
-    /// @param facts what either side has done since both were the same, a sentence in each
+    /// @param histories what either side has done since both were the same; absent while the peer
+    ///   has not said it
+    /// @param facts the same, a sentence in each
     /// @param choices what can be typed where, and what becomes of what
     /// @param confirm what [ReconnectRequest#confirm] has to be to give up this side's part
     record ReconnectReply(
             boolean done,
             String name,
             String host,
+            Optional<StatusReport.Histories> histories,
             List<String> facts,
             List<String> choices,
             String confirm) {}

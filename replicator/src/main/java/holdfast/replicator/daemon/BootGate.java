@@ -1,7 +1,9 @@
 package holdfast.replicator.daemon;
 
 import holdfast.replicator.state.Verdict;
+import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.Position;
 
 import java.time.Duration;
 import java.util.Optional;
@@ -39,11 +41,10 @@ final class BootGate {
             Optional<Duration> limit,
             Frame.ResourceHello mine,
             Frame.ResourceHello peer) {
-        if (peer != null && (Verdict.isPrimary(peer) || isPromoted(Verdict.of(mine, peer)))) {
-            return new Outcome.Closed("the copy at the peer was promoted and goes on by itself");
-        }
         if (peer != null) {
-            return new Outcome.Open("the peer was not promoted");
+            return reason(mine, peer)
+                    .<Outcome>map(Outcome.Closed::new)
+                    .orElseGet(() -> new Outcome.Open("the peer was not promoted"));
         }
         if (limit.isEmpty()) {
             return new Outcome.Wait(Optional.empty());
@@ -55,15 +56,30 @@ final class BootGate {
                         "the peer has not answered within %d s".formatted(limit.get().toSeconds()));
     }
 
-    private static boolean isPromoted(Verdict verdict) {
-        return switch (verdict) {
-            case Verdict.Behind _, Verdict.Forked _ -> true;
+    /// Why the other side keeps it closed. A primary there does when it was promoted since both
+    /// were the same, or when nothing says what it is to this one. A former primary does not: where
+    /// this one was promoted, it is the one that goes on.
+    private static Optional<String> reason(Frame.ResourceHello mine, Frame.ResourceHello peer) {
+        String promoted = "the copy at the peer was promoted and goes on by itself";
+        return switch (Verdict.of(mine, peer)) {
+            case Verdict.Forked(Position common, _) when Verdict.isPrimary(peer) ->
+                    isPromotedSince(common, peer.ancestry())
+                            ? Optional.of(promoted)
+                            : Optional.empty();
+            case Verdict.Behind _, Verdict.Forked _ -> Optional.of(promoted);
+            case Verdict.Unrelated(String why) when Verdict.isPrimary(peer) -> Optional.of(why);
             case Verdict.Equal _,
                     Verdict.Ahead _,
                     Verdict.Unrelated _,
                     Verdict.SetBack _,
                     Verdict.Unfit _ ->
-                    false;
+                    Optional.empty();
         };
+    }
+
+    private static boolean isPromotedSince(Position common, Ancestry past) {
+        int from = past.indexOf(common.generation());
+        return past.entries().subList(from + 1, past.entries().size()).stream()
+                .anyMatch(each -> each.reason() == Ancestry.Reason.PROMOTE);
     }
 }

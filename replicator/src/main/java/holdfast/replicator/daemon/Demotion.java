@@ -21,8 +21,12 @@ import java.security.SecureRandom;
 ///
 /// | step                                       | a crash behind it leaves                      |
 /// |--------------------------------------------|-----------------------------------------------|
-/// | the journal, with all of its space         | the primary, and an empty journal of nobody, which the next try deletes |
-/// | the directory of the new role is whole     | a copy that says that it gives up its own; the primary's directory is deleted by the next start |
+/// | the primary is detached                    | the primary as it was, detached               |
+/// | which journal is about to be made is noted | the same                                      |
+/// | the journal, with all of its space         | the same, and a journal of nobody, which the next start deletes, or the next try |
+/// | parts of the directory of the new role     | the same; the next start deletes both         |
+/// | that directory is whole                    | a copy that says that it gives up its own; the primary's directory is deleted by the next start |
+/// | what it is now is kept under a name        | the same; without the name the next start gives it one before anybody is told |
 /// | the epoch's commit                         | an ordinary copy of the peer's primary        |
 final class Demotion {
     private static final SecureRandom RANDOM = new SecureRandom();
@@ -40,7 +44,8 @@ final class Demotion {
     /// @param primary detached, a plain disk, and over ([LocalPrimary#end]); it is closed
     /// @param storage where the journal goes
     /// @param watched whether the disk was held until this order, so that nobody wrote past us
-    /// @throws IOException if it failed; what it is at the next opening, the disk says
+    /// @throws IOException if it failed; what it is at the next opening, the disk says, and of a
+    ///   primary [ResourceDir#endJournal] takes what is left of this
     LocalBackup of(LocalPrimary primary, Path storage, boolean watched) throws IOException {
         ResourceDir.Facts was = primary.dir().facts();
         ResourceDir.Facts facts =
@@ -55,23 +60,16 @@ final class Demotion {
         Superblock superblock = superblock(primary.dir().superblock());
         long generation = superblock.ancestry().generation();
         OwnChanges changes = changes(primary.dir(), watched, generation);
+        primary.dir().beginJournal(Path.of(facts.journal()));
         LocalBackup.create(facts);
-        ResourceDir dir;
-        try {
-            dir =
-                    ResourceDir.next(
-                            resources,
-                            primary.name(),
-                            facts,
-                            superblock,
-                            primary.settings(),
-                            ResourceDir.discarding(was.uuid(), generation, changes));
-        } catch (IOException | RuntimeException e) {
-            if (!ResourceDir.isUsed(resources, Path.of(facts.journal()))) {
-                ResourceDir.delete(Path.of(facts.journal()));
-            }
-            throw e;
-        }
+        ResourceDir dir =
+                ResourceDir.next(
+                        resources,
+                        primary.name(),
+                        facts,
+                        superblock,
+                        primary.settings(),
+                        ResourceDir.discarding(was.uuid(), generation, changes));
         primary.close();
         primary.dir().remove();
         try {

@@ -26,6 +26,7 @@ import holdfast.replicator.state.Now;
 import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Retention;
+import holdfast.replicator.state.Verdict;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.status.Words;
 import holdfast.tunnel.wire.AddressSpace;
@@ -120,6 +121,7 @@ final class LocalBackup implements LocalResource {
 
     private final SortedMap<String, OpenView> views = new ConcurrentSkipListMap<>();
     private volatile Frame.ResourceHello peerHello;
+    private final Standoff standoff = new Standoff();
     private volatile PeerSession session;
     private volatile int indexRuns = INDEX_RUNS;
 
@@ -630,6 +632,9 @@ final class LocalBackup implements LocalResource {
     /// The primary greets first; nothing to do before.
     @Override
     public void connect(PeerSession peer) {
+        if (session != peer) {
+            standoff.end();
+        }
         session = peer;
         states.connected(true);
         resource.tryAgain();
@@ -646,6 +651,7 @@ final class LocalBackup implements LocalResource {
         if (session == peer) {
             session = null;
             peerHello = null;
+            standoff.end();
             states.connected(false);
             peerIs(StateChanges.UNKNOWN, StateChanges.UNKNOWN_DISK);
         }
@@ -661,12 +667,66 @@ final class LocalBackup implements LocalResource {
             peerHello = hello;
             peerIs(Reporter.peerRole(hello), DiskState.of(hello.diskState()).name());
             resource.greeted(peer, hello);
+        } else if (frame instanceof Frame.Wrote wrote) {
+            standoff.received(wrote);
         } else {
             if (frame instanceof Frame.Verified verified && told.getAndSet(verified) == null) {
                 shared.pool().execute(() -> verified(told.getAndSet(null)));
             }
             resource.received(peer, frame);
         }
+    }
+
+    @Override
+    public Verdict parted() {
+        return resource.look(this::parted);
+    }
+
+    /// One that is brought on has moved since its primary said what that has; a primary that is
+    /// detached brings nothing on.
+    private Verdict parted(Backup at) {
+        Frame.ResourceHello theirs = peerHello;
+        if (theirs == null || theirs.diskState() != DiskState.DISKLESS.ordinal()) {
+            return at.parted();
+        }
+        Verdict verdict = Verdict.of(at.hello(), theirs);
+        return verdict.joins(false) ? null : verdict;
+    }
+
+    @Override
+    public Standoff standoff() {
+        return standoff;
+    }
+
+    @Override
+    public void tellApart(long nowNanos) {
+        standoff.tick(
+                session,
+                peerHello,
+                nowNanos,
+                shared.pool(),
+                () -> resource.look(this::saidApart));
+    }
+
+    /// Its primary wrote what it has: how much of that its peer lacks it does not know.
+    private Optional<Histories.Said> saidApart(Backup at) {
+        Verdict verdict = parted(at);
+        return verdict == null || !verdict.isSplit()
+                ? Optional.empty()
+                : Optional.of(
+                        new Histories.Said(
+                                at.hello(),
+                                new Frame.Wrote(
+                                        id(),
+                                        at.committed(),
+                                        Position.NONE,
+                                        dir.partedMillis(at.ancestry()),
+                                        Frame.Wrote.UNKNOWN,
+                                        at.hasPoint() ? at.history().newest().labelMillis() : 0,
+                                        false,
+                                        Frame.Wrote.UNKNOWN,
+                                        false,
+                                        Frame.Wrote.UNKNOWN)));
     }
 
     /// What the primary has found by comparing this copy.

@@ -91,6 +91,7 @@ final class LocalPrimary implements LocalResource {
 
     private volatile PeerSession session;
     private volatile Frame.ResourceHello peerHello;
+    private final Standoff standoff = new Standoff();
     private volatile boolean syncPaused;
 
     /// A comparison of everything is not over, and there is a mark of it.
@@ -943,6 +944,7 @@ final class LocalPrimary implements LocalResource {
     public void connect(PeerSession peer) {
         if (session != peer) {
             peerHello = null;
+            standoff.end();
         }
         session = peer;
         states.connected(true);
@@ -965,6 +967,7 @@ final class LocalPrimary implements LocalResource {
         if (session == peer) {
             session = null;
             peerHello = null;
+            standoff.end();
             states.connected(false);
         }
         resource().ifPresent(each -> each.disconnect(peer));
@@ -983,34 +986,84 @@ final class LocalPrimary implements LocalResource {
             }
             return;
         }
-        if (frame instanceof Frame.ResourceHello hello && session == peer) {
-            if (hello.sizeBytes() < dir.superblock().sizeBytes()
-                    && wanted == null
-                    && !Verdict.isPrimary(hello)) {
-                // The copy was set back to a time when it was smaller.
-                peer.send(new Frame.Resize(id(), space()));
+        if (frame instanceof Frame.Wrote wrote) {
+            if (session == peer) {
+                standoff.received(wrote);
             }
-            if (isAtRest(hello)) {
-                if (isStreaming()) {
-                    begin(peer); // Its copy was promoted: there is nothing to stream to.
-                }
-                peerHello = hello;
-                if (isAttached()) {
-                    peer.send(hello()); // It only asks (R30), or says that it is detached.
-                }
-                return;
-            }
-            if (resource().filter(PrimaryResource::isApart).isPresent()) {
-                connect(peer); // What we had refused, or was refused to us, may be over.
-                peerHello = hello;
-                return;
-            }
-            if (Verdict.isPrimary(hello) && isStreaming()) {
+        } else if (frame instanceof Frame.ResourceHello hello && session == peer) {
+            greeted(peer, hello);
+        } else {
+            resource().ifPresent(each -> each.received(peer, frame));
+        }
+    }
+
+    private void greeted(PeerSession peer, Frame.ResourceHello hello) {
+        boolean wasPrimary = peerHello != null && Verdict.isPrimary(peerHello);
+        if (hello.sizeBytes() < dir.superblock().sizeBytes()
+                && wanted == null
+                && !Verdict.isPrimary(hello)) {
+            // The copy was set back to a time when it was smaller.
+            peer.send(new Frame.Resize(id(), space()));
+        }
+        if (Verdict.isPrimary(hello) && !isAttached() && !wasPrimary) {
+            ask(peer); // So it knows what there is here; once, for its answer comes here.
+        }
+        if (isAtRest(hello)) {
+            if (isStreaming()) {
                 begin(peer); // Its copy was promoted: there is nothing to stream to.
             }
             peerHello = hello;
+            if (isAttached()) {
+                peer.send(hello()); // It only asks (R30), or says that it is detached.
+            }
+            return;
         }
-        resource().ifPresent(each -> each.received(peer, frame));
+        if (resource().filter(PrimaryResource::isApart).isPresent()) {
+            connect(peer); // What we had refused, or was refused to us, may be over.
+            peerHello = hello;
+            return;
+        }
+        if (Verdict.isPrimary(hello) && isStreaming()) {
+            begin(peer); // Its copy was promoted: there is nothing to stream to.
+        }
+        peerHello = hello;
+        resource().ifPresent(each -> each.received(peer, hello));
+    }
+
+    @Override
+    public Verdict parted() {
+        Frame.ResourceHello theirs = peerHello;
+        if (theirs == null || isStreaming()) {
+            return null;
+        }
+        Verdict judged = resource().map(each -> each.look(Primary::parted)).orElse(null);
+        Verdict verdict = judged == null ? Verdict.of(hello(), theirs) : judged;
+        return verdict.joins(true) ? null : verdict;
+    }
+
+    @Override
+    public Standoff standoff() {
+        return standoff;
+    }
+
+    @Override
+    public void tellApart(long nowNanos) {
+        standoff.tick(session, peerHello, nowNanos, shared.pool(), this::saidApart);
+    }
+
+    private Optional<Histories.Said> saidApart() {
+        Verdict verdict = parted();
+        return verdict == null || !verdict.isSplit()
+                ? Optional.empty()
+                : Optional.of(new Histories.Said(hello(), wrote()));
+    }
+
+    /// What was written here that the peer may lack.
+    private Frame.Wrote wrote() {
+        return resource()
+                .map(each -> each.look(Primary::wrote))
+                .orElseGet(dir::wrote)
+                .parted(dir.partedMillis(dir.superblock().ancestry()));
     }
 
     private static boolean isAtRest(Frame.ResourceHello hello) {

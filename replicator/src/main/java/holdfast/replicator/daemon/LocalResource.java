@@ -1,6 +1,7 @@
 package holdfast.replicator.daemon;
 
 import holdfast.replicator.control.VerifyReport;
+import holdfast.replicator.state.Verdict;
 import holdfast.tunnel.wire.Frame;
 
 import java.util.Optional;
@@ -27,6 +28,15 @@ sealed interface LocalResource permits LocalPrimary, LocalBackup {
 
     /// What the peer said of its copy last; null before that in this session.
     Frame.ResourceHello peerHello();
+
+    /// What keeps the two copies apart; null where nothing does, or nothing is known of the peer's.
+    Verdict parted();
+
+    /// What both have told of their writes while something does.
+    Standoff standoff();
+
+    /// Time passes.
+    void tellApart(long nowNanos);
 
     /// What comparing the copy with its data has found last.
     Optional<VerifyReport> lastVerify();

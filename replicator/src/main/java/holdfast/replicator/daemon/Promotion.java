@@ -68,7 +68,7 @@ final class Promotion {
                 return null;
             }
             try {
-                begin(backup, point, at.isPresent());
+                begin(backup, backup.dir(), point, at.isPresent());
             } finally {
                 backup.resource().closePoint(point);
             }
@@ -87,7 +87,7 @@ final class Promotion {
         LocalBackup copy = primary.copy().orElseThrow();
         try {
             copy.promote(BackupResource.ANSWERS);
-            begin(copy, point, true);
+            begin(copy, primary.dir(), point, true);
         } finally {
             copy.fence();
         }
@@ -139,7 +139,9 @@ final class Promotion {
                 .isPresent();
     }
 
-    private void begin(LocalBackup backup, OpenPoint point, boolean restores) throws IOException {
+    /// @param before the role of before
+    private void begin(LocalBackup backup, ResourceDir before, OpenPoint point, boolean restores)
+            throws IOException {
         Moment from = point.moment();
         Ancestry.Entry entry =
                 new Ancestry.Entry(
@@ -148,6 +150,7 @@ final class Promotion {
                         Ancestry.Reason.PROMOTE,
                         shared.nodeId(),
                         System.currentTimeMillis());
+        before.part(entry.generation(), from.labelMillis());
         // The commit has no limit: nobody could say whether the choice was made.
         backup.begin(
                 from.ancestry().plus(entry),

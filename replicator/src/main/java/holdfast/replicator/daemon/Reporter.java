@@ -182,6 +182,7 @@ final class Reporter {
                 resource.isSyncPaused(),
                 !hasCopy && resource.isPromoted(),
                 resource.copy().flatMap(each -> promotion(resource, each)),
+                Histories.told(shared, resource),
                 trouble(seen, attached.isPresent(), resource));
     }
 
@@ -430,7 +431,7 @@ final class Reporter {
             return noSpace;
         }
         if (!now.refusal().isEmpty()) {
-            return Optional.of(now.refusal());
+            return Optional.of(now.refusal() + toChoose(resource));
         }
         Optional<String> waits = waits(resource, now);
         if (waits.isPresent()) {
@@ -519,8 +520,8 @@ final class Reporter {
         String name = resource.name();
         String peer = resource.dir().facts().peer();
         if (gate instanceof BootGate.Outcome.Closed(String why)) {
-            return "%s is not exported: %s. Next, at %s: holdfast status %s"
-                    .formatted(name, why, peer, name);
+            return "%s is not exported: %s. Next: %s"
+                    .formatted(name, why, shared.command("reconnect " + name));
         }
         String left =
                 gate instanceof BootGate.Outcome.Wait(Optional<Duration> time)
@@ -529,6 +530,14 @@ final class Reporter {
                         : "";
         return "%s is not exported yet: this host was restarted, and %s is asked first whether it was promoted%s. If it was not, next: %s"
                 .formatted(name, peer, left, shared.command("attach " + name));
+    }
+
+    // ---- two histories -----------------------------------------------------------------------
+
+    private String toChoose(LocalResource of) {
+        return of.standoff().mine() == null
+                ? ""
+                : ". Next: " + shared.command("reconnect " + of.name());
     }
 
     /// Keeps the rates of bulk work measured also while nobody asks.
@@ -585,6 +594,7 @@ final class Reporter {
                 false,
                 false,
                 Optional.empty(),
+                Histories.told(shared, resource),
                 trouble(resource, now));
     }
 
@@ -674,7 +684,7 @@ final class Reporter {
             return Optional.of(now.noSpace());
         }
         if (!now.refusal().isEmpty()) {
-            return Optional.of(now.refusal());
+            return Optional.of(now.refusal() + toChoose(of));
         }
         if (!now.peerTrouble().isEmpty()) {
             return Optional.of("at %s: %s".formatted(peer, now.peerTrouble()));

@@ -8,6 +8,7 @@ import holdfast.replicator.device.AtomicFile;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.DeviceNode;
 import holdfast.replicator.device.DurableDirectory;
+import holdfast.replicator.device.JournalFiles;
 import holdfast.replicator.device.MetadataFile;
 import holdfast.replicator.device.TwoSlotFile;
 import holdfast.replicator.json.Json;
@@ -22,6 +23,7 @@ import holdfast.replicator.state.Faults;
 import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.Limits;
 import holdfast.replicator.state.OwnChanges;
+import holdfast.replicator.state.OwnWrites;
 import holdfast.replicator.state.PageMemory;
 import holdfast.replicator.state.PeerCopy;
 import holdfast.replicator.state.Primary;
@@ -30,6 +32,7 @@ import holdfast.replicator.state.Transaction;
 import holdfast.replicator.state.Verdict;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
 import org.slf4j.Logger;
@@ -129,6 +132,8 @@ final class ResourceDir implements AutoCloseable {
     private static final String HEARD = "heard";
     private static final String DOUBTED = "disk-doubted";
     private static final String STANDALONE = "standalone";
+    private static final String JOURNAL_BEGUN = "journal-begun";
+    private static final String PARTED = "parted";
 
     /// Files whose presence says something.
     static final List<String> MARKS =
@@ -143,6 +148,8 @@ final class ResourceDir implements AutoCloseable {
                     CHANGED,
                     HEARD,
                     DOUBTED,
+                    JOURNAL_BEGUN,
+                    PARTED,
                     "boot");
 
     /// What [#compareMark] holds when an operator ordered it; nothing when evidence did.
@@ -171,6 +178,9 @@ final class ResourceDir implements AutoCloseable {
 
     /// How much the peer may lack, as of the last look at the metadata.
     private long missingBytes;
+
+    /// What was written that the peer may lack, as of that look; null before. Any thread.
+    private volatile Frame.Wrote wrote;
 
     private ResourceDir(
             Path dir, Facts facts, TwoSlotFile<Superblock> superblock, MetadataFile metadata) {
@@ -385,12 +395,39 @@ final class ResourceDir implements AutoCloseable {
         if (isDiskDoubted()) {
             marks.put(DOUBTED, new byte[0]);
         }
-        for (Path each : List.of(syncPausedMark(), bootMark(), attachedFile())) {
+        for (Path each :
+                List.of(syncPausedMark(), bootMark(), attachedFile(), dir.resolve(PARTED))) {
             if (Files.exists(each)) {
                 marks.put(each.getFileName().toString(), Files.readAllBytes(each));
             }
         }
         return marks;
+    }
+
+    /// A promotion is about to begin that generation, also of a copy that is promoted already: when
+    /// what it goes on from was written last. Durable before it has begun; the next role has it
+    /// from the first.
+    void part(long generation, long millis) throws DeviceException {
+        AtomicFile.write(
+                dir.resolve(PARTED), "%d %d".formatted(millis, generation).getBytes(UTF_8));
+    }
+
+    /// When what the last promotion of this past went on from was written last, by the clock of who
+    /// wrote it; 0 where there was none, or that is not known.
+    long partedMillis(Ancestry past) {
+        try {
+            for (Ancestry.Entry each : past.entries().reversed()) {
+                if (each.reason() == Ancestry.Reason.PROMOTE) {
+                    String text = Files.readString(dir.resolve(PARTED)).strip();
+                    return text.endsWith(" " + each.generation())
+                            ? number(dir.resolve(PARTED), 0)
+                            : 0;
+                }
+            }
+        } catch (IOException e) {
+            LOG.debug("{}: {}", dir, e.getMessage());
+        }
+        return 0;
     }
 
     /// At a backup: the generation that an operator gives up for what its peer has.
@@ -407,6 +444,38 @@ final class ResourceDir implements AutoCloseable {
     /// It gives up nothing, durably.
     void keepOwn() throws IOException {
         AtomicFile.write(dir.resolve(DISCARDS), "0".getBytes(UTF_8));
+    }
+
+    /// At a primary: this journal is about to be made for the role that follows. Durable before
+    /// there is any of it, for its space may be large, and nobody else knows of it.
+    void beginJournal(Path journal) throws DeviceException {
+        AtomicFile.write(dir.resolve(JOURNAL_BEGUN), journal.toString().getBytes(UTF_8));
+    }
+
+    /// No role has followed: the journal that was made for it goes, if no record is in it. Where
+    /// none is to be seen the note stays, for its storage may not be mounted.
+    ///
+    /// | step                              | a crash behind it leaves                       |
+    /// |-----------------------------------|------------------------------------------------|
+    /// | the directory of roles is synced  | the same: no role that is gone comes back behind this |
+    /// | the journal is deleted            | a part of it or nothing, and the note          |
+    /// | the note is deleted               | nothing, or the note                           |
+    void endJournal() throws IOException {
+        Path note = dir.resolve(JOURNAL_BEGUN);
+        if (!Files.exists(note)) {
+            return;
+        }
+        Path journal = Path.of(Files.readString(note)).toAbsolutePath();
+        if (!Files.isDirectory(journal)) {
+            return;
+        }
+        Path resources = dir.toAbsolutePath().getParent();
+        DurableDirectory.sync(resources);
+        if (!isUsed(resources, journal) && JournalFiles.heldAt(journal).isEmpty()) {
+            delete(journal);
+            DurableDirectory.sync(journal.getParent());
+        }
+        Files.delete(note);
     }
 
     private static boolean isWhole(Path dir) {
@@ -972,6 +1041,14 @@ final class ResourceDir implements AutoCloseable {
                                 found.kept().peer().id())
                         ? found.kept().missingBytes() + size - grownFrom(size)
                         : size;
+        wrote =
+                OwnWrites.atRest(
+                        facts.uuid(),
+                        superblock().ancestry(),
+                        superblock().position(),
+                        superblock().clean(),
+                        found.kept(),
+                        Files.exists(compareMark()) || grownFrom(size) < size);
         return found.kept().isLost()
                 ? new MetadataLayout.Recovered(
                         found.kept()
@@ -1050,6 +1127,11 @@ final class ResourceDir implements AutoCloseable {
                         0,
                         ancestry));
         return new Primary.Attached(ancestry, kept, heard, trusted);
+    }
+
+    /// What was written that the peer may lack, while the resource is not attached.
+    Frame.Wrote wrote() {
+        return isDiskDoubted() ? wrote.unknown() : wrote;
     }
 
     /// How much the peer may lack while the resource is not attached.

@@ -21,6 +21,7 @@ import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Verdict;
+import holdfast.replicator.status.HistoryWords;
 import holdfast.replicator.status.StatusReport;
 import holdfast.replicator.status.Words;
 import holdfast.tunnel.wire.AddressSpace;
@@ -223,6 +224,9 @@ final class ResourceManager implements Link.Resources {
             return Optional.empty();
         }
         opened.states().linkStandalone(!isLinkWanted(opened));
+        if (opened instanceof LocalPrimary primary) {
+            endJournal(primary);
+        }
         roster.put(opened);
         if (opened instanceof LocalPrimary primary && !primary.lostChoice().isEmpty()) {
             shared.events().of(name).accept("choice-lost", primary.lostChoice());
@@ -245,6 +249,20 @@ final class ResourceManager implements Link.Resources {
             shared.events().of(name).accept("metadata-error", e.getMessage());
         }
         return Optional.of(primary);
+    }
+
+    /// What an order to become a copy has left that was cut off.
+    private void endJournal(LocalPrimary primary) {
+        try {
+            primary.dir().endJournal();
+        } catch (IOException | UncheckedIOException e) {
+            shared.events()
+                    .of(primary.name())
+                    .accept(
+                            "metadata-error",
+                            "a journal that was begun for it and belongs to nothing is deleted at the next start: "
+                                    + e.getMessage());
+        }
     }
 
     /// It is not to be had for a moment. Its name and its disks stay taken, and its peer is told
@@ -375,6 +393,7 @@ final class ResourceManager implements Link.Resources {
                 }
                 case LocalBackup _ -> {}
             }
+            each.tellApart(nowNanos);
             copyOf(each).ifPresent(copy -> copy.resource().tick(nowNanos));
         }
     }
@@ -1749,11 +1768,19 @@ final class ResourceManager implements Link.Resources {
         String name = request.name();
         LocalResource found = get(name);
         String peer = found.dir().facts().peer();
-        List<String> facts = facts(found);
+        Verdict parted = found.parted();
+        Optional<StatusReport.Histories> histories = histories(found, parted);
+        List<String> facts = facts(found, parted, histories);
         String confirm = shared.confirmOf(found.dir());
         if (request.discard().isEmpty()) {
             return new ControlApi.ReconnectReply(
-                    false, name, shared.node(), facts, choices(found), confirm);
+                    false,
+                    name,
+                    shared.node(),
+                    histories,
+                    facts,
+                    choices(found, parted, histories),
+                    confirm);
         }
         if (request.discard().get().equals(peer)) {
             throw shared.problem(
@@ -1785,6 +1812,7 @@ final class ResourceManager implements Link.Resources {
                 true,
                 name,
                 shared.node(),
+                histories,
                 facts,
                 List.of(
                         "%s is a copy here now, and %s brings it on as soon as they are connected"
@@ -1808,7 +1836,7 @@ final class ResourceManager implements Link.Resources {
                     ExitCode.PEER_AWAY,
                     "%s is not connected: nothing is given up for what nobody knows"
                             .formatted(peer),
-                    "status " + name);
+                    isStandalone(of) ? "connect " + name : "status " + name);
         }
         if (!Verdict.isPrimary(theirs)) {
             throw shared.refused(
@@ -1850,41 +1878,173 @@ final class ResourceManager implements Link.Resources {
         };
     }
 
-    private List<String> facts(LocalResource of) {
+    private Optional<StatusReport.Histories> histories(LocalResource of, Verdict parted) {
         Frame.ResourceHello theirs = of.peerHello();
-        String peer = of.dir().facts().peer();
-        if (theirs == null) {
-            return List.of("%s is not connected, and has not said what it has".formatted(peer));
+        if (theirs == null || parted == null || !parted.isSplit()) {
+            return Optional.empty();
         }
-        return new Histories(shared.node(), shared.nodeId(), peer, ZoneId.systemDefault())
-                .since(helloOf(of), theirs);
+        of.standoff().await(theirs);
+        return Histories.told(shared, of);
     }
 
-    private List<String> choices(LocalResource of) {
-        String name = of.name();
+    private static List<String> facts(
+            LocalResource of, Verdict parted, Optional<StatusReport.Histories> histories) {
         String peer = of.dir().facts().peer();
-        String giveUp =
-                "to go on from what %s has, here: %s; what is here is kept, to be opened"
-                        .formatted(
-                                peer,
-                                shared.command(
-                                        "reconnect %s --discard %s"
-                                                .formatted(name, shared.node())));
-        if (of instanceof LocalBackup backup) {
-            Frame.ResourceHello theirs = of.peerHello();
-            String promote = "to go on from this copy: " + shared.command("promote " + name);
-            return theirs != null && isByItself(backup, Verdict.of(helloOf(of), theirs))
-                    ? List.of(giveUp, promote)
-                    : List.of(
-                            promote,
-                            "to let the primary bring it on again, at %s: holdfast reconnect %s"
-                                    .formatted(peer, name));
+        if (of.peerHello() == null) {
+            return List.of("%s is not connected, or has not said what it has".formatted(peer));
+        }
+        if (parted == null) {
+            return List.of("nothing keeps the two copies apart");
+        }
+        return histories
+                .map(known -> HistoryWords.of(known, ZoneId.systemDefault()))
+                .orElseGet(() -> List.of(parted.why()));
+    }
+
+    /// What can be typed where, and what becomes of what then.
+    private List<String> choices(
+            LocalResource of, Verdict parted, Optional<StatusReport.Histories> histories) {
+        String name = of.name();
+        String status = "next: " + shared.command("status " + name);
+        if (of.peerHello() == null) {
+            return List.of(
+                    "nothing is given up for what nobody knows; %s"
+                            .formatted(
+                                    isStandalone(of)
+                                            ? "next: " + shared.command("connect " + name)
+                                            : status));
+        }
+        return switch (parted) {
+            case null -> List.of("there is nothing to choose; " + status);
+            case Verdict.Equal _, Verdict.Unfit _ ->
+                    List.of("there is nothing to choose; " + status);
+            case Verdict.SetBack(_, boolean again, _) -> setBack(of, again);
+            case Verdict.Unrelated _ -> unrelated(of);
+            case Verdict.Ahead _, Verdict.Behind _, Verdict.Forked _ ->
+                    switch (of) {
+                        case LocalBackup backup -> choices(backup, parted, histories);
+                        case LocalPrimary primary -> choices(primary, histories);
+                    };
+        };
+    }
+
+    private List<String> choices(
+            LocalPrimary primary, Optional<StatusReport.Histories> histories) {
+        String name = primary.name();
+        String peer = primary.dir().facts().peer();
+        if (!Verdict.isPrimary(primary.peerHello())) {
+            return List.of(
+                    "to go on from what %s has, at %s: holdfast promote %s, and then here: %s"
+                            .formatted(
+                                    peer,
+                                    peer,
+                                    name,
+                                    shared.command(
+                                            "reconnect %s --discard %s"
+                                                    .formatted(name, shared.node()))),
+                    toKeepWhatIsHere(primary, histories));
         }
         return List.of(
-                giveUp,
-                "to go on from what is here, at %s: holdfast reconnect %s --discard %s"
-                        .formatted(peer, name, peer),
-                "to decide later: nothing; both go on by themselves");
+                toGiveUp(primary, histories),
+                toKeepWhatIsHere(primary, histories),
+                "to decide later: nothing; both go on by themselves, and what each of them writes is given up with the rest of its own when the other one is chosen");
+    }
+
+    private List<String> choices(
+            LocalBackup backup, Verdict parted, Optional<StatusReport.Histories> histories) {
+        String promote =
+                "to go on from this copy: " + shared.command("promote " + backup.name());
+        return isByItself(backup, parted)
+                ? List.of(toGiveUp(backup, histories), promote)
+                : List.of(
+                        promote,
+                        "to let the primary bring it on again, at %s: holdfast reconnect %s"
+                                .formatted(backup.dir().facts().peer(), backup.name()));
+    }
+
+    private String toGiveUp(LocalResource of, Optional<StatusReport.Histories> histories) {
+        String peer = of.dir().facts().peer();
+        return "to go on from what %s has, here: %s (DRBD: connect --discard-my-data). %s"
+                .formatted(
+                        peer,
+                        shared.command(
+                                "reconnect %s --discard %s".formatted(of.name(), shared.node())),
+                        consequence(of.name(), shared.node(), histories, peer, "here"));
+    }
+
+    private String toKeepWhatIsHere(
+            LocalPrimary primary, Optional<StatusReport.Histories> histories) {
+        String name = primary.name();
+        String peer = primary.dir().facts().peer();
+        return "to go on from what is here, at %s: holdfast reconnect %s --discard %s. %s"
+                .formatted(
+                        peer,
+                        name,
+                        peer,
+                        consequence(name, peer, histories, shared.node(), "at " + peer));
+    }
+
+    /// @param where the loser is
+    private static String consequence(
+            String name,
+            String loser,
+            Optional<StatusReport.Histories> histories,
+            String winner,
+            String where) {
+        String amount =
+                histories.map(StatusReport.Histories::sides).stream()
+                        .flatMap(List::stream)
+                        .filter(side -> side.host().equals(loser))
+                        .findFirst()
+                        .flatMap(HistoryWords::amount)
+                        .map(each -> ", " + each + ",")
+                        .orElse("");
+        return "Then what %s wrote since%s is in %s no more: it becomes what %s has, and what it is now is kept %s for %s as discarded-..., to be opened beside that"
+                .formatted(
+                        loser,
+                        amount,
+                        name,
+                        winner,
+                        where,
+                        Words.span(LocalBackup.DISCARDED_KEPT));
+    }
+
+    private List<String> setBack(LocalResource of, boolean again) {
+        String name = of.name();
+        String peer = of.dir().facts().peer();
+        boolean isPrimary = of instanceof LocalPrimary;
+        String primary = isPrimary ? shared.node() : peer;
+        return List.of(
+                "to go on with what the copy has: at %s holdfast detach %s, at %s holdfast promote %s, and then at %s holdfast reconnect %s --discard %s. What %s has is kept there for %s as discarded-..., to be opened beside that"
+                        .formatted(
+                                primary,
+                                name,
+                                isPrimary ? peer : shared.node(),
+                                name,
+                                primary,
+                                name,
+                                primary,
+                                primary,
+                                Words.span(LocalBackup.DISCARDED_KEPT)),
+                "to go on with what %s holds, there: %sholdfast invalidate-remote %s. What the copy has more can be opened as long as its history reaches back"
+                        .formatted(
+                                primary,
+                                again
+                                        ? "holdfast detach %s, holdfast attach %s, "
+                                                .formatted(name, name)
+                                        : "",
+                                name));
+    }
+
+    /// Neither can become a copy of the other.
+    private List<String> unrelated(LocalResource of) {
+        String name = of.name();
+        String peer = of.dir().facts().peer();
+        return List.of(
+                "to keep what %s has: %s, and at %s: holdfast add %s. Its first sync overwrites what is here"
+                        .formatted(peer, shared.command("remove " + name), peer, name),
+                "to keep what is here, at %s: holdfast remove %s, and then here: %s. The first sync overwrites what is there"
+                        .formatted(peer, name, shared.command("add " + name)));
     }
 
     /// A copy stays one: it says that it gives up its own, and is brought on.

@@ -2,6 +2,7 @@ package holdfast.replicator.metadata;
 
 import holdfast.replicator.state.PeerCopy;
 import holdfast.replicator.state.Transaction;
+import holdfast.replicator.state.WriteTimes;
 import holdfast.tunnel.wire.Position;
 
 import java.nio.ByteBuffer;
@@ -32,7 +33,8 @@ import java.util.zip.CRC32C;
 /// |     80 |     8 | filled       | how far that has come, in what the peer acknowledged of it        |
 /// |     88 |     8 | told         | transaction: the newest that the peer may have been told of       |
 /// |     96 |    16 | completeFrom | [PeerCopy#completeFrom]                                           |
-/// |    112 |    12 | reserved     | zero                                                              |
+/// |    112 |     6 | first        | transaction: wall clock of the oldest write that the peer may lack; 0 none, -1 not known |
+/// |    118 |     6 | last         | transaction: wall clock of the newest write; likewise             |
 /// |    124 |     4 | crc          | CRC-32C of the header before it and of the payload                |
 /// |    128 | 3,968 | payload      | transaction: extents, 4 bytes each; bitmap: 31,744 bits, 8 bytes for 64 blocks, lowest first |
 public final class MetadataCodec {
@@ -73,6 +75,8 @@ public final class MetadataCodec {
             throw new IllegalArgumentException(t.extents().size() + " active extents");
         }
         out.putInt(72, t.extents().size()).putLong(88, t.told());
+        putMillis(out, 112, t.wrote().firstMillis());
+        putMillis(out, 118, t.wrote().lastMillis());
         for (long extent : t.extents()) {
             out.putInt(Math.toIntExact(extent));
         }
@@ -101,6 +105,15 @@ public final class MetadataCodec {
         out.putLong(t.peer().id()).putLong(80, t.peer().filled()).position(96);
         t.peer().completeFrom().write(out);
         return out.position(HEADER_BYTES);
+    }
+
+    /// A time that is no earlier than 1970 and no later than 6429, or -1.
+    private static void putMillis(ByteBuffer out, int at, long millis) {
+        out.putShort(at, (short) (millis >>> 32)).putInt(at + 2, (int) millis);
+    }
+
+    private static long millis(ByteBuffer in, int at) {
+        return (long) in.getShort(at) << 32 | Integer.toUnsignedLong(in.getInt(at + 2));
     }
 
     private static ByteBuffer sealed(ByteBuffer out) {
@@ -140,7 +153,8 @@ public final class MetadataCodec {
         if (in.get(6) != 0) {
             return new Found.Broken("it is of peer %d, of several".formatted(in.get(6)));
         }
-        if (in.getInt(76) != 0 || !isZero(in, 112, 120) || in.getInt(120) != 0) {
+        boolean isBits = in.get(5) == 2;
+        if (in.getInt(76) != 0 || isBits && (in.getLong(112) != 0 || in.getInt(120) != 0)) {
             return new Found.Broken("bytes that are reserved are not zero");
         }
         long transaction = in.getLong(32);
@@ -152,7 +166,7 @@ public final class MetadataCodec {
                         in.getLong(64),
                         in.getLong(80));
         int count = in.getInt(72);
-        if (in.get(5) == 2) {
+        if (isBits) {
             long[] bits = new long[words];
             for (int w = 0; w < words; w++) {
                 bits[w] = in.getLong(HEADER_BYTES + 8 * w);
@@ -179,6 +193,7 @@ public final class MetadataCodec {
                         blanks[in.get(7)],
                         peer,
                         in.getLong(88),
+                        new WriteTimes(millis(in, 112), millis(in, 118)),
                         false,
                         List.of(),
                         extents));

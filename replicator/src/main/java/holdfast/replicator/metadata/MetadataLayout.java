@@ -8,6 +8,7 @@ import holdfast.replicator.state.PageMemory;
 import holdfast.replicator.state.PeerCopy;
 import holdfast.replicator.state.Transaction;
 import holdfast.replicator.state.Transaction.Blank;
+import holdfast.replicator.state.WriteTimes;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -112,6 +113,7 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
                                     first.blank(),
                                     first.peer(),
                                     first.told(),
+                                    first.wrote(),
                                     false,
                                     List.of(),
                                     first.extents())));
@@ -211,6 +213,7 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
                         Blank.SUSPECT,
                         peer,
                         transaction,
+                        WriteTimes.LOST,
                         new BlockSet(blocks(), memory, BlockSet.Rounding.UP),
                         new BlockSet(blocks(), memory, BlockSet.Rounding.UP),
                         new BlockSet(blocks(), memory, BlockSet.Rounding.NEVER),
@@ -303,6 +306,7 @@ public record MetadataLayout(UUID resource, long sizeBytes, int extentBlocks, in
                             newest.blank(),
                             peer,
                             newest.told(),
+                            newest.wrote(),
                             dirty,
                             suspect,
                             onDisk,

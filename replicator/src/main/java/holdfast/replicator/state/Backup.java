@@ -559,7 +559,7 @@ public final class Backup {
     private Frame.ResourceHello primary;
 
     /// Nothing of this session is taken in: the verdict is against it.
-    private boolean apart;
+    private Verdict apart;
 
     private long session;
     private Standing standing = Standing.UNKNOWN;
@@ -881,7 +881,7 @@ public final class Backup {
         sessionUp = false;
         helloDue = false;
         primary = null;
-        apart = false;
+        apart = null;
         session = 0;
         standing = Standing.UNKNOWN;
         behind = null;
@@ -913,7 +913,7 @@ public final class Backup {
         if (verdict.joins(false) || failed) {
             return; // A disk that has failed is told of already.
         }
-        apart = true;
+        apart = verdict;
         refusal = verdict.why();
         fx.event("refused", refusal);
         if (verdict.isSplit()) {
@@ -1011,7 +1011,7 @@ public final class Backup {
             case Frame.Behind said when said.session() == session && session != 0 ->
                     behind = Faults.M95 ? null : said.whole();
             case Frame.Behind _ -> {} // Of a stream that was refused, or is over.
-            case Frame.Refused _ when apart -> {} // It says why both stand apart.
+            case Frame.Refused _ when apart != null -> {} // It says why both stand apart.
             case Frame.Refused refused -> {
                 refusal = "the peer refuses: " + refused.reason();
                 fx.event("refused", refusal);
@@ -1033,6 +1033,7 @@ public final class Backup {
                     Frame.Resize _,
                     Frame.ResizeReply _,
                     Frame.Changed _,
+                    Frame.Wrote _,
                     Frame.MarkReply _ -> {}
             case Frame.InvalidateReply reply -> mendRefusal = reply.refusal();
             case Frame.Trouble trouble -> peerTrouble = trouble.text();
@@ -1045,7 +1046,7 @@ public final class Backup {
         if (!sessionUp || helloDue) {
             return;
         }
-        if (apart) {
+        if (apart != null) {
             fx.send(new Frame.Refused(config.resource, refusal));
             return;
         }
@@ -3386,6 +3387,12 @@ public final class Backup {
     /// Whether nothing of this session is taken in, because the histories do not follow each other,
     /// or one side cannot take part.
     public boolean isApart() {
+        return apart != null;
+    }
+
+    /// What the two copies are to each other, where that keeps them apart in this session; else
+    /// null.
+    public Verdict parted() {
         return apart;
     }
 

@@ -69,6 +69,9 @@ public final class BlockSet {
     private Chunk[] chunks;
     private long count;
 
+    /// Blocks may be in it beside those that were meant.
+    private boolean rounded;
+
     /// Pages for which memory was used that there was no room for, two at most.
     private final List<Integer> overdrawn = new ArrayList<>(2);
 
@@ -106,6 +109,41 @@ public final class BlockSet {
 
     public boolean isEmpty() {
         return count == 0;
+    }
+
+    /// Whether blocks may be in it beside those that were meant, since it was clear last.
+    public boolean isRoundedUp() {
+        return rounded;
+    }
+
+    /// Whether some granule of it is there as a whole. Of a set that was read again it is all that
+    /// says that it may have been rounded.
+    public boolean hasWholeGranules() {
+        for (int c = 0; c < chunks.length; c++) {
+            if (chunks[c] == ALL) {
+                return true;
+            }
+            for (int i = 0; chunks[c] != null && i < CHUNK_PAGES; i++) {
+                if (chunks[c].pages[i] != null && hasWholeGranules((c << CHUNK_BITS) + i)) {
+                    return true;
+                }
+            }
+        }
+        return false;
+    }
+
+    private boolean hasWholeGranules(int p) {
+        Object page = page(p);
+        if (page instanceof Whole) {
+            return true;
+        }
+        for (int from = 0; from < pageSize(p); from += granuleBlocks) {
+            int to = Math.min(from + granuleBlocks, pageSize(p));
+            if (next(p, page, from) == from && runEnd(p, page, from) >= to) {
+                return true;
+            }
+        }
+        return false;
     }
 
     /// Blocks of the device.
@@ -196,6 +234,7 @@ public final class BlockSet {
     }
 
     public void clear() {
+        rounded = false;
         for (int c = 0; c < chunks.length; c++) {
             if (chunks[c] != null) {
                 replace(c, null, 0);
@@ -205,6 +244,7 @@ public final class BlockSet {
 
     /// Adds all blocks of `other`, which is a set over the same device with pages of the same size.
     public void addAll(BlockSet other) {
+        rounded |= other.rounded;
         for (int c = 0; c < chunks.length; c++) {
             Chunk from = other.chunks[c];
             if (from == ALL) {
@@ -258,8 +298,10 @@ public final class BlockSet {
         Chunk[] empty = chunks;
         chunks = other.chunks;
         count = other.count;
+        rounded = other.rounded;
         other.chunks = empty;
         other.count = 0;
+        other.rounded = false;
         overdrawn.clear();
         other.overdrawn.clear();
     }
@@ -308,6 +350,7 @@ public final class BlockSet {
         if (rounding == Rounding.NEVER || memory.hasRoom(wordsBytes())) {
             count += change(words(p, page), from, to, true);
         } else if (rounding == Rounding.UP) {
+            rounded = true;
             setGranules(p, covering(p, page) | touched);
         } else if (!(page instanceof char[])) {
             setGranules(p, granules(p, page) | touched & ~torn(p, from, to));
@@ -356,6 +399,7 @@ public final class BlockSet {
                         return false;
                     }
                     if (page(before) instanceof long[] words) {
+                        rounded = true;
                         setGranules(before, covering(before, words));
                     }
                     return true;

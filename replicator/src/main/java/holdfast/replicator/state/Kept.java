@@ -12,6 +12,7 @@ import java.util.List;
 /// @param blank what pages mean that were not written in it
 /// @param peer what was known of its copy
 /// @param told the newest transaction that the peer may have been told of
+/// @param wrote when the device was written
 /// @param dirty blocks that the peer lacks
 /// @param suspect blocks of which nobody knows; those of the active extents are among them
 /// @param onDisk blocks that are set in the pages
@@ -26,6 +27,7 @@ public record Kept(
         Transaction.Blank blank,
         PeerCopy peer,
         long told,
+        WriteTimes wrote,
         BlockSet dirty,
         BlockSet suspect,
         BlockSet onDisk,
@@ -50,6 +52,7 @@ public record Kept(
                 blank,
                 peer,
                 transaction,
+                WriteTimes.NONE,
                 dirty,
                 suspect,
                 onDisk,
@@ -70,6 +73,7 @@ public record Kept(
                 blank,
                 peer,
                 told,
+                wrote,
                 dirty,
                 suspect,
                 onDisk,
@@ -92,6 +96,7 @@ public record Kept(
                         peer.id() == 0 ? otherCopy : peer.id(),
                         peer.filled()),
                 number,
+                wrote,
                 dirty,
                 suspect,
                 onDisk,

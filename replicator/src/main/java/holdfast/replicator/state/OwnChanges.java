@@ -30,22 +30,18 @@ public record OwnChanges(
     /// @param generation that is given up
     /// @return null when it does not know what it changed, or that is everything
     public static OwnChanges of(Ancestry was, Kept kept, long heard, long generation) {
-        PeerCopy peer = kept.peer();
-        Position since = Verdict.marksSince(was, peer.acknowledged(), peer.id());
+        Position since = OwnWrites.since(was, kept.peer());
         BlockSet changed = kept.dirty().another(BlockSet.Rounding.UP);
         changed.addAll(kept.dirty());
         changed.addAll(kept.suspect());
-        if (since.isNone()
-                || !peer.completeFrom().isNone()
-                || kept.isLost()
-                || changed.count() == changed.capacity()) {
+        if (since.isNone() || kept.isLost() || changed.count() == changed.capacity()) {
             return null;
         }
         return new OwnChanges(
                 generation,
                 since,
                 kept.told(),
-                peer.acknowledged().isNone() ? heard : 0,
+                kept.peer().acknowledged().isNone() ? heard : 0,
                 KeptRanges.around(changed, FrameCodec.MAX_KEPT_RANGES));
     }
 

@@ -74,6 +74,9 @@ public final class Primary {
     /// Runs of zeroes that wait for the link at most.
     private static final int ZERO_RUNS_AHEAD = 64;
 
+    /// Blocks of the buffer that are counted one by one, a few milliseconds under the lock.
+    private static final long COUNTED_BLOCKS = 16_384;
+
     /// Blocks of a hole that may be skipped at once when nothing is sent for them: 4 TiB.
     private static final long SKIPPED_BLOCKS = 1 << 30;
 
@@ -135,6 +138,16 @@ public final class Primary {
     private long wallMillis;
 
     private final SteadyClock clock = new SteadyClock();
+
+    /// When the oldest write was made that the peer may lack, or one before it, and the newest; see
+    /// [WriteTimes].
+    private long missingSinceMillis;
+
+    private long wroteMillis;
+
+    /// Blocks may be marked that were not written since the peer had everything last: found
+    /// different, ordered, or rounded before a restart.
+    private boolean marksMore;
 
     // The send buffer: dense numbers from bufferFirst; when closed it keeps its oldest part (R9).
     private final ArrayDeque<Op> buffer = new ArrayDeque<>();
@@ -250,6 +263,9 @@ public final class Primary {
     private String refusal = "";
     private String peerTrouble = "";
 
+    /// What keeps the two copies apart in this session; null while nothing does.
+    private Verdict parted;
+
     /// Why an operator lets no catch-up, first sync or comparison go on; empty when they may.
     private String syncPaused = "";
 
@@ -363,6 +379,9 @@ public final class Primary {
         this.blank = kept.blank();
         this.eraDue = kept.isLost() ? Transaction.Blank.SUSPECT : null;
         this.durableTold = kept.told();
+        this.missingSinceMillis = OwnWrites.firstMillis(kept);
+        this.wroteMillis = kept.wrote().lastMillis();
+        this.marksMore = OwnWrites.marksMore(kept);
         this.ordered = kept.ordered();
         this.comparison =
                 new TreeComparison(
@@ -446,6 +465,7 @@ public final class Primary {
         op.wallMillis = wallMillis;
         op.since = clock.now();
         op.lagMillis = clock.lagMillis();
+        noteWrite();
         endCapture(op);
         boolean markedLate = Faults.M9 && closed;
         if (!markedLate) {
@@ -470,6 +490,7 @@ public final class Primary {
     public void failed(Op op, String why, boolean fatal) {
         markDirty(op.offsetBytes, op.lengthBytes, clock.now());
         partlyWritten = true;
+        noteWrite();
         leaveLog(op, 0);
         letGo(op);
         if (!op.preimages.isEmpty() && phase == Phase.SENDING) {
@@ -485,6 +506,11 @@ public final class Primary {
             }
         }
         unlock(op);
+    }
+
+    private void noteWrite() {
+        wroteMillis = wallMillis;
+        missingSinceMillis = missingSinceMillis == 0 ? wallMillis : missingSinceMillis;
     }
 
     /// A sync or a read of the local disk failed: nothing more is written to it (R11).
@@ -768,6 +794,7 @@ public final class Primary {
     public void sessionDown() {
         session = 0;
         peer = null;
+        parted = null;
         peerChanged = null;
         peerTrouble = "";
         tellDue = false;
@@ -827,6 +854,7 @@ public final class Primary {
                     Frame.ResizeReply _,
                     Frame.Changed _,
                     Frame.Behind _,
+                    Frame.Wrote _,
                     Frame.StreamStart _ -> {}
         }
     }
@@ -900,6 +928,7 @@ public final class Primary {
                     Verdict.SetBack _,
                     Verdict.Unfit _ -> {
                 fx.send(new Frame.Refused(config.resource, verdict.why()));
+                parted = verdict;
                 refuse(verdict.why());
                 if (verdict.isSplit()) {
                     fx.event("split-brain", verdict.why());
@@ -1063,10 +1092,17 @@ public final class Primary {
     }
 
     private void suspectAll() {
+        marksMore = true;
         trusted = true;
         suspect.addAll();
         dirtySince = 0;
         eraDue = Transaction.Blank.SUSPECT;
+    }
+
+    /// What the two copies are to each other, where that keeps them apart in this session; else
+    /// null.
+    public Verdict parted() {
+        return parted;
     }
 
     /// Whether there is a session, and this side will have nothing to do with the peer's copy.
@@ -1253,6 +1289,10 @@ public final class Primary {
             }
             answerUpTo(committed.number());
         }
+        if (dirty.isEmpty() && suspect.isEmpty() && frozen.isEmpty()) {
+            missingSinceMillis = buffer.isEmpty() ? 0 : buffer.peek().wallMillis;
+            marksMore = false;
+        }
         admitWaiting();
         fx.wakeSender();
         fx.wakeReader();
@@ -1392,6 +1432,7 @@ public final class Primary {
                 return false;
             }
             if (!Faults.M40) {
+                marksMore = true;
                 dirty.addRange(from, to);
                 dirtySince = Math.min(dirtySince, clock.now());
             }
@@ -2204,6 +2245,7 @@ public final class Primary {
                 marked.add((end - 1) / limits.extentBlocks());
                 long length = (end - run.first()) * BlockSet.BLOCK_BYTES;
                 // Since when they differ nobody knows.
+                marksMore = true;
                 markDirty(run.offsetBytes(), length, 0);
                 count += end - run.first();
             }
@@ -2662,6 +2704,56 @@ public final class Primary {
         return othersWaitForRoom() ? Math.min(since, waitForRoom.getFirst().parkedNanos) : since;
     }
 
+    /// What was written that the peer may lack: for a side that stands apart from it, and writes
+    /// on. A few milliseconds of work at most.
+    public Frame.Wrote wrote() {
+        boolean isExact =
+                !marksMore
+                        && !dirty.isRoundedUp()
+                        && suspect.isEmpty() // Where memory is short it takes what is written.
+                        && frozen.isEmpty();
+        long buffered = 0;
+        for (Op op : buffer) {
+            buffered += endBlock(op) - firstBlock(op);
+        }
+        if (buffered > COUNTED_BLOCKS) {
+            isExact = false;
+        } else {
+            buffered = unmarked();
+        }
+        return OwnWrites.said(
+                config.resource,
+                ancestry,
+                position(),
+                // Of a disk that is doubted the marks do not say what it holds.
+                trustsDisk() ? OwnWrites.since(ancestry, peerCopy()) : Position.NONE,
+                new WriteTimes(missingSinceMillis, wroteMillis),
+                OwnWrites.endedInACrash(ancestry, position()),
+                new OwnWrites.Count(
+                        dirty.count() + frozen.count() + buffered, isExact, suspect.count()));
+    }
+
+    /// Blocks of the buffer that are not marked, each counted once.
+    private long unmarked() {
+        BlockSet found = new BlockSet(dirty.capacity());
+        for (Op op : buffer) {
+            for (long block = firstBlock(op); block < endBlock(op); block++) {
+                if (!dirty.contains(block)) {
+                    found.add(block);
+                }
+            }
+        }
+        return found.count();
+    }
+
+    private static long firstBlock(Op op) {
+        return op.offsetBytes / BlockSet.BLOCK_BYTES;
+    }
+
+    private static long endBlock(Op op) {
+        return BlockSet.blocksOf(op.offsetBytes + op.lengthBytes);
+    }
+
     /// By how much the clock on the wall was set back since the attach.
     public long setBackMillis() {
         return clock.setBackMillis();
@@ -2745,6 +2837,7 @@ public final class Primary {
                         blank,
                         peerCopy(),
                         isStreaming() ? transactionNumber : durableTold,
+                        new WriteTimes(missingSinceMillis, wroteMillis),
                         !leaving.isEmpty() && !Faults.M6,
                         pages,
                         log.listed());

@@ -19,6 +19,7 @@ import java.util.List;
 /// @param peer what is known of its copy
 /// @param told the newest transaction that the peer may have been told of: this one while its
 ///   stream is open
+/// @param wrote when the device was written
 /// @param syncDevice extents leave the record: what was written in them must be durable first
 /// @param extents active from now on, in no order
 public record Transaction(
@@ -27,6 +28,7 @@ public record Transaction(
         Blank blank,
         PeerCopy peer,
         long told,
+        WriteTimes wrote,
         boolean syncDevice,
         List<Page> pages,
         List<Long> extents) {
@@ -39,7 +41,7 @@ public record Transaction(
             boolean syncDevice,
             List<Page> pages,
             List<Long> extents) {
-        this(number, era, blank, peer, number, syncDevice, pages, extents);
+        this(number, era, blank, peer, number, WriteTimes.NONE, syncDevice, pages, extents);
     }
 
     /// What a page means that was never written in this era.

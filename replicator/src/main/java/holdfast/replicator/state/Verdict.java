@@ -47,7 +47,8 @@ public sealed interface Verdict {
     /// at the primary says which blocks that are.
     ///
     /// @param mine whether it is this side
-    record SetBack(boolean mine, String why) implements Verdict {}
+    /// @param again whether the primary has to be attached again before its order to compare counts
+    record SetBack(boolean mine, boolean again, String why) implements Verdict {}
 
     /// One of them cannot take part, whatever their histories.
     record Unfit(String why) implements Verdict {}
@@ -90,7 +91,8 @@ public sealed interface Verdict {
         return switch (this) {
             case Ahead(Position common, How how, String why) -> new Behind(common, how, why);
             case Behind(Position common, How how, String why) -> new Ahead(common, how, why);
-            case SetBack(boolean mine, String why) -> new SetBack(!mine, why);
+            case SetBack(boolean mine, boolean again, String why) ->
+                    new SetBack(!mine, again, why);
             case Equal _, Forked _, Unrelated _, Unfit _ -> this;
         };
     }
@@ -103,7 +105,7 @@ public sealed interface Verdict {
             case Behind(_, _, String why) -> why;
             case Forked(_, String why) -> why;
             case Unrelated(String why) -> why;
-            case SetBack(_, String why) -> why;
+            case SetBack(_, _, String why) -> why;
             case Unfit(String why) -> why;
         };
     }
@@ -282,7 +284,10 @@ public sealed interface Verdict {
         return marksSince(past, known.acknowledged(), known.copy());
     }
 
-    private static boolean isNotBehind(Ancestry past, Position since, Position common) {
+    /// Whether what is known since one position of a past is all since another.
+    ///
+    /// @param since [Position#NONE]: nothing is
+    public static boolean isNotBehind(Ancestry past, Position since, Position common) {
         if (since.isNone()) {
             return false;
         }
@@ -455,6 +460,7 @@ public sealed interface Verdict {
                                 + " back to an older copy of itself";
         return new SetBack(
                 true,
+                needsGeneration,
                 ("%s. The primary stands at %s and has told of its transactions up to %d, the copy"
                                 + " stands at %s and was told of %d. To go on with what the copy"
                                 + " has, detach at the primary, promote at the copy, and reconnect"

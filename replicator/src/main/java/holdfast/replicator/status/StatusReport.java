@@ -151,6 +151,7 @@ public record StatusReport(
     /// @param drill the last rehearsal with the copy that is here
     /// @param verify the last comparison of the copy with what it should hold
     /// @param syncPaused an operator of this node lets no catch-up, first sync or comparison go on
+    /// @param histories of both copies, where they stand apart until an operator chooses one
     /// @param trouble cause of a state that is not as it should be, in words
     /// @param promoted a primary that was a copy before, and has no copy itself yet
     /// @param journal of a copy that is here, also of one that was promoted and is not final
@@ -186,6 +187,7 @@ public record StatusReport(
             boolean syncPaused,
             boolean promoted,
             Optional<Promotion> promotion,
+            Optional<Histories> histories,
             Optional<String> trouble) {
         public boolean isPrimary() {
             return role.equals("PRIMARY");
@@ -343,6 +345,47 @@ public record StatusReport(
             Optional<Instant> oldest,
             Optional<Instant> newest,
             List<String> kept) {}
+
+    /// What two copies have done since they were the same. Both go on by themselves until an
+    /// operator says which of them gives up its own.
+    ///
+    /// @param common the last position of both; absent where none is known
+    /// @param commonTime when that was written, by the clock of who wrote it; absent: not known
+    /// @param sides this node's first
+    public record Histories(
+            Optional<String> common, Optional<Instant> commonTime, List<Side> sides) {}
+
+    /// What one of them has done since. What is absent is not known, and not nothing.
+    ///
+    /// @param begun what was done to it since, oldest first
+    /// @param told it has said what it wrote
+    /// @param since its first write since then, or the last moment of both where that is later; by
+    ///   its own clock, as `last`. Absent as well when it wrote nothing
+    /// @param last its last write, of a secondary that of the moment it holds
+    /// @param lastOrLater it crashed, and may have written for a while after `last`
+    /// @param blocks of 4 KiB that it wrote since
+    /// @param atMost some of them may have been written before, or not at all
+    /// @param doubtfulBlocks blocks among which there may be others that it wrote
+    public record Side(
+            String host,
+            String role,
+            String position,
+            List<Begun> begun,
+            boolean told,
+            Optional<Instant> since,
+            Optional<Instant> last,
+            boolean lastOrLater,
+            Optional<Long> blocks,
+            Optional<Long> bytes,
+            boolean atMost,
+            Optional<Long> doubtfulBlocks,
+            Optional<Long> doubtfulBytes) {}
+
+    /// The beginning of a generation.
+    ///
+    /// @param reason CREATE, ATTACH, CRASH, PROMOTE or FORCE
+    /// @param host where
+    public record Begun(String reason, String host, Instant time) {}
 
     /// An open view.
     ///

@@ -104,6 +104,7 @@ public final class StatusTable {
                 .flatMap(StatusReport.Journal::forecast)
                 .ifPresent(forecast -> line("", forecast));
         r.promotion().ifPresent(p -> line("promotion", promotion(r.name(), p)));
+        r.histories().ifPresent(this::histories);
         r.export()
                 .ifPresent(
                         e ->
@@ -172,6 +173,12 @@ public final class StatusTable {
                                 : "no moment",
                         p.kept().isEmpty() ? "" : ", or " + String.join(", ", p.kept()),
                         name);
+    }
+
+    private void histories(StatusReport.Histories h) {
+        List<String> lines = HistoryWords.of(h, zone);
+        line("histories", lines.getFirst());
+        lines.stream().skip(1).forEach(each -> line("", each));
     }
 
     private void volume(StatusReport.Volume v) {

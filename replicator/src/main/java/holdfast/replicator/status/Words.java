@@ -133,6 +133,11 @@ public final class Words {
                 : at.format(DAY_AND_TIME);
     }
 
+    /// A moment that may be long ago, always with its date; rounded down to the second.
+    public static String dayAndTime(Instant moment, ZoneId zone) {
+        return moment.atZone(zone).format(DAY_AND_TIME);
+    }
+
     /// A state as DRBD writes it: `UP_TO_DATE` is `UpToDate`.
     public static String state(String state) {
         var out = new StringBuilder();

@@ -59,6 +59,7 @@ class SchemasTest {
                                     .behind(203, 812 << 10, 14)
                                     .progress("CATCH_UP", 41, 100, 30)
                                     .promoted(List.of("before"))
+                                    .apart()
                                     .trouble("the disk failed")
                                     .build(),
                             Samples.resource("mail", "SECONDARY")
@@ -150,6 +151,7 @@ class SchemasTest {
                         false,
                         "home",
                         "server",
+                        Optional.of(Samples.HISTORIES),
                         List.of("both were the same at a/1 for the last time"),
                         List.of("to decide later: nothing"),
                         "server/home@3fa901"),

@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.config.ResourceSettings;
+import holdfast.replicator.device.JournalFiles;
+import holdfast.replicator.json.Json;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.PeerCopy;
@@ -41,6 +43,7 @@ import java.util.UUID;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.stream.Stream;
 
 @Isolated("no other file may take the inode of one that was deleted")
 class ResourceDirTest {
@@ -411,6 +414,54 @@ class ResourceDirTest {
                         "server"),
                 ResourceDir.newBackup(ID, AddressSpace.of(SIZE), true, NODE, 0x77),
                 ResourceSettings.ofDisks(disks));
+    }
+
+    /// What an order to become a copy left that was cut off has all the space of a journal. One
+    /// that a role has, or that holds a record, is none of that.
+    @Test
+    void aJournalThatWasMadeForARoleThatNeverCameGoes() throws Exception {
+        Path roles = Files.createDirectory(dir.resolve("roles"));
+        Path journal = dir.resolve("home.journal");
+        Path note = roles.resolve("home/journal-begun");
+        try (ResourceDir primary = created(roles)) {
+            primary.endJournal();
+            primary.beginJournal(journal);
+            // It was cut off in front of the journal, or its storage is not mounted.
+            primary.endJournal();
+            assertTrue(Files.exists(note));
+
+            JournalFiles.create(journal, 4 << 20, 8 << 20);
+            primary.endJournal();
+            assertFalse(Files.exists(journal) || Files.exists(note));
+
+            JournalFiles.create(journal, 4 << 20, 8 << 20);
+            primary.beginJournal(journal);
+            ResourceDir.Facts was = primary.facts();
+            ResourceDir.Facts has =
+                    new ResourceDir.Facts(
+                            was.id(),
+                            Role.SECONDARY.name(),
+                            was.disks(),
+                            false,
+                            journal.toString(),
+                            8 << 20,
+                            "backup");
+            Path next = Files.createDirectory(roles.resolve("home~1")).resolve("resource.json");
+            Files.writeString(next, Json.writePretty(has));
+            primary.endJournal();
+            assertTrue(Files.exists(journal));
+
+            Files.delete(next);
+            primary.beginJournal(journal);
+            try (Stream<Path> segments = Files.list(journal);
+                    FileChannel segment =
+                            FileChannel.open(
+                                    segments.findFirst().orElseThrow(), StandardOpenOption.WRITE)) {
+                segment.write(ByteBuffer.wrap(new byte[] {0x48}), 0);
+            }
+            primary.endJournal();
+            assertTrue(Files.exists(journal));
+        }
     }
 
     /// Another moment was chosen twice, and the roles in between were not deleted.

@@ -17,6 +17,7 @@ import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.PeerCopy;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Transaction;
+import holdfast.replicator.state.WriteTimes;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
@@ -76,6 +77,7 @@ class ResourceDumpTest {
                                     Transaction.Blank.CLEAR,
                                     new PeerCopy(AT, AT.plus(3), 5, 6),
                                     1,
+                                    WriteTimes.NONE,
                                     false,
                                     List.of(page),
                                     List.of(7L, 2L, 3L, 16L)));

@@ -29,6 +29,30 @@ class BlockSetTest {
         assertEquals(new BlockRun(65_536, 32_768), set.runAround(70_000));
     }
 
+    /// A granule of a page of 32,768 blocks has 1,024.
+    @Test
+    void whatMayBeMoreThanWasMeantIsKnown() {
+        BlockSet exact = new BlockSet(100_000);
+        exact.addRange(1, 1000);
+        exact.addRange(1500, 2500);
+        assertFalse(exact.isRoundedUp() || exact.hasWholeGranules());
+        exact.addRange(4096, 5120);
+        assertTrue(exact.hasWholeGranules());
+        assertFalse(exact.isRoundedUp());
+
+        PageMemory none = PageMemory.of(15, 0);
+        BlockSet rounded = new BlockSet(100_000, none, BlockSet.Rounding.UP);
+        rounded.addRange(0, 1024);
+        assertFalse(rounded.isRoundedUp());
+        rounded.add(5000);
+        assertTrue(rounded.isRoundedUp());
+        BlockSet sum = new BlockSet(100_000);
+        sum.addAll(rounded);
+        assertTrue(sum.isRoundedUp() && sum.hasWholeGranules());
+        sum.takeFrom(new BlockSet(100_000));
+        assertFalse(sum.isRoundedUp() || sum.hasWholeGranules());
+    }
+
     /// Sizes around a word and around a page of 32,768 blocks.
     @ParameterizedTest
     @ValueSource(ints = {1, 63, 64, 65, 32767, 32768, 32769, 70000})

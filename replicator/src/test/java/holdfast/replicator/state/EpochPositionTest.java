@@ -65,6 +65,7 @@ class EpochPositionTest implements PrimaryEffects {
                                 Transaction.Blank.CLEAR,
                                 new PeerCopy(OLD, Position.NONE, 0, 0),
                                 told,
+                                WriteTimes.NONE,
                                 new BlockSet(BLOCKS),
                                 new BlockSet(BLOCKS),
                                 new BlockSet(BLOCKS),

@@ -74,6 +74,7 @@ class GivingUpTest implements PrimaryEffects {
                                 Transaction.Blank.CLEAR,
                                 new PeerCopy(acknowledged, Position.NONE, peerCopy, 0),
                                 50,
+                                WriteTimes.NONE,
                                 dirty,
                                 suspect,
                                 new BlockSet(BLOCKS),

@@ -68,6 +68,7 @@ class RetiringTest implements PrimaryEffects {
                                     Transaction.Blank.CLEAR,
                                     new PeerCopy(OLD, Position.NONE, 0, 0),
                                     1,
+                                    WriteTimes.NONE,
                                     new BlockSet(BLOCKS),
                                     new BlockSet(BLOCKS),
                                     onDisk,

@@ -65,6 +65,7 @@ class ScatteredWritesTest implements PrimaryEffects {
                                     Transaction.Blank.CLEAR,
                                     new PeerCopy(new Position(1, 0), Position.NONE, 1, 0),
                                     1,
+                                    WriteTimes.NONE,
                                     dirty,
                                     suspect,
                                     onDisk,

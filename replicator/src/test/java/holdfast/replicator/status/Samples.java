@@ -73,6 +73,44 @@ public final class Samples {
                 true);
     }
 
+    public static final StatusReport.Histories HISTORIES =
+            new StatusReport.Histories(
+                    Optional.of("3fa901/7"),
+                    Optional.of(NOW.minusSeconds(7_200)),
+                    List.of(
+                            new StatusReport.Side(
+                                    "server",
+                                    "PRIMARY",
+                                    "77aa00/0",
+                                    List.of(
+                                            new StatusReport.Begun(
+                                                    "CRASH", "server", NOW.minusSeconds(3_000))),
+                                    true,
+                                    Optional.of(NOW.minusSeconds(7_199)),
+                                    Optional.of(NOW.minusSeconds(3_600)),
+                                    true,
+                                    Optional.of(512L),
+                                    Optional.of(512L << 12),
+                                    true,
+                                    Optional.of(1024L),
+                                    Optional.of(1024L << 12)),
+                            new StatusReport.Side(
+                                    "backup",
+                                    "PRIMARY",
+                                    "91b300/3",
+                                    List.of(
+                                            new StatusReport.Begun(
+                                                    "PROMOTE", "backup", NOW.minusSeconds(3_500))),
+                                    true,
+                                    Optional.of(NOW.minusSeconds(3_400)),
+                                    Optional.of(NOW.minusSeconds(100)),
+                                    false,
+                                    Optional.of(1L),
+                                    Optional.of(1L << 12),
+                                    false,
+                                    Optional.of(0L),
+                                    Optional.of(0L))));
+
     public static final class Builder {
         private final String name;
         private final String role;
@@ -92,6 +130,7 @@ public final class Samples {
         private Optional<StatusReport.Drill> drill = Optional.empty();
         private Optional<StatusReport.Verify> verify = Optional.empty();
         private Optional<StatusReport.Promotion> promotion = Optional.empty();
+        private Optional<StatusReport.Histories> histories = Optional.empty();
         private Optional<String> trouble = Optional.empty();
 
         private Builder(String name, String role) {
@@ -214,6 +253,12 @@ public final class Samples {
             return this;
         }
 
+        /// Of a server that crashed, and a copy that was promoted.
+        public Builder apart() {
+            histories = Optional.of(HISTORIES);
+            return this;
+        }
+
         public Builder trouble(String text) {
             trouble = Optional.of(text);
             return this;
@@ -287,6 +332,7 @@ public final class Samples {
                     syncPaused,
                     false,
                     promotion,
+                    histories,
                     trouble);
         }
     }

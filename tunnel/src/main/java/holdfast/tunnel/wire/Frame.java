@@ -184,6 +184,68 @@ public sealed interface Frame {
     /// as it was at the last moment of both (R31). In front of its [ResourceHello].
     record Changed(UUID resource, List<KeptRange> ranges) implements OfResource {}
 
+    /// What the sender has written that its peer may lack, for whoever has to choose between two
+    /// histories; nothing is decided by it. Behind the [ResourceHello] of a side that will not be
+    /// joined with the other, and again as long as that is so. A peer may say anything of times and
+    /// counts: whoever reads one takes what is negative for [#UNKNOWN].
+    ///
+    /// @param at the position that it is at
+    /// @param since the blocks are all that it has written from this position of its past on;
+    ///   [Position#NONE] where nobody knows
+    /// @param partedMillis when what it went on from in its last promotion was written last, by the
+    ///   clock of who wrote it; 0 where there was none, or that is not known
+    /// @param firstMillis its wall clock at the first of these writes, or an earlier one; 0 when
+    ///   there is none, [#UNKNOWN]
+    /// @param lastMillis at the last write, whoever has it; 0 when there is none, [#UNKNOWN]
+    /// @param orLater it crashed, and may have written for a while after `lastMillis`
+    /// @param blocks of 4 KiB, or [#UNKNOWN]
+    /// @param exact whether it is so many, and not fewer
+    /// @param doubtful blocks among which there may be others that it has written, or [#UNKNOWN]
+    record Wrote(
+            UUID resource,
+            Position at,
+            Position since,
+            long partedMillis,
+            long firstMillis,
+            long lastMillis,
+            boolean orLater,
+            long blocks,
+            boolean exact,
+            long doubtful)
+            implements OfResource {
+        public static final long UNKNOWN = -1;
+
+        /// The same where nobody knows which blocks were written.
+        public Wrote unknown() {
+            return new Wrote(
+                    resource,
+                    at,
+                    Position.NONE,
+                    partedMillis,
+                    firstMillis,
+                    lastMillis,
+                    orLater,
+                    UNKNOWN,
+                    false,
+                    UNKNOWN);
+        }
+
+        /// The same of one that was promoted.
+        public Wrote parted(long millis) {
+            return new Wrote(
+                    resource,
+                    at,
+                    since,
+                    millis,
+                    firstMillis,
+                    lastMillis,
+                    orLater,
+                    blocks,
+                    exact,
+                    doubtful);
+        }
+    }
+
     /// The primary opens its data stream: what follows on `stream` continues at `from`.
     ///
     /// @param session names this stream in every answer, so that a late answer of an older one is
@@ -495,5 +557,6 @@ public sealed interface Frame {
                     Mark.class,
                     MarkReply.class,
                     Changed.class,
-                    Behind.class);
+                    Behind.class,
+                    Wrote.class);
 }

@@ -44,6 +44,7 @@ import holdfast.tunnel.wire.Frame.VerifyReply;
 import holdfast.tunnel.wire.Frame.Welcome;
 import holdfast.tunnel.wire.Frame.Withdraw;
 import holdfast.tunnel.wire.Frame.Write;
+import holdfast.tunnel.wire.Frame.Wrote;
 import holdfast.tunnel.wire.Frame.Zero;
 
 import java.nio.ByteBuffer;
@@ -154,6 +155,7 @@ public final class FrameCodec {
             case MarkReply _ -> 40;
             case Changed _ -> 41;
             case Behind _ -> 42;
+            case Wrote _ -> 43;
         };
     }
 
@@ -189,6 +191,7 @@ public final class FrameCodec {
                                     + ancestryBytes(f.ancestry());
                     case StreamStart _ -> 16 + 8 + 4 + Position.BYTES;
                     case Behind _ -> 16 + 8 + Position.BYTES;
+                    case Wrote _ -> 16 + 2 * Position.BYTES + 3 * 8 + 1 + 8 + 1 + 8;
                     case Refused f -> 16 + text(f.reason());
                     case Ack _ -> 16 + 8 + 2 * Position.BYTES + 8 + 8;
                     case EpochReply f ->
@@ -295,6 +298,16 @@ public final class FrameCodec {
                 put(out, f.resource());
                 out.putLong(f.session()).putInt(f.stream());
                 f.from().write(out);
+            }
+            case Wrote f -> {
+                put(out, f.resource());
+                f.at().write(out);
+                f.since().write(out);
+                out.putLong(f.partedMillis()).putLong(f.firstMillis()).putLong(f.lastMillis());
+                put(out, f.orLater());
+                out.putLong(f.blocks());
+                put(out, f.exact());
+                out.putLong(f.doubtful());
             }
             case Behind f -> {
                 put(out, f.resource());
@@ -638,6 +651,18 @@ public final class FrameCodec {
                 case 40 -> new MarkReply(uuid(), int64(), count("number"), text(MAX_REASON_BYTES));
                 case 41 -> new Changed(uuid(), kept());
                 case 42 -> new Behind(uuid(), int64(), position());
+                case 43 ->
+                        new Wrote(
+                                uuid(),
+                                position(),
+                                position(),
+                                int64(),
+                                int64(),
+                                int64(),
+                                flag(),
+                                int64(),
+                                flag(),
+                                int64());
                 default -> throw new ProtocolException("unknown frame type " + type);
             };
         }

@@ -115,7 +115,18 @@ final class Samples {
                             List.of(
                                     new Frame.KeptRange(1 << 20, 8192),
                                     new Frame.KeptRange(1L << 40, 4096))),
-                    new Frame.Behind(RESOURCE, 99, STORED));
+                    new Frame.Behind(RESOURCE, 99, STORED),
+                    new Frame.Wrote(
+                            RESOURCE,
+                            STORED,
+                            COMMITTED,
+                            1_795_200_000_009L,
+                            1_795_200_000_010L,
+                            1_795_200_000_011L,
+                            true,
+                            513,
+                            false,
+                            Frame.Wrote.UNKNOWN));
 
     private Samples() {}
 
