@@ -1040,6 +1040,7 @@ final class BackupResource {
                 index,
                 offsetBytes,
                 into,
+                this::readWhole,
                 (at, part) -> {
                     if (pin == 0) {
                         base.read(at, part);
@@ -1195,14 +1196,19 @@ final class BackupResource {
 
     /// Fills `into` from the image that base and index make together.
     void read(JournalIndex index, long offsetBytes, ByteBuffer into) throws DeviceException {
-        read(index, offsetBytes, into, base::read);
+        read(index, offsetBytes, into, this::readWhole, base::read);
+    }
+
+    private interface OfJournal {
+        void read(JournalIndex.Run run, ByteBuffer into) throws DeviceException;
     }
 
     private interface Below {
         void read(long offsetBytes, ByteBuffer into) throws DeviceException;
     }
 
-    private void read(JournalIndex index, long offsetBytes, ByteBuffer into, Below below)
+    private void read(
+            JournalIndex index, long offsetBytes, ByteBuffer into, OfJournal records, Below below)
             throws DeviceException {
         int begin = into.position();
         int end = into.limit();
@@ -1223,12 +1229,16 @@ final class BackupResource {
                 if (run.isZero()) {
                     Holes.zero(into);
                 } else {
-                    requireReadable(run);
-                    readRecord(run, into);
+                    records.read(run, into);
                 }
                 into.limit(end);
             }
         }
+    }
+
+    private void readWhole(JournalIndex.Run run, ByteBuffer into) throws DeviceException {
+        requireReadable(run);
+        readRecord(run, into);
     }
 
     /// A reader of what is damaged gets an error and never another content.
@@ -1275,13 +1285,18 @@ final class BackupResource {
     }
 
     /// As [#read], for who compares: what is damaged reads as what nobody has written, so that it
-    /// differs and is mended, also where it should be zero.
+    /// differs and is mended, also where it should be zero. What lies beside it reads as it is, for
+    /// all that differs takes room in the journal.
     private void readDamaged(JournalIndex index, long offsetBytes, ByteBuffer into)
             throws DeviceException {
+        read(index, offsetBytes, into, this::readOrNoise, base::read);
+    }
+
+    private void readOrNoise(JournalIndex.Run run, ByteBuffer into) throws DeviceException {
         int from = into.position();
         int limit = into.limit();
         try {
-            read(index, offsetBytes, into);
+            readWhole(run, into);
         } catch (PackedSegment.DamagedException e) {
             LOG.warn("{}: {}", name, e.getMessage());
             into.limit(limit).position(from);

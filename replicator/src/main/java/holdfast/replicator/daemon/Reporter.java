@@ -663,8 +663,12 @@ final class Reporter {
                             : "%s cannot mend it, the copy does not follow it: %s. Until then"
                                     .formatted(peer, now.refusal());
             return Optional.of(
-                    "%s. %s: a moment in front of that place is whole, %s; the newest can be opened and promoted too, and what cannot be read of it is an I/O error"
-                            .formatted(now.rot(), mends, shared.command("points " + name)));
+                    "%s. %s: a moment in front of that place is whole, %s; the newest can be opened and promoted too, and what cannot be read of it is an I/O error%s"
+                            .formatted(
+                                    now.rot(),
+                                    mends,
+                                    shared.command("points " + name),
+                                    now.lacksBytes() > 0 ? ". And " + lacks(of, now) : ""));
         }
         Optional<String> ended = of.endedWords();
         if (ended.isPresent()) {
@@ -684,14 +688,7 @@ final class Reporter {
             return inTheWay;
         }
         if (now.lacksBytes() > 0) {
-            return Optional.of(
-                    "the journal lacks %s for what %s has to bring, which waits for it: the copy stays what it is. What can be rolled into the base makes room by itself; if it stays so, next: raise journal.size in %s by %s or more, then %s"
-                            .formatted(
-                                    Words.bytes(now.lacksBytes()),
-                                    peer,
-                                    shared.settingsFile(name),
-                                    Words.bytes(enough(now.lacksBytes())),
-                                    shared.command("adjust")));
+            return Optional.of(lacks(of, now));
         }
         if (now.heldUntil().isPresent()) {
             return Optional.of(held(of, now));
@@ -699,6 +696,16 @@ final class Reporter {
         return now.doubtMillis() > 0
                 ? Optional.of(inDoubt(now, peer))
                 : tooSmall(journal(of), shared.settingsFile(name), shared.command("adjust"));
+    }
+
+    private String lacks(LocalBackup of, BackupResource.Snapshot now) {
+        return "the journal lacks %s for what %s has to bring, which waits for it: the copy stays what it is. What can be rolled into the base makes room by itself; if it stays so, next: raise journal.size in %s by %s or more, then %s"
+                .formatted(
+                        Words.bytes(now.lacksBytes()),
+                        of.dir().facts().peer(),
+                        shared.settingsFile(of.name()),
+                        Words.bytes(enough(now.lacksBytes())),
+                        shared.command("adjust"));
     }
 
     private static String inDoubt(BackupResource.Snapshot now, String peer) {

@@ -2393,12 +2393,16 @@ public final class Primary {
     private Frame.Data askForRoom() {
         askedNanos = Math.max(1, nowNanos);
         sectors.askAnew();
-        // A quarter more than now: writes go on while the answer is on its way.
-        long blocks = blocksWithData();
         long zeroRanges = zeroed.runCount();
-        askedBlocks = Math.min(blocks + blocks / 4 + 16, dirty.capacity());
-        askedZeroRanges = zeroRanges == 0 ? 0 : zeroRanges + zeroRanges / 4 + 16;
+        askedBlocks = Math.min(blocksToAsk(blocksWithData()), dirty.capacity());
+        askedZeroRanges = zeroRanges == 0 ? 0 : blocksToAsk(zeroRanges);
         return new Frame.EpochBegin(epoch, askedBlocks, askedZeroRanges);
+    }
+
+    /// How many blocks room is asked for: a quarter more than there are now, for writes go on while
+    /// the answer is on its way.
+    static long blocksToAsk(long blocks) {
+        return blocks + blocks / 4 + 16;
     }
 
     private Frame.Data nextOfEpoch() {
