@@ -1509,7 +1509,8 @@ final class BackupResource {
     /// @return false if there is no room for it: the roll has ended then
     private boolean saveFirst(Backup.Roll roll, JournalIndex image, RollPace pace)
             throws IOException {
-        String lacks = roll.save() == null ? null : pins.save(roll.save(), image, base, pace::did);
+        PinStore.NoRoom lacks =
+                roll.save() == null ? null : pins.save(roll.save(), image, base, pace::did);
         if (lacks != null) {
             mailbox.post(
                     () -> {
@@ -1520,14 +1521,19 @@ final class BackupResource {
         return lacks == null;
     }
 
-    private String noRoomWords(String lacks) {
+    private String noRoomWords(PinStore.NoRoom lacks) {
         String dropped = backup.pins().isEmpty() ? "NAME" : backup.pins().getFirst().name();
-        return "what the kept moments need of the base cannot be saved: %s (%s of %s). Nothing is lost; until then the journal fills. Next: %s, or raise journal.keep-max"
-                .formatted(
-                        lacks,
-                        Words.bytes(pins.usedBytes()),
-                        Words.bytes(pins.maxBytes()),
-                        dropCommand.formatted(dropped));
+        String drop = dropCommand.formatted(dropped);
+        String next =
+                switch (lacks.bound()) {
+                    case SETTING -> drop + ", or raise journal.keep-max";
+                    case FILESYSTEM ->
+                            "make room for %s; it goes on by itself, or at once with: %s. Or %s"
+                                    .formatted(pins.directory(), connectCommand, drop);
+                    case MEMORY -> drop;
+                };
+        return "what the kept moments need of the base cannot be saved: %s. Nothing is lost; until then the journal fills. Next: %s"
+                .formatted(lacks.why(), next);
     }
 
     /// @return false if the base has no space: the roll has ended then. A sync that fails for want
