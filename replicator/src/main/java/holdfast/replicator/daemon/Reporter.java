@@ -1,6 +1,7 @@
 package holdfast.replicator.daemon;
 
 import holdfast.replicator.config.NodeSettings;
+import holdfast.replicator.config.Size;
 import holdfast.replicator.control.VerifyReport;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.state.DiskState;
@@ -452,13 +453,13 @@ final class Reporter {
         if (now.figures().missingBytes() > 0) {
             String peer = resource.dir().facts().peer();
             return Optional.of(
-                    "the journal of the copy at %s lacks %s for the catch-up: writes go on, the copy gets older, and can be opened. What can be rolled into its base makes room by itself; if it stays so, next, at %s: raise journal.size in conf.d/%s.toml by %s or more, then holdfast adjust"
+                    "the journal of the copy at %s lacks %s for the catch-up: writes go on, the copy gets older, and can be opened. What can be rolled into its base makes room by itself; if it stays so, next, at %s: raise journal.size in conf.d/%s.toml by %s or more (status there says to how much), then holdfast adjust"
                             .formatted(
                                     peer,
                                     Words.bytes(now.figures().missingBytes()),
                                     peer,
                                     resource.name(),
-                                    Words.bytes(enough(now.figures().missingBytes()))));
+                                    new Size(enough(now.figures().missingBytes()))));
         }
         Optional<String> inTheWay = resource.copy().flatMap(LocalBackup::inTheWayWords);
         if (inTheWay.isPresent()) {
@@ -478,8 +479,8 @@ final class Reporter {
                                 + ". Next: see why the disk hangs (dmesg, and what it is on); all goes on when it answers");
     }
 
-    /// By how much a journal is to grow that lacks so many bytes: it grows by whole segments, of 64
-    /// MiB at most, and more is written meanwhile.
+    /// By how much a journal is to grow that lacks so many bytes: it grows by whole segments, of
+    /// which 64 MiB hold a whole number, and more is written meanwhile.
     private static long enough(long missingBytes) {
         long segment = 64L << 20;
         return Math.ceilDiv(missingBytes + missingBytes / 4, segment) * segment;
@@ -699,12 +700,13 @@ final class Reporter {
     }
 
     private String lacks(LocalBackup of, BackupResource.Snapshot now) {
-        return "the journal lacks %s for what %s has to bring, which waits for it: the copy stays what it is. What can be rolled into the base makes room by itself; if it stays so, next: raise journal.size in %s by %s or more, then %s"
+        return "the journal lacks %s for what %s has to bring, which waits for it: the copy stays what it is. What can be rolled into the base makes room by itself; if it stays so, next: raise journal.size in %s by %s or more, to %s, then %s"
                 .formatted(
                         Words.bytes(now.lacksBytes()),
                         of.dir().facts().peer(),
                         shared.settingsFile(of.name()),
-                        Words.bytes(enough(now.lacksBytes())),
+                        new Size(enough(now.lacksBytes())),
+                        new Size(of.journalBytes() + enough(now.lacksBytes())),
                         shared.command("adjust"));
     }
 

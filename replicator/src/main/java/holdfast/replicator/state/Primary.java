@@ -2393,16 +2393,22 @@ public final class Primary {
     private Frame.Data askForRoom() {
         askedNanos = Math.max(1, nowNanos);
         sectors.askAnew();
+        // What is asked for beyond need may be just what the peer has no room for.
+        long share = missingBytes > 0 ? 16 : 4;
         long zeroRanges = zeroed.runCount();
-        askedBlocks = Math.min(blocksToAsk(blocksWithData()), dirty.capacity());
-        askedZeroRanges = zeroRanges == 0 ? 0 : blocksToAsk(zeroRanges);
+        askedBlocks = Math.min(blocksToAsk(blocksWithData(), share), dirty.capacity());
+        askedZeroRanges = zeroRanges == 0 ? 0 : blocksToAsk(zeroRanges, share);
         return new Frame.EpochBegin(epoch, askedBlocks, askedZeroRanges);
     }
 
-    /// How many blocks room is asked for: a quarter more than there are now, for writes go on while
-    /// the answer is on its way.
+    /// For how many blocks room is asked for: a quarter more than there are now, for writes go on
+    /// while the answer is on its way.
     static long blocksToAsk(long blocks) {
-        return blocks + blocks / 4 + 16;
+        return blocksToAsk(blocks, 4);
+    }
+
+    private static long blocksToAsk(long blocks, long share) {
+        return blocks + blocks / share + 16;
     }
 
     private Frame.Data nextOfEpoch() {
