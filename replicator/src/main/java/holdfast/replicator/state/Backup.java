@@ -2862,10 +2862,12 @@ public final class Backup {
     /// epoch may never fit, and nothing behind the damage becomes free before it is committed. A
     /// promoted copy has nobody to wait for.
     private long bytesToMend() {
-        return !isRotten() || !sessionUp
-                ? 0
-                : bytesOf(Primary.blocksToAsk(unreadableBlocks), 0)
-                        + Math.min(journalBytes / 4, MEND_SHARE_BYTES);
+        // What only waits to be noted needs no epoch.
+        if (!isRotten() || !sessionUp || (isLookedAt() && unreadableBlocks == 0)) {
+            return 0;
+        }
+        return bytesOf(Primary.blocksToAsk(unreadableBlocks), 0)
+                + Math.min(journalBytes / 4, MEND_SHARE_BYTES);
     }
 
     /// What reads zero is in the index alone, and that is whole.
