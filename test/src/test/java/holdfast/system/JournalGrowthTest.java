@@ -23,7 +23,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
 
 /// An `adjust` that makes journals larger does all of what the files say, or nothing.
-@Timeout(60)
+@Timeout(180)
 class JournalGrowthTest {
     private static final long MIB = 1 << 20;
     private static final long SIZE = 16 * MIB;
@@ -114,8 +114,8 @@ class JournalGrowthTest {
 
     @Test
     void nobodyElseCountsOnTheRoomBeforeTheGrowthHasEnded() throws Exception {
-        storageMax(8192 * MIB);
-        long larger = 3072 * MIB;
+        storageMax(4096 * MIB);
+        long larger = 2048 * MIB;
         write("home", larger);
         long before = files("home");
         CompletableFuture<ControlApi.AdjustReply> growth =
@@ -127,9 +127,9 @@ class JournalGrowthTest {
                                 throw new AssertionError(e);
                             }
                         });
-        TwoNodes.until("it has begun", () -> files("home") > before + 20);
+        TwoNodes.until("it has begun", () -> files("home") > before + 5);
         Path disk = Files.write(dir.resolve("more.disk"), new byte[(int) MIB]);
-        ControlApi.AddRequest more = TwoNodes.addRequest("more", disk, 6144 * MIB);
+        ControlApi.AddRequest more = TwoNodes.addRequest("more", disk, 3072 * MIB);
         ProblemException e = assertThrows(ProblemException.class, () -> nodes.server.add(more));
         assertFalse(growth.isDone(), "it was over too early to see anything");
         assertTrue(e.problem().text().contains("being made just now"), e.problem().text());

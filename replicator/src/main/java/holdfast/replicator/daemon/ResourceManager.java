@@ -2589,8 +2589,9 @@ final class ResourceManager implements Link.Resources {
                                 next.render(),
                                 growing.isPresent());
                 changes.addAll(found);
-                if (growing.isPresent()
-                        && found.stream().noneMatch(at -> at.key().equals(SettingsDiff.JOURNAL_SIZE))) {
+                boolean isSaid =
+                        found.stream().anyMatch(at -> at.key().equals(SettingsDiff.JOURNAL_SIZE));
+                if (growing.isPresent() && !isSaid) {
                     // Accepted before, and the journal is smaller all the same.
                     changes.add(
                             new ControlApi.Change(
