@@ -203,12 +203,9 @@ class LostStorageTest {
         for (int i = 0; i < times; i++) {
             random.nextBytes(noise);
             Files.write(from, noise);
-            // Little of the device, so that what is to be mended fits into what the journal has
-            // left.
-            String write = "write -s %s 2M 512k".formatted(from);
-            Run.ok(
-                    "qemu-io", "-f", "raw", "-c", write, "-c", write, "-c", write, "-c", write,
-                    "-c", "flush", uri);
+            // Half of the device: what is marked while the copy is mended needs room as well.
+            String write = "write -s %s 2M 2M".formatted(from);
+            Run.ok("qemu-io", "-f", "raw", "-c", write, "-c", "flush", uri);
         }
     }
 

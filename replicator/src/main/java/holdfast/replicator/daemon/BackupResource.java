@@ -1040,6 +1040,7 @@ final class BackupResource {
                 index,
                 offsetBytes,
                 into,
+                this::readWhole,
                 (at, part) -> {
                     if (pin == 0) {
                         base.read(at, part);
@@ -1195,14 +1196,19 @@ final class BackupResource {
 
     /// Fills `into` from the image that base and index make together.
     void read(JournalIndex index, long offsetBytes, ByteBuffer into) throws DeviceException {
-        read(index, offsetBytes, into, base::read);
+        read(index, offsetBytes, into, this::readWhole, base::read);
+    }
+
+    private interface OfJournal {
+        void read(JournalIndex.Run run, ByteBuffer into) throws DeviceException;
     }
 
     private interface Below {
         void read(long offsetBytes, ByteBuffer into) throws DeviceException;
     }
 
-    private void read(JournalIndex index, long offsetBytes, ByteBuffer into, Below below)
+    private void read(
+            JournalIndex index, long offsetBytes, ByteBuffer into, OfJournal records, Below below)
             throws DeviceException {
         int begin = into.position();
         int end = into.limit();
@@ -1223,12 +1229,16 @@ final class BackupResource {
                 if (run.isZero()) {
                     Holes.zero(into);
                 } else {
-                    requireReadable(run);
-                    readRecord(run, into);
+                    records.read(run, into);
                 }
                 into.limit(end);
             }
         }
+    }
+
+    private void readWhole(JournalIndex.Run run, ByteBuffer into) throws DeviceException {
+        requireReadable(run);
+        readRecord(run, into);
     }
 
     /// A reader of what is damaged gets an error and never another content.
@@ -1275,13 +1285,18 @@ final class BackupResource {
     }
 
     /// As [#read], for who compares: what is damaged reads as what nobody has written, so that it
-    /// differs and is mended, also where it should be zero.
+    /// differs and is mended, also where it should be zero. What lies beside it reads as it is, for
+    /// all that differs takes room in the journal.
     private void readDamaged(JournalIndex index, long offsetBytes, ByteBuffer into)
             throws DeviceException {
+        read(index, offsetBytes, into, this::readOrNoise, base::read);
+    }
+
+    private void readOrNoise(JournalIndex.Run run, ByteBuffer into) throws DeviceException {
         int from = into.position();
         int limit = into.limit();
         try {
-            read(index, offsetBytes, into);
+            readWhole(run, into);
         } catch (PackedSegment.DamagedException e) {
             LOG.warn("{}: {}", name, e.getMessage());
             into.limit(limit).position(from);
@@ -1494,7 +1509,8 @@ final class BackupResource {
     /// @return false if there is no room for it: the roll has ended then
     private boolean saveFirst(Backup.Roll roll, JournalIndex image, RollPace pace)
             throws IOException {
-        String lacks = roll.save() == null ? null : pins.save(roll.save(), image, base, pace::did);
+        PinStore.NoRoom lacks =
+                roll.save() == null ? null : pins.save(roll.save(), image, base, pace::did);
         if (lacks != null) {
             mailbox.post(
                     () -> {
@@ -1505,14 +1521,19 @@ final class BackupResource {
         return lacks == null;
     }
 
-    private String noRoomWords(String lacks) {
+    private String noRoomWords(PinStore.NoRoom lacks) {
         String dropped = backup.pins().isEmpty() ? "NAME" : backup.pins().getFirst().name();
-        return "what the kept moments need of the base cannot be saved: %s (%s of %s). Nothing is lost; until then the journal fills. Next: %s, or raise journal.keep-max"
-                .formatted(
-                        lacks,
-                        Words.bytes(pins.usedBytes()),
-                        Words.bytes(pins.maxBytes()),
-                        dropCommand.formatted(dropped));
+        String drop = dropCommand.formatted(dropped);
+        String next =
+                switch (lacks.bound()) {
+                    case SETTING -> drop + ", or raise journal.keep-max";
+                    case FILESYSTEM ->
+                            "make room for %s; it goes on by itself, or at once with: %s. Or %s"
+                                    .formatted(pins.directory(), connectCommand, drop);
+                    case MEMORY -> drop;
+                };
+        return "what the kept moments need of the base cannot be saved: %s. Nothing is lost; until then the journal fills. Next: %s"
+                .formatted(lacks.why(), next);
     }
 
     /// @return false if the base has no space: the roll has ended then. A sync that fails for want

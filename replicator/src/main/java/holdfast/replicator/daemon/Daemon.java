@@ -69,6 +69,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.ReentrantLock;
 
 /// One node: opens what its settings and its state directory name, serves it until it is told to
 /// stop, and closes it again. Start is recovery; a clean stop only makes it shorter.
@@ -103,6 +104,9 @@ public final class Daemon implements ControlApi, AutoCloseable {
     private final AtomicBoolean closing = new AtomicBoolean();
     private final CountDownLatch opened = new CountDownLatch(1);
     private final CountDownLatch stopping = new CountDownLatch(1);
+    /// One `adjust` at a time: what journals grow by may take minutes, and counts until then.
+    private final ReentrantLock adjusting = new ReentrantLock();
+
     private volatile NodeSettings settings;
     private volatile Optional<InetSocketAddress> listening = Optional.empty();
     private ControlServer control;
@@ -658,6 +662,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
 
     @Override
     public AdjustReply adjust(AdjustRequest request) throws ProblemException {
+        adjusting.lock();
         try {
             Settings.Loaded loaded = Settings.load(paths.etc());
             List<Change> changes =
@@ -668,7 +673,9 @@ public final class Daemon implements ControlApi, AutoCloseable {
                                     nodeText(paths),
                                     false));
             changes.addAll(resources.changes(loaded.resources()));
-            List<String> lacking = resources.journalsWithoutRoom(loaded.resources());
+            List<String> lacking =
+                    resources.growJournals(
+                            loaded.resources(), loaded.node().storageMax(), request.dryRun());
             if (!lacking.isEmpty()) {
                 return new AdjustReply(false, List.of(), lacking);
             }
@@ -689,6 +696,8 @@ public final class Daemon implements ControlApi, AutoCloseable {
                     false, List.of(), e.problems().stream().map(Object::toString).toList());
         } catch (IOException e) {
             throw shared.problem(ExitCode.FAILED, e.getMessage(), "");
+        } finally {
+            adjusting.unlock();
         }
     }
 

@@ -119,6 +119,10 @@ final class LocalBackup implements LocalResource {
     /// Grows.
     private volatile long journalBytes;
 
+    /// What the journal takes with what was taken for it and is not used yet; 0 for nothing.
+    /// Guarded by this.
+    private long journalTaken;
+
     private final SortedMap<String, OpenView> views = new ConcurrentSkipListMap<>();
     private volatile Frame.ResourceHello peerHello;
     private final Standoff standoff = new Standoff();
@@ -460,11 +464,9 @@ final class LocalBackup implements LocalResource {
         }
     }
 
-    /// Settings as accepted: what concerns the history holds at once, and so does more room.
-    ///
-    /// @throws IOException if that is not there: nothing is accepted then
+    /// Settings as accepted: what concerns the history holds at once. For more room it has
+    /// [JournalGrowth].
     void accept(ResourceSettings settings) throws IOException {
-        growJournal(settings);
         dir.accept(settings);
         retain(settings);
     }
@@ -476,21 +478,43 @@ final class LocalBackup implements LocalResource {
         return Math.max(0, wholeSegments(settings.journalSize().bytes(), segment) - journalBytes);
     }
 
-    /// Takes the space first: a crash before that is noted leaves files that the next start gives
-    /// back.
-    private synchronized void growJournal(ResourceSettings settings) throws IOException {
+    /// Takes the space by which its journal becomes larger, and uses nothing of it yet.
+    synchronized void takeJournal(ResourceSettings settings) throws IOException {
         long more = moreJournal(settings);
-        if (more == 0 || closed || over) {
-            return;
+        if (more > 0 && !closed && !over) {
+            journal.grow(journalBytes + more);
+            journalTaken = journalBytes + more;
         }
-        long whole = journalBytes + more;
-        journal.grow(whole);
-        dir.journalGrown(whole);
-        journalBytes = whole;
-        resource.growJournal(whole);
-        shared.events()
-                .of(name())
-                .accept("journal-grown", "it may take %s now".formatted(Words.bytes(whole)));
+    }
+
+    /// Notes durably what [#takeJournal] has taken.
+    synchronized void noteJournal() throws IOException {
+        if (journalTaken > 0) {
+            dir.journalGrown(journalTaken);
+        }
+    }
+
+    /// The journal has what was noted.
+    synchronized void useJournal() {
+        if (journalTaken > 0) {
+            journalBytes = journalTaken;
+            journalTaken = 0;
+            resource.growJournal(journalBytes);
+            shared.events()
+                    .of(name())
+                    .accept(
+                            "journal-grown",
+                            "it may take %s now".formatted(Words.bytes(journalBytes)));
+        }
+    }
+
+    /// The journal stays what it was, whatever was taken or noted.
+    synchronized void giveJournalBack() throws IOException {
+        if (journalTaken > 0) {
+            journalTaken = 0;
+            journal.shrink(journalBytes);
+            dir.journalGrown(journalBytes);
+        }
     }
 
     /// Where its journal lies.

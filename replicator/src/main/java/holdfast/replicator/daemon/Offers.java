@@ -133,8 +133,8 @@ final class Offers {
         long journal = LocalBackup.wholeSegments(settings.journalSize().bytes());
         Room room = new Room(journal, newBytes);
         if (offer.dryRun()) {
-            requireRoom(
-                    storage, room, promised()); // It only looks, and keeps nothing from anybody.
+            // It only looks, and keeps nothing from anybody.
+            requireRoom(storage, room, promised(), node.get().storageMax());
         } else {
             promise(name, storage, room);
         }
@@ -316,9 +316,12 @@ final class Offers {
     /// follow, whatever comes of it.
     ///
     /// @param storage where it lies
+    /// @param storageMax as it is to be
     /// @throws IOException if the room is not there, or others are to have it
-    void promiseMore(String name, Path storage, long bytes) throws IOException {
-        promise(name, storage, new Room(bytes, 0));
+    void promiseMore(String name, Path storage, long bytes, Optional<Size> storageMax)
+            throws IOException {
+        Room room = new Room(bytes, 0);
+        requireRoom(storage, room, add(name, room), storageMax);
     }
 
     /// What was promised under this name is taken, and the resource counts for itself; or nothing
@@ -353,14 +356,15 @@ final class Offers {
     }
 
     private void promise(String name, Path storage, Room room) throws IOException {
-        requireRoom(storage, room, add(name, room));
+        requireRoom(storage, room, add(name, room), node.get().storageMax());
     }
 
     /// What is made and not [#kept] yet may be counted twice here, and a refusal come too early by
     /// that; never too late.
     ///
     /// @param soon what others are to have
-    private void requireRoom(Path storage, Room room, Room soon) throws IOException {
+    private void requireRoom(Path storage, Room room, Room soon, Optional<Size> max)
+            throws IOException {
         long free = Files.getFileStore(storage).getUsableSpace();
         if (free - soon.journal() < room.journal()) {
             throw new IOException(
@@ -372,7 +376,6 @@ final class Offers {
                                     Words.bytes(room.journal()),
                                     Words.bytes(room.journal() + soon.journal() - free)));
         }
-        Optional<Size> max = node.get().storageMax();
         if (max.isPresent()) {
             long used = room.journal() + room.copy() + soon.journal() + soon.copy();
             used += usedBytes(roster.now());

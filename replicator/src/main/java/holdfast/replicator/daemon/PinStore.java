@@ -12,6 +12,7 @@ import holdfast.replicator.nbd.ExportException;
 import holdfast.replicator.nbd.Extent;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Pins.Pin;
+import holdfast.replicator.status.Words;
 
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -47,6 +48,17 @@ final class PinStore implements AutoCloseable {
 
     /// What of a pin cannot be read, and why.
     record Damage(long pin, String why) {}
+
+    /// What has come to its end when nothing more can be saved: `journal.keep-max`, the filesystem
+    /// of the deltas, or what their indexes may take of the memory.
+    enum Bound {
+        SETTING,
+        FILESYSTEM,
+        MEMORY
+    }
+
+    /// Nothing more can be saved.
+    record NoRoom(Bound bound, String why) {}
 
     private static final class Slot {
         private final Pin pin;
@@ -184,6 +196,10 @@ final class PinStore implements AutoCloseable {
         return lastId;
     }
 
+    Path directory() {
+        return directory;
+    }
+
     /// What was found damaged.
     List<Damage> damages() {
         return damages;
@@ -192,10 +208,6 @@ final class PinStore implements AutoCloseable {
     /// How much all deltas together may take.
     void maxBytes(long bytes) {
         maxBytes = bytes;
-    }
-
-    long maxBytes() {
-        return maxBytes;
     }
 
     long usedBytes() {
@@ -281,7 +293,7 @@ final class PinStore implements AutoCloseable {
     /// @param did hears how many bytes were saved, and may wait
     /// @return null, or why there is no room for it: nothing has changed then
     /// @throws IOException if anything else fails
-    String save(Pins.Save save, JournalIndex image, BlockDevice base, LongConsumer did)
+    NoRoom save(Pins.Save save, JournalIndex image, BlockDevice base, LongConsumer did)
             throws IOException {
         DeltaFile into = null;
         try {
@@ -289,7 +301,7 @@ final class PinStore implements AutoCloseable {
             if (unsaved.isEmpty()) {
                 return null;
             }
-            String lacks = lacksRoom(0);
+            NoRoom lacks = lacksRoom(0);
             if (lacks != null) {
                 return lacks;
             }
@@ -309,7 +321,7 @@ final class PinStore implements AutoCloseable {
             if (into != null) { // Else it could not be made; the next one takes its place.
                 into.abandon();
             }
-            return e.getMessage();
+            return new NoRoom(Bound.FILESYSTEM, e.getMessage());
         }
         into.sync();
         return commit(save.into(), into.log());
@@ -351,7 +363,7 @@ final class PinStore implements AutoCloseable {
         }
     }
 
-    private String add(DeltaLog log, Pins.Range range, BlockDevice base, LongConsumer did)
+    private NoRoom add(DeltaLog log, Pins.Range range, BlockDevice base, LongConsumer did)
             throws IOException {
         long end = Math.min(range.endBytes(), base.sizeBytes());
         ByteBuffer buffer = ByteBuffer.allocateDirect(COPY_BYTES);
@@ -370,7 +382,7 @@ final class PinStore implements AutoCloseable {
                                     COPY_BYTES,
                                     Math.min(end, Math.max(until, at + BLOCK_BYTES)) - at);
             int whole = (part + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
-            String lacks = lacksRoom(log.endBytes() - log.extent().end() + whole);
+            NoRoom lacks = lacksRoom(log.endBytes() - log.extent().end() + whole);
             if (lacks != null) {
                 return lacks;
             }
@@ -386,10 +398,13 @@ final class PinStore implements AutoCloseable {
     }
 
     /// Without file, list and table of what is added, which is little.
-    private String lacksRoom(long moreBytes) {
+    private NoRoom lacksRoom(long moreBytes) {
         long used = usedBytes();
         if (used + moreBytes > maxBytes || used >= maxBytes) {
-            return "journal.keep-max is used up";
+            return new NoRoom(
+                    Bound.SETTING,
+                    "journal.keep-max is used up (%s of %s)"
+                            .formatted(Words.bytes(used), Words.bytes(maxBytes)));
         }
         lookup.lock();
         try {
@@ -397,13 +412,15 @@ final class PinStore implements AutoCloseable {
             for (Slot each : slots.values()) {
                 runs += each.file == null ? 0 : each.file.log().index().size();
             }
-            return runs > MOST_RUNS ? "they are in more than %d pieces".formatted(runs) : null;
+            return runs > MOST_RUNS
+                    ? new NoRoom(Bound.MEMORY, "it is in more than %d pieces".formatted(MOST_RUNS))
+                    : null;
         } finally {
             lookup.unlock();
         }
     }
 
-    private String commit(long pin, DeltaLog log) throws IOException {
+    private NoRoom commit(long pin, DeltaLog log) throws IOException {
         writing.lock();
         try {
             Slot slot = slots.get(pin);
@@ -416,7 +433,7 @@ final class PinStore implements AutoCloseable {
                 slot.counts = was;
                 log.abandon();
                 if (e.isOutOfSpace()) {
-                    return e.getMessage();
+                    return new NoRoom(Bound.FILESYSTEM, e.getMessage());
                 }
                 throw e;
             }

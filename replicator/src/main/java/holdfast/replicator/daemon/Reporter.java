@@ -1,6 +1,7 @@
 package holdfast.replicator.daemon;
 
 import holdfast.replicator.config.NodeSettings;
+import holdfast.replicator.config.Size;
 import holdfast.replicator.control.VerifyReport;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.state.DiskState;
@@ -453,13 +454,13 @@ final class Reporter {
         if (now.figures().missingBytes() > 0) {
             String peer = resource.dir().facts().peer();
             return Optional.of(
-                    "the journal of the copy at %s lacks %s for the catch-up: writes go on, the copy gets older, and can be opened. What can be rolled into its base makes room by itself; if it stays so, next, at %s: raise journal.size in conf.d/%s.toml by %s or more, then holdfast adjust"
+                    "the journal of the copy at %s lacks %s for the catch-up: writes go on, the copy gets older, and can be opened. What can be rolled into its base makes room by itself; if it stays so, next, at %s: raise journal.size in conf.d/%s.toml by %s or more (status there says to how much), then holdfast adjust"
                             .formatted(
                                     peer,
                                     Words.bytes(now.figures().missingBytes()),
                                     peer,
                                     resource.name(),
-                                    Words.bytes(enough(now.figures().missingBytes()))));
+                                    new Size(enough(now.figures().missingBytes()))));
         }
         Optional<String> inTheWay = resource.copy().flatMap(LocalBackup::inTheWayWords);
         if (inTheWay.isPresent()) {
@@ -479,8 +480,8 @@ final class Reporter {
                                 + ". Next: see why the disk hangs (dmesg, and what it is on); all goes on when it answers");
     }
 
-    /// By how much a journal is to grow that lacks so many bytes: it grows by whole segments, of 64
-    /// MiB at most, and more is written meanwhile.
+    /// By how much a journal is to grow that lacks so many bytes: it grows by whole segments, of
+    /// which 64 MiB hold a whole number, and more is written meanwhile.
     private static long enough(long missingBytes) {
         long segment = 64L << 20;
         return Math.ceilDiv(missingBytes + missingBytes / 4, segment) * segment;
@@ -673,8 +674,12 @@ final class Reporter {
                             : "%s cannot mend it, the copy does not follow it: %s. Until then"
                                     .formatted(peer, now.refusal());
             return Optional.of(
-                    "%s. %s: a moment in front of that place is whole, %s; the newest can be opened and promoted too, and what cannot be read of it is an I/O error"
-                            .formatted(now.rot(), mends, shared.command("points " + name)));
+                    "%s. %s: a moment in front of that place is whole, %s; the newest can be opened and promoted too, and what cannot be read of it is an I/O error%s"
+                            .formatted(
+                                    now.rot(),
+                                    mends,
+                                    shared.command("points " + name),
+                                    now.lacksBytes() > 0 ? ". And " + lacks(of, now) : ""));
         }
         Optional<String> ended = of.endedWords();
         if (ended.isPresent()) {
@@ -694,14 +699,7 @@ final class Reporter {
             return inTheWay;
         }
         if (now.lacksBytes() > 0) {
-            return Optional.of(
-                    "the journal lacks %s for what %s has to bring, which waits for it: the copy stays what it is. What can be rolled into the base makes room by itself; if it stays so, next: raise journal.size in %s by %s or more, then %s"
-                            .formatted(
-                                    Words.bytes(now.lacksBytes()),
-                                    peer,
-                                    shared.settingsFile(name),
-                                    Words.bytes(enough(now.lacksBytes())),
-                                    shared.command("adjust")));
+            return Optional.of(lacks(of, now));
         }
         if (now.heldUntil().isPresent()) {
             return Optional.of(held(of, now));
@@ -709,6 +707,17 @@ final class Reporter {
         return now.doubtMillis() > 0
                 ? Optional.of(inDoubt(now, peer))
                 : tooSmall(journal(of), shared.settingsFile(name), shared.command("adjust"));
+    }
+
+    private String lacks(LocalBackup of, BackupResource.Snapshot now) {
+        return "the journal lacks %s for what %s has to bring, which waits for it: the copy stays what it is. What can be rolled into the base makes room by itself; if it stays so, next: raise journal.size in %s by %s or more, to %s, then %s"
+                .formatted(
+                        Words.bytes(now.lacksBytes()),
+                        of.dir().facts().peer(),
+                        shared.settingsFile(of.name()),
+                        new Size(enough(now.lacksBytes())),
+                        new Size(of.journalBytes() + enough(now.lacksBytes())),
+                        shared.command("adjust"));
     }
 
     private static String inDoubt(BackupResource.Snapshot now, String peer) {

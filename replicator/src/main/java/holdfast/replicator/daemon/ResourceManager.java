@@ -107,6 +107,7 @@ final class ResourceManager implements Link.Resources {
     private final Adding adding = new Adding();
     private final Permits permits = new Permits(InstantSource.system());
     private final Offers offers;
+    private final JournalGrowth growth;
     private final Turns turns;
     private final Duration offerPatience;
     private final Promotion promotion;
@@ -143,6 +144,7 @@ final class ResourceManager implements Link.Resources {
         this.promoteOrders = new PromoteOrders(shared, this, promotion, turns);
         this.demotion = new Demotion(shared, directory, tcp);
         this.offers = new Offers(shared, node, directory, permits, adding, roster, tcp);
+        this.growth = new JournalGrowth(shared, offers);
     }
 
     void use(Link link) {
@@ -2737,46 +2739,37 @@ final class ResourceManager implements Link.Resources {
         for (LocalResource each : roster.open()) {
             ResourceSettings next = read.get(each.name());
             if (next != null) {
-                boolean grows = copyOf(each).filter(copy -> copy.moreJournal(next) > 0).isPresent();
-                changes.addAll(
+                Optional<LocalBackup> growing =
+                        copyOf(each).filter(copy -> copy.moreJournal(next) > 0);
+                String file = "conf.d/" + each.name() + ".toml";
+                List<ControlApi.Change> found =
                         SettingsDiff.between(
-                                "conf.d/" + each.name() + ".toml",
+                                file,
                                 each.dir().settings().render(),
                                 next.render(),
-                                grows));
+                                growing.isPresent());
+                changes.addAll(found);
+                boolean isSaid =
+                        found.stream().anyMatch(at -> at.key().equals(SettingsDiff.JOURNAL_SIZE));
+                if (growing.isPresent() && !isSaid) {
+                    // Accepted before, and the journal is smaller all the same.
+                    changes.add(
+                            new ControlApi.Change(
+                                    file,
+                                    SettingsDiff.JOURNAL_SIZE,
+                                    Optional.of(Words.bytes(growing.get().journalBytes())),
+                                    Optional.of(next.journalSize().toString()),
+                                    "at once"));
+                }
             }
         }
         return changes;
     }
 
-    /// Journals that these settings make larger than there is room for: where that is said, and
-    /// what is missing.
-    List<String> journalsWithoutRoom(Map<String, ResourceSettings> read) {
-        List<String> problems = new ArrayList<>();
-        List<String> promised = new ArrayList<>();
-        try {
-            for (LocalBackup copy : copies()) {
-                ResourceSettings next = read.get(copy.name());
-                long more = next == null ? 0 : copy.moreJournal(next);
-                if (more > 0) {
-                    promised.add(copy.name());
-                    try {
-                        offers.promiseMore(copy.name(), copy.storage(), more);
-                    } catch (IOException e) {
-                        problems.add(
-                                "%s: journal.size is %s, %s more than the journal has now: %s"
-                                        .formatted(
-                                                shared.settingsFile(copy.name()),
-                                                next.journalSize(),
-                                                Words.bytes(more),
-                                                e.getMessage()));
-                    }
-                }
-            }
-        } finally {
-            promised.forEach(offers::kept);
-        }
-        return problems;
+    /// As [JournalGrowth#grow].
+    List<String> growJournals(
+            Map<String, ResourceSettings> read, Optional<Size> storageMax, boolean dryRun) {
+        return growth.grow(copies(), read, storageMax, dryRun);
     }
 
     /// Takes what was read as accepted. What concerns an attached resource holds from its next

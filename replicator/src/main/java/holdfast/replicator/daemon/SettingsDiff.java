@@ -17,6 +17,8 @@ import java.util.TreeSet;
 
 /// Which keys differ between two texts of one settings file, both known to be right.
 final class SettingsDiff {
+    static final String JOURNAL_SIZE = "journal.size";
+
     /// What a running daemon does not take back: its name, its directory, where it listens and whom
     /// it dials already.
     private static final Set<String> AT_NEXT_START =
@@ -48,7 +50,7 @@ final class SettingsDiff {
 
     private static String takesEffect(
             String file, String key, boolean wasSet, boolean journalGrows) {
-        if (key.equals("journal.size")) {
+        if (key.equals(JOURNAL_SIZE)) {
             return journalGrows
                     ? "at once"
                     : "when a journal is made here: one that is there never becomes smaller";

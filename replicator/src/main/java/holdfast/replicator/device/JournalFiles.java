@@ -483,15 +483,26 @@ public final class JournalFiles implements AutoCloseable {
             }
             reserve(maxBytes);
         } catch (DeviceException e) {
-            names.lock();
-            try {
-                maxBytes = maxBefore;
-                reservedBytes = reservedBefore;
-                trim(maxBefore);
-            } finally {
-                names.unlock();
-            }
+            giveBack(maxBefore, reservedBefore);
             throw e;
+        }
+    }
+
+    /// As before a [#grow], of which nothing was used.
+    ///
+    /// @param bytes that it might take then
+    public void shrink(long bytes) throws DeviceException {
+        giveBack(bytes, bytes);
+    }
+
+    private void giveBack(long max, long reserved) throws DeviceException {
+        names.lock();
+        try {
+            maxBytes = max;
+            reservedBytes = Math.min(reservedBytes, reserved);
+            trim(max);
+        } finally {
+            names.unlock();
         }
     }
 

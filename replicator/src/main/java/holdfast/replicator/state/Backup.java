@@ -291,6 +291,10 @@ public final class Backup {
 
     private static final long ASK_AGAIN_MOST_MILLIS = 60 * ASK_AGAIN_MILLIS;
 
+    /// What the primary marks until it has mended the copy may take so much of the journal, and a
+    /// quarter of it at most: it is of the same epoch.
+    private static final long MEND_SHARE_BYTES = 1L << 30;
+
     /// A bridge that could not be noted is tried again after so long.
     static final long NOTE_AGAIN_MILLIS = 10_000;
 
@@ -486,6 +490,9 @@ public final class Backup {
 
     /// Records of the newest image that cannot be read, as far as it was looked at.
     private SortedSet<Long> unreadable = Collections.emptySortedSet();
+
+    /// Blocks of the newest image that cannot be read, as far as it was looked at.
+    private long unreadableBlocks;
 
     private String rotWords = "";
 
@@ -1392,7 +1399,7 @@ public final class Backup {
             dropStaged(); // It lies above what was committed then.
         }
         int dataBytes = data == null ? 0 : data.remaining();
-        if (!hasRoom(JournalRecord.totalBytes(dataBytes), reservedBytes)) {
+        if (!hasRoom(JournalRecord.totalBytes(dataBytes), reservedBytes + bytesToMend())) {
             return false;
         }
         append(kind, punch, at, 0, offset, length, completeUntil(primaryMillis, came), data);
@@ -1464,7 +1471,7 @@ public final class Backup {
                 dropStaged();
             }
         }
-        long need = bytesOf(begin);
+        long need = bytesOf(begin.blocks(), begin.zeroRanges());
         long room = journalBytes - storedBytes();
         epochLacksRoom = need > room;
         missingBytes = Math.max(0, need - room);
@@ -1501,13 +1508,13 @@ public final class Backup {
     }
 
     /// Journal that is reserved for an epoch.
-    private long bytesOf(Frame.EpochBegin begin) {
+    private long bytesOf(long blocks, long zeroRanges) {
         long commitBytes = JournalRecord.totalBytes(Ancestry.MAX_ENTRIES * Ancestry.Entry.BYTES);
         // More than the journal has bytes never fits, and the peer may have said anything: the sum
         // must not run over.
         long need =
-                Math.min(begin.blocks(), journalBytes) * EPOCH_BLOCK_BYTES
-                        + Math.min(begin.zeroRanges(), journalBytes) * JournalRecord.HEADER_BYTES
+                Math.min(blocks, journalBytes) * EPOCH_BLOCK_BYTES
+                        + Math.min(zeroRanges, journalBytes) * JournalRecord.HEADER_BYTES
                         + commitBytes;
         // A run that does not fit a segment's rest leaves a gap of at most one run in each segment,
         // and only what is left of the segment counts.
@@ -1833,7 +1840,9 @@ public final class Backup {
         long first = Math.max(freed, startOfSegment(Math.min(to, end - 1)));
         long saves = saved.tailMap(first).values().stream().mapToLong(Long::longValue).sum();
         long stored = end - first - saves / config.segmentBytes * config.segmentBytes;
-        return Math.max(0, bytesOf(begin) - (journalBytes - stored));
+        return Math.max(
+                0,
+                bytesOf(begin.blocks(), begin.zeroRanges()) - (journalBytes - stored));
     }
 
     /// @return whether it is so only now
@@ -1844,8 +1853,10 @@ public final class Backup {
         holding = true;
         fx.event(
                 "journal-full",
-                "the journal is full: nothing more is taken in until records are rolled"
-                        + " forward");
+                bytesToMend() > 0
+                        ? "what is left of the damaged journal is for what mends it: nothing more is taken in before"
+                        : "the journal is full: nothing more is taken in until records are rolled"
+                                + " forward");
         return true;
     }
 
@@ -2225,6 +2236,9 @@ public final class Backup {
         loseEndedPins();
         askToMend();
         tellIfHeld();
+        if (holding) {
+            takeIn(); // What was kept free for the mending may not be any more.
+        }
         if (wantsRoom() && rollIsDue()) {
             fx.wakeRoller();
         }
@@ -2729,6 +2743,7 @@ public final class Backup {
         checkDue = true;
         noteAgainMillis = 0;
         epochSinceDamage = false;
+        unreadableBlocks = 0;
         mayAskAgain();
         rotWords =
                 "the journal is damaged at offset %d; which parts of the newest moment that concerns is being looked at"
@@ -2839,10 +2854,28 @@ public final class Backup {
 
     private long unreadableBytes() {
         long bytes = 0;
+        unreadableBlocks = 0;
         for (JournalIndex.Run run : index.all()) {
-            bytes += isUnreadable(run) ? run.lengthBytes() : 0;
+            if (isUnreadable(run)) {
+                bytes += run.lengthBytes();
+                long first = run.offsetBytes() / BlockSet.BLOCK_BYTES;
+                unreadableBlocks += BlockSet.blocksOf(run.endBytes()) - first;
+            }
         }
         return bytes;
+    }
+
+    /// Journal that live records leave free while something of the newest moment cannot be read:
+    /// what the epoch takes that mends it, and what the primary marks meanwhile. Without it that
+    /// epoch may never fit, and nothing behind the damage becomes free before it is committed. A
+    /// promoted copy has nobody to wait for.
+    private long bytesToMend() {
+        // What only waits to be noted needs no epoch.
+        if (!isRotten() || !sessionUp || (isLookedAt() && unreadableBlocks == 0)) {
+            return 0;
+        }
+        return bytesOf(Primary.blocksToAsk(unreadableBlocks), 0)
+                + Math.min(journalBytes / 4, MEND_SHARE_BYTES);
     }
 
     /// What reads zero is in the index alone, and that is whole.

@@ -2457,12 +2457,22 @@ public final class Primary {
     private Frame.Data askForRoom() {
         askedNanos = Math.max(1, nowNanos);
         sectors.askAnew();
-        // A quarter more than now: writes go on while the answer is on its way.
-        long blocks = blocksWithData();
+        // What is asked for beyond need may be just what the peer has no room for.
+        long share = missingBytes > 0 ? 16 : 4;
         long zeroRanges = zeroed.runCount();
-        askedBlocks = Math.min(blocks + blocks / 4 + 16, dirty.capacity());
-        askedZeroRanges = zeroRanges == 0 ? 0 : zeroRanges + zeroRanges / 4 + 16;
+        askedBlocks = Math.min(blocksToAsk(blocksWithData(), share), dirty.capacity());
+        askedZeroRanges = zeroRanges == 0 ? 0 : blocksToAsk(zeroRanges, share);
         return new Frame.EpochBegin(epoch, askedBlocks, askedZeroRanges);
+    }
+
+    /// For how many blocks room is asked for: a quarter more than there are now, for writes go on
+    /// while the answer is on its way.
+    static long blocksToAsk(long blocks) {
+        return blocksToAsk(blocks, 4);
+    }
+
+    private static long blocksToAsk(long blocks, long share) {
+        return blocks + blocks / share + 16;
     }
 
     private Frame.Data nextOfEpoch() {

@@ -389,6 +389,31 @@ class BackupResourceTest {
         await("looked at", () -> resource.snapshot().rot().contains(BLOCK + " bytes"));
     }
 
+    /// What lacks room for a kept moment is the filesystem, and no setting is to be raised.
+    @Test
+    void aFullFilesystemOfWhatIsKeptIsNotTakenForTheSetting() throws Exception {
+        commit(1, (byte) 5, 3);
+        await("rolled", () -> store.superblock().watermark() > 0);
+        resource.keepMax(1 << 30);
+        OpenPoint newest = resource.openPoint();
+        assertEquals("", resource.keep("then", newest, SIZE, 3_600_000));
+        resource.closePoint(newest);
+        // As from the file of what is kept: it is what saves that fails.
+        base.readError = ENOSPC;
+        write(2, (byte) 6, 3);
+        await("the cause is told", () -> !resource.snapshot().noSpace().isEmpty());
+        String words = resource.snapshot().noSpace();
+        assertTrue(words.contains("delta: no space left"), words);
+        assertTrue(words.contains("make room for " + dir.resolve("home.pins")), words);
+        assertTrue(words.contains("holdfast connect home"), words);
+        assertTrue(words.contains("holdfast keep home then --drop"), words);
+        assertFalse(words.contains("keep-max"), words);
+        base.readError = 0;
+        resource.tick(System.nanoTime() + 3_600_000_000_000L);
+        await("it goes on", () -> store.superblock().position().number() == 2);
+        assertEquals(6, base.at(3L * BLOCK));
+    }
+
     @Test
     void whatIsAskedOfACopyThatIsClosedIsNotWritten() throws Exception {
         commit(1, (byte) 5, 3);
@@ -488,6 +513,9 @@ class BackupResourceTest {
         for (int with : new int[] {0, 6}) {
             assertFalse(Arrays.equals(first, sha.digest(filled((byte) with).array())));
         }
+        // And what lies beside it is as it is: else a bad sector would cost a MiB of the journal.
+        byte[] beside = Arrays.copyOfRange(digests, 32, 64);
+        assertArrayEquals(sha.digest(filled((byte) 7).array()), beside);
         commit(4, (byte) 8, 4);
         await("mended", () -> !resource.snapshot().isRotten());
         assertTrue(events.stream().anyMatch(each -> each.startsWith("journal-mended")));
@@ -578,6 +606,7 @@ class BackupResourceTest {
         volatile boolean readsHang;
         volatile boolean waiting;
         volatile int error;
+        volatile int readError;
         volatile int refused;
         volatile int syncError;
         volatile int syncsBeforeError;
@@ -634,6 +663,9 @@ class BackupResourceTest {
             if (readsHang) {
                 waiting = true;
                 hang.acquireUninterruptibly();
+            }
+            if (readError != 0) {
+                throw new DeviceException(readError, "delta: no space left");
             }
             file.read(offsetBytes, into);
         }

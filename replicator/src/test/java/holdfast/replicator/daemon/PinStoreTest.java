@@ -165,9 +165,10 @@ class PinStoreTest {
         long used = store.usedBytes();
         store.maxBytes(used + 100_000);
         Pins.Save save = new Pins.Save(1, List.of(1L));
-        String lacks = store.save(save, index(0, SIZE), base, _ -> {});
+        PinStore.NoRoom lacks = store.save(save, index(0, SIZE), base, _ -> {});
         assertNotNull(lacks);
-        assertTrue(lacks.contains("keep-max"), lacks);
+        assertEquals(PinStore.Bound.SETTING, lacks.bound());
+        assertTrue(lacks.why().contains("keep-max"), lacks.why());
         assertEquals(used, store.usedBytes());
         assertArrayEquals(content, read(1));
         store.maxBytes(2 * SIZE);

@@ -225,7 +225,7 @@ class CatchUpReadsTest implements PrimaryEffects {
         primary.tick(20_000_000_000L, 1);
         grant();
         assertEquals(first + 1, asked.epoch());
-        assertEquals(8, asked.blocks() - 16 - 2, "all of it again");
+        assertEquals(8, asked.blocks() - 16, "all of it again");
     }
 
     @Test

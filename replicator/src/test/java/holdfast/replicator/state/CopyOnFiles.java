@@ -129,6 +129,12 @@ final class CopyOnFiles implements BackupEffects, AutoCloseable {
         }
     }
 
+    /// As an operator who raises `journal.size`.
+    void growJournal(long bytes) throws IOException {
+        journal.grow(bytes);
+        backup.growJournal(bytes);
+    }
+
     /// A session, on which the primary goes on from what the copy says it has.
     void connect(Position from) {
         backup.sessionUp(primary());

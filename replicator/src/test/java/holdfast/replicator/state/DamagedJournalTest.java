@@ -22,12 +22,15 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.UUID;
+import java.util.stream.IntStream;
 
 /// What a damaged journal leaves of the copy (R25): the point in front of the damage, unless a
 /// roll-forward that was interrupted may have been behind it already.
@@ -233,6 +236,54 @@ class DamagedJournalTest {
         copy.open();
         assertNull(copy.damage);
         assertView(at(59), 59, 9, 4, 39);
+    }
+
+    /// Else nothing ever ends it: what follows in the journal is not freed before the damage is.
+    @Test
+    void theStreamLeavesTheRoomForTheEpochThatMends() throws Exception {
+        copy.damage(second + 200);
+        copy.write(14, 3, 5);
+        copy.rollAndLook();
+        assertTrue(copy.backup.isRotten());
+        int number = 14;
+        while (!copy.backup.isHolding()) {
+            copy.write(++number, 3, number % 100);
+        }
+        assertTrue(copy.events.getLast().contains("is for what mends it"), copy.events.getLast());
+        long used = copy.backup.journalUsedBytes();
+        assertTrue(used > CopyOnFiles.JOURNAL / 2, "%d bytes are used".formatted(used));
+        // What is not taken in is marked, and comes with what is mended: here half of the device.
+        copy.connect(at(number - 1));
+        int[] half = IntStream.range(0, CopyOnFiles.BLOCKS / 2).toArray();
+        copy.on(new Frame.EpochBegin(99, Primary.blocksToAsk(half.length), 0));
+        assertEquals(
+                new Frame.EpochReply(
+                        new UUID(3, 4), 9, 99, Primary.blocksToAsk(half.length), 0, 0, List.of()),
+                copy.sent.getLast());
+        copy.commit(number, 9, half);
+        assertFalse(copy.backup.isRotten());
+        copy.rollAndLook();
+        assertEquals(at(number), copy.durable.position());
+        copy.write(number + 1, 3, 7);
+        assertEquals(at(number + 1), copy.backup.committed());
+    }
+
+    /// It waits for no epoch: its clients write on until the journal is full.
+    @Test
+    void aPromotedCopyLeavesNothingForAnEpochThatDoesNotCome() throws Exception {
+        copy.damage(second + 200);
+        copy.write(14, 3, 5);
+        copy.rollAndLook();
+        assertTrue(copy.backup.isRotten());
+        copy.backup.sessionDown();
+        Frame.Write own = null;
+        long number = 14;
+        do {
+            number++;
+            own = new Frame.Write(0, at(number), 5, 3 * 4096, ByteBuffer.allocate(4096));
+        } while (copy.backup.takeOwn(own, copy.now()));
+        long used = copy.backup.journalUsedBytes();
+        assertTrue(used > CopyOnFiles.JOURNAL - 5000, "%d bytes are used".formatted(used));
     }
 
     /// Blocks that the epoch does not bring are as unreadable as before.

@@ -35,6 +35,7 @@ class EpochPositionTest implements PrimaryEffects {
             PAST.plus(new Ancestry.Entry(2, OLD, Ancestry.Reason.ATTACH, ID, 0));
 
     private long session;
+    private long epoch;
     private long now;
     private Primary primary;
 
@@ -99,6 +100,20 @@ class EpochPositionTest implements PrimaryEffects {
         assertEquals(due.number(), due.told());
         primary.transactionDone(due);
         assertEquals(new Position(2, 0), epoch(0));
+    }
+
+    /// What is asked for beyond need may be what keeps it waiting.
+    @Test
+    void whatLacksRoomIsAskedForWithLessToSpare() {
+        for (int block = 0; block < 128; block++) {
+            primary.failed(admitted(block), "no space", false);
+        }
+        assertEquals(128 + 32 + 16, asked().blocks());
+        primary.on(new Frame.EpochReply(ID, session, epoch, 0, 0, 1000));
+        assertEquals(ReplicationState.PAUSED, primary.state());
+        assertEquals(128 + 8 + 16, asked().blocks());
+        primary.on(new Frame.EpochReply(ID, session, epoch, 128 + 8 + 16, 0, 0));
+        assertEquals(ReplicationState.SYNC_SOURCE, primary.state());
     }
 
     // ---- a write that failed
@@ -234,10 +249,16 @@ class EpochPositionTest implements PrimaryEffects {
         return next instanceof Frame.Tracked ? primary.next() : next;
     }
 
-    private void ask() {
+    private Frame.EpochBegin asked() {
         now += 60_000_000_000L;
         primary.tick(now, 1);
         Frame.EpochBegin asked = assertInstanceOf(Frame.EpochBegin.class, next());
+        epoch = asked.epoch();
+        return asked;
+    }
+
+    private void ask() {
+        Frame.EpochBegin asked = asked();
         primary.on(new Frame.EpochReply(ID, session, asked.epoch(), asked.blocks(), 0, 0));
         assertEquals(ReplicationState.SYNC_SOURCE, primary.state());
     }

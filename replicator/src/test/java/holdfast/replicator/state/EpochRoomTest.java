@@ -10,7 +10,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Random;
 
 /// What a peer may ask room for (R17).
 class EpochRoomTest {
@@ -77,6 +79,61 @@ class EpochRoomTest {
             copy.on(new Frame.EpochBegin(8, blocks, 0));
             assertEquals(blocks, answer(copy).grantedBlocks());
         }
+    }
+
+    /// Whatever the journal holds, and however the blocks come.
+    @Test
+    void whatIsSaidToBeMissingSufficesForAllThatWasAskedFor() throws Exception {
+        for (int seed = 1; seed <= 30; seed++) {
+            Path own = Files.createDirectory(directory.resolve("seed-" + seed));
+            try (CopyOnFiles copy = new CopyOnFiles(own)) {
+                raiseAndFill(copy, new Random(seed), "seed " + seed);
+            }
+        }
+    }
+
+    private static void raiseAndFill(CopyOnFiles copy, Random random, String seed)
+            throws Exception {
+        copy.connect(Position.NONE);
+        copy.commit(1, 1, 0);
+        int writes = random.nextInt(250);
+        for (int i = 0; i < writes; i++) {
+            copy.write(2 + i, random.nextInt(CopyOnFiles.BLOCKS), i % 100);
+        }
+        if (random.nextBoolean()) {
+            copy.roll(Integer.MAX_VALUE);
+        }
+        int blocks = 300 + random.nextInt(700);
+        Frame.EpochBegin begin = new Frame.EpochBegin(7, blocks, 0);
+        copy.on(begin);
+        long missing = answer(copy).missingBytes();
+        assertTrue(missing > 0, seed);
+        long more = Math.ceilDiv(missing, CopyOnFiles.SEGMENT) * CopyOnFiles.SEGMENT;
+        copy.growJournal(CopyOnFiles.JOURNAL + more);
+        copy.on(begin);
+        assertEquals(blocks, answer(copy).grantedBlocks(), seed);
+
+        EpochDigest digest = new EpochDigest();
+        for (int left = blocks; left > 0; ) {
+            int run = Math.min(left, 1 + random.nextInt(Limits.DEFAULT.runBlocks()));
+            long at = (long) random.nextInt(CopyOnFiles.BLOCKS - run + 1) * CopyOnFiles.BLOCK;
+            ByteBuffer data = ByteBuffer.allocate(run * CopyOnFiles.BLOCK);
+            copy.on(new Frame.EpochBlocks(0, 7, at, data.duplicate()));
+            digest.blocks(at, data);
+            left -= run;
+        }
+        copy.on(
+                new Frame.EpochCommit(
+                        7,
+                        CopyOnFiles.at(900),
+                        5,
+                        blocks,
+                        digest.finish(),
+                        CopyOnFiles.ANCESTRY));
+        assertEquals(CopyOnFiles.at(900), copy.backup.committed(), seed);
+        assertTrue(
+                copy.backup.journalUsedBytes() <= CopyOnFiles.JOURNAL + more,
+                seed + ": " + copy.backup.journalUsedBytes());
     }
 
     private static Frame.EpochReply answer(CopyOnFiles copy) {

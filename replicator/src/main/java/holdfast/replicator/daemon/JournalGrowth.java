@@ -1,0 +1,108 @@
+package holdfast.replicator.daemon;
+
+import holdfast.replicator.config.ResourceSettings;
+import holdfast.replicator.config.Size;
+import holdfast.replicator.status.Words;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/// Journals become larger by new settings: all that should, or none.
+///
+/// | step, for all of them        | a crash behind it leaves                                      |
+/// |------------------------------|---------------------------------------------------------------|
+/// | promise the room             | nothing                                                       |
+/// | take the space               | spare segments, which the next start gives back               |
+/// | note how large it is         | what is noted; the next `adjust` does the rest                |
+/// | use it                       | the same                                                      |
+///
+/// Until the end nobody else counts on the room. One caller at a time.
+final class JournalGrowth {
+    private record Growing(LocalBackup copy, ResourceSettings next) {
+        private String name() {
+            return copy.name();
+        }
+    }
+
+    private final Shared shared;
+    private final Offers offers;
+
+    JournalGrowth(Shared shared, Offers offers) {
+        this.shared = shared;
+        this.offers = offers;
+    }
+
+    /// @param storageMax as it is to be from now on
+    /// @param dryRun whether there is room is looked at, and nothing is done
+    /// @return what is in the way; empty for nothing: they have grown then
+    List<String> grow(
+            List<LocalBackup> copies,
+            Map<String, ResourceSettings> read,
+            Optional<Size> storageMax,
+            boolean dryRun) {
+        List<Growing> all = new ArrayList<>();
+        for (LocalBackup each : copies) {
+            ResourceSettings next = read.get(each.name());
+            if (next != null && each.moreJournal(next) > 0) {
+                all.add(new Growing(each, next));
+            }
+        }
+        List<String> problems = new ArrayList<>();
+        try {
+            for (Growing each : all) {
+                try {
+                    long more = each.copy().moreJournal(each.next());
+                    offers.promiseMore(each.name(), each.copy().storage(), more, storageMax);
+                } catch (IOException e) {
+                    problems.add(words(each, e));
+                }
+            }
+            if (problems.isEmpty() && !dryRun) {
+                take(all, problems);
+            }
+        } finally {
+            all.forEach(each -> offers.kept(each.name()));
+        }
+        return problems;
+    }
+
+    private void take(List<Growing> all, List<String> problems) {
+        Growing at = null;
+        try {
+            for (Growing each : all) {
+                at = each;
+                each.copy().takeJournal(each.next());
+            }
+            for (Growing each : all) {
+                at = each;
+                each.copy().noteJournal();
+            }
+        } catch (IOException e) {
+            problems.add(words(at, e));
+            all.forEach(each -> giveBack(each.copy()));
+            return;
+        }
+        all.forEach(each -> each.copy().useJournal());
+    }
+
+    /// What of it fails a start does.
+    private void giveBack(LocalBackup copy) {
+        try {
+            copy.giveJournalBack();
+        } catch (IOException e) {
+            shared.events().of(copy.name()).accept("journal-error", e.getMessage());
+        }
+    }
+
+    private String words(Growing of, IOException why) {
+        return "%s: journal.size is %s, %s more than the journal has now: %s"
+                .formatted(
+                        shared.settingsFile(of.name()),
+                        of.next().journalSize(),
+                        Words.bytes(of.copy().moreJournal(of.next())),
+                        why.getMessage());
+    }
+}
