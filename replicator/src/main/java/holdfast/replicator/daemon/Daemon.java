@@ -149,6 +149,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                 new Handlers(
                         () -> this.settings.handlers(),
                         resources::byName,
+                        resources::facts,
                         link::addressOf,
                         settings.name(),
                         events,

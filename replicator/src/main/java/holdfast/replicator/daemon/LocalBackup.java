@@ -296,7 +296,8 @@ final class LocalBackup implements LocalResource {
             StateChanges.Voice states =
                     promoted
                             ? all.below()
-                            : all.begin(Role.SECONDARY, Files.exists(dir.standaloneMark()));
+                            : all.begin(
+                                    Role.SECONDARY, Files.exists(dir.standaloneMark()), null);
             BackupResource resource =
                     new BackupResource(
                             dir.name(),

@@ -516,6 +516,15 @@ final class ResourceManager implements Link.Resources {
         return Optional.ofNullable(roster.now().open().get(name));
     }
 
+    /// What is written down of it, open or not.
+    Optional<ResourceDir.Facts> facts(String name) {
+        Roster.Now now = roster.now();
+        LocalResource open = now.open().get(name);
+        return open != null
+                ? Optional.of(open.dir().facts())
+                : Optional.ofNullable(now.unopened().get(name)).flatMap(Unopened::facts);
+    }
+
     @Override
     public Iterable<LocalResource> ofPeer(String peer) {
         return roster.open().stream()
