@@ -912,10 +912,8 @@ final class ResourceManager implements Link.Resources {
         try {
             return link.offer(session, offer).get(ANSWER.toSeconds(), TimeUnit.SECONDS);
         } catch (TimeoutException e) {
-            link.forget(offer);
             throw noAnswer(peer);
         } catch (ExecutionException e) {
-            link.forget(offer);
             throw shared.problem(ExitCode.PEER_AWAY, e.getCause().getMessage(), "status");
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
@@ -2371,9 +2369,9 @@ final class ResourceManager implements Link.Resources {
                                                 peer
                                                         + " cannot be reached, and only it can compare: nothing was changed",
                                                 "status " + name));
+        CompletableFuture<Frame.InvalidateReply> answer = link.invalidate(session, backup.id());
         try {
-            Frame.InvalidateReply reply =
-                    link.invalidate(session, backup.id()).get(ANSWER.toSeconds(), TimeUnit.SECONDS);
+            Frame.InvalidateReply reply = answer.get(ANSWER.toSeconds(), TimeUnit.SECONDS);
             if (!reply.refusal().isEmpty()) {
                 throw shared.refused(
                         Role.SECONDARY,
@@ -2381,9 +2379,13 @@ final class ResourceManager implements Link.Resources {
                         "status " + name,
                         reply.refusal());
             }
-        } catch (TimeoutException | ExecutionException e) {
-            link.forgetInvalidation(backup.id());
+        } catch (TimeoutException e) {
+            // The copy asks by itself as well, and its answers are told apart by nothing.
+            link.forget(backup.id(), answer);
             throw noAnswer(peer);
+        } catch (ExecutionException e) {
+            throw shared.problem(
+                    ExitCode.PEER_AWAY, e.getCause().getMessage(), "invalidate " + name);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw shared.problem(ExitCode.FAILED, "interrupted", "status");
