@@ -300,7 +300,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                         shared.node(),
                         this,
                         Audit.to(paths.auditFile()),
-                        why -> events.acceptFailed("the control socket", why));
+                        events.acceptTold("the control socket"));
         resources.openAll();
         listenForClients();
         listenAndDial();
