@@ -1332,8 +1332,8 @@ final class LocalBackup implements LocalResource {
                     List.of(
                             "the oldest moment is %s, the newest %s"
                                     .formatted(
-                                            Instant.ofEpochMilli(now.oldestMillis()),
-                                            Instant.ofEpochMilli(now.completeMillis()))),
+                                            when(now.oldestMillis()),
+                                            when(now.completeMillis()))),
                     "points " + name());
         }
         return new NoPoint(
@@ -1448,6 +1448,11 @@ final class LocalBackup implements LocalResource {
         }
     }
 
+    /// A moment by the primary's clock, in words.
+    static String when(long millis) {
+        return Reporter.moment(millis).map(Instant::toString).orElse("of a time that is not known");
+    }
+
     private OpenPoint openPoint(AskedPoint asked) throws IOException {
         return switch (asked) {
             case AskedPoint.Named(String as) -> resource.openPin(as);
@@ -1488,7 +1493,7 @@ final class LocalBackup implements LocalResource {
                                     ? Optional.of(point(history.newest(), backup, now))
                                     : Optional.empty(),
                             hasPoint
-                                    ? Optional.of(Instant.ofEpochMilli(backup.completeMillis()))
+                                    ? Reporter.moment(backup.completeMillis())
                                     : Optional.empty(),
                             gaps,
                             settings.retention().toSeconds(),

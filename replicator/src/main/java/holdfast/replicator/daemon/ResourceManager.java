@@ -2198,10 +2198,10 @@ final class ResourceManager implements Link.Resources {
                 "%s alone becomes the copy of %s"
                         .formatted(
                                 backup.dir().facts().words(),
-                                Instant.ofEpochMilli(now.completeMillis())));
+                                LocalBackup.when(now.completeMillis())));
         effects.add(
                 "the moments before that, from %s on, can be opened no more"
-                        .formatted(Instant.ofEpochMilli(now.oldestMillis())));
+                        .formatted(LocalBackup.when(now.oldestMillis())));
         for (ControlApi.Kept each : backup.kept()) {
             effects.add("%s, kept of %s, stays".formatted(each.as(), each.time()));
         }
@@ -2239,8 +2239,7 @@ final class ResourceManager implements Link.Resources {
                 "it was taken down, and %s alone is the copy of %s"
                         .formatted(
                                 backup.dir().facts().words(),
-                                Instant.ofEpochMilli(
-                                        backup.resource().snapshot().completeMillis()));
+                                LocalBackup.when(backup.resource().snapshot().completeMillis()));
         roster.put(Unopened.told(directory, name, words));
         backup.close();
         shared.events().of(name).accept("settled", words);

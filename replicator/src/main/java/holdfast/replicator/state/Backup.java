@@ -659,6 +659,7 @@ public final class Backup {
         this.history = new History(config.segmentBytes / MOMENTS_IN_SEGMENT);
         if (hasPoint()) {
             history.begin(base.moment(), base.rollingTo() == base.watermark());
+            completeMillis = base.labelMillis(); // What the journal holds moves it on.
         }
     }
 
