@@ -55,6 +55,8 @@ final class Link implements LinkHandler {
     // Written by the event loop alone.
     private volatile LinkStats.Traffic sentBefore = new LinkStats.Traffic(0, 0, 0);
     private volatile LinkStats.Traffic receivedBefore = new LinkStats.Traffic(0, 0, 0);
+    private LinkSession toldTwice;
+
     private final Questions<Frame.OfferReply> offers = new Questions<>(this::lives);
     private final Questions<Frame.InvalidateReply> invalidations = new Questions<>(this::lives);
 
@@ -156,6 +158,23 @@ final class Link implements LinkHandler {
         }
         offers.lost(mine, session.peer());
         invalidations.lost(mine, session.peer());
+    }
+
+    @Override
+    public void usedTwice(LinkSession session, String source) {
+        if (toldTwice == session) {
+            return;
+        }
+        toldTwice = session;
+        events.node(
+                "key-used-twice",
+                "%s is connected from %s, and another host with the same key comes from %s and is refused. One of them is a clone: stop it there, or remove its state directory and pair it anew. When the one that is connected goes, the other gets its place by itself"
+                        .formatted(
+                                session.peer(),
+                                session.peerAddress()
+                                        .map(InetAddress::getHostAddress)
+                                        .orElse("an unknown address"),
+                                source));
     }
 
     @Override
