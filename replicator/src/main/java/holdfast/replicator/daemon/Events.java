@@ -58,8 +58,8 @@ final class Events {
         listener.accept(log.append(Optional.empty(), kind, text));
     }
 
-    /// Tells when a listener can take no clients, for want of descriptors as a rule, and when that is
-    /// over.
+    /// Tells when a listener can take no clients, for want of descriptors as a rule, and when that
+    /// is over.
     AcceptRetry.Told acceptTold(String where) {
         return new AcceptRetry.Told() {
             @Override

@@ -64,7 +64,12 @@ public final class NbdServer implements AutoCloseable {
 
     /// @param pool where the payloads of writes come from; it may be shared
     public NbdServer(Exports exports, PayloadPool pool, NbdLimits limits) {
-        this(exports, pool, limits, Thread.ofPlatform().daemon().factory(), AcceptRetry.Told.NOBODY);
+        this(
+                exports,
+                pool,
+                limits,
+                Thread.ofPlatform().daemon().factory(),
+                AcceptRetry.Told.NOBODY);
     }
 
     /// @param threads makes the threads of listeners and connections

@@ -273,6 +273,13 @@ public final class Primary {
     private Position stored;
     private long peerCopy;
 
+    /// Where the peer's copy stood when the comparison of all of it began that no commit has ended
+    /// yet, [Position#NONE] where that was no point; null while there is none. What was found equal
+    /// is marked no more, so what is marked is said of that state of the copy alone: where it is put
+    /// back to another one meanwhile everything is compared again, though it acknowledged more. A
+    /// start does not know this, so until the commit everything stays marked durably.
+    private Position comparedAt;
+
     /// How far the peer's copy is filled, in what it acknowledged.
     private long filled;
 
@@ -890,7 +897,10 @@ public final class Primary {
             fx.wakeKeeper();
         }
         switch (verdict) {
-            case Verdict.Equal _ -> resume(peer.committed().number());
+            case Verdict.Equal _ -> {
+                mistrustAnother();
+                resume(peer.committed().number());
+            }
             case Verdict.Ahead ahead -> bringOn(ahead);
             case Verdict.Behind _,
                     Verdict.Forked _,
@@ -908,8 +918,14 @@ public final class Primary {
 
     private void bringOn(Verdict.Ahead ahead) {
         switch (ahead.how()) {
-            case STREAM -> resume(peer.committed().number());
-            case BITMAP -> startBehind();
+            case STREAM -> {
+                mistrustAnother();
+                resume(peer.committed().number());
+            }
+            case BITMAP -> {
+                mistrustAnother();
+                startBehind();
+            }
             case UNION -> compareUnion(ahead);
             case COMPARISON -> {
                 mistrust(ahead.why());
@@ -926,7 +942,24 @@ public final class Primary {
                 untouched.clear();
                 mistrust(ahead.why());
                 startFresh();
+                comparedAt = Position.NONE;
             }
+        }
+    }
+
+    /// A copy that was compared, and stands now where it neither stood then nor can have come to
+    /// since: it was put back to an older state.
+    private void mistrustAnother() {
+        Position now = peer.committed();
+        if (comparedAt == null || now.equals(comparedAt)) {
+            return;
+        }
+        boolean isCommit =
+                commitSent && now.generation() == generation && now.number() >= epochPosition;
+        if (!isCommit) {
+            mistrust(
+                    "the copy was being compared as it stood at %s, and now reports %s"
+                            .formatted(comparedAt, now));
         }
     }
 
@@ -1099,6 +1132,7 @@ public final class Primary {
             peerCopy = copy;
             committed = Position.NONE;
             stored = Position.NONE;
+            comparedAt = null;
         }
         filled = peer.filled();
         startStream(Position.NONE);
@@ -1119,12 +1153,19 @@ public final class Primary {
         unknownBlocks = 0;
         committed = at;
         stored = at;
+        comparesAll();
         startStream(committed);
         cursor = 0;
         bulkTotalBlocks = suspect.count();
         state = suspect.isEmpty() ? ReplicationState.AHEAD : ReplicationState.COMPARE;
         fx.wakeReader();
         fx.wakeSender();
+    }
+
+    private void comparesAll() {
+        if (!suspect.isEmpty() && isAllMarked()) {
+            comparedAt = committed;
+        }
     }
 
     /// The peer stands in our generation: the stream goes on behind its position (R1).
@@ -1145,6 +1186,7 @@ public final class Primary {
         unknownBlocks = 0;
         committed = new Position(generation, number);
         stored = committed;
+        comparesAll();
         unsentOps.clear();
         unsentOps.addAll(buffer);
         if (!suspect.isEmpty()) {
@@ -1240,6 +1282,9 @@ public final class Primary {
                 return;
             }
             committed = ack.committed();
+            if (comparedAt != null) {
+                comparedAt = committed;
+            }
             if (commitSent && committed.number() >= epochPosition) {
                 epochCommitted();
             }
@@ -1256,6 +1301,7 @@ public final class Primary {
     private void epochCommitted() {
         commitSent = false;
         ordered = false;
+        comparedAt = null;
         keptNanos = nowNanos - limits.keepNanos();
         fx.wakeKeeper();
         frozen.clear();
@@ -2693,7 +2739,8 @@ public final class Primary {
             evict(leaving);
         }
         DurableBitmap.Missing missing = missing();
-        if (eraDue == null && keeping && missing.isEmpty() && !bitmap.isEmpty()) {
+        boolean takesOff = keeping && comparedAt == null;
+        if (eraDue == null && takesOff && missing.isEmpty() && !bitmap.isEmpty()) {
             eraDue = Transaction.Blank.CLEAR;
         }
         List<Transaction.Page> pages = new ArrayList<>();
@@ -2704,7 +2751,7 @@ public final class Primary {
             eraDue = null;
         } else {
             pages.addAll(bitmap.pagesOf(withMarked(leaving, missing), missing));
-            if (keeping && leaving.isEmpty()) {
+            if (takesOff && leaving.isEmpty()) {
                 int looks = ending ? Integer.MAX_VALUE : DurableBitmap.SWEEP_PAGES;
                 pages.addAll(bitmap.sweep(missing, looks));
             }
