@@ -74,7 +74,8 @@ class MarksMemoryTest {
             server.api.disconnect(link);
             try (BlockClient client = new BlockClient(socket, "home")) {
                 for (int i = 0; i < EXTENTS; i++) {
-                    client.write((long) i * EXTENT, ByteBuffer.allocate(4096).put(0, (byte) i), false);
+                    ByteBuffer block = ByteBuffer.allocate(4096).put(0, (byte) i);
+                    client.write((long) i * EXTENT, block, false);
                 }
                 client.flush();
             }
@@ -102,7 +103,8 @@ class MarksMemoryTest {
         String trouble =
                 node.resource("home").flatMap(StatusReport.Resource::trouble).orElse("");
         Matcher found =
-                Pattern.compile("raise journal.size in \\S+ by (\\d+ [KMG]iB) or more, then holdfast")
+                Pattern.compile(
+                                "raise journal.size in \\S+ by (\\d+ [KMG]iB) or more, then holdfast")
                         .matcher(trouble.replaceAll("(?:--root \\S+ )", ""));
         return found.find() ? Size.parse(found.group(1)).bytes() : 0;
     }

@@ -17,8 +17,8 @@ class StateChangesTest {
     private final EventLog log = new EventLog("backup", Clock.systemUTC());
     private final StateChanges states = new Events(log, Runnable::run).states("home");
 
-    /// The disk of a role that is over fails while it is closed: the one that has followed stands on
-    /// nothing of it.
+    /// The disk of a role that is over fails while it is closed: the one that has followed stands
+    /// on nothing of it.
     @Test
     void whatARoleThatIsOverSaysOfItsDiskCountsForNothing() throws Exception {
         StateChanges.Voice before = states.begin(Role.PRIMARY, false, null);
