@@ -147,9 +147,10 @@ final class VerifyOrders {
             throw refused(
                     "what the copy at %s holds is not written into a device here that may be in use, below its filesystem"
                             .formatted(peer),
-                    "at %s: holdfast mount %s DIR, and copy the files that are right back through the filesystem here; or, to go on from all of the copy, here: %s, then at %s: holdfast promote %s"
+                    "at %s: holdfast open %s, or holdfast mount %s DIR, and copy the files that are right back through the filesystem here; or, to go on from all of the copy, here: %s, then at %s: holdfast promote %s"
                             .formatted(
                                     peer,
+                                    primary.name(),
                                     primary.name(),
                                     shared.command("detach " + primary.name()),
                                     peer,

@@ -27,7 +27,8 @@ class VerifyOrdersTest {
             assertEquals(ExitCode.REFUSED.number(), refused.exitCode());
             assertEquals(
                     Optional.of(
-                            "at server: holdfast mount home DIR, and copy the files that are right back through the filesystem here;"
+                            "at server: holdfast open home, or holdfast mount home DIR, and copy the files that are right"
+                                    + " back through the filesystem here;"
                                     + " or, to go on from all of the copy, here: "
                                     + node.shared.command("detach home")
                                     + ", then at server: holdfast promote home"),
