@@ -49,7 +49,8 @@ final class Add implements Callable<Integer> {
     @Option(
             names = "--protocol",
             paramLabel = "A|B|C",
-            description = "When a write is answered. Default: A.")
+            description =
+                    "When a write is answered: A when it is on the disk here, C when the copy's journal has it too; B is served as C. Default: A.")
     private Optional<ResourceSettings.Protocol> protocol;
 
     @Option(

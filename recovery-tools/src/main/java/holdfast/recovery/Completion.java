@@ -12,7 +12,7 @@ import java.util.concurrent.Callable;
 @Command(
         name = "completion",
         description = {
-            "Prints what makes a shell complete these commands and their options:",
+            "Prints what makes a shell complete these commands and their options.",
             "  source <(holdfast completion bash)   # also in ~/.bashrc; zsh alike"
         },
         mixinStandardHelpOptions = true)

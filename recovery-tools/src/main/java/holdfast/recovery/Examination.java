@@ -265,6 +265,17 @@ final class Examination {
 
     private void resource(StatusReport.Resource r) {
         r.trouble().ifPresent(t -> red(r.name(), t, paths.command("status " + r.name())));
+        r.journal()
+                .filter(j -> j.uncountedSeconds() > 0 && !r.isPrimary())
+                .ifPresent(
+                        j ->
+                                yellow(
+                                        r.name(),
+                                        "%s that this host's clock says have passed make nothing old before %s's says so too; it ends when that is connected"
+                                                .formatted(
+                                                        Words.span((double) j.uncountedSeconds()),
+                                                        r.peer().orElse("the peer")),
+                                        "timedatectl, if that clock is wrong"));
         List<Path> disks =
                 r.volumes().isEmpty()
                         ? List.of(Path.of(r.path()))

@@ -36,6 +36,12 @@ import java.util.List;
             "6:confirmation needed",
             "7:the wait timed out, the work goes on",
             "8:differences found, or a drill failed"
+        },
+        footerHeading = "%nTo begin, on two hosts, as root:%n",
+        footer = {
+            "  backup#  holdfast init && holdfast storage DIR && holdfast invite --address HOST:PORT",
+            "  server#  holdfast init && holdfast join TOKEN && holdfast add NAME DISK",
+            "  server#  holdfast attach NAME && holdfast wait NAME && holdfast status"
         })
 public final class Holdfast {
     @Option(

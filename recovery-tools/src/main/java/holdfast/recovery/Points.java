@@ -41,7 +41,9 @@ final class Points implements Callable<Integer> {
                         .formatted(
                                 reply.name(),
                                 moment(reply.oldest().get().time()),
-                                moment(reply.completeUntil().orElseThrow())));
+                                reply.completeUntil()
+                                        .map(Points::moment)
+                                        .orElse("what it is now")));
         for (ControlApi.Gap gap : reply.gaps()) {
             text.append(
                     "  but for %s to %s: %s%n"

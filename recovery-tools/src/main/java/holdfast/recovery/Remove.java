@@ -12,8 +12,11 @@ import java.util.concurrent.Callable;
 
 @Command(
         name = "remove",
-        description =
-                "Ends the replication of a resource and forgets it; the data here stays as it is.",
+        description = {
+            "Ends the replication of a resource and forgets it, here; says first what that takes.",
+            "Typed where the data is that stays as it is, and the copy stays at the backup until it is removed there.",
+            "Typed at the backup the journal and what is kept are deleted, and with them a copy in a file under the storage; a disk that was named, or any with --keep-copy, stays and becomes the newest moment."
+        },
         mixinStandardHelpOptions = true)
 final class Remove implements Callable<Integer> {
     @ParentCommand private Holdfast holdfast;

@@ -90,6 +90,22 @@ class ExaminationTest {
         assertTrue(findings.size() > 5);
     }
 
+    /// Nobody can do more about it than wait for the server.
+    @Test
+    void timeThatDoesNotCountYetIsNotRed() {
+        var daemon = new ScriptedDaemon();
+        daemon.role = "SECONDARY";
+        daemon.uncountedSeconds = 31 * 86_400;
+        List<Finding> findings =
+                new Examination(paths, daemon, system)
+                        .findings().stream()
+                                .filter(f -> f.evidence().contains("make nothing old"))
+                                .toList();
+        assertEquals(1, findings.size());
+        assertEquals(Finding.Level.YELLOW, findings.getFirst().level());
+        assertTrue(findings.getFirst().evidence().startsWith("31 days"), "" + findings);
+    }
+
     private List<Finding> findings() {
         return new Examination(paths, new ScriptedDaemon(), system).findings();
     }

@@ -24,6 +24,8 @@ final class ScriptedDaemon implements ControlApi {
     final EventLog events = new EventLog("server", Clock.fixed(NOW, ZoneOffset.UTC));
     String stored = "3fa901/1234";
     String path = "/dev/vg0/home";
+    String role = "PRIMARY";
+    long uncountedSeconds;
     boolean peerDiskInUse;
     static final String PERMIT = "at backup: holdfast permit home";
     List<String> settingsProblems = List.of();
@@ -35,7 +37,7 @@ final class ScriptedDaemon implements ControlApi {
                 new StatusReport.Resource(
                         "home",
                         "6e0c",
-                        "PRIMARY",
+                        role,
                         Optional.of("backup"),
                         Optional.of("SECONDARY"),
                         "CONNECTED",
@@ -82,7 +84,8 @@ final class ScriptedDaemon implements ControlApi {
                                         Optional.empty(),
                                         0,
                                         86_400,
-                                        Optional.of(31L << 30))),
+                                        Optional.of(31L << 30),
+                                        uncountedSeconds)),
                         List.of(),
                         Optional.empty(),
                         Optional.empty(),

@@ -32,14 +32,16 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.Stream;
 
-/// A sparse device of 64 TiB at both sides, each a file in the host's tmpfs, or in another
-/// filesystem that takes such files (ext4 does not): first sync, writes all over it without the
+/// A sparse device of 64 TiB at both sides, each a file in the host's tmpfs where that has the room,
+/// or in another filesystem that takes such files; where there is neither, of 15 TiB on the disk,
+/// which ext4 takes: first sync, writes all over it without the
 /// peer, catching up, detaching. Neither daemon, with the flags that `bin/holdfast` gives it, may
 /// need memory for its size. Then the server has so little for its marks that none fits: whole
 /// extents are marked, and compared.
 @Timeout(600)
 class HugeDeviceTest {
     private static final long SIZE = 64L << 40;
+    private static final long SIZE_ON_EXT4 = 15L << 40;
     private static final long RESIDENT_BYTES = 300L << 20;
     private static final int WRITES = 10_000;
     private static final int CLIENTS = 16;
@@ -60,31 +62,38 @@ class HugeDeviceTest {
     @TempDir Path dir;
 
     private Path disks;
+    private long size;
+
+    private record Place(Path directory, long sizeBytes) {}
 
     @BeforeEach
     void makeDisks() throws IOException {
-        if (Files.getFileStore(dir).getUsableSpace() < STATE_BYTES) {
-            fail("needs 4 GiB of disk at " + dir);
+        if (Files.getFileStore(dir).getUsableSpace() < STATE_BYTES + DISKS_BYTES) {
+            fail("needs 5 GiB of disk at " + dir);
         }
-        for (Path each : List.of(TMPFS, dir)) {
+        for (Place each :
+                List.of(
+                        new Place(TMPFS, SIZE),
+                        new Place(dir, SIZE),
+                        new Place(dir, SIZE_ON_EXT4))) {
             if (takesDisks(each)) {
-                disks = Files.createTempDirectory(each, "holdfast-huge-");
+                disks = Files.createTempDirectory(each.directory(), "holdfast-huge-");
+                size = each.sizeBytes();
                 return;
             }
         }
-        fail(
-                "needs files of 64 TiB and a GiB in %s (in a container --shm-size=2g)"
-                        .formatted(TMPFS));
+        fail("needs files of 15 TiB at " + dir);
     }
 
-    private static boolean takesDisks(Path directory) throws IOException {
+    private static boolean takesDisks(Place place) throws IOException {
+        Path directory = place.directory();
         if (!Files.isWritable(directory)
                 || Files.getFileStore(directory).getUsableSpace() < DISKS_BYTES) {
             return false;
         }
         Path probe = Files.createTempFile(directory, "holdfast-huge-", ".probe");
         try (var file = new RandomAccessFile(probe.toFile(), "rw")) {
-            file.setLength(SIZE);
+            file.setLength(place.sizeBytes());
             return true;
         } catch (IOException _) {
             return false; // Too large for a file there.
@@ -115,8 +124,8 @@ class HugeDeviceTest {
                 "[node]\nname = \"backup\"\n[link]\nlisten = \"127.0.0.1:" + port + "\"\n");
         Path disk = disks.resolve("disk.img");
         try (var file = new RandomAccessFile(disk.toFile(), "rw")) {
-            file.setLength(SIZE);
-            file.seek(SIZE / 2);
+            file.setLength(size);
+            file.seek(size / 2);
             file.write(7);
         }
         try (NodeProcess server = new NodeProcess(serverPaths, JVM_FLAGS);
@@ -181,7 +190,7 @@ class HugeDeviceTest {
             TwoNodes.until("away", () -> !server.resource("home").orElseThrow().isConnected());
             long[] offsets =
                     new SplittableRandom(65)
-                            .longs(WHOLE_EXTENTS, 0, SIZE >>> 12)
+                            .longs(WHOLE_EXTENTS, 0, size >>> 12)
                             .map(block -> block << 12)
                             .toArray();
             writeAll(socket, offsets, 0, offsets.length);
@@ -212,7 +221,14 @@ class HugeDeviceTest {
     private final long began = System.nanoTime();
 
     private void mark(String what, NodeProcess... nodes) throws IOException {
-        var out = new StringBuilder("%.1f s %s".formatted((System.nanoTime() - began) / 1e9, what));
+        var out =
+                new StringBuilder(
+                        "%.1f s %s of %d TiB at %s"
+                                .formatted(
+                                        (System.nanoTime() - began) / 1e9,
+                                        what,
+                                        size >> 40,
+                                        disks));
         for (NodeProcess node : nodes) {
             out.append("  ").append(node.mostResidentBytes() >> 20).append(" MiB");
         }
@@ -228,13 +244,13 @@ class HugeDeviceTest {
     }
 
     /// Single blocks all over the device, its first and its last among them.
-    private static long[] offsets() {
+    private long[] offsets() {
         SplittableRandom random = new SplittableRandom(64);
-        long[] offsets = random.longs(WRITES, 0, SIZE >>> 12).map(block -> block << 12).toArray();
+        long[] offsets = random.longs(WRITES, 0, size >>> 12).map(block -> block << 12).toArray();
         offsets[0] = 0;
-        offsets[1] = SIZE - 4096;
+        offsets[1] = size - 4096;
         offsets[200] = 4096;
-        offsets[201] = SIZE - 8192;
+        offsets[201] = size - 8192;
         return offsets;
     }
 
@@ -268,12 +284,12 @@ class HugeDeviceTest {
         }
     }
 
-    private static void assertHeld(NodeProcess backup, long[] offsets) throws Exception {
+    private void assertHeld(NodeProcess backup, long[] offsets) throws Exception {
         StatusReport.View view =
                 backup.api.open(new ControlApi.OpenRequest("home", Optional.empty())).view();
         String export = view.uri().replaceAll("^nbd\\+unix:///|\\?.*$", "");
         try (BlockClient copy = new BlockClient(Path.of(view.socket()), export)) {
-            assertEquals(7, copy.read(SIZE / 2, 512).get(0));
+            assertEquals(7, copy.read(size / 2, 512).get(0));
             for (long offset : offsets) {
                 assertEquals(content(offset), copy.read(offset, 4096), "at " + offset);
             }

@@ -1,6 +1,7 @@
 package holdfast.replicator.control;
 
 import holdfast.replicator.json.Json;
+import holdfast.throttle.AcceptRetry;
 
 import jdk.net.ExtendedSocketOptions;
 import jdk.net.UnixDomainPrincipal;
@@ -30,7 +31,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.function.Consumer;
 
 /// Offers a [ControlApi] as HTTP/1.1 and JSON on the Unix socket `control.sock` of the run
 /// directory (`docs/control.md`). One request for each connection, a virtual thread for each
@@ -67,7 +67,7 @@ public final class ControlServer implements AutoCloseable {
     private final UserPrincipal root;
     private final Routes routes;
     private final Duration requestLimit;
-    private final Consumer<String> acceptFailed;
+    private final AcceptRetry.Told acceptTold;
     private final ScheduledExecutorService timer =
             Executors.newSingleThreadScheduledExecutor(
                     Thread.ofPlatform().daemon().name("control-deadlines").factory());
@@ -87,7 +87,7 @@ public final class ControlServer implements AutoCloseable {
             UserPrincipal root,
             Routes routes,
             Duration requestLimit,
-            Consumer<String> acceptFailed) {
+            AcceptRetry.Told acceptTold) {
         this.socket = socket;
         this.lockFile = lockFile;
         this.lock = lock;
@@ -96,35 +96,35 @@ public final class ControlServer implements AutoCloseable {
         this.root = root;
         this.routes = routes;
         this.requestLimit = requestLimit;
-        this.acceptFailed = acceptFailed;
+        this.acceptTold = acceptTold;
     }
 
     /// Makes the run directory if need be, takes its lock, replaces a socket that a dead daemon
     /// left, and listens.
     ///
     /// @param hostName of this node, for refusals
-    /// @param acceptFailed told why a client could not be taken, each time that this is tried
+    /// @param acceptTold told that no client can be taken, and when that is over
     /// @throws IOException also when another daemon holds the directory; the message says so
     public static ControlServer open(
             Path runDirectory,
             String hostName,
             ControlApi api,
             Audit audit,
-            Consumer<String> acceptFailed)
+            AcceptRetry.Told acceptTold)
             throws IOException {
-        return open(runDirectory, hostName, api, audit, acceptFailed, Duration.ofSeconds(10));
+        return open(runDirectory, hostName, api, audit, acceptTold, Duration.ofSeconds(10));
     }
 
     /// The same for those who look only at what is answered.
     public static ControlServer open(
             Path runDirectory, String hostName, ControlApi api, Audit audit) throws IOException {
-        return open(runDirectory, hostName, api, audit, _ -> {});
+        return open(runDirectory, hostName, api, audit, AcceptRetry.Told.NOBODY);
     }
 
     static ControlServer open(
             Path runDirectory, String hostName, ControlApi api, Audit audit, Duration requestLimit)
             throws IOException {
-        return open(runDirectory, hostName, api, audit, _ -> {}, requestLimit);
+        return open(runDirectory, hostName, api, audit, AcceptRetry.Told.NOBODY, requestLimit);
     }
 
     private static ControlServer open(
@@ -132,7 +132,7 @@ public final class ControlServer implements AutoCloseable {
             String hostName,
             ControlApi api,
             Audit audit,
-            Consumer<String> acceptFailed,
+            AcceptRetry.Told acceptTold,
             Duration requestLimit)
             throws IOException {
         Path directory = runDirectory.toAbsolutePath();
@@ -171,7 +171,7 @@ public final class ControlServer implements AutoCloseable {
                             root,
                             new Routes(hostName, api, audit),
                             requestLimit,
-                            acceptFailed);
+                            acceptTold);
             opened.acceptor = Thread.ofVirtual().name("control-accept").start(opened::accept);
             return opened;
         } catch (IOException | RuntimeException e) {
@@ -223,6 +223,7 @@ public final class ControlServer implements AutoCloseable {
     }
 
     private void accept() {
+        AcceptRetry retry = new AcceptRetry(acceptTold);
         while (true) {
             SocketChannel channel;
             try {
@@ -231,13 +232,12 @@ public final class ControlServer implements AutoCloseable {
                 return;
             } catch (IOException e) {
                 // Out of file descriptors, most likely. Going on at once would only spin.
-                LOG.warn("the control socket could not accept a client", e);
-                acceptFailed.accept(String.valueOf(e.getMessage()));
-                if (!pause()) {
+                if (!pause(retry.failed(e))) {
                     return;
                 }
                 continue;
             }
+            retry.took();
             var connection = new Connection(channel, timer);
             if (!clients.tryAcquire()) {
                 // Whoever is turned away is told nothing: a write could block the one thread that
@@ -249,9 +249,9 @@ public final class ControlServer implements AutoCloseable {
         }
     }
 
-    private static boolean pause() {
+    private static boolean pause(long nanos) {
         try {
-            Thread.sleep(100);
+            Thread.sleep(Duration.ofNanos(nanos));
             return true;
         } catch (InterruptedException _) {
             return false;

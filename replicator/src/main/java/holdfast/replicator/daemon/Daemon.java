@@ -153,6 +153,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                 new Handlers(
                         () -> this.settings.handlers(),
                         resources::byName,
+                        resources::facts,
                         link::addressOf,
                         settings.name(),
                         events,
@@ -303,7 +304,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                         shared.node(),
                         this,
                         Audit.to(paths.auditFile()),
-                        why -> events.acceptFailed("the control socket", why));
+                        events.acceptTold("the control socket"));
         resources.openAll();
         listenForClients();
         listenAndDial();

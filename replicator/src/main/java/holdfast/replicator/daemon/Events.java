@@ -3,6 +3,7 @@ package holdfast.replicator.daemon;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.EventLog;
 import holdfast.replicator.status.Words;
+import holdfast.throttle.AcceptRetry;
 
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -11,7 +12,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 
@@ -26,11 +26,6 @@ final class Events {
     private final Mailbox lines;
 
     private final Map<String, StateChanges> states = new ConcurrentHashMap<>();
-
-    private static final long MINUTE_NANOS = 60_000_000_000L;
-
-    /// When it was told last that no client could be taken; 0 for never.
-    private final AtomicLong acceptToldNanos = new AtomicLong();
 
     private volatile Consumer<ControlApi.Event> listener = _ -> {};
 
@@ -63,17 +58,26 @@ final class Events {
         listener.accept(log.append(Optional.empty(), kind, text));
     }
 
-    /// A client could not be taken, for want of descriptors as a rule. It is tried again ten times
-    /// a second, and told once a minute.
-    void acceptFailed(String where, String why) {
-        long now = System.nanoTime();
-        long told = acceptToldNanos.get();
-        if ((told == 0 || now - told >= MINUTE_NANOS) && acceptToldNanos.compareAndSet(told, now)) {
-            node(
-                    "accept-failed",
-                    "%s takes no new clients, and tries again: %s; those that are connected go on"
-                            .formatted(where, why));
-        }
+    /// Tells when a listener can take no clients, for want of descriptors as a rule, and when that
+    /// is over.
+    AcceptRetry.Told acceptTold(String where) {
+        return new AcceptRetry.Told() {
+            @Override
+            public void fails(String why) {
+                node(
+                        "accept-failed",
+                        "%s takes no new clients, and tries again: %s; those that are connected go on"
+                                .formatted(where, why));
+            }
+
+            @Override
+            public void worksAgain(long tries) {
+                node(
+                        "accept-works",
+                        "%s takes clients again, after %d tries that failed"
+                                .formatted(where, tries));
+            }
+        };
     }
 
     /// Takes kind and text of what happens to one resource.

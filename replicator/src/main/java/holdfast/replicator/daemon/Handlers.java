@@ -60,6 +60,7 @@ final class Handlers implements AutoCloseable {
 
     private final Supplier<HandlerSettings> settings;
     private final Function<String, Optional<LocalResource>> resources;
+    private final Function<String, Optional<ResourceDir.Facts>> facts;
     private final Function<String, Optional<InetAddress>> addresses;
     private final String node;
     private final Events events;
@@ -80,17 +81,20 @@ final class Handlers implements AutoCloseable {
         }
     }
 
-    /// @param resources by name, to tell a command what it is about
+    /// @param resources those that are open, by name, to tell a command what it is about
+    /// @param facts likewise, also of what is not open, as between two roles
     /// @param addresses of peers, by name
     Handlers(
             Supplier<HandlerSettings> settings,
             Function<String, Optional<LocalResource>> resources,
+            Function<String, Optional<ResourceDir.Facts>> facts,
             Function<String, Optional<InetAddress>> addresses,
             String node,
             Events events,
             Executor pool) {
         this.settings = settings;
         this.resources = resources;
+        this.facts = facts;
         this.addresses = addresses;
         this.node = node;
         this.events = events;
@@ -144,7 +148,7 @@ final class Handlers implements AutoCloseable {
     }
 
     private boolean isPrimary(String resource) {
-        return resources.apply(resource).filter(each -> each.dir().facts().isPrimary()).isPresent();
+        return facts.apply(resource).filter(ResourceDir.Facts::isPrimary).isPresent();
     }
 
     private void add(Call call) {
@@ -286,6 +290,7 @@ final class Handlers implements AutoCloseable {
     private Map<String, String> environment(Call call) {
         ControlApi.Event event = call.event();
         Optional<LocalResource> resource = resources.apply(call.resource());
+        Optional<ResourceDir.Facts> known = facts.apply(call.resource());
         Optional<ControlApi.StateChange> change = event.change();
         return Map.ofEntries(
                 Map.entry("PATH", SEARCH_PATH),
@@ -293,24 +298,21 @@ final class Handlers implements AutoCloseable {
                 Map.entry("HOLDFAST_EVENT", call.name()),
                 Map.entry("HOLDFAST_RESOURCE", call.resource()),
                 Map.entry("HOLDFAST_NODE", node),
-                Map.entry(
-                        "HOLDFAST_PEER",
-                        resource.map(each -> each.dir().facts().peer()).orElse("")),
+                Map.entry("HOLDFAST_PEER", known.map(ResourceDir.Facts::peer).orElse("")),
                 Map.entry(
                         "HOLDFAST_PEER_ADDRESS",
-                        resource.flatMap(each -> addresses.apply(each.dir().facts().peer()))
+                        known.flatMap(each -> addresses.apply(each.peer()))
                                 .map(InetAddress::getHostAddress)
                                 .orElse("")),
-                Map.entry("HOLDFAST_VOLUMES", resource.map(Handlers::volumes).orElse("")),
+                Map.entry(
+                        "HOLDFAST_VOLUMES",
+                        known.map(each -> volumes(call.resource(), each)).orElse("")),
                 Map.entry("HOLDFAST_GENERATION", resource.map(Handlers::generation).orElse("")),
                 Map.entry(
                         "HOLDFAST_ROLE",
-                        resource.map(each -> each.dir().facts().isPrimary())
-                                .map(primary -> (primary ? Role.PRIMARY : Role.SECONDARY).name())
+                        known.map(each -> (each.isPrimary() ? Role.PRIMARY : Role.SECONDARY).name())
                                 .orElse("")),
-                Map.entry(
-                        "HOLDFAST_DISK",
-                        resource.map(each -> each.dir().facts().words()).orElse("")),
+                Map.entry("HOLDFAST_DISK", known.map(ResourceDir.Facts::words).orElse("")),
                 Map.entry("HOLDFAST_KIND", event.kind()),
                 Map.entry("HOLDFAST_NUMBER", Long.toString(event.number())),
                 Map.entry("HOLDFAST_TIME", event.time().toString()),
@@ -321,9 +323,9 @@ final class Handlers implements AutoCloseable {
     }
 
     /// Their names, as clients of NBD know them.
-    private static String volumes(LocalResource of) {
-        return IntStream.range(0, of.dir().superblock().space().volumes())
-                .mapToObj(each -> VolumeExport.name(of.name(), each))
+    private static String volumes(String name, ResourceDir.Facts of) {
+        return IntStream.range(0, of.disks().size())
+                .mapToObj(each -> VolumeExport.name(name, each))
                 .collect(Collectors.joining(" "));
     }
 

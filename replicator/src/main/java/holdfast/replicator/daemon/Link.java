@@ -10,7 +10,6 @@ import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.PeerClock;
 import holdfast.tunnel.wire.TrafficClass;
 
-import java.io.IOException;
 import java.net.InetAddress;
 import java.time.Duration;
 import java.time.Instant;
@@ -56,12 +55,10 @@ final class Link implements LinkHandler {
     // Written by the event loop alone.
     private volatile LinkStats.Traffic sentBefore = new LinkStats.Traffic(0, 0, 0);
     private volatile LinkStats.Traffic receivedBefore = new LinkStats.Traffic(0, 0, 0);
-    private final Map<java.util.UUID, Offered> offers = new ConcurrentHashMap<>();
-    private final Map<java.util.UUID, CompletableFuture<Frame.InvalidateReply>> invalidations =
-            new ConcurrentHashMap<>();
+    private LinkSession toldTwice;
 
-    /// An offer that is not answered yet.
-    private record Offered(PeerSession session, CompletableFuture<Frame.OfferReply> answer) {}
+    private final Questions<Frame.OfferReply> offers = new Questions<>(this::lives);
+    private final Questions<Frame.InvalidateReply> invalidations = new Questions<>(this::lives);
 
     Link(Resources resources, java.util.concurrent.Executor pool, Events events) {
         this.resources = resources;
@@ -93,6 +90,10 @@ final class Link implements LinkHandler {
                 a.packets() + b.packets(),
                 a.rawBytes() + b.rawBytes(),
                 a.wireBytes() + b.wireBytes());
+    }
+
+    private boolean lives(PeerSession session) {
+        return sessions.values().stream().anyMatch(each -> each == session);
     }
 
     Optional<PeerSession> session(String peer) {
@@ -155,15 +156,25 @@ final class Link implements LinkHandler {
         for (LocalResource each : resources.ofPeer(session.peer())) {
             each.disconnect(mine);
         }
-        for (Offered each : offers.values()) {
-            if (each.session() == mine) {
-                each.answer()
-                        .completeExceptionally(
-                                new IOException(
-                                        "the connection with %s was lost before it has answered"
-                                                .formatted(session.peer())));
-            }
+        offers.lost(mine, session.peer());
+        invalidations.lost(mine, session.peer());
+    }
+
+    @Override
+    public void usedTwice(LinkSession session, String source) {
+        if (toldTwice == session) {
+            return;
         }
+        toldTwice = session;
+        events.node(
+                "key-used-twice",
+                "%s is connected from %s, and another host with the same key comes from %s and is refused. One of them is a clone: stop it there, or remove its state directory and pair it anew. When the one that is connected goes, the other gets its place by itself"
+                        .formatted(
+                                session.peer(),
+                                session.peerAddress()
+                                        .map(InetAddress::getHostAddress)
+                                        .orElse("an unknown address"),
+                                source));
     }
 
     @Override
@@ -174,12 +185,7 @@ final class Link implements LinkHandler {
         }
         switch (frame) {
             case Frame.Data data -> received(session, stream, List.of(data));
-            case Frame.OfferReply reply -> {
-                Offered asked = offers.remove(reply.resource());
-                if (asked != null) {
-                    asked.answer().complete(reply);
-                }
-            }
+            case Frame.OfferReply reply -> offers.answered(mine, reply.resource(), reply);
             case Frame.Offer offer ->
                     order(
                             mine,
@@ -201,11 +207,7 @@ final class Link implements LinkHandler {
                             resize.resource(),
                             () -> mine.send(resources.resized(session.peer(), resize)));
             case Frame.InvalidateReply reply -> {
-                CompletableFuture<Frame.InvalidateReply> asked =
-                        invalidations.remove(reply.resource());
-                if (asked != null) {
-                    asked.complete(reply);
-                } else {
+                if (!invalidations.answered(mine, reply.resource(), reply)) {
                     dispatch(mine, reply); // No operator has asked, but the copy itself.
                 }
             }
@@ -266,28 +268,21 @@ final class Link implements LinkHandler {
 
     /// Sends an offer and gives the answer when it comes.
     CompletableFuture<Frame.OfferReply> offer(PeerSession session, Frame.Offer offer) {
-        CompletableFuture<Frame.OfferReply> answer = new CompletableFuture<>();
-        offers.put(offer.resource(), new Offered(session, answer));
+        CompletableFuture<Frame.OfferReply> answer = offers.ask(session, offer.resource());
         session.send(offer);
         return answer;
     }
 
-    /// The answer did not come in time.
-    void forget(Frame.Offer offer) {
-        offers.remove(offer.resource());
-    }
-
     /// Orders the peer to compare everything with our copy, and gives its answer when it comes.
     CompletableFuture<Frame.InvalidateReply> invalidate(PeerSession session, java.util.UUID id) {
-        CompletableFuture<Frame.InvalidateReply> answer = new CompletableFuture<>();
-        invalidations.put(id, answer);
+        CompletableFuture<Frame.InvalidateReply> answer = invalidations.ask(session, id);
         session.send(new Frame.Invalidate(id));
         return answer;
     }
 
     /// The answer did not come in time.
-    void forgetInvalidation(java.util.UUID id) {
-        invalidations.remove(id);
+    void forget(java.util.UUID id, CompletableFuture<Frame.InvalidateReply> answer) {
+        invalidations.forget(id, answer);
     }
 
     static Compression compressionOf(ResourceSettings.Compression setting) {

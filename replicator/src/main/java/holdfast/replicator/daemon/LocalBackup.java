@@ -302,7 +302,8 @@ final class LocalBackup implements LocalResource {
             StateChanges.Voice states =
                     promoted
                             ? all.below()
-                            : all.begin(Role.SECONDARY, Files.exists(dir.standaloneMark()));
+                            : all.begin(
+                                    Role.SECONDARY, Files.exists(dir.standaloneMark()), null);
             BackupResource resource =
                     new BackupResource(
                             dir.name(),
@@ -1415,8 +1416,8 @@ final class LocalBackup implements LocalResource {
                     List.of(
                             "the oldest moment is %s, the newest %s"
                                     .formatted(
-                                            Instant.ofEpochMilli(now.oldestMillis()),
-                                            Instant.ofEpochMilli(now.completeMillis()))),
+                                            when(now.oldestMillis()),
+                                            when(now.completeMillis()))),
                     "points " + name());
         }
         return new NoPoint(
@@ -1531,6 +1532,11 @@ final class LocalBackup implements LocalResource {
         }
     }
 
+    /// A moment by the primary's clock, in words.
+    static String when(long millis) {
+        return Reporter.moment(millis).map(Instant::toString).orElse("of a time that is not known");
+    }
+
     private OpenPoint openPoint(AskedPoint asked) throws IOException {
         return switch (asked) {
             case AskedPoint.Named(String as) -> resource.openPin(as);
@@ -1571,7 +1577,7 @@ final class LocalBackup implements LocalResource {
                                     ? Optional.of(point(history.newest(), backup, now))
                                     : Optional.empty(),
                             hasPoint
-                                    ? Optional.of(Instant.ofEpochMilli(backup.completeMillis()))
+                                    ? Reporter.moment(backup.completeMillis())
                                     : Optional.empty(),
                             gaps,
                             settings.retention().toSeconds(),

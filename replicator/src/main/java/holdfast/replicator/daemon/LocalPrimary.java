@@ -154,7 +154,10 @@ final class LocalPrimary implements LocalResource {
         this.states =
                 shared.events()
                         .states(dir.name())
-                        .begin(Role.PRIMARY, Files.exists(dir.standaloneMark()));
+                        .begin(
+                                Role.PRIMARY,
+                                Files.exists(dir.standaloneMark()),
+                                copy.map(LocalBackup::states).orElse(null));
         this.settings = settings;
         this.verifications = new VerifyFile(dir);
         this.syncPaused = Files.exists(dir.syncPausedMark());

@@ -560,9 +560,7 @@ final class Reporter {
         // Of a copy that is the image of no moment the position only says whose past it comes from.
         Position yields = now.hasPoint() ? now.committed() : Position.NONE;
         Optional<Instant> copyTime =
-                now.hasPoint() && now.completeMillis() > 0
-                        ? Optional.of(Instant.ofEpochMilli(now.completeMillis()))
-                        : Optional.empty();
+                now.hasPoint() ? moment(now.completeMillis()) : Optional.empty();
         Optional<Instant> until = copyTime.flatMap(_ -> completeUntil(now));
         return new StatusReport.Resource(
                 resource.name(),
@@ -618,11 +616,13 @@ final class Reporter {
                 moment(now.oldestMillis()),
                 now.lacksBytes(),
                 now.retention().millis() / 1000,
-                now.neededBytes());
+                now.neededBytes(),
+                now.doubtMillis() / 1000);
     }
 
-    private static Optional<Instant> moment(long millis) {
-        return millis == 0 ? Optional.empty() : Optional.of(Instant.ofEpochMilli(millis));
+    /// Of a wall clock; 0 is not known, and less is none that a clock has shown.
+    static Optional<Instant> moment(long millis) {
+        return millis <= 0 ? Optional.empty() : Optional.of(Instant.ofEpochMilli(millis));
     }
 
     private static Optional<StatusReport.Promotion> promotion(LocalPrimary of, LocalBackup copy) {
@@ -704,9 +704,7 @@ final class Reporter {
         if (now.heldUntil().isPresent()) {
             return Optional.of(held(of, now));
         }
-        return now.doubtMillis() > 0
-                ? Optional.of(inDoubt(now, peer))
-                : tooSmall(journal(of), shared.settingsFile(name), shared.command("adjust"));
+        return tooSmall(journal(of), shared.settingsFile(name), shared.command("adjust"));
     }
 
     private String lacks(LocalBackup of, BackupResource.Snapshot now) {
@@ -718,11 +716,6 @@ final class Reporter {
                         new Size(enough(now.lacksBytes())),
                         new Size(of.journalBytes() + enough(now.lacksBytes())),
                         shared.command("adjust"));
-    }
-
-    private static String inDoubt(BackupResource.Snapshot now, String peer) {
-        return "this host's clock says that %s more have passed than the daemon has counted: nothing becomes old by that, and nothing that is kept expires, before %s is connected and its clock says so too"
-                .formatted(Words.span(Duration.ofMillis(now.doubtMillis())), peer);
     }
 
     private String held(LocalBackup of, BackupResource.Snapshot now) {

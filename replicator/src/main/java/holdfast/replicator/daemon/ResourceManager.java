@@ -537,6 +537,15 @@ final class ResourceManager implements Link.Resources {
         return Optional.ofNullable(roster.now().open().get(name));
     }
 
+    /// What is written down of it, open or not.
+    Optional<ResourceDir.Facts> facts(String name) {
+        Roster.Now now = roster.now();
+        LocalResource open = now.open().get(name);
+        return open != null
+                ? Optional.of(open.dir().facts())
+                : Optional.ofNullable(now.unopened().get(name)).flatMap(Unopened::facts);
+    }
+
     @Override
     public Iterable<LocalResource> ofPeer(String peer) {
         return roster.open().stream()
@@ -924,10 +933,8 @@ final class ResourceManager implements Link.Resources {
         try {
             return link.offer(session, offer).get(ANSWER.toSeconds(), TimeUnit.SECONDS);
         } catch (TimeoutException e) {
-            link.forget(offer);
             throw noAnswer(peer);
         } catch (ExecutionException e) {
-            link.forget(offer);
             throw shared.problem(ExitCode.PEER_AWAY, e.getCause().getMessage(), "status");
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
@@ -2353,10 +2360,10 @@ final class ResourceManager implements Link.Resources {
                 "%s alone becomes the copy of %s"
                         .formatted(
                                 backup.dir().facts().words(),
-                                Instant.ofEpochMilli(now.completeMillis())));
+                                LocalBackup.when(now.completeMillis())));
         effects.add(
                 "the moments before that, from %s on, can be opened no more"
-                        .formatted(Instant.ofEpochMilli(now.oldestMillis())));
+                        .formatted(LocalBackup.when(now.oldestMillis())));
         for (ControlApi.Kept each : backup.kept()) {
             effects.add("%s, kept of %s, stays".formatted(each.as(), each.time()));
         }
@@ -2394,8 +2401,7 @@ final class ResourceManager implements Link.Resources {
                 "it was taken down, and %s alone is the copy of %s"
                         .formatted(
                                 backup.dir().facts().words(),
-                                Instant.ofEpochMilli(
-                                        backup.resource().snapshot().completeMillis()));
+                                LocalBackup.when(backup.resource().snapshot().completeMillis()));
         roster.put(Unopened.told(directory, name, words));
         backup.close();
         shared.events().of(name).accept("settled", words);
@@ -2524,9 +2530,9 @@ final class ResourceManager implements Link.Resources {
                                                 peer
                                                         + " cannot be reached, and only it can compare: nothing was changed",
                                                 "status " + name));
+        CompletableFuture<Frame.InvalidateReply> answer = link.invalidate(session, backup.id());
         try {
-            Frame.InvalidateReply reply =
-                    link.invalidate(session, backup.id()).get(ANSWER.toSeconds(), TimeUnit.SECONDS);
+            Frame.InvalidateReply reply = answer.get(ANSWER.toSeconds(), TimeUnit.SECONDS);
             if (!reply.refusal().isEmpty()) {
                 throw shared.refused(
                         Role.SECONDARY,
@@ -2534,9 +2540,13 @@ final class ResourceManager implements Link.Resources {
                         "status " + name,
                         reply.refusal());
             }
-        } catch (TimeoutException | ExecutionException e) {
-            link.forgetInvalidation(backup.id());
+        } catch (TimeoutException e) {
+            // The copy asks by itself as well, and its answers are told apart by nothing.
+            link.forget(backup.id(), answer);
             throw noAnswer(peer);
+        } catch (ExecutionException e) {
+            throw shared.problem(
+                    ExitCode.PEER_AWAY, e.getCause().getMessage(), "invalidate " + name);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw shared.problem(ExitCode.FAILED, "interrupted", "status");

@@ -12,7 +12,7 @@ import java.util.function.LongPredicate;
 /// ```
 ///  nobody waits:     [piece][piece][piece][sync][piece]…
 ///  always somebody:  [piece]........[piece]........[sync]........      a fifth of the time
-///  in a hurry:       [piece][piece][piece][piece][piece]…[sync]
+///  in a hurry:       [piece][piece][piece][piece][piece]…[sync][piece]…
 /// ```
 ///
 /// A rest is [#REST] times as long as the piece took, at most: so a copy whose primary never stops
@@ -25,6 +25,15 @@ final class RollPace {
     /// The base is synced behind so many bytes: one sync of all that a roll writes, a GiB at most,
     /// would hold every other one up for ten seconds. As much as a share of the committer's.
     static final int SYNC_BYTES = 4 << 20;
+
+    /// In a hurry it is synced behind as much as the disk makes durable in this time, so that one
+    /// that is slow is not taken for one that hangs ([Hangs#LONG]).
+    private static final long SYNC_NANOS = 2_000_000_000;
+
+    /// 64 blocks, anywhere: a disk that needs 10 s for them is as good as none.
+    private static final long SYNC_LEAST_BYTES = 256 << 10;
+
+    private static final long SYNC_MOST_BYTES = 256 << 20;
 
     private static final int REST = 4;
 
@@ -40,6 +49,11 @@ final class RollPace {
     private long beganNanos;
 
     private long unsyncedBytes;
+
+    /// What a sync may have in front of it, as the last one went.
+    private long portionBytes = SYNC_BYTES;
+
+    private long syncBeganNanos;
 
     /// @param hurries asked often: whether somebody waits for the end of the roll
     RollPace(Committer committer, BooleanSupplier hurries) {
@@ -68,11 +82,24 @@ final class RollPace {
     boolean wrote(long more) {
         unsyncedBytes += more;
         did(more);
-        return unsyncedBytes >= SYNC_BYTES && !hurries.getAsBoolean();
+        boolean due = unsyncedBytes >= portionBytes;
+        if (!due && unsyncedBytes >= SYNC_BYTES) {
+            due = !hurries.getAsBoolean();
+        }
+        syncBeganNanos = clock.nanoTime();
+        return due;
     }
 
     /// The base was.
     void synced() {
+        long took = Math.max(1, clock.nanoTime() - syncBeganNanos);
+        double fits = (double) unsyncedBytes * SYNC_NANOS / took;
+        // Twice at most: the disk's own memory takes the first of them.
+        portionBytes =
+                Math.clamp(
+                        (long) Math.min(fits, 2.0 * portionBytes),
+                        SYNC_LEAST_BYTES,
+                        SYNC_MOST_BYTES);
         unsyncedBytes = 0;
         rest();
     }

@@ -43,9 +43,12 @@ final class Roster {
         return now.open().values();
     }
 
-    /// It is open from now on.
-    synchronized void put(LocalResource resource) {
-        set(resource.name(), resource, null);
+    /// It is open from now on, and has its role.
+    void put(LocalResource resource) {
+        synchronized (this) {
+            set(resource.name(), resource, null);
+        }
+        resource.states().takesOver(); // A handler of that looks it up here.
     }
 
     /// It is not open any more, or was not in the first place.

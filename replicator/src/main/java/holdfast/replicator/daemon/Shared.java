@@ -65,7 +65,7 @@ record Shared(
                 payloads,
                 NbdLimits.DEFAULT,
                 usual,
-                why -> events.acceptFailed("the NBD server", why));
+                events.acceptTold("the NBD server"));
     }
 
     /// A refusal by this node, to be thrown.

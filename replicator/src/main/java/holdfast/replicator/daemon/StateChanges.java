@@ -38,8 +38,11 @@ final class StateChanges {
     // All below is guarded by this object, which is held for moments.
     private final Map<String, String> told = new HashMap<>();
     private Voice speaker;
+
+    /// That of the copy which is the speaker's device; null for none.
+    private Voice below;
+
     private String disk = DiskState.DISKLESS.name();
-    private boolean belowFailed;
     private boolean connected;
     private boolean standalone;
     private boolean linkStandalone;
@@ -55,34 +58,45 @@ final class StateChanges {
     }
 
     /// Its role speaks from now on, and no earlier one does: nothing is open yet, and no peer has
-    /// said anything to it.
+    /// said anything to it. The role itself is told by [Voice#takesOver].
     ///
     /// @param alone an operator keeps the resource off the link
-    synchronized Voice begin(Role role, boolean alone) {
-        speaker = new Voice();
+    /// @param copy that of the copy which is the device of this role, null for none: of it only
+    ///   counts whether it has failed
+    synchronized Voice begin(Role role, boolean alone, Voice copy) {
+        speaker = new Voice(role);
+        below = copy;
         connected = false;
         standalone = alone;
-        belowFailed = belowFailed && role == Role.PRIMARY;
         disk = DiskState.DISKLESS.name();
         is(REPLICATION, ReplicationState.OFF.name());
         tellDisk();
         is(PEER_ROLE, UNKNOWN);
         is(PEER_DISK, UNKNOWN_DISK);
         tellConnection();
-        is(ROLE, role.name());
         return speaker;
     }
 
-    /// Of a copy whose device a primary of this host is about to be. That one speaks; of the copy
-    /// only counts whether it has failed, as of one that spoke before it was promoted.
+    /// Of a copy that is about to be the device of a primary of this host, which speaks.
     synchronized Voice below() {
-        belowFailed = false;
-        return new Voice();
+        return new Voice(Role.SECONDARY);
     }
 
     /// What one role tells.
     final class Voice {
-        private Voice() {}
+        private final Role role;
+
+        // Guarded as all of StateChanges is.
+        private boolean failed;
+
+        private Voice(Role role) {
+            this.role = role;
+        }
+
+        /// It is in the place of the role before: whoever hears of it finds it there.
+        void takesOver() {
+            tell(() -> StateChanges.this.is(ROLE, role.name()));
+        }
 
         /// One state has this value now.
         void is(String what, String value) {
@@ -139,11 +153,11 @@ final class StateChanges {
         }
     }
 
+    /// A role that is over counts no more, though its device may fail while it is closed.
     private void diskIs(Voice of, String value) {
+        of.failed = value.equals(DiskState.FAILED.name());
         if (of == speaker) {
             disk = value;
-        } else {
-            belowFailed = value.equals(DiskState.FAILED.name());
         }
         tellDisk();
     }
@@ -151,7 +165,7 @@ final class StateChanges {
     private void tellDisk() {
         boolean open =
                 !disk.equals(DiskState.DISKLESS.name()) && !disk.equals(DiskState.ATTACHING.name());
-        is(DISK, belowFailed && open ? DiskState.FAILED.name() : disk);
+        is(DISK, below != null && below.failed && open ? DiskState.FAILED.name() : disk);
     }
 
     /// What nobody was told before is how it began, and no change.

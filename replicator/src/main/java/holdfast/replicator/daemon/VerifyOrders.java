@@ -36,7 +36,7 @@ final class VerifyOrders {
 
     ControlApi.VerifyReply verify(LocalResource found, ControlApi.VerifyRequest request)
             throws ProblemException {
-        LocalPrimary primary = requirePrimary(found);
+        LocalPrimary primary = requirePrimary(found, "");
         boolean begun = false;
         switch (request.order()) {
             case "start" -> begun = start(primary);
@@ -84,7 +84,7 @@ final class VerifyOrders {
         try {
             if (found.isEmpty()) {
                 why = "there is no resource of this name here, or it cannot be opened";
-            } else if (start(requirePrimary(found.get()))) {
+            } else if (start(requirePrimary(found.get(), ""))) {
                 return;
             }
         } catch (ProblemException e) {
@@ -117,7 +117,9 @@ final class VerifyOrders {
                         .formatted(primary.dir().facts().peer());
     }
 
-    private LocalPrimary requirePrimary(LocalResource found) throws ProblemException {
+    /// @param options what has to be typed behind the name
+    private LocalPrimary requirePrimary(LocalResource found, String options)
+            throws ProblemException {
         if (found instanceof LocalPrimary primary) {
             return primary;
         }
@@ -129,21 +131,30 @@ final class VerifyOrders {
                                         .formatted(found.name()))
                         .withRole(Role.SECONDARY.name())
                         .withNext(
-                                "at %s: holdfast verify %s"
-                                        .formatted(found.dir().facts().peer(), found.name())));
+                                "at %s: holdfast verify %s%s"
+                                        .formatted(
+                                                found.dir().facts().peer(),
+                                                found.name(),
+                                                options)));
     }
 
     /// Brings the blocks of the last report to what `request.from` holds.
     ControlApi.MendReply mend(LocalResource found, ControlApi.MendRequest request)
             throws ProblemException {
-        LocalPrimary primary = requirePrimary(found);
+        LocalPrimary primary = requirePrimary(found, " --repair " + request.from());
         String peer = primary.dir().facts().peer();
         if (request.from().equals(peer)) {
             throw refused(
                     "what the copy at %s holds is not written into a device here that may be in use, below its filesystem"
                             .formatted(peer),
-                    "at %s: holdfast open %s, or holdfast mount %s, and take the files from there"
-                            .formatted(peer, primary.name(), primary.name()));
+                    "at %s: holdfast open %s, or holdfast mount %s DIR, and copy the files that are right back through the filesystem here; or, to go on from all of the copy, here: %s, then at %s: holdfast promote %s"
+                            .formatted(
+                                    peer,
+                                    primary.name(),
+                                    primary.name(),
+                                    shared.command("detach " + primary.name()),
+                                    peer,
+                                    primary.name()));
         }
         if (!request.from().equals(shared.node())) {
             throw shared.problem(

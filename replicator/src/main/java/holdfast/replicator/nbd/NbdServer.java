@@ -1,5 +1,7 @@
 package holdfast.replicator.nbd;
 
+import holdfast.throttle.AcceptRetry;
+
 import jdk.net.ExtendedSocketOptions;
 
 import org.slf4j.Logger;
@@ -20,7 +22,6 @@ import java.util.Set;
 import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
-import java.util.function.Consumer;
 import java.util.function.Predicate;
 
 /// Serves exports over NBD on Unix sockets and TCP addresses.
@@ -34,14 +35,11 @@ public final class NbdServer implements AutoCloseable {
     /// How long [#close()] lets requests in flight end.
     private static final Duration STOP_LIMIT = Duration.ofSeconds(10);
 
-    /// Pause after an accept that failed, for instance for want of file descriptors.
-    private static final long ACCEPT_RETRY_NANOS = 100_000_000;
-
     private final Exports exports;
     private final PayloadPool pool;
     private final ThreadFactory threads;
     private final NbdLimits limits;
-    private final Consumer<String> acceptFailed;
+    private final AcceptRetry.Told acceptTold;
     private final HalfOpen halfOpen;
     private final AtomicLong accepted = new AtomicLong();
 
@@ -66,23 +64,28 @@ public final class NbdServer implements AutoCloseable {
 
     /// @param pool where the payloads of writes come from; it may be shared
     public NbdServer(Exports exports, PayloadPool pool, NbdLimits limits) {
-        this(exports, pool, limits, Thread.ofPlatform().daemon().factory(), _ -> {});
+        this(
+                exports,
+                pool,
+                limits,
+                Thread.ofPlatform().daemon().factory(),
+                AcceptRetry.Told.NOBODY);
     }
 
     /// @param threads makes the threads of listeners and connections
-    /// @param acceptFailed told why a client could not be taken, each time that this is tried
+    /// @param acceptTold told that no client can be taken, and when that is over, by each listener
     public NbdServer(
             Exports exports,
             PayloadPool pool,
             NbdLimits limits,
             ThreadFactory threads,
-            Consumer<String> acceptFailed) {
+            AcceptRetry.Told acceptTold) {
         this.exports = exports;
         this.pool = pool;
         this.limits = limits;
         this.halfOpen = new HalfOpen(limits.halfOpen());
         this.threads = threads;
-        this.acceptFailed = acceptFailed;
+        this.acceptTold = acceptTold;
     }
 
     /// Listens on a Unix socket of mode 0600, which appears at `path` only when it can be connected
@@ -250,16 +253,16 @@ public final class NbdServer implements AutoCloseable {
     }
 
     private void accept(Listener listener) {
+        AcceptRetry retry = new AcceptRetry(acceptTold);
         while (true) {
             try {
                 serve(listener.channel().accept(), listener);
+                retry.took();
             } catch (ClosedChannelException e) {
                 return;
             } catch (IOException | OutOfMemoryError e) {
                 // No descriptors, no memory, no threads: all may come back.
-                LOG.warn("accepting on {}: {}", listener.name(), e.toString());
-                acceptFailed.accept(String.valueOf(e.getMessage()));
-                LockSupport.parkNanos(ACCEPT_RETRY_NANOS);
+                LockSupport.parkNanos(retry.failed(e));
             }
         }
     }

@@ -298,8 +298,14 @@ public final class Backup {
     /// A bridge that could not be noted is tried again after so long.
     static final long NOTE_AGAIN_MILLIS = 10_000;
 
-    /// How the clocks compare is made durable at the first look of each opening, and then so often.
+    /// How the clocks compare is made durable at the first look of each opening, and then so often
+    /// at most, and half as often at least: copies that were opened together do not all sync in the
+    /// same second.
     static final long CHECK_AGAIN_MILLIS = 300_000;
+
+    /// At once when a clock has gone on by so much more than is counted, since it was set: a start
+    /// that knows of neither of two that were set would count what they say together.
+    private static final long CLOCK_SET_MILLIS = 60_000;
 
     /// A time of receipt that is so close to the clock on the wall is shown as it is.
     private static final long SAME_CLOCK_MILLIS = 2000;
@@ -345,6 +351,8 @@ public final class Backup {
 
     /// What is durable of it since this opening of the journal; null while that is nothing.
     private ClockCheck durableCheck;
+
+    private final long checkAgainMillis;
 
     private boolean blank;
 
@@ -646,6 +654,9 @@ public final class Backup {
         this.tracked = base.tracked();
         this.filled = base.filled();
         this.passedTime = new PassedTime(base.check());
+        this.checkAgainMillis =
+                CHECK_AGAIN_MILLIS
+                        + Math.floorMod(config.resource().hashCode(), CHECK_AGAIN_MILLIS);
         this.committed = base.position();
         this.everCommitted = base.everCommitted();
         this.mixture = base.mixture();
@@ -655,6 +666,7 @@ public final class Backup {
         this.history = new History(config.segmentBytes / MOMENTS_IN_SEGMENT);
         if (hasPoint()) {
             history.begin(base.moment(), base.rollingTo() == base.watermark());
+            completeMillis = base.labelMillis(); // What the journal holds moves it on.
         }
     }
 
@@ -2265,14 +2277,22 @@ public final class Backup {
                                     minutes(doubtedMillis), minutes(passedTime.millis() - before)));
         }
         ClockCheck check = passedTime.check();
-        if (passedTime.isChecked()
-                && !check.isNone()
-                && (durableCheck == null
-                        || check.passedMillis() - durableCheck.passedMillis()
-                                >= CHECK_AGAIN_MILLIS)) {
+        if (passedTime.isChecked() && !check.isNone() && isDue(check)) {
             durableCheck = check;
             fx.checked(check);
         }
+    }
+
+    private boolean isDue(ClockCheck check) {
+        if (durableCheck == null) {
+            return true;
+        }
+        long passed = check.passedMillis() - durableCheck.passedMillis();
+        long ahead =
+                Math.max(
+                        check.ownMillis() - durableCheck.ownMillis(),
+                        check.peerMillis() - durableCheck.peerMillis());
+        return passed >= checkAgainMillis || ahead - passed >= CLOCK_SET_MILLIS;
     }
 
     /// The time of receipt for something that will bear it.

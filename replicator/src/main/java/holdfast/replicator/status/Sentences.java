@@ -135,7 +135,21 @@ final class Sentences {
                         .orElse("")
                 + away(r)
                 + verify(r)
-                + drill(r);
+                + drill(r)
+                + uncounted(r);
+    }
+
+    /// It ends by itself, and there is nothing to do.
+    private String uncounted(StatusReport.Resource r) {
+        return r.journal()
+                .filter(j -> j.uncountedSeconds() > 0)
+                .map(
+                        j ->
+                                " This host's clock says that %s more have passed than the daemon has counted: nothing becomes old by that, and nothing that is kept expires, before %s is connected and its clock says so too."
+                                        .formatted(
+                                                Words.span((double) j.uncountedSeconds()),
+                                                r.peer().orElseThrow()))
+                .orElse("");
     }
 
     private String future(Instant copyTime) {

@@ -306,6 +306,8 @@ public record StatusReport(
     /// @param retentionSeconds how far back moments are kept while the journal has room
     /// @param neededBytes of journal for all of that, at the rate of what it holds now; absent
     ///   while that is too little to tell
+    /// @param uncountedSeconds what this host's clock says has passed, and makes nothing old before
+    ///   the peer's says so too; 0 for nothing worth telling
     public record Journal(
             String path,
             long usedBytes,
@@ -313,7 +315,8 @@ public record StatusReport(
             Optional<Instant> oldest,
             long missingBytes,
             long retentionSeconds,
-            Optional<Long> neededBytes) {
+            Optional<Long> neededBytes,
+            long uncountedSeconds) {
         /// Like `at this rate 24 h need 31 GiB; 40 GiB are set`; empty while nobody can tell.
         public Optional<String> forecast() {
             return neededBytes.map(

@@ -23,7 +23,9 @@ import org.junit.jupiter.api.parallel.Isolated;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Instant;
 import java.util.List;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.UUID;
 
@@ -44,16 +46,20 @@ class LocalBackupTest {
     private Path base;
 
     @BeforeEach
-    void make() throws Exception {
+    void start() throws Exception {
         node = new LoneNode(dir, "");
         base = Files.write(node.storage.resolve("home.disk"), new byte[SIZE]);
+        make("home", base, 1);
+    }
+
+    private void make(String name, Path disk, long labelMillis) throws Exception {
         ResourceDir.Facts facts =
                 new ResourceDir.Facts(
                         ID.toString(),
                         Role.SECONDARY.name(),
-                        List.of(base.toString()),
+                        List.of(disk.toString()),
                         false,
-                        node.storage.resolve("home.journal").toString(),
+                        node.storage.resolve(name + ".journal").toString(),
                         LocalBackup.wholeSegments(8 << 20),
                         "server");
         LocalBackup.create(facts);
@@ -61,16 +67,16 @@ class LocalBackupTest {
         disks.put("server", List.of(Path.of("/dev/vg0/home")));
         ResourceDir.next(
                         node.resources(),
-                        "home",
+                        name,
                         facts,
-                        atRest(),
+                        atRest(labelMillis),
                         ResourceSettings.ofDisks(disks),
                         ResourceDir.discarding(ID, GIVEN_UP, CHANGES))
                 .close();
     }
 
     /// As a demotion leaves it.
-    private static Superblock atRest() {
+    private static Superblock atRest(long labelMillis) {
         Ancestry past =
                 Ancestry.EMPTY
                         .plus(began(1, Position.NONE, Ancestry.Reason.CREATE))
@@ -92,7 +98,7 @@ class LocalBackupTest {
                 0,
                 0,
                 0,
-                1,
+                labelMillis,
                 1,
                 past);
     }
@@ -116,6 +122,18 @@ class LocalBackupTest {
 
     private long said(String kind) throws Exception {
         return node.saidOf("home").stream().filter(kind::equals).count();
+    }
+
+    @Test
+    void whereNothingIsKnownOfUntilWhenItIsCompleteNoTimeIsTold() throws Exception {
+        make("var", Files.write(node.storage.resolve("var.disk"), new byte[SIZE]), 0);
+        LocalBackup copy =
+                LocalBackup.open(node.shared, ResourceDir.open(node.resources(), "var"), null);
+        assertEquals(Optional.empty(), copy.points().completeUntil());
+        copy.close();
+        LocalBackup known = opened();
+        assertEquals(Optional.of(Instant.ofEpochMilli(1)), known.points().completeUntil());
+        known.close();
     }
 
     @Test

@@ -13,6 +13,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.file.Path;
 import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 
 class PromoteOrdersTest {
@@ -40,6 +42,29 @@ class PromoteOrdersTest {
             assertTrue(promoted.primary().isAttached());
             promoted.write(0, 99, 1);
             promoted.flush();
+        }
+    }
+
+    /// A handler that runs at once is told of the role that the event names.
+    @Test
+    void whoHearsOfTheNewRoleFindsItInItsPlace() throws Exception {
+        List<String> found = new ArrayList<>();
+        try (PromotedNode promoted =
+                new PromotedNode(
+                        dir,
+                        16 * MIB,
+                        64 * MIB,
+                        (manager, event) -> {
+                            if (event.kind().equals("role-changed")) {
+                                found.add(
+                                        event.change().orElseThrow().to()
+                                                + " "
+                                                + manager.facts("home").orElseThrow().role()
+                                                + " "
+                                                + manager.byName("home").isPresent());
+                            }
+                        })) {
+            assertEquals(List.of("PRIMARY PRIMARY true"), found);
         }
     }
 

@@ -28,6 +28,7 @@ import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.BiConsumer;
 
 /// A node without a link whose copy `home` has a moment, with data in each block, and is promoted
 /// and attached. Nothing is synced there unless somebody asks for it: the timer does not run.
@@ -40,6 +41,16 @@ final class PromotedNode implements AutoCloseable {
     final ResourceManager manager;
 
     PromotedNode(Path dir, long sizeBytes, long journalBytes) throws Exception {
+        this(dir, sizeBytes, journalBytes, (_, _) -> {});
+    }
+
+    /// @param listener told each event
+    PromotedNode(
+            Path dir,
+            long sizeBytes,
+            long journalBytes,
+            BiConsumer<ResourceManager, ControlApi.Event> listener)
+            throws Exception {
         node = new LoneNode(dir, "");
         Path disk = node.storage.resolve("home.img");
         byte[] block = new byte[BLOCK];
@@ -68,6 +79,7 @@ final class PromotedNode implements AutoCloseable {
                                 new TreeMap<>(Map.of("server", List.of(Path.of("/x"))))))
                 .close();
         manager = node.manager(new Turns(node.shared, LIMIT), LIMIT);
+        node.shared.events().listener(each -> listener.accept(manager, each));
         manager.find();
         manager.openAll();
         ControlApi.PromoteReply reply =

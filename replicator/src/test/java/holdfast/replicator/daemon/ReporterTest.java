@@ -43,7 +43,8 @@ class ReporterTest {
                                 Optional.empty(),
                                 0,
                                 86_400,
-                                neededBytes),
+                                neededBytes,
+                                0),
                         Path.of("/etc/holdfast/conf.d/home.toml"),
                         "holdfast adjust")
                 .orElse("");

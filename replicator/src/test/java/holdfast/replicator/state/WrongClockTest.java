@@ -1,12 +1,14 @@
 package holdfast.replicator.state;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.state.History.Moment;
 import holdfast.tunnel.wire.Frame;
+import holdfast.tunnel.wire.PeerClock;
 import holdfast.tunnel.wire.Position;
 
 import org.junit.jupiter.api.AfterEach;
@@ -143,6 +145,45 @@ class WrongClockTest {
             open(CopyOnFiles.at(13 + restart));
         }
         assertNotNull(copy.backup.pin("week"));
+    }
+
+    /// As where two hosts boot without a battery, and NTP sets one and then the other. What was seen
+    /// to be no time that has passed is none at the next start.
+    @Test
+    void twoClocksThatWereSetOneAfterTheOtherCountForNothingAtTheNextStartEither()
+            throws Exception {
+        long minute = 60_000;
+        runs(minute, 31 * DAY, 0);
+        runs(2 * minute, 31 * DAY, 31 * DAY);
+        clocks(31 * DAY + 3 * minute, 31 * DAY + 3 * minute);
+        open(CopyOnFiles.at(11));
+        arrives(12);
+        long counted = copy.backup.history().newest().receiptMillis() - NOON;
+        assertTrue(counted <= 3 * minute, "%d ms".formatted(counted));
+        assertTrue(isOpenable());
+        assertNotNull(copy.backup.pin("week"));
+    }
+
+    /// @param millis since noon, by the monotonic clock
+    /// @param own by how much this host's clock was set meanwhile
+    private void runs(long millis, long own, long peer) {
+        long theirs = NOON + millis + peer;
+        copy.backup.tick(
+                new Now(
+                        (NOON + millis) * 1_000_000,
+                        NOON + millis + own,
+                        new PeerClock.Reading(theirs, theirs)));
+    }
+
+    /// Else a hundred copies that were opened together would sync in the same second.
+    @Test
+    void howTheClocksCompareIsNotedEveryFiveMinutesToTen() {
+        ClockCheck first = copy.durable.check();
+        assertNotEquals(ClockCheck.NONE, first);
+        runs(Backup.CHECK_AGAIN_MILLIS - 1, 0, 0);
+        assertEquals(first, copy.durable.check());
+        runs(2 * Backup.CHECK_AGAIN_MILLIS, 0, 0);
+        assertEquals(NOON + 2 * Backup.CHECK_AGAIN_MILLIS, copy.durable.check().ownMillis());
     }
 
     @Test

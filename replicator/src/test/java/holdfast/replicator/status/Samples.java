@@ -125,6 +125,7 @@ public final class Samples {
         private String stored = "3fa901/1234";
         private String committed = "3fa901/1234";
         private long neededBytes = 31L << 30;
+        private long uncountedSeconds;
         private boolean closed;
         private boolean syncPaused;
         private Optional<StatusReport.Drill> drill = Optional.empty();
@@ -189,6 +190,11 @@ public final class Samples {
                     Optional.of(
                             new StatusReport.Progress(
                                     kind, done, total, 2_000_000, Optional.of(secondsLeft)));
+            return this;
+        }
+
+        public Builder uncounted(long seconds) {
+            uncountedSeconds = seconds;
             return this;
         }
 
@@ -311,7 +317,8 @@ public final class Samples {
                                     Optional.of(NOW.minusSeconds(86_400)),
                                     0,
                                     86_400,
-                                    Optional.of(neededBytes))),
+                                    Optional.of(neededBytes),
+                                    uncountedSeconds)),
                     primary
                             ? List.of()
                             : List.of(

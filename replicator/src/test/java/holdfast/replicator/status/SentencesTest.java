@@ -93,6 +93,11 @@ class SentencesTest {
                         primary().alone()),
                 backup("The copy of 12:03:07 can be opened.", secondary()),
                 backup(
+                        "The copy of 12:03:07 can be opened. This host's clock says that 31 days more have passed"
+                                + " than the daemon has counted: nothing becomes old by that, and nothing that is"
+                                + " kept expires, before server is connected and its clock says so too.",
+                        secondary().uncounted(31 * 86_400)),
+                backup(
                         "The copy of 2026-11-18 23:59:59 can be opened.",
                         secondary().copyTime(Instant.parse("2026-11-18T23:59:59Z"))),
                 backup(

@@ -101,7 +101,8 @@ class StatusPageTest {
                 Optional.empty(),
                 0,
                 86_400,
-                Optional.of((40L << 30) + 1));
+                Optional.of((40L << 30) + 1),
+                0);
     }
 
     /// Only the primary knows what it has written: a backup that says 0 hides that it is gone.

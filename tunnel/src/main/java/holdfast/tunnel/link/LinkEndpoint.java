@@ -40,6 +40,7 @@ import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -57,6 +58,11 @@ import java.util.random.RandomGenerator;
 /// that the node with the lower id dialled. Otherwise the newer one wins: the peer would not have
 /// made it had the older one still worked. The old session is fenced and reported as disconnected
 /// before the new one is reported as connected.
+///
+/// **Two hosts with one key**: each run of a daemon has a number of its own, and one that another
+/// run has followed never comes back, unless both are alive: the host, or its state directory, was
+/// cloned. The run that was there first is kept then and the other refused with the reason, so that
+/// the two do not take the session from each other for ever.
 ///
 /// One event loop does all the network work; [LinkHandler] is called from it. Each session has one
 /// more thread, its pump.
@@ -88,6 +94,9 @@ public final class LinkEndpoint implements AutoCloseable {
 
     private static final long NOT_SENT_BYTES = 128 << 10;
 
+    /// Runs of a peer that are remembered: each restart is one.
+    private static final int MAX_RUNS = 64;
+
     private static final SecureRandom SECRETS = new SecureRandom();
 
     private final Identity identity;
@@ -112,6 +121,10 @@ public final class LinkEndpoint implements AutoCloseable {
     private final List<Dialer> dialers = new ArrayList<>();
     private final List<Channel> listeners = new ArrayList<>();
     private final Map<Connection, InetAddress> pending = new HashMap<>();
+
+    /// By peer, the runs of its daemon that have had a session, in the order of their first.
+    private final Map<String, LinkedHashSet<Long>> runs = new HashMap<>();
+
     private final Map<Event, Long> loggedAtNanos = new EnumMap<>(Event.class);
     private volatile String trouble;
     private long lastSession;
@@ -460,13 +473,25 @@ public final class LinkEndpoint implements AutoCloseable {
             return null;
         }
         LinkSession old = sessions.get(peer);
+        LinkedHashSet<Long> known = runs.computeIfAbsent(peer, _ -> new LinkedHashSet<>());
         if (old != null) {
             counters.count(Event.DUPLICATE);
+            if (isClone(known, hello.instance(), old.peerInstance())) {
+                connection.refuse(
+                        "another host with the key of %s is connected, from %s, and was there before: one of the two is a clone, and must not run with that state directory"
+                                .formatted(peer, where(old.peerAddress())));
+                handler.usedTwice(old, where(Optional.ofNullable(connection.source())));
+                return null;
+            }
             if (keeps(old, connection.dialled(), hello)) {
                 connection.refuse("a connection of the other direction is kept");
                 return null;
             }
             end(old, "replaced by a newer connection", true);
+        }
+        known.add(hello.instance());
+        if (known.size() > MAX_RUNS) {
+            known.removeFirst();
         }
         var facts =
                 new LinkSession.Facts(
@@ -487,6 +512,23 @@ public final class LinkEndpoint implements AutoCloseable {
         return session;
     }
 
+    /// Whether the new one is a run that came back though that of the session had come before it.
+    private static boolean isClone(LinkedHashSet<Long> known, long now, long old) {
+        if (now == old || !known.contains(now)) {
+            return false;
+        }
+        for (long each : known) {
+            if (each == old || each == now) {
+                return each == old;
+            }
+        }
+        return false;
+    }
+
+    private static String where(Optional<InetAddress> address) {
+        return address.map(InetAddress::getHostAddress).orElse("an unknown address");
+    }
+
     /// Whether the old session is kept: only against one of the other direction, of the same run of
     /// the peer, when the lower id dialled the old one.
     private boolean keeps(LinkSession old, boolean dialledNow, Frame.Hello hello) {
@@ -505,6 +547,9 @@ public final class LinkEndpoint implements AutoCloseable {
         sessions.remove(session.peer(), session);
         counters.count(Event.DISCONNECTED);
         LOG.info("{} ended: {}", session, reason);
+        if (!session.hasCarriedData()) {
+            trouble = reason; // It may have been one that the peer refused.
+        }
         if (session.hasCarriedData()
                 || System.currentTimeMillis() - session.stats().connectedAtMillis()
                         > settings.backoffMax().toMillis() / 4) {

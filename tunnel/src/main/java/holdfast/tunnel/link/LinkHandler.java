@@ -20,6 +20,12 @@ public interface LinkHandler {
     /// @param reason for the operator
     void disconnected(LinkSession session, String reason);
 
+    /// A connection was refused, since another host with the key of that peer is connected.
+    ///
+    /// @param session that one's
+    /// @param source where the refused one comes from
+    default void usedTwice(LinkSession session, String source) {}
+
     /// @param stream 0 for control frames; those of the session itself (ping, credit, ...) are not
     ///   handed on
     void received(LinkSession session, int stream, Frame frame);

@@ -16,6 +16,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.UUID;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 
 class LinkEndpointTest {
@@ -160,6 +161,38 @@ class LinkEndpointTest {
                         return a.endpoint.sessions().isEmpty() && b.endpoint.sessions().isEmpty();
                     },
                     "all closed");
+        }
+    }
+
+    /// A clone of the host takes the session once, as a restarted daemon does. The host whose clone
+    /// it is comes again and has it from then on, until it is stopped itself.
+    @Test
+    void aHostAndItsCloneDoNotTakeTheSessionFromEachOtherForEver() throws Exception {
+        TestNode.pair(a, b);
+        HostPort address = b.listen();
+        a.endpoint.dial(address);
+        long first = b.awaitConnected().peerInstance();
+        try (var clone =
+                new TestNode("a", a.identity, builder -> builder.settings(TestNode.quick()))) {
+            clone.trusts(b);
+            clone.endpoint.dial(address);
+            long second = b.awaitConnected().peerInstance();
+            assertNotEquals(first, second);
+            LinkSession again = b.awaitConnected();
+            assertEquals(first, again.peerInstance());
+            for (int refused = 0; refused < 3; refused++) {
+                assertEquals(again, b.usedTwice.poll(TestNode.PATIENCE_SECONDS, TimeUnit.SECONDS));
+            }
+            assertTrue(b.connected.isEmpty(), "the host is connected still");
+            TestNode.await(
+                    () ->
+                            clone.endpoint
+                                    .trouble()
+                                    .filter(why -> why.contains("another host with the key of a"))
+                                    .isPresent(),
+                    "it is told why");
+            a.close();
+            assertEquals(second, b.awaitConnected().peerInstance());
         }
     }
 

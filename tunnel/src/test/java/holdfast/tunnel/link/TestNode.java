@@ -28,6 +28,7 @@ final class TestNode implements AutoCloseable, Peers, LinkHandler {
     final Map<Pin, String> peers = new ConcurrentHashMap<>();
     final BlockingQueue<LinkSession> connected = new LinkedBlockingQueue<>();
     final BlockingQueue<String> disconnected = new LinkedBlockingQueue<>();
+    final BlockingQueue<LinkSession> usedTwice = new LinkedBlockingQueue<>();
     final BlockingQueue<Received> received = new LinkedBlockingQueue<>();
     final LinkEndpoint endpoint;
 
@@ -119,6 +120,11 @@ final class TestNode implements AutoCloseable, Peers, LinkHandler {
     @Override
     public void disconnected(LinkSession session, String reason) {
         disconnected.add(reason);
+    }
+
+    @Override
+    public void usedTwice(LinkSession session, String source) {
+        usedTwice.add(session);
     }
 
     @Override
