@@ -655,8 +655,7 @@ final class PrimaryHost implements PrimaryEffects {
                 false,
                 0,
                 0,
-                new Frame.Known(
-                        Position.NONE, Position.NONE, 0, 0, Long.MAX_VALUE, 0, false),
+                new Frame.Known(Position.NONE, Position.NONE, 0, 0, Long.MAX_VALUE, 0, false),
                 durableAncestry);
     }
 

@@ -32,12 +32,11 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.Stream;
 
-/// A sparse device of 64 TiB at both sides, each a file in the host's tmpfs where that has the room,
-/// or in another filesystem that takes such files; where there is neither, of 15 TiB on the disk,
-/// which ext4 takes: first sync, writes all over it without the
-/// peer, catching up, detaching. Neither daemon, with the flags that `bin/holdfast` gives it, may
-/// need memory for its size. Then the server has so little for its marks that none fits: whole
-/// extents are marked, and compared.
+/// A sparse device of 64 TiB at both sides, each a file in the host's tmpfs where that has the
+/// room, or in another filesystem that takes such files; where there is neither, of 15 TiB on the
+/// disk, which ext4 takes: first sync, writes all over it without the peer, catching up, detaching.
+/// Neither daemon, with the flags that `bin/holdfast` gives it, may need memory for its size. Then
+/// the server has so little for its marks that none fits: whole extents are marked, and compared.
 @Timeout(600)
 class HugeDeviceTest {
     private static final long SIZE = 64L << 40;

@@ -89,10 +89,8 @@ class MarksMemoryTest {
 
             Path file = backupPaths.resourceDirectory().resolve("home.toml");
             String size = "size = \"%s\"".formatted(new Size(16L * MIB + more(backup)));
-            Files.writeString(
-                    file, Files.readString(file).replaceFirst("size = \"[^\"]*\"", size));
-            ControlApi.AdjustReply reply =
-                    backup.api.adjust(new ControlApi.AdjustRequest(false));
+            Files.writeString(file, Files.readString(file).replaceFirst("size = \"[^\"]*\"", size));
+            ControlApi.AdjustReply reply = backup.api.adjust(new ControlApi.AdjustRequest(false));
             assertTrue(reply.applied(), reply.problems().toString());
             NodeProcess.until("caught up", () -> isInSync(server), server, backup);
         }
@@ -100,8 +98,7 @@ class MarksMemoryTest {
 
     /// By how much the journal is to grow, as status says; 0 if it does not say so.
     private static long more(NodeProcess node) {
-        String trouble =
-                node.resource("home").flatMap(StatusReport.Resource::trouble).orElse("");
+        String trouble = node.resource("home").flatMap(StatusReport.Resource::trouble).orElse("");
         Matcher found =
                 Pattern.compile(
                                 "raise journal.size in \\S+ by (\\d+ [KMG]iB) or more, then holdfast")

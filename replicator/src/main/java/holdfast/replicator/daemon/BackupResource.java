@@ -23,7 +23,6 @@ import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Retention;
 import holdfast.replicator.state.Role;
-import holdfast.replicator.status.Words;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;

@@ -104,6 +104,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
     private final AtomicBoolean closing = new AtomicBoolean();
     private final CountDownLatch opened = new CountDownLatch(1);
     private final CountDownLatch stopping = new CountDownLatch(1);
+
     /// One `adjust` at a time: what journals grow by may take minutes, and counts until then.
     private final ReentrantLock adjusting = new ReentrantLock();
 

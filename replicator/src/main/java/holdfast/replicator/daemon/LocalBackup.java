@@ -26,8 +26,8 @@ import holdfast.replicator.state.Now;
 import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Retention;
-import holdfast.replicator.state.Verdict;
 import holdfast.replicator.state.Role;
+import holdfast.replicator.state.Verdict;
 import holdfast.replicator.status.Words;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
@@ -302,8 +302,7 @@ final class LocalBackup implements LocalResource {
             StateChanges.Voice states =
                     promoted
                             ? all.below()
-                            : all.begin(
-                                    Role.SECONDARY, Files.exists(dir.standaloneMark()), null);
+                            : all.begin(Role.SECONDARY, Files.exists(dir.standaloneMark()), null);
             BackupResource resource =
                     new BackupResource(
                             dir.name(),
@@ -726,11 +725,7 @@ final class LocalBackup implements LocalResource {
     @Override
     public void tellApart(long nowNanos) {
         standoff.tick(
-                session,
-                peerHello,
-                nowNanos,
-                shared.pool(),
-                () -> resource.look(this::saidApart));
+                session, peerHello, nowNanos, shared.pool(), () -> resource.look(this::saidApart));
     }
 
     /// Its primary wrote what it has: how much of that its peer lacks it does not know.
@@ -1416,8 +1411,7 @@ final class LocalBackup implements LocalResource {
                     List.of(
                             "the oldest moment is %s, the newest %s"
                                     .formatted(
-                                            when(now.oldestMillis()),
-                                            when(now.completeMillis()))),
+                                            when(now.oldestMillis()), when(now.completeMillis()))),
                     "points " + name());
         }
         return new NoPoint(
@@ -1576,9 +1570,7 @@ final class LocalBackup implements LocalResource {
                             hasPoint
                                     ? Optional.of(point(history.newest(), backup, now))
                                     : Optional.empty(),
-                            hasPoint
-                                    ? Reporter.moment(backup.completeMillis())
-                                    : Optional.empty(),
+                            hasPoint ? Reporter.moment(backup.completeMillis()) : Optional.empty(),
                             gaps,
                             settings.retention().toSeconds(),
                             settings.retentionMin().toSeconds(),

@@ -1142,9 +1142,7 @@ final class ResourceDir implements AutoCloseable {
     /// A clean stop, after the metadata was kept and the evidence taken. A crash before its end
     /// leaves "not clean".
     void detached(Position last, PeerCopy peer, boolean byOperator) throws IOException {
-        write(
-                primary(
-                        superblock(), true, byOperator, last, peer.acknowledged(), peer.id()));
+        write(primary(superblock(), true, byOperator, last, peer.acknowledged(), peer.id()));
         recover();
     }
 

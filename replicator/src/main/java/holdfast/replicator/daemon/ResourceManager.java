@@ -1937,8 +1937,7 @@ final class ResourceManager implements Link.Resources {
         };
     }
 
-    private List<String> choices(
-            LocalPrimary primary, Optional<StatusReport.Histories> histories) {
+    private List<String> choices(LocalPrimary primary, Optional<StatusReport.Histories> histories) {
         String name = primary.name();
         String peer = primary.dir().facts().peer();
         if (!Verdict.isPrimary(primary.peerHello())) {
@@ -1961,8 +1960,7 @@ final class ResourceManager implements Link.Resources {
 
     private List<String> choices(
             LocalBackup backup, Verdict parted, Optional<StatusReport.Histories> histories) {
-        String promote =
-                "to go on from this copy: " + shared.command("promote " + backup.name());
+        String promote = "to go on from this copy: " + shared.command("promote " + backup.name());
         return isByItself(backup, parted)
                 ? List.of(toGiveUp(backup, histories), promote)
                 : List.of(
@@ -2010,12 +2008,7 @@ final class ResourceManager implements Link.Resources {
                         .orElse("");
         return "Then what %s wrote since%s is in %s no more: it becomes what %s has, and what it is now is kept %s for %s as discarded-..., to be opened beside that"
                 .formatted(
-                        loser,
-                        amount,
-                        name,
-                        winner,
-                        where,
-                        Words.span(LocalBackup.DISCARDED_KEPT));
+                        loser, amount, name, winner, where, Words.span(LocalBackup.DISCARDED_KEPT));
     }
 
     private List<String> setBack(LocalResource of, boolean again) {

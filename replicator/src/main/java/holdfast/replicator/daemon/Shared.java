@@ -61,11 +61,7 @@ record Shared(
     NbdServer nbdServer(Exports exports) {
         ThreadFactory usual = GivingWay.never(Thread.ofPlatform().daemon().factory());
         return new NbdServer(
-                exports,
-                payloads,
-                NbdLimits.DEFAULT,
-                usual,
-                events.acceptTold("the NBD server"));
+                exports, payloads, NbdLimits.DEFAULT, usual, events.acceptTold("the NBD server"));
     }
 
     /// A refusal by this node, to be thrown.

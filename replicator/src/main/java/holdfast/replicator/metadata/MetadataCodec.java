@@ -61,8 +61,7 @@ public final class MetadataCodec {
         record Change(Transaction transaction) implements Found {}
 
         /// A bitmap page, and what its transaction knew of the peer.
-        record Bits(
-                Transaction.Page page, long transaction, long era, PeerCopy peer)
+        record Bits(Transaction.Page page, long transaction, long era, PeerCopy peer)
                 implements Found {}
     }
 

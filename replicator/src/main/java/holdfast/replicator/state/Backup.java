@@ -989,7 +989,8 @@ public final class Backup {
         }
         OwnChanges own = ownChanges;
         return own != null && own.generation() == discards
-                ? new Frame.Known(own.since(), Position.NONE, 0, own.heard(), own.told(), own.blocks(), true)
+                ? new Frame.Known(
+                        own.since(), Position.NONE, 0, own.heard(), own.told(), own.blocks(), true)
                 : Frame.Known.GIVES_UP;
     }
 
@@ -1852,9 +1853,7 @@ public final class Backup {
         long first = Math.max(freed, startOfSegment(Math.min(to, end - 1)));
         long saves = saved.tailMap(first).values().stream().mapToLong(Long::longValue).sum();
         long stored = end - first - saves / config.segmentBytes * config.segmentBytes;
-        return Math.max(
-                0,
-                bytesOf(begin.blocks(), begin.zeroRanges()) - (journalBytes - stored));
+        return Math.max(0, bytesOf(begin.blocks(), begin.zeroRanges()) - (journalBytes - stored));
     }
 
     /// @return whether it is so only now

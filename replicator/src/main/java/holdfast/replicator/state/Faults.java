@@ -179,8 +179,8 @@ public final class Faults {
     /// Takes the stream for whole, whatever the primary says of what it leaves out.
     public static final boolean M95 = Mutants.on("M95");
 
-    /// A copy that is put back again while a comparison with it has not ended in a commit is brought
-    /// on by what that found different.
+    /// A copy that is put back again while a comparison with it has not ended in a commit is
+    /// brought on by what that found different.
     public static final boolean M96 = Mutants.on("M96");
 
     private Faults() {}

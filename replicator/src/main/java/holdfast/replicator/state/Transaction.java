@@ -12,7 +12,8 @@ import java.util.List;
 /// | write the record, sync the metadata   | this transaction                                      |
 ///
 /// A page may lose bits only because of what the peer acknowledged up to [PeerCopy#acknowledged],
-/// and says so itself (R3); an extent that the record no longer lists has its bits in the pages (R8).
+/// and says so itself (R3); an extent that the record no longer lists has its bits in the pages
+/// (R8).
 ///
 /// @param number one more than that of the transaction before
 /// @param era pages of another era have no meaning; they count as [#blank]

@@ -91,8 +91,7 @@ public sealed interface Verdict {
         return switch (this) {
             case Ahead(Position common, How how, String why) -> new Behind(common, how, why);
             case Behind(Position common, How how, String why) -> new Ahead(common, how, why);
-            case SetBack(boolean mine, boolean again, String why) ->
-                    new SetBack(!mine, again, why);
+            case SetBack(boolean mine, boolean again, String why) -> new SetBack(!mine, again, why);
             case Equal _, Forked _, Unrelated _, Unfit _ -> this;
         };
     }
@@ -373,9 +372,9 @@ public sealed interface Verdict {
     }
 
     /// Whether the copy stands before what it acknowledged, or was put back again since what it
-    /// lacked there was compared. What it acknowledged may lie in a history which is not
-    /// the primary's: the copy was joined there by an order, and compared. What is marked since is
-    /// what the copy lacked there, and says nothing of any other place. Of a promoted primary that
+    /// lacked there was compared. What it acknowledged may lie in a history which is not the
+    /// primary's: the copy was joined there by an order, and compared. What is marked since is what
+    /// the copy lacked there, and says nothing of any other place. Of a promoted primary that
     /// nobody has acknowledged anything the marks begin with the promotion, or are about a copy
     /// that is being filled, which may be another one.
     private static boolean hasLess(Frame.ResourceHello primary, Position theirs) {

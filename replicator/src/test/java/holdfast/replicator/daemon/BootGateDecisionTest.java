@@ -100,8 +100,7 @@ class BootGateDecisionTest {
     @Test
     void aPrimaryOfNoCommonHistoryClosesIt() {
         Ancestry another =
-                Ancestry.EMPTY.plus(
-                        new Ancestry.Entry(9, Position.NONE, Reason.CREATE, THERE, 0));
+                Ancestry.EMPTY.plus(new Ancestry.Entry(9, Position.NONE, Reason.CREATE, THERE, 0));
         assertEquals(
                 new BootGate.Outcome.Closed("both sides are primary, and have no common history"),
                 decide(

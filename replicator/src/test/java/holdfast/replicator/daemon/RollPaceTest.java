@@ -1,7 +1,6 @@
 package holdfast.replicator.daemon;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
@@ -81,8 +80,8 @@ class RollPaceTest {
         assertTrue(pace.wrote(1), "what a hurry has left unsynced");
     }
 
-    /// 120 writes a second, each of a block: 1 GiB of them is synced in half an hour, and a sync that
-    /// takes ten seconds would be said to hang.
+    /// 120 writes a second, each of a block: 1 GiB of them is synced in half an hour, and a sync
+    /// that takes ten seconds would be said to hang.
     @Test
     void aSlowDiskIsSyncedSoOftenThatNoSyncOfItSeemsToHang() {
         hurries = true;

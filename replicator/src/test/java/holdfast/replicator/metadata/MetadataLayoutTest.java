@@ -153,8 +153,7 @@ class MetadataLayoutTest {
         carryOut(transaction(7, 1, Blank.CLEAR, List.of(page(0, 0, 1, 2)), 4L));
         PeerCopy moved = new PeerCopy(AT.plus(5), AT.plus(7), 5, 3);
         Transaction next =
-                new Transaction(
-                        8, 1, Blank.CLEAR, moved, true, List.of(page(0, 0, 2)), List.of());
+                new Transaction(8, 1, Blank.CLEAR, moved, true, List.of(page(0, 0, 2)), List.of());
         layout.pages(next).forEach(this::put);
         Kept kept = kept();
         assertEquals(List.of(4L), kept.extents());

@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.state.Transaction.Blank;
-import holdfast.tunnel.wire.Position;
 
 import org.junit.jupiter.api.Test;
 

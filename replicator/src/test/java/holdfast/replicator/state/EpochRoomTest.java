@@ -124,12 +124,7 @@ class EpochRoomTest {
         }
         copy.on(
                 new Frame.EpochCommit(
-                        7,
-                        CopyOnFiles.at(900),
-                        5,
-                        blocks,
-                        digest.finish(),
-                        CopyOnFiles.ANCESTRY));
+                        7, CopyOnFiles.at(900), 5, blocks, digest.finish(), CopyOnFiles.ANCESTRY));
         assertEquals(CopyOnFiles.at(900), copy.backup.committed(), seed);
         assertTrue(
                 copy.backup.journalUsedBytes() <= CopyOnFiles.JOURNAL + more,

@@ -272,7 +272,8 @@ class GivingUpTest implements PrimaryEffects {
             assertEquals("", copy.backup.discard(1, "discarded-1", 9));
             assertEquals(1, copy.backup.greeting().size(), "it does not know");
             copy.backup.changed(changes);
-            Frame.Known says = new Frame.Known(CopyOnFiles.at(2), Position.NONE, 0, 100, 40, 2, true);
+            Frame.Known says =
+                    new Frame.Known(CopyOnFiles.at(2), Position.NONE, 0, 100, 40, 2, true);
             saysWhatItChanged(copy.backup.greeting(), says);
             copy.sent.clear();
             copy.backup.sessionUp(copy.primary());

@@ -48,7 +48,11 @@ class HoleReadsTest implements PrimaryEffects {
                                         1,
                                         1,
                                         Transaction.Blank.MISSING,
-                                        new PeerCopy(everCommitted ? new Position(2, 0) : Position.NONE, Position.NONE, 9, 0),
+                                        new PeerCopy(
+                                                everCommitted ? new Position(2, 0) : Position.NONE,
+                                                Position.NONE,
+                                                9,
+                                                0),
                                         dirty,
                                         new BlockSet(dirty.capacity()),
                                         new BlockSet(dirty.capacity()),

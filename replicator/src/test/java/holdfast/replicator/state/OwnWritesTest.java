@@ -251,8 +251,7 @@ class OwnWritesTest implements PrimaryEffects {
     @Test
     void whatIsToBeComparedAtTheNextAttachMayHaveBeenWritten() {
         dirty.addRange(3, 5);
-        Frame.Wrote wrote =
-                OwnWrites.atRest(ID, CREATED, new Position(1, 12), true, kept(), true);
+        Frame.Wrote wrote = OwnWrites.atRest(ID, CREATED, new Position(1, 12), true, kept(), true);
         assertEquals(2, wrote.blocks());
         assertEquals(BLOCKS, wrote.doubtful());
     }

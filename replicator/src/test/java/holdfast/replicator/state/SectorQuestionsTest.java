@@ -64,7 +64,11 @@ class SectorQuestionsTest implements PrimaryEffects {
                                         1,
                                         1,
                                         Transaction.Blank.CLEAR,
-                                        new PeerCopy(everCommitted ? THEIRS : Position.NONE, Position.NONE, 0, 0),
+                                        new PeerCopy(
+                                                everCommitted ? THEIRS : Position.NONE,
+                                                Position.NONE,
+                                                0,
+                                                0),
                                         dirty,
                                         new BlockSet(BLOCKS),
                                         new BlockSet(BLOCKS),

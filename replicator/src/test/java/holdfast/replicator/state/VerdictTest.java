@@ -75,7 +75,8 @@ class VerdictTest {
                         false,
                         heard,
                         0,
-                        new Frame.Known(acknowledged, completeFrom, ourCopy, 20, 50, marked, ordered),
+                        new Frame.Known(
+                                acknowledged, completeFrom, ourCopy, 20, 50, marked, ordered),
                         mine);
         Frame.ResourceHello copy =
                 new Frame.ResourceHello(

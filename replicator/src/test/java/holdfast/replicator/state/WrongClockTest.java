@@ -147,8 +147,8 @@ class WrongClockTest {
         assertNotNull(copy.backup.pin("week"));
     }
 
-    /// As where two hosts boot without a battery, and NTP sets one and then the other. What was seen
-    /// to be no time that has passed is none at the next start.
+    /// As where two hosts boot without a battery, and NTP sets one and then the other. What was
+    /// seen to be no time that has passed is none at the next start.
     @Test
     void twoClocksThatWereSetOneAfterTheOtherCountForNothingAtTheNextStartEither()
             throws Exception {

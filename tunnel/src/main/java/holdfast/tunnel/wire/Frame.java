@@ -153,8 +153,8 @@ public sealed interface Frame {
     ///
     /// @param acknowledged what it is known to have committed; [Position#NONE] for nothing
     /// @param completeFrom a copy that stands between `acknowledged` and here may lack what is not
-    ///   marked: it was compared where it stood at `acknowledged`, and put back to another state since;
-    ///   [Position#NONE] where there is no such place
+    ///   marked: it was compared where it stood at `acknowledged`, and put back to another state
+    ///   since; [Position#NONE] where there is no such place
     /// @param copy the copy that our last first sync filled, 0 for none
     /// @param filled how far that had come, as [ResourceHello#filled]
     /// @param told the newest [Tracked] transaction that the peer may have been told of
