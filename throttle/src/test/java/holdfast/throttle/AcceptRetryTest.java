@@ -10,7 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 class AcceptRetryTest {
-    private static final IOException FULL = new IOException("Too many open files");
+    private final IOException full = new IOException("Too many open files");
 
     private final ManualClock clock = new ManualClock();
     private final List<String> said = new ArrayList<>();
@@ -34,7 +34,7 @@ class AcceptRetryTest {
         long end = clock.nanoTime() + Duration.ofHours(1).toNanos();
         int tries = 0;
         for (; clock.nanoTime() < end; tries++) {
-            clock.advance(Duration.ofNanos(retry.failed(FULL)));
+            clock.advance(Duration.ofNanos(retry.failed(full)));
         }
         assertEquals(3603, tries, "0.1 s, 0.2 s, 0.4 s, 0.8 s, then each second");
         assertEquals(List.of("Too many open files"), said);
@@ -48,7 +48,7 @@ class AcceptRetryTest {
     @Test
     void atTheEdgeOfTheLimitItIsOverWhenItHasBeenQuiet() {
         for (int i = 0; i < 100; i++) {
-            clock.advance(Duration.ofNanos(retry.failed(FULL)));
+            clock.advance(Duration.ofNanos(retry.failed(full)));
             retry.took();
         }
         assertEquals(List.of("Too many open files"), said);
@@ -60,17 +60,17 @@ class AcceptRetryTest {
     /// Nobody came in between who could have shown that it was over.
     @Test
     void anotherTimeIsToldAgain() {
-        retry.failed(FULL);
+        retry.failed(full);
         clock.advance(Duration.ofHours(1));
-        retry.failed(FULL);
+        retry.failed(full);
         assertEquals(List.of("Too many open files", "Too many open files"), said);
     }
 
     @Test
     void aTakenClientIsFollowedByAQuickTry() {
-        retry.failed(FULL);
-        retry.failed(FULL);
+        retry.failed(full);
+        retry.failed(full);
         retry.took();
-        assertEquals(100_000_000, retry.failed(FULL));
+        assertEquals(100_000_000, retry.failed(full));
     }
 }
