@@ -1,5 +1,6 @@
 package holdfast.system;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.system.FaultyDisk.Kind;
@@ -11,6 +12,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.concurrent.ExecutorService;
@@ -49,7 +51,19 @@ class PromoteFaultsTest {
         /// Promoted and written to, and another moment is chosen.
         AGAIN,
         /// The same, cut off between the choice and its role, and started again.
-        STARTING_AGAIN
+        STARTING_AGAIN;
+
+        /// What an end at a call of it counts for.
+        Phase phaseAt(String what) {
+            return switch (this) {
+                // The journal may have been written for the application.
+                case FINAL -> what.equals("journal") ? Phase.PROMOTED : Phase.PROMOTE;
+                case WRITING -> Phase.PROMOTED;
+                case STARTING -> Phase.START;
+                // A start that carries out what was cut off.
+                case PROMOTING, AGAIN, STARTING_FINAL, STARTING_AGAIN -> Phase.PROMOTE;
+            };
+        }
     }
 
     /// @param older whether a moment that is not the newest is gone on from
@@ -64,6 +78,17 @@ class PromoteFaultsTest {
             Kind kind,
             End end,
             long seed) {
+        /// Where an end at the call itself counts; empty for one that was ordered behind it.
+        Optional<Phase> ends() {
+            return kind.endsTheProcess() ? Optional.of(stage.phaseAt(what)) : Optional.empty();
+        }
+
+        /// For the table.
+        String how() {
+            return "%s at a %s of the %s, %s"
+                    .formatted(kind, calls == WRITE ? "write" : "sync", what, stage);
+        }
+
         /// Whether what was written and not flushed may be gone.
         boolean mayLoseUnflushed() {
             return kind.cutsThePower() || kind == Kind.LOST_SYNC || end == End.POWER_CUT;
@@ -145,24 +170,18 @@ class PromoteFaultsTest {
                     new Target("next role", "resources", SYNC, 12, Stage.STARTING_AGAIN),
                     new Target("journal", "home.journal/", SYNC, 3, Stage.STARTING_AGAIN));
 
-    private static final List<Kind> OF_WRITES =
+    private static final List<Kind> ENDS_OF_WRITES =
             List.of(
                     Kind.KILL_BEFORE,
                     Kind.KILL_AFTER,
                     Kind.TORN_KILL,
-                    Kind.IO_ERROR,
-                    Kind.NO_SPACE,
-                    Kind.SHORT,
                     Kind.CUT_AFTER,
                     Kind.CUT_AFTER);
-    private static final List<Kind> OF_SYNCS =
-            List.of(
-                    Kind.KILL_BEFORE,
-                    Kind.KILL_AFTER,
-                    Kind.LOST_SYNC,
-                    Kind.LOST_SYNC,
-                    Kind.CUT_BEFORE,
-                    Kind.CUT_AFTER);
+    private static final List<Kind> ENDS_OF_SYNCS =
+            List.of(Kind.KILL_BEFORE, Kind.KILL_AFTER, Kind.CUT_BEFORE, Kind.CUT_AFTER);
+    private static final List<Kind> FAILURES_OF_WRITES =
+            List.of(Kind.IO_ERROR, Kind.NO_SPACE, Kind.SHORT);
+    private static final List<Kind> FAILURES_OF_SYNCS = List.of(Kind.LOST_SYNC);
 
     @TempDir Path dir;
 
@@ -173,7 +192,11 @@ class PromoteFaultsTest {
 
     private static Fault draw(int number, Random random) {
         Target target = TARGETS.get(InjectedFaultsTest.targetOf(number) % TARGETS.size());
-        List<Kind> kinds = target.calls == WRITE ? OF_WRITES : OF_SYNCS;
+        boolean isEnd = random.nextInt(3) > 0;
+        List<Kind> kinds =
+                target.calls == WRITE
+                        ? isEnd ? ENDS_OF_WRITES : FAILURES_OF_WRITES
+                        : isEnd ? ENDS_OF_SYNCS : FAILURES_OF_SYNCS;
         Kind kind = kinds.get(random.nextInt(kinds.size()));
         End end = End.NONE;
         if (!kind.endsTheProcess() && random.nextBoolean()) {
@@ -215,14 +238,22 @@ class PromoteFaultsTest {
         System.out.printf(
                 "PromoteFaultsTest: %d faults struck, %d calls did not come, seen %s%n",
                 runs, missed, seen);
+        System.out.print("PromoteFaultsTest: " + Phase.table());
         assertTrue(runs >= RUNS, "only " + runs + " faults struck");
+        if (RUNS >= 40 && InjectedFaultsTest.isOfAllTargets()) {
+            assertEquals("", Phase.lacking(Phase.PROMOTE), "too seldom");
+        }
     }
 
     private Void lane(int lane, SavedCopy saved, Path library, Random random, long end)
             throws Exception {
         int done = 0;
-        for (int number = lane * 7;
-                done < Math.ceilDiv(RUNS, LANES) && System.nanoTime() < end && !failed;
+        int ends = 0;
+        boolean isAll = InjectedFaultsTest.isOfAllTargets();
+        for (int number = lane * 11;
+                (done < Math.ceilDiv(RUNS, LANES) || isAll && ends < Math.ceilDiv(RUNS / 2, LANES))
+                        && System.nanoTime() < end
+                        && !failed;
                 number++) {
             Fault fault = draw(number, random);
             long began = System.nanoTime();
@@ -241,6 +272,10 @@ class PromoteFaultsTest {
             }
             Run.ok("rm", "-r", at.toString());
             done += came ? 1 : 0;
+            if (came && fault.ends().isPresent()) {
+                fault.ends().get().ended(fault.how());
+                ends += fault.ends().get() == Phase.PROMOTE ? 1 : 0;
+            }
             note(fault, came);
             System.out.printf(
                     "%d-%d %s%s, %d ms%n",
