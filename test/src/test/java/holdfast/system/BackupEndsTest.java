@@ -53,7 +53,13 @@ class BackupEndsTest {
                 int of = lane;
                 lanes.add(
                         threads.submit(
-                                () -> lane(of, plans.get(of), library, new Random(seed + of), end)));
+                                () ->
+                                        lane(
+                                                of,
+                                                plans.get(of),
+                                                library,
+                                                new Random(seed + of),
+                                                end)));
             }
         }
         for (Future<?> each : lanes) {
@@ -84,8 +90,7 @@ class BackupEndsTest {
                 failed = true;
                 throw new AssertionError(
                         "%s, %s: %s%n%s"
-                                .formatted(
-                                        name, backup.last(), e.getMessage(), pair.account()),
+                                .formatted(name, backup.last(), e.getMessage(), pair.account()),
                         e);
             }
             System.out.println(name + ": " + pair.summary());

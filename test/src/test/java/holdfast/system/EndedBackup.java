@@ -9,11 +9,11 @@ import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Optional;
-import java.util.function.BooleanSupplier;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 
-/// One backup that is ended at many calls, one after the other, while its server is written to: each
-/// start shows what the end before it has left, and is on the way to the next.
+/// One backup that is ended at many calls, one after the other, while its server is written to:
+/// each start shows what the end before it has left, and is on the way to the next.
 final class EndedBackup {
     private static final Duration PATIENCE = Duration.ofSeconds(6);
 

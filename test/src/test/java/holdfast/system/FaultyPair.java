@@ -99,8 +99,7 @@ final class FaultyPair implements AutoCloseable {
                 serverPaths,
                 "[node]\nname = \"server\"\n[buffer]\nsend = \"1 MiB\"\n"
                         + (backupDials ? listen : ""));
-        TwoNodes.make(
-                backupPaths, "[node]\nname = \"backup\"\n" + (backupDials ? "" : listen));
+        TwoNodes.make(backupPaths, "[node]\nname = \"backup\"\n" + (backupDials ? "" : listen));
         server = new Node(serverPaths, new FaultyDisk(library, dir.resolve("server.faults"), dir));
         backup = new Node(backupPaths, new FaultyDisk(library, dir.resolve("backup.faults"), dir));
         operator = new Operator(List.of(server.process, backup.process), this::count);

@@ -18,13 +18,13 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
-/// Two daemons in processes of their own, and at chosen calls of theirs to the kernel the call fails
-/// as on a bad or full disk, or the server's process is killed or its power cut (for the backup's
-/// see [BackupEndsTest]), while fio and a writer fill the device with blocks that say what they
-/// are. Whatever it is: an opened copy is the device
-/// of one moment, and not one before what was acknowledged; the device has kept its word; what has
-/// failed is an event of the daemon that it befell; after a restart, and after what status says is
-/// to be typed, both are equal; another resource does not notice.
+/// Two daemons in processes of their own, and at chosen calls of theirs to the kernel the call
+/// fails as on a bad or full disk, or the server's process is killed or its power cut (for the
+/// backup's see [BackupEndsTest]), while fio and a writer fill the device with blocks that say what
+/// they are. Whatever it is: an opened copy is the device of one moment, and not one before what
+/// was acknowledged; the device has kept its word; what has failed is an event of the daemon that
+/// it befell; after a restart, and after what status says is to be typed, both are equal; another
+/// resource does not notice.
 ///
 /// `-Dholdfast.seed=N` repeats, as far as processes and kernel do the same again;
 /// `-Dholdfast.fault.runs=M` and `-Dholdfast.fault.only=T,U` try longer, or some targets of [Blow].
@@ -59,7 +59,13 @@ class InjectedFaultsTest {
                 int of = lane;
                 lanes.add(
                         threads.submit(
-                                () -> lane(of, plans.get(of), library, new Random(seed + of), end)));
+                                () ->
+                                        lane(
+                                                of,
+                                                plans.get(of),
+                                                library,
+                                                new Random(seed + of),
+                                                end)));
             }
         }
         for (Future<?> each : lanes) {

@@ -58,8 +58,8 @@ final class KeptMoments {
         this.notes = notes;
     }
 
-    /// From now on the base is rolled while little is written, too, and so past what is kept; or for
-    /// room alone, as it was added.
+    /// From now on the base is rolled while little is written, too, and so past what is kept; or
+    /// for room alone, as it was added.
     void rollAtOnce(boolean atOnce) throws Exception {
         Path file = backup.paths.resourceDirectory().resolve("home.toml");
         Files.writeString(
