@@ -240,8 +240,14 @@ record Blow(
         return isOfKept() && calls == READ;
     }
 
-    boolean isKeeping() {
-        return moment == Moment.KEEPING || moment == Moment.STARTING_WITH_KEPT;
+    /// Whether it waits for a roll-forward.
+    private boolean isOfRoll() {
+        return what.equals("base") || what.equals("superblock") && !atServer;
+    }
+
+    /// Whether the base was rolled at once.
+    boolean isRolling() {
+        return moment == Moment.KEEPING || moment == Moment.STARTING_WITH_KEPT || isOfRoll();
     }
 
     boolean isAtStart() {
@@ -255,7 +261,13 @@ record Blow(
     /// What the pair does before it is armed.
     Deed prepare() {
         return switch (moment) {
-            case WRITING -> pair -> pair.pause(100);
+            case WRITING ->
+                    pair -> {
+                        if (isOfRoll()) {
+                            pair.kept().rollAtOnce(true);
+                        }
+                        pair.pause(100);
+                    };
             case CATCHING_UP ->
                     pair -> {
                         pair.order(true, "disconnect");

@@ -178,6 +178,9 @@ final class FaultyPair implements AutoCloseable {
         int comparisonsBefore = operator.comparisons();
         boolean came;
         Instant armed;
+        boolean isHard = blow.moment() == Blow.Moment.CATCHING_UP; // Its outage is short.
+        range.pause(isHard ? 1 : 3);
+        fioRate = isHard ? 500 : 150;
         try (Load now = new Load()) {
             load = now;
             blow.prepare().accept(this);
@@ -204,7 +207,7 @@ final class FaultyPair implements AutoCloseable {
         heal(blow, came);
         kept.requireAll(came && blow.mayDamageKept());
         kept.dropAll();
-        if (blow.isKeeping()) {
+        if (blow.isRolling()) {
             kept.rollAtOnce(false);
         }
         judge(came && blow.mayLoseWrites());

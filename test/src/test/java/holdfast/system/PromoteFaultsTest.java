@@ -139,7 +139,7 @@ class PromoteFaultsTest {
             List.of(
                     new Target("new role", "resources/home~1/", WRITE, 8, Stage.PROMOTING),
                     new Target("new role", "resources", SYNC, 14, Stage.PROMOTING),
-                    new Target("journal", "home.journal/", WRITE, 6, Stage.PROMOTING),
+                    new Target("journal", "home.journal/", WRITE, 3, Stage.PROMOTING),
                     new Target("journal", "home.journal/", SYNC, 2, Stage.PROMOTING),
                     new Target("facts", "home~1/resource.json", WRITE, 1, Stage.PROMOTING),
                     new Target("facts", "home~1/resource.json", SYNC, 1, Stage.PROMOTING),
@@ -151,24 +151,24 @@ class PromoteFaultsTest {
                     new Target("metadata", "home~1/metadata", WRITE, 1, Stage.WRITING),
                     new Target("base", "storage/home.img", WRITE, 40, Stage.FINAL),
                     new Target("base", "storage/home.img", SYNC, 2, Stage.FINAL),
-                    new Target("old role", "resources/home/", WRITE, 3, Stage.FINAL),
+                    new Target("old role", "resources/home/", WRITE, 2, Stage.FINAL),
                     new Target("old role", "resources/home", SYNC, 4, Stage.FINAL),
-                    new Target("journal", "home.journal/", WRITE, 4, Stage.FINAL),
-                    new Target("journal", "home.journal/", SYNC, 3, Stage.FINAL),
-                    new Target("roles", "resources/home", WRITE, 4, Stage.STARTING),
-                    new Target("roles", "resources/home", SYNC, 8, Stage.STARTING),
-                    new Target("journal", "home.journal/", SYNC, 3, Stage.STARTING),
-                    new Target("base", "storage/home.img", SYNC, 2, Stage.STARTING_FINAL),
+                    new Target("journal", "home.journal/", WRITE, 2, Stage.FINAL),
+                    new Target("journal", "home.journal/", SYNC, 2, Stage.FINAL),
+                    new Target("roles", "resources/home", WRITE, 1, Stage.STARTING),
+                    new Target("roles", "resources/home", SYNC, 6, Stage.STARTING),
+                    new Target("journal", "home.journal/", SYNC, 2, Stage.STARTING),
+                    new Target("base", "storage/home.img", SYNC, 1, Stage.STARTING_FINAL),
                     new Target("roles", "resources/home", SYNC, 4, Stage.STARTING_FINAL),
                     new Target("journal", "home.journal/", WRITE, 40, Stage.AGAIN),
                     new Target("journal", "home.journal/", SYNC, 3, Stage.AGAIN),
-                    new Target("role before", "resources/home~1/", WRITE, 4, Stage.AGAIN),
-                    new Target("role before", "resources/home~1", SYNC, 6, Stage.AGAIN),
+                    new Target("role before", "resources/home~1/", WRITE, 3, Stage.AGAIN),
+                    new Target("role before", "resources/home~1", SYNC, 5, Stage.AGAIN),
                     new Target("next role", "resources/home~2/", WRITE, 8, Stage.AGAIN),
                     new Target("next role", "resources", SYNC, 16, Stage.AGAIN),
                     new Target("next role", "resources/home~2/", WRITE, 8, Stage.STARTING_AGAIN),
                     new Target("next role", "resources", SYNC, 12, Stage.STARTING_AGAIN),
-                    new Target("journal", "home.journal/", SYNC, 3, Stage.STARTING_AGAIN));
+                    new Target("journal", "home.journal/", SYNC, 2, Stage.STARTING_AGAIN));
 
     private static final List<Kind> ENDS_OF_WRITES =
             List.of(
