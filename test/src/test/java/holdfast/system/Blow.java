@@ -3,7 +3,13 @@ package holdfast.system;
 import holdfast.system.FaultyDisk.Kind;
 
 import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Deque;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
@@ -111,9 +117,9 @@ record Blow(
                     Kind.TORN_KILL,
                     Kind.TORN_KILL,
                     Kind.IO_ERROR,
+                    Kind.IO_ERROR,
                     Kind.NO_SPACE,
                     Kind.SHORT,
-                    Kind.CUT_AFTER,
                     Kind.CUT_AFTER);
     private static final List<Kind> OF_SYNCS =
             List.of(
@@ -126,35 +132,62 @@ record Blow(
                     Kind.CUT_AFTER);
     private static final List<Kind> OF_READS = List.of(Kind.IO_ERROR, Kind.SHORT);
 
-    /// @param number of the run: the targets come in turn
-    static Blow draw(int number, Random random) {
-        Target target = TARGETS.get(number % TARGETS.size());
-        int call = target.calls;
-        if (call == (WRITE | SYNC)) {
-            call = random.nextBoolean() ? WRITE : SYNC;
+    // Where a backup is ended, and at which of its calls: BackupEndsTest.
+    private static final List<Kind> OF_WRITES_AT_BACKUP =
+            List.of(Kind.IO_ERROR, Kind.NO_SPACE, Kind.SHORT);
+    private static final List<Kind> OF_SYNCS_AT_BACKUP = List.of(Kind.LOST_SYNC);
+
+    private static List<Kind> kindsOf(Target target, int call) {
+        return switch (call) {
+            case WRITE -> target.atServer ? OF_WRITES : OF_WRITES_AT_BACKUP;
+            case SYNC -> target.atServer ? OF_SYNCS : OF_SYNCS_AT_BACKUP;
+            default -> OF_READS;
+        };
+    }
+
+    /// Draws one after the other, so that of each kind there are as many as the lists above say.
+    static final class Draws {
+        private final Random random;
+        private final Map<List<Kind>, Deque<Kind>> left = new HashMap<>();
+
+        Draws(Random random) {
+            this.random = random;
         }
-        List<Kind> kinds =
-                switch (call) {
-                    case WRITE -> OF_WRITES;
-                    case SYNC -> OF_SYNCS;
-                    default -> OF_READS;
-                };
-        Kind kind = kinds.get(random.nextInt(kinds.size()));
-        End end = End.NONE;
-        if (!kind.endsTheProcess() && random.nextInt(3) == 0) {
-            end = random.nextBoolean() ? End.KILL : End.POWER_CUT;
+
+        /// @param number of the run: the targets come in turn
+        Blow next(int number) {
+            Target target = TARGETS.get(number % TARGETS.size());
+            int call = target.calls;
+            if (call == (WRITE | SYNC)) {
+                call = random.nextBoolean() ? WRITE : SYNC;
+            }
+            Kind kind = kindOf(kindsOf(target, call));
+            End end = End.NONE;
+            if (!kind.endsTheProcess() && random.nextInt(3) == 0) {
+                end = random.nextBoolean() ? End.KILL : End.POWER_CUT;
+            }
+            return new Blow(
+                    target.atServer,
+                    target.what,
+                    call,
+                    target.pattern,
+                    1 + random.nextInt(target.most),
+                    kind,
+                    target.moment,
+                    random.nextInt(150),
+                    end,
+                    random.nextLong() >>> 1);
         }
-        return new Blow(
-                target.atServer,
-                target.what,
-                call,
-                target.pattern,
-                1 + random.nextInt(target.most),
-                kind,
-                target.moment,
-                random.nextInt(150),
-                end,
-                random.nextLong() >>> 1);
+
+        private Kind kindOf(List<Kind> kinds) {
+            Deque<Kind> of = left.computeIfAbsent(kinds, _ -> new ArrayDeque<>());
+            if (of.isEmpty()) {
+                List<Kind> all = new ArrayList<>(kinds);
+                Collections.shuffle(all, random);
+                of.addAll(all);
+            }
+            return of.poll();
+        }
     }
 
     /// Whether what a client had written and not flushed may be gone.
@@ -207,8 +240,14 @@ record Blow(
         return isOfKept() && calls == READ;
     }
 
-    boolean isKeeping() {
-        return moment == Moment.KEEPING || moment == Moment.STARTING_WITH_KEPT;
+    /// Whether it waits for a roll-forward.
+    private boolean isOfRoll() {
+        return what.equals("base") || what.equals("superblock") && !atServer;
+    }
+
+    /// Whether the base was rolled at once.
+    boolean isRolling() {
+        return moment == Moment.KEEPING || moment == Moment.STARTING_WITH_KEPT || isOfRoll();
     }
 
     boolean isAtStart() {
@@ -222,7 +261,13 @@ record Blow(
     /// What the pair does before it is armed.
     Deed prepare() {
         return switch (moment) {
-            case WRITING -> pair -> pair.pause(100);
+            case WRITING ->
+                    pair -> {
+                        if (isOfRoll()) {
+                            pair.kept().rollAtOnce(true);
+                        }
+                        pair.pause(100);
+                    };
             case CATCHING_UP ->
                     pair -> {
                         pair.order(true, "disconnect");

@@ -20,6 +20,7 @@ final class FaultyDisk {
 
     static final int SYNC = 2;
     static final int READ = 4;
+    static final int UNLINK = 32;
 
     /// Ordinals are the numbers that the library knows.
     enum Kind {
@@ -65,6 +66,25 @@ final class FaultyDisk {
     private static final int PATTERN = 128;
     private static final int WHERE = 256;
     private static final int WHERE_BYTES = 384;
+    private static final int FIRST_CALLS = 640;
+    private static final int FIRST_LACKS = 648;
+    private static final int NEEDLE_LENGTH = 656;
+    private static final int FIRST_PATTERN = 664;
+    private static final int NEEDLE = 792;
+
+    /// A call that must have come by before any counts; it may be the one that is struck.
+    ///
+    /// @param calls kinds of calls
+    /// @param pattern as in [#arm]
+    /// @param bytes what is written has them in it; empty for whatever is written
+    /// @param lacks it must not have them
+    record First(int calls, String pattern, byte[] bytes, boolean lacks) {
+        static final First NONE = new First(0, "", new byte[0], false);
+
+        First(int calls, String pattern) {
+            this(calls, pattern, new byte[0], false);
+        }
+    }
 
     private final Path library;
     private final Path page;
@@ -118,10 +138,19 @@ final class FaultyDisk {
     }
 
     /// @param calls kinds of calls that count
-    /// @param pattern part of the paths of the files that count
+    /// @param pattern part of the paths of the files that count, or all of it, with stars
     /// @param nth which of these calls it strikes, from 1 on
     void arm(Kind fault, int calls, String pattern, int nth, long seed) {
+        arm(First.NONE, fault, calls, pattern, nth, seed);
+    }
+
+    void arm(First first, Kind fault, int calls, String pattern, int nth, long seed) {
         disarm();
+        control.put(FIRST_PATTERN, (first.pattern + '\0').getBytes(StandardCharsets.UTF_8));
+        control.put(NEEDLE, first.bytes);
+        control.putLong(NEEDLE_LENGTH, first.bytes.length);
+        control.putLong(FIRST_LACKS, first.lacks ? 1 : 0);
+        control.putLong(FIRST_CALLS, first.calls);
         control.putLong(STRUCK, 0);
         control.putLong(RELEASED, 0);
         control.put(WHERE, new byte[WHERE_BYTES]);

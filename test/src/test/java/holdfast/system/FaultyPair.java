@@ -33,17 +33,17 @@ import java.util.stream.Stream;
 /// A server and its backup in processes of their own, each behind a [FaultyDisk], with two
 /// resources: `home`, whose files are harmed, and `other`, which must never notice.
 final class FaultyPair implements AutoCloseable {
-    private static final long DEVICE_BYTES = 32L << 20;
+    private static final long DEVICE_BYTES = 16L << 20;
     private static final long FIO_BYTES = 1L << 20;
     private static final long OTHER_BYTES = 1L << 20;
 
     /// The smallest there is: a quarter of it is rolled forward at a time.
     private static final long JOURNAL_BYTES = 16L << 20;
 
-    /// 8 runs of blocks in each of 7 extents; fio has the eighth.
+    /// 16 runs of blocks in each of 4 extents, the last of which fio has a part of.
     private static final int BLOCKS = 224;
 
-    private static final int STRIDE_BLOCKS = 128;
+    private static final int STRIDE_BLOCKS = 64;
 
     /// One of the two daemons.
     static final class Node {
@@ -72,6 +72,7 @@ final class FaultyPair implements AutoCloseable {
     private final Operator operator;
     private final KeptMoments kept;
     private Load load;
+    private int fioRate = 500;
     private boolean fioIsTorn;
     private int otherWrites;
     private int looks;
@@ -79,6 +80,12 @@ final class FaultyPair implements AutoCloseable {
 
     /// @param protocol of `home`, A or C
     FaultyPair(Path dir, Path library, String protocol, Random random) throws Exception {
+        this(dir, library, protocol, false, random);
+    }
+
+    /// @param backupDials whichever is started more often: it dials at once, and is not waited for
+    FaultyPair(Path dir, Path library, String protocol, boolean backupDials, Random random)
+            throws Exception {
         this.dir = Files.createDirectories(dir);
         this.device = dir.resolve("home.disk");
         this.otherDevice = dir.resolve("other.disk");
@@ -87,10 +94,12 @@ final class FaultyPair implements AutoCloseable {
         NodePaths serverPaths = NodePaths.under(dir.resolve("server"));
         NodePaths backupPaths = NodePaths.under(dir.resolve("backup"));
         int port = Ports.free();
-        TwoNodes.make(serverPaths, "[node]\nname = \"server\"\n[buffer]\nsend = \"1 MiB\"\n");
+        String listen = "[link]\nlisten = \"127.0.0.1:" + port + "\"\n";
         TwoNodes.make(
-                backupPaths,
-                "[node]\nname = \"backup\"\n[link]\nlisten = \"127.0.0.1:" + port + "\"\n");
+                serverPaths,
+                "[node]\nname = \"server\"\n[buffer]\nsend = \"1 MiB\"\n"
+                        + (backupDials ? listen : ""));
+        TwoNodes.make(backupPaths, "[node]\nname = \"backup\"\n" + (backupDials ? "" : listen));
         server = new Node(serverPaths, new FaultyDisk(library, dir.resolve("server.faults"), dir));
         backup = new Node(backupPaths, new FaultyDisk(library, dir.resolve("backup.faults"), dir));
         operator = new Operator(List.of(server.process, backup.process), this::count);
@@ -98,7 +107,7 @@ final class FaultyPair implements AutoCloseable {
         makeSparse(device, DEVICE_BYTES);
         makeSparse(otherDevice, OTHER_BYTES);
         try {
-            setUp(port, protocol);
+            setUp(port, protocol, backupDials);
         } catch (Exception | AssertionError e) {
             close();
             throw e;
@@ -112,18 +121,20 @@ final class FaultyPair implements AutoCloseable {
         }
     }
 
-    private void setUp(int port, String protocol) throws Exception {
+    private void setUp(int port, String protocol, boolean backupDials) throws Exception {
         backup.process.start();
         server.process.start();
         backup.process.awaitAnswer();
         server.process.awaitAnswer();
         backup.process.api.storage(
                 new ControlApi.StorageRequest(dir.resolve("storage").toString(), Optional.empty()));
+        Node listens = backupDials ? server : backup;
+        Node dials = backupDials ? backup : server;
         ControlApi.InviteReply invitation =
-                backup.process.api.invite(
+                listens.process.api.invite(
                         new ControlApi.InviteRequest(
                                 Optional.of("127.0.0.1:" + port), Optional.empty()));
-        server.process.api.join(new ControlApi.JoinRequest(invitation.token()));
+        dials.process.api.join(new ControlApi.JoinRequest(invitation.token()));
         TwoNodes.until("connected", () -> server.process.api.status().link().get().isConnected());
         add("home", device, protocol);
         add("other", otherDevice, "A");
@@ -167,6 +178,9 @@ final class FaultyPair implements AutoCloseable {
         int comparisonsBefore = operator.comparisons();
         boolean came;
         Instant armed;
+        boolean isHard = blow.moment() == Blow.Moment.CATCHING_UP; // Its outage is short.
+        range.pause(isHard ? 1 : 3);
+        fioRate = isHard ? 500 : 150;
         try (Load now = new Load()) {
             load = now;
             blow.prepare().accept(this);
@@ -193,7 +207,7 @@ final class FaultyPair implements AutoCloseable {
         heal(blow, came);
         kept.requireAll(came && blow.mayDamageKept());
         kept.dropAll();
-        if (blow.isKeeping()) {
+        if (blow.isRolling()) {
             kept.rollAtOnce(false);
         }
         judge(came && blow.mayLoseWrites());
@@ -255,7 +269,7 @@ final class FaultyPair implements AutoCloseable {
                 LockSupport.parkNanos(5_000_000);
             }
             if (Files.exists(socket("home"))) {
-                fio.write(uri(), () -> stop || !server.process.isAlive());
+                fio.write(uri(), fioRate, () -> stop || !server.process.isAlive());
             }
             return null;
         }
@@ -290,7 +304,7 @@ final class FaultyPair implements AutoCloseable {
     }
 
     /// While one resource is down, the other is written and replicated.
-    private void requireOtherUntouched() throws Exception {
+    void requireOtherUntouched() throws Exception {
         if (!server.process.isAlive()) {
             return;
         }
@@ -378,6 +392,24 @@ final class FaultyPair implements AutoCloseable {
         }
     }
 
+    /// The same of a copy that is written to meanwhile, by a server that has kept its word.
+    void requireCopy() throws Exception {
+        int least = range.floor();
+        StatusReport.View view =
+                backup.process
+                        .api
+                        .open(new ControlApi.OpenRequest("home", Optional.empty()))
+                        .view();
+        try (BlockClient image = new BlockClient(Path.of(view.socket()), "home@latest")) {
+            range.requireMoment(image, least);
+            looks++;
+        }
+        if (looks % 4 == 0 && fio.isIntact(view.uri(), () -> false)) {
+            fioLooks++;
+        }
+        backup.process.api.closeView(new ControlApi.CloseRequest(view.id()));
+    }
+
     // ---- healing -----------------------------------------------------------------------------
 
     private void heal(Blow blow, boolean came) throws Exception {
@@ -417,7 +449,7 @@ final class FaultyPair implements AutoCloseable {
         count("copy opened without the server");
     }
 
-    private void awaitInSync() {
+    void awaitInSync() {
         TwoNodes.until(
                 "in sync",
                 () -> {
@@ -447,7 +479,7 @@ final class FaultyPair implements AutoCloseable {
         return of.export().isPresent();
     }
 
-    private void judge(boolean mayHaveLostWrites) throws Exception {
+    void judge(boolean mayHaveLostWrites) throws Exception {
         try (BlockClient client = new BlockClient(socket("home"), "home")) {
             client.flush(); // What is there now counts as durable from now on.
             range.requireKept(client, mayHaveLostWrites);
@@ -495,6 +527,45 @@ final class FaultyPair implements AutoCloseable {
         return kept;
     }
 
+    /// The application works from now on, until [#endLoad]: gently, so that the copy keeps up.
+    void writeOn() {
+        fioRate = 50;
+        gently();
+        load = new Load();
+    }
+
+    /// An outage fits into the send buffer.
+    void gently() {
+        range.pause(8);
+    }
+
+    /// More than the send buffer holds, within half a second.
+    void hard() {
+        range.pause(1);
+    }
+
+    /// Until what is written goes straight into the copy.
+    void awaitStream() {
+        TwoNodes.until("the stream is established", () -> isEstablishedSoon());
+    }
+
+    private boolean isEstablishedSoon() {
+        if (server.resource("home").filter(FaultyPair::isEstablished).isPresent()) {
+            return true;
+        }
+        pause(40); // Each answer costs a daemon milliseconds.
+        return false;
+    }
+
+    private static boolean isEstablished(StatusReport.Resource of) {
+        return of.replication().equals("ESTABLISHED");
+    }
+
+    /// How many orders somebody had to type so far.
+    int steps() {
+        return operator.steps();
+    }
+
     void endLoad() throws Exception {
         load.close();
         TwoNodes.until("nobody uses it", () -> isUnused());
@@ -527,6 +598,9 @@ final class FaultyPair implements AutoCloseable {
 
     @Override
     public void close() throws InterruptedException {
+        if (load != null) {
+            load.stop = true;
+        }
         threads.shutdownNow();
         server.process.close();
         backup.process.close();

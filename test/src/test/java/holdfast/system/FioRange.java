@@ -41,6 +41,11 @@ final class FioRange {
     /// Writes here and there until `end` holds, or until fio ends because its server has gone. fio
     /// 3.33 does not notice that by itself while requests are in flight.
     void write(String uri, BooleanSupplier end) throws Exception {
+        write(uri, 500, end);
+    }
+
+    /// @param rate writes a second at most
+    void write(String uri, int rate, BooleanSupplier end) throws Exception {
         run(
                 uri,
                 end,
@@ -49,7 +54,7 @@ final class FioRange {
                 "--norandommap",
                 "--time_based",
                 "--runtime=300",
-                "--rate_iops=500",
+                "--rate_iops=" + rate,
                 "--do_verify=0");
     }
 

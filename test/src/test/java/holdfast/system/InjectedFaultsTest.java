@@ -7,25 +7,31 @@ import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
-/// Two daemons in processes of their own, and at chosen calls of theirs to the kernel the process
-/// is killed, the power cut, or the call fails as on a bad or full disk, while fio and a writer
-/// fill the device with blocks that say what they are. Whatever it is: an opened copy is the device
-/// of one moment, and not one before what was acknowledged; the device has kept its word; what has
-/// failed is an event of the daemon that it befell; after a restart, and after what status says is
-/// to be typed, both are equal; another resource does not notice.
+/// Two daemons in processes of their own, and at chosen calls of theirs to the kernel the call
+/// fails as on a bad or full disk, or the server's process is killed or its power cut (for the
+/// backup's see [BackupEndsTest]), while fio and a writer fill the device with blocks that say what
+/// they are. Whatever it is: an opened copy is the device of one moment, and not one before what
+/// was acknowledged; the device has kept its word; what has failed is an event of the daemon that
+/// it befell; after a restart, and after what status says is to be typed, both are equal; another
+/// resource does not notice.
 ///
 /// `-Dholdfast.seed=N` repeats, as far as processes and kernel do the same again;
 /// `-Dholdfast.fault.runs=M` and `-Dholdfast.fault.only=T,U` try longer, or some targets of [Blow].
 class InjectedFaultsTest {
-    private static final int RUNS = Integer.getInteger("holdfast.fault.runs", 100);
+    private static final int RUNS = Integer.getInteger("holdfast.fault.runs", 56);
+
+    private static final String ONLY = System.getProperty("holdfast.fault.only", "");
 
     /// Pairs at a time: while one waits for its peer to be dialled again, another one works.
     private static final int LANES = Math.min(2, RUNS);
@@ -45,12 +51,21 @@ class InjectedFaultsTest {
         System.out.println("InjectedFaultsTest: seed " + seed);
         Path library = FaultyDisk.build(dir);
         long end = System.nanoTime() + LIMIT.toNanos();
+        List<Deque<Blow>> plans = plans(new Random(seed));
         List<Future<?>> lanes = new ArrayList<>();
         // Its end waits for all of them, also when one has failed: none leaves daemons behind.
         try (ExecutorService threads = Executors.newFixedThreadPool(LANES)) {
             for (int lane = 0; lane < LANES; lane++) {
                 int of = lane;
-                lanes.add(threads.submit(() -> lane(of, library, new Random(seed + of), end)));
+                lanes.add(
+                        threads.submit(
+                                () ->
+                                        lane(
+                                                of,
+                                                plans.get(of),
+                                                library,
+                                                new Random(seed + of),
+                                                end)));
             }
         }
         for (Future<?> each : lanes) {
@@ -61,18 +76,54 @@ class InjectedFaultsTest {
         System.out.printf(
                 "InjectedFaultsTest: %d faults struck, %d calls did not come%n", runs, missed);
         assertTrue(runs >= RUNS, "only " + runs + " faults struck");
+        if (RUNS >= 56 && isOfAllTargets()) {
+            requireOfEach();
+        }
     }
 
-    private Void lane(int lane, Path library, Random random, long end) throws Exception {
+    /// Some that do not come are made up for by those behind.
+    private static List<Deque<Blow>> plans(Random random) {
+        Blow.Draws draws = new Blow.Draws(random);
+        List<Deque<Blow>> plans = new ArrayList<>();
+        for (int lane = 0; lane < LANES; lane++) {
+            plans.add(new ArrayDeque<>());
+        }
+        for (int number = 0; number < 2 * RUNS; number++) {
+            for (int lane = 0; lane < LANES; lane++) {
+                plans.get(lane).add(draws.next(targetOf(number + lane * 16)));
+            }
+        }
+        return plans;
+    }
+
+    private void requireOfEach() {
+        for (String who : List.of("server", "backup")) {
+            assertTrue(times(who, "IO_ERROR") >= 1, who + ": too few calls failed");
+            assertTrue(times(who, "LOST_SYNC") >= 4, who + ": too few syncs failed");
+        }
+        assertTrue(times("server", "TORN_KILL") >= 1, "no write was torn");
+    }
+
+    private int times(String who, String kind) {
+        return struck.entrySet().stream()
+                .filter(each -> each.getKey().startsWith(who + " " + kind))
+                .mapToInt(Map.Entry::getValue)
+                .sum();
+    }
+
+    private Void lane(int lane, Deque<Blow> plan, Path library, Random random, long end)
+            throws Exception {
         String name = "pair" + lane;
-        Random own = new Random(random.nextLong());
         try (FaultyPair pair =
-                new FaultyPair(dir.resolve(name), library, lane == 1 ? "C" : "A", own)) {
+                new FaultyPair(dir.resolve(name), library, lane == 1 ? "C" : "A", random)) {
             int done = 0;
-            for (int number = lane * 9;
-                    done < Math.ceilDiv(RUNS, LANES) && System.nanoTime() < end && !failed;
-                    number++) {
-                Blow blow = Blow.draw(targetOf(number), random);
+            int number = 0;
+            while (done < Math.ceilDiv(RUNS, LANES)
+                    && !plan.isEmpty()
+                    && System.nanoTime() < end
+                    && !failed) {
+                Blow blow = plan.poll();
+                number++;
                 long began = System.nanoTime();
                 boolean came;
                 try {
@@ -102,9 +153,12 @@ class InjectedFaultsTest {
 
     /// Of all targets that of a run, or of those that were asked for.
     static int targetOf(int run) {
-        String only = System.getProperty("holdfast.fault.only", "");
-        String[] asked = only.split(",");
-        return only.isEmpty() ? run : Integer.parseInt(asked[run % asked.length]);
+        String[] asked = ONLY.split(",");
+        return ONLY.isEmpty() ? run : Integer.parseInt(asked[run % asked.length]);
+    }
+
+    static boolean isOfAllTargets() {
+        return ONLY.isEmpty();
     }
 
     private synchronized void note(Blow blow, boolean came) {

@@ -58,8 +58,8 @@ final class KeptMoments {
         this.notes = notes;
     }
 
-    /// From now on the base is rolled as soon as it can be, and so past what is kept; or for room
-    /// alone, as it was added.
+    /// From now on the base is rolled while little is written, too, and so past what is kept; or
+    /// for room alone, as it was added.
     void rollAtOnce(boolean atOnce) throws Exception {
         Path file = backup.paths.resourceDirectory().resolve("home.toml");
         Files.writeString(
@@ -68,7 +68,7 @@ final class KeptMoments {
                         .replaceFirst(
                                 "journal = .*",
                                 "journal = { size = \"16 MiB\", retention-min = \"0s\"%s }"
-                                        .formatted(atOnce ? ", retention = \"0s\"" : "")));
+                                        .formatted(atOnce ? ", retention = \"400ms\"" : "")));
         backup.api.adjust(new ControlApi.AdjustRequest(false));
     }
 

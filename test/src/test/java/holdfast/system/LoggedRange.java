@@ -44,6 +44,9 @@ final class LoggedRange {
 
     private long writes;
 
+    /// Behind each write.
+    private volatile long pauseNanos = 1_000_000;
+
     /// @param strideBlocks from one run of [#MAX_BLOCKS] of these blocks to the next
     LoggedRange(int count, int strideBlocks, Random random) {
         this.count = count;
@@ -65,6 +68,11 @@ final class LoggedRange {
         return writes;
     }
 
+    /// How long the writer rests behind each write from now on.
+    void pause(long millis) {
+        pauseNanos = millis * 1_000_000;
+    }
+
     /// Writes until told to end or until a request fails: what became of that one is not known.
     ///
     /// @return why it ended early, empty when it did not
@@ -72,7 +80,7 @@ final class LoggedRange {
         try {
             while (!end.getAsBoolean()) {
                 writeOnce(client);
-                LockSupport.parkNanos(1_000_000);
+                LockSupport.parkNanos(pauseNanos);
             }
             return "";
         } catch (IOException e) {
@@ -172,10 +180,22 @@ final class LoggedRange {
         floor = Math.max(floor, answered);
     }
 
+    /// So many writes were acknowledged by now, for an image that is opened later.
+    synchronized int floor() {
+        return floor;
+    }
+
     /// Checks that the image is what the device was at one moment, and one that is not before what
     /// was acknowledged.
     void requireMoment(BlockClient image) throws IOException {
-        String wrong = whyNoMoment(tags(image), floor);
+        requireMoment(image, floor());
+    }
+
+    /// The same while more is written.
+    ///
+    /// @param least so many had been acknowledged when it was opened
+    void requireMoment(BlockClient image, int least) throws IOException {
+        String wrong = whyNoMoment(tags(image), least);
         if (!wrong.isEmpty()) {
             throw new AssertionError(wrong);
         }

@@ -1,5 +1,6 @@
 package holdfast.system;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.system.FaultyDisk.Kind;
@@ -11,6 +12,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.concurrent.ExecutorService;
@@ -62,6 +64,19 @@ class PromoteFaultsTest {
         private boolean isOfDiscard() {
             return this == DISCARDING || this == STARTING_DISCARDING;
         }
+
+        /// What an end of the backup at a call of it counts for.
+        Optional<Phase> phaseAt(String what) {
+            return switch (this) {
+                // The journal may have been written for the application.
+                case FINAL -> Optional.of(what.equals("journal") ? Phase.PROMOTED : Phase.PROMOTE);
+                case WRITING -> Optional.of(Phase.PROMOTED);
+                case STARTING -> Optional.of(Phase.START);
+                // A start that carries out what was cut off.
+                case PROMOTING, AGAIN, STARTING_FINAL, STARTING_AGAIN -> Optional.of(Phase.PROMOTE);
+                case DISCARDING, STARTING_DISCARDING -> Optional.empty(); // It is the server.
+            };
+        }
     }
 
     /// @param older whether a moment that is not the newest is gone on from
@@ -76,6 +91,17 @@ class PromoteFaultsTest {
             Kind kind,
             End end,
             long seed) {
+        /// Where an end at the call itself counts; empty for one that was ordered behind it.
+        Optional<Phase> ends() {
+            return kind.endsTheProcess() ? stage.phaseAt(what) : Optional.empty();
+        }
+
+        /// For the table.
+        String how() {
+            return "%s at a %s of the %s, %s"
+                    .formatted(kind, calls == WRITE ? "write" : "sync", what, stage);
+        }
+
         /// Whether what was written and not flushed may be gone.
         boolean mayLoseUnflushed() {
             return kind.cutsThePower() || kind == Kind.LOST_SYNC || end == End.POWER_CUT;
@@ -126,7 +152,7 @@ class PromoteFaultsTest {
             List.of(
                     new Target("new role", "resources/home~1/", WRITE, 8, Stage.PROMOTING),
                     new Target("new role", "resources", SYNC, 14, Stage.PROMOTING),
-                    new Target("journal", "home.journal/", WRITE, 6, Stage.PROMOTING),
+                    new Target("journal", "home.journal/", WRITE, 3, Stage.PROMOTING),
                     new Target("journal", "home.journal/", SYNC, 2, Stage.PROMOTING),
                     new Target("facts", "home~1/resource.json", WRITE, 1, Stage.PROMOTING),
                     new Target("facts", "home~1/resource.json", SYNC, 1, Stage.PROMOTING),
@@ -138,24 +164,24 @@ class PromoteFaultsTest {
                     new Target("metadata", "home~1/metadata", WRITE, 1, Stage.WRITING),
                     new Target("base", "storage/home.img", WRITE, 40, Stage.FINAL),
                     new Target("base", "storage/home.img", SYNC, 2, Stage.FINAL),
-                    new Target("old role", "resources/home/", WRITE, 3, Stage.FINAL),
+                    new Target("old role", "resources/home/", WRITE, 2, Stage.FINAL),
                     new Target("old role", "resources/home", SYNC, 4, Stage.FINAL),
-                    new Target("journal", "home.journal/", WRITE, 4, Stage.FINAL),
-                    new Target("journal", "home.journal/", SYNC, 3, Stage.FINAL),
-                    new Target("roles", "resources/home", WRITE, 4, Stage.STARTING),
-                    new Target("roles", "resources/home", SYNC, 8, Stage.STARTING),
-                    new Target("journal", "home.journal/", SYNC, 3, Stage.STARTING),
-                    new Target("base", "storage/home.img", SYNC, 2, Stage.STARTING_FINAL),
+                    new Target("journal", "home.journal/", WRITE, 2, Stage.FINAL),
+                    new Target("journal", "home.journal/", SYNC, 2, Stage.FINAL),
+                    new Target("roles", "resources/home", WRITE, 1, Stage.STARTING),
+                    new Target("roles", "resources/home", SYNC, 6, Stage.STARTING),
+                    new Target("journal", "home.journal/", SYNC, 2, Stage.STARTING),
+                    new Target("base", "storage/home.img", SYNC, 1, Stage.STARTING_FINAL),
                     new Target("roles", "resources/home", SYNC, 4, Stage.STARTING_FINAL),
                     new Target("journal", "home.journal/", WRITE, 40, Stage.AGAIN),
                     new Target("journal", "home.journal/", SYNC, 3, Stage.AGAIN),
-                    new Target("role before", "resources/home~1/", WRITE, 4, Stage.AGAIN),
-                    new Target("role before", "resources/home~1", SYNC, 6, Stage.AGAIN),
+                    new Target("role before", "resources/home~1/", WRITE, 3, Stage.AGAIN),
+                    new Target("role before", "resources/home~1", SYNC, 5, Stage.AGAIN),
                     new Target("next role", "resources/home~2/", WRITE, 8, Stage.AGAIN),
                     new Target("next role", "resources", SYNC, 16, Stage.AGAIN),
                     new Target("next role", "resources/home~2/", WRITE, 8, Stage.STARTING_AGAIN),
                     new Target("next role", "resources", SYNC, 12, Stage.STARTING_AGAIN),
-                    new Target("journal", "home.journal/", SYNC, 3, Stage.STARTING_AGAIN),
+                    new Target("journal", "home.journal/", SYNC, 2, Stage.STARTING_AGAIN),
                     new Target("own role", "resources/home/", WRITE, 6, Stage.DISCARDING),
                     new Target("roles", "resources", SYNC, 30, Stage.DISCARDING),
                     new Target("new role", "resources/home~1/", WRITE, 9, Stage.DISCARDING),
@@ -167,24 +193,18 @@ class PromoteFaultsTest {
                     new Target("roles", "resources", SYNC, 2, Stage.STARTING_DISCARDING),
                     new Target("storage", "storage-server", SYNC, 4, Stage.STARTING_DISCARDING));
 
-    private static final List<Kind> OF_WRITES =
+    private static final List<Kind> ENDS_OF_WRITES =
             List.of(
                     Kind.KILL_BEFORE,
                     Kind.KILL_AFTER,
                     Kind.TORN_KILL,
-                    Kind.IO_ERROR,
-                    Kind.NO_SPACE,
-                    Kind.SHORT,
                     Kind.CUT_AFTER,
                     Kind.CUT_AFTER);
-    private static final List<Kind> OF_SYNCS =
-            List.of(
-                    Kind.KILL_BEFORE,
-                    Kind.KILL_AFTER,
-                    Kind.LOST_SYNC,
-                    Kind.LOST_SYNC,
-                    Kind.CUT_BEFORE,
-                    Kind.CUT_AFTER);
+    private static final List<Kind> ENDS_OF_SYNCS =
+            List.of(Kind.KILL_BEFORE, Kind.KILL_AFTER, Kind.CUT_BEFORE, Kind.CUT_AFTER);
+    private static final List<Kind> FAILURES_OF_WRITES =
+            List.of(Kind.IO_ERROR, Kind.NO_SPACE, Kind.SHORT);
+    private static final List<Kind> FAILURES_OF_SYNCS = List.of(Kind.LOST_SYNC);
 
     @TempDir Path dir;
 
@@ -199,7 +219,11 @@ class PromoteFaultsTest {
 
     private static Fault draw(int number, Random random) {
         Target target = TARGETS.get(InjectedFaultsTest.targetOf(number) % TARGETS.size());
-        List<Kind> kinds = target.calls == WRITE ? OF_WRITES : OF_SYNCS;
+        boolean isEnd = random.nextInt(3) > 0;
+        List<Kind> kinds =
+                target.calls == WRITE
+                        ? isEnd ? ENDS_OF_WRITES : FAILURES_OF_WRITES
+                        : isEnd ? ENDS_OF_SYNCS : FAILURES_OF_SYNCS;
         Kind kind = kinds.get(random.nextInt(kinds.size()));
         End end = End.NONE;
         if (!kind.endsTheProcess() && random.nextBoolean()) {
@@ -241,7 +265,11 @@ class PromoteFaultsTest {
         System.out.printf(
                 "PromoteFaultsTest: %d faults struck, %d calls did not come, seen %s%n",
                 runs, missed, seen);
+        System.out.print("PromoteFaultsTest: " + Phase.table());
         assertTrue(runs >= RUNS, "only " + runs + " faults struck");
+        if (RUNS >= 40 && InjectedFaultsTest.isOfAllTargets()) {
+            assertEquals("", Phase.lacking(Phase.PROMOTE), "too seldom");
+        }
     }
 
     private FaultRun run(Fault fault, Path at) throws Exception {
@@ -252,9 +280,13 @@ class PromoteFaultsTest {
 
     private Void lane(int lane, Random random, long end) throws Exception {
         int done = 0;
-        for (int number = lane;
-                done < Math.ceilDiv(RUNS, LANES) && System.nanoTime() < end && !failed;
-                number += LANES) {
+        int ends = 0;
+        boolean isAll = InjectedFaultsTest.isOfAllTargets();
+        for (int number = lane * 11;
+                (done < Math.ceilDiv(RUNS, LANES) || isAll && ends < Math.ceilDiv(RUNS / 2, LANES))
+                        && System.nanoTime() < end
+                        && !failed;
+                number++) {
             Fault fault = draw(number, random);
             long began = System.nanoTime();
             Path at = dir.resolve("run%d-%d".formatted(lane, number));
@@ -272,6 +304,10 @@ class PromoteFaultsTest {
             }
             Run.ok("rm", "-r", at.toString());
             done += came ? 1 : 0;
+            if (came && fault.ends().isPresent()) {
+                fault.ends().get().ended(fault.how());
+                ends += fault.ends().get() == Phase.PROMOTE ? 1 : 0;
+            }
             note(fault, came);
             System.out.printf(
                     "%d-%d %s%s, %d ms%n",

@@ -15,6 +15,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -27,7 +28,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { WRITE = 1, SYNC = 2, READ = 4, SPACE = 8, NAME = 16 };
+enum { WRITE = 1, SYNC = 2, READ = 4, SPACE = 8, NAME = 16, UNLINK = 32 };
 enum { KILL_BEFORE = 1, KILL_AFTER, TORN_KILL, IO_ERROR, NO_SPACE, SHORT, LOST_SYNC, CUT_BEFORE, CUT_AFTER, HANG };
 enum { PAGE = 4096, SECTOR = 512, BUCKETS = 1 << 14 };
 
@@ -40,6 +41,12 @@ struct control {
     char room[56];
     volatile char pattern[128];
     char where[384];
+    /* Until a call like this has come by, none counts; it may itself be one that does. */
+    volatile int64_t first_calls;  /* 0: none is waited for */
+    volatile int64_t first_lacks;  /* 1: the bytes must not be in it */
+    volatile int64_t needle_bytes; /* 0: whatever it writes */
+    volatile char first_pattern[128];
+    volatile char needle[64];
 };
 
 struct page {
@@ -284,10 +291,35 @@ static void die(int power) {
 
 /* ---- when --------------------------------------------------------------------------------------------------------- */
 
+/* A pattern with a star is one for the whole path, any other a part of it. */
+static int matches(volatile char *pattern, const char *path) {
+    const char *text = (const char *)pattern;
+    return strchr(text, '*') ? fnmatch(text, path, 0) == 0 : strstr(path, text) != NULL;
+}
+
+static int has_needle(const struct iovec *parts, int count) {
+    for (int i = 0; i < count; i++) {
+        if (memmem(parts[i].iov_base, parts[i].iov_len, (const char *)control->needle, control->needle_bytes)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Whether nothing has to come by first any more. */
+static int is_due(int kind, const char *path, const struct iovec *parts, int count) {
+    if (control->first_calls & kind && matches(control->first_pattern, path) &&
+        (!control->needle_bytes || has_needle(parts, count) != control->first_lacks)) {
+        control->first_calls = 0;
+    }
+    return !control->first_calls;
+}
+
 /* With the lock: what is to happen at this call, 0 for nothing. */
-static int64_t fault_at(int kind, const char *path) {
+static int64_t fault_at_write(int kind, const char *path, const struct iovec *parts, int count) {
     control->seen++;
-    if (!control->armed || !(control->calls & kind) || !strstr(path, (const char *)control->pattern)) {
+    if (!control->armed || !is_due(kind, path, parts, count) || !(control->calls & kind) ||
+        !matches(control->pattern, path)) {
         return 0;
     }
     if (control->after > 1) {
@@ -307,6 +339,8 @@ static int64_t fault_at(int kind, const char *path) {
     }
     return fault;
 }
+
+static int64_t fault_at(int kind, const char *path) { return fault_at_write(kind, path, NULL, 0); }
 
 /* What a call that was made comes to when the process ends behind it. */
 static void after(int64_t fault) {
@@ -384,7 +418,7 @@ static ssize_t gather(int fd, const struct iovec *parts, int count, off_t at) {
         length += parts[i].iov_len;
     }
     pthread_mutex_lock(&lock);
-    int64_t fault = fault_at(WRITE, path);
+    int64_t fault = fault_at_write(WRITE, path, parts, count);
     hang(fault);
     ssize_t result;
     if (failed(fault)) {
@@ -524,6 +558,23 @@ static int our_rename(const char *from, const char *to) {
     return result;
 }
 
+static int our_unlink(const char *path) {
+    if (!control || strncmp(path, under, strlen(under)) != 0) {
+        return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+    }
+    pthread_mutex_lock(&lock);
+    int64_t fault = fault_at(UNLINK, path);
+    int result = -1;
+    if (!failed(fault)) {
+        result = (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+    }
+    int error = errno;
+    after(fault);
+    pthread_mutex_unlock(&lock);
+    errno = error;
+    return result;
+}
+
 /*
  * Java looks functions up in one library and its dependencies, where a preloaded one is not: but it asks dlsym, which
  * is found here first.
@@ -536,6 +587,7 @@ void *dlsym(void *library, const char *name) {
         {"pwrite", our_pwrite},       {"pwritev", our_pwritev},     {"pread", our_pread},
         {"fdatasync", our_fdatasync}, {"fsync", our_fsync},         {"fallocate", our_fallocate},
         {"rename", our_rename},       {"posix_fadvise", our_posix_fadvise},
+        {"unlink", our_unlink},
     };
     static void *(*real)(void *, const char *);
     if (library != RTLD_NEXT && control) {
