@@ -24,6 +24,8 @@ import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.function.UnaryOperator;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
 
 /// Copies whose histories do not follow each other: that resource alone stands apart, on both
 /// sides, and both say why. What a server knows of its past is changed while it is stopped.
@@ -66,6 +68,56 @@ class DivergedTest {
                                                 1))),
                 new Position(99, 5));
         assertApart("the two copies have no common history");
+        String disk = dir.resolve("home.img").toString();
+        String copy = dir.resolve("storage/home.img").toString();
+        String here = "here " + nodes.serverPaths.command("");
+        String there = "at backup holdfast ";
+        assertEquals(
+                List.of(
+                        List.of(
+                                here + "remove home",
+                                there + "remove home",
+                                here + "add home " + disk),
+                        List.of(
+                                there + "remove home --keep-copy",
+                                here + "remove home",
+                                there + "add home DISK"),
+                        List.of(there + "promote home")),
+                commands(nodes.server));
+        here = "here " + nodes.backupPaths.command("");
+        there = "at server holdfast ";
+        assertEquals(
+                List.of(
+                        List.of(
+                                here + "remove home --keep-copy",
+                                there + "remove home",
+                                here + "add home " + copy),
+                        List.of(
+                                there + "remove home",
+                                here + "remove home",
+                                there + "add home DISK"),
+                        List.of(here + "promote home")),
+                commands(nodes.backup));
+        // And they do it.
+        remove(nodes.server);
+        remove(nodes.backup);
+        nodes.addAndAttach("home", Path.of(disk));
+        nodes.untilInSync("home");
+    }
+
+    /// What is to be typed, for each choice.
+    private static List<List<String>> commands(Daemon at) throws Exception {
+        Pattern command = Pattern.compile("(here|at [a-z]+) holdfast .+?(?= \\(|\\. |, |$)");
+        return choices(at).stream()
+                .map(each -> command.matcher(each).results().map(MatchResult::group).toList())
+                .toList();
+    }
+
+    private static void remove(Daemon at) throws Exception {
+        String confirm =
+                at.remove(new ControlApi.RemoveRequest("home", false, true, Optional.empty()))
+                        .confirm();
+        at.remove(new ControlApi.RemoveRequest("home", false, false, Optional.of(confirm)));
     }
 
     /// The copy went on in a generation that this server knows nothing of, and that began in one
@@ -141,11 +193,7 @@ class DivergedTest {
                     () -> events(each).stream().anyMatch(e -> e.startsWith("split-brain " + why)));
         }
         for (Daemon each : List.of(nodes.server, nodes.backup)) {
-            List<String> choices =
-                    each.reconnect(
-                                    new ControlApi.ReconnectRequest(
-                                            "home", Optional.empty(), Optional.empty()))
-                            .choices();
+            List<String> choices = choices(each);
             assertTrue(
                     choices.size() > 1 && choices.stream().allMatch(c -> c.contains("holdfast ")),
                     choices::toString);
@@ -168,6 +216,13 @@ class DivergedTest {
         nodes.server.connect(new ControlApi.LinkRequest(Optional.of("home")));
         TwoNodes.until("it is told again", () -> splits(nodes.backup) > before);
         TwoNodes.until("and here", () -> trouble(nodes.server).startsWith(why));
+    }
+
+    private static List<String> choices(Daemon at) throws Exception {
+        return at.reconnect(
+                        new ControlApi.ReconnectRequest(
+                                "home", Optional.empty(), Optional.empty()))
+                .choices();
     }
 
     private static long splits(Daemon node) throws Exception {
