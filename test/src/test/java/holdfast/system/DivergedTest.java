@@ -56,17 +56,7 @@ class DivergedTest {
 
     @Test
     void unrelatedCopiesStandApartOnBothSides() throws Exception {
-        withAnotherPast(
-                was ->
-                        new Ancestry(
-                                List.of(
-                                        new Ancestry.Entry(
-                                                99,
-                                                Position.NONE,
-                                                Ancestry.Reason.CREATE,
-                                                was.entries().getLast().author(),
-                                                1))),
-                new Position(99, 5));
+        withAPastOfItsOwn();
         assertApart("the two copies have no common history");
         String disk = dir.resolve("home.img").toString();
         String copy = dir.resolve("storage/home.img").toString();
@@ -99,10 +89,42 @@ class DivergedTest {
                         List.of(here + "promote home")),
                 commands(nodes.backup));
         // And they do it.
-        remove(nodes.server);
-        remove(nodes.backup);
+        remove(nodes.server, false);
+        remove(nodes.backup, false);
         nodes.addAndAttach("home", Path.of(disk));
         nodes.untilInSync("home");
+    }
+
+    /// The other choice, as it is said.
+    @Test
+    void ofTwoUnrelatedOnesTheCopyCanBeKept() throws Exception {
+        withAPastOfItsOwn();
+        TwoNodes.until("it is said", () -> trouble(nodes.backup).startsWith("the two copies"));
+        remove(nodes.backup, true);
+        remove(nodes.server, false);
+        nodes.server.storage(
+                new ControlApi.StorageRequest(
+                        dir.resolve("storage-server").toString(), Optional.empty()));
+        nodes.backup.add(
+                TwoNodes.addRequest("home", dir.resolve("storage/home.img"), 64L << 20));
+        String kept = nodes.backup.attach(HOME).uri();
+        TwoNodes.until("filled", () -> home(nodes.backup).replication().equals("ESTABLISHED"));
+        Run.ok("qemu-io", "-r", "-f", "raw", "-c", "read -P 1 0 64k", kept);
+        assertEquals("SECONDARY", home(nodes.server).role());
+    }
+
+    private void withAPastOfItsOwn() throws Exception {
+        withAnotherPast(
+                was ->
+                        new Ancestry(
+                                List.of(
+                                        new Ancestry.Entry(
+                                                99,
+                                                Position.NONE,
+                                                Ancestry.Reason.CREATE,
+                                                was.entries().getLast().author(),
+                                                1))),
+                new Position(99, 5));
     }
 
     /// What is to be typed, for each choice.
@@ -113,11 +135,11 @@ class DivergedTest {
                 .toList();
     }
 
-    private static void remove(Daemon at) throws Exception {
+    private static void remove(Daemon at, boolean keepCopy) throws Exception {
         String confirm =
-                at.remove(new ControlApi.RemoveRequest("home", false, true, Optional.empty()))
+                at.remove(new ControlApi.RemoveRequest("home", keepCopy, true, Optional.empty()))
                         .confirm();
-        at.remove(new ControlApi.RemoveRequest("home", false, false, Optional.of(confirm)));
+        at.remove(new ControlApi.RemoveRequest("home", keepCopy, false, Optional.of(confirm)));
     }
 
     /// The copy went on in a generation that this server knows nothing of, and that began in one
