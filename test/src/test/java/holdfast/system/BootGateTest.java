@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ProblemException;
+import holdfast.replicator.daemon.Daemon;
 import holdfast.tunnel.link.Identity;
 import holdfast.tunnel.link.LinkEndpoint;
 import holdfast.tunnel.link.LinkHandler;
@@ -121,6 +122,50 @@ class BootGateTest {
             assertTrue(trouble.contains("was promoted"), trouble);
             assertTrue(peer.asked);
         }
+    }
+
+    /// It knows of its generation no more than that it has begun; the promoted copy knows where that
+    /// was left.
+    @Test
+    void behindAPowerCutBothSayWhereThePromotedCopyWentOn() throws Exception {
+        nodes.startServer();
+        String uri = nodes.atServer("home").export().orElseThrow().uri();
+        Run.ok("qemu-io", "-f", "raw", "-c", "write -P 1 0 64k", uri);
+        nodes.untilInSync("home");
+        Path superblock = boot.resolveSibling("superblock");
+        byte[] attached = Files.readAllBytes(superblock);
+        nodes.server.close();
+        Files.write(superblock, attached);
+        String from =
+                nodes.backup
+                        .promote(
+                                new ControlApi.PromoteRequest(
+                                        "home", Optional.empty(), false, false))
+                        .from()
+                        .orElseThrow()
+                        .position();
+        assertTrue(!from.endsWith("/0"), from);
+        gate("hold");
+        nodes.startServer();
+        TwoNodes.until("it is told", () -> events("boot-gate-closed").size() == 1);
+        for (Daemon each : List.of(nodes.server, nodes.backup)) {
+            TwoNodes.until(
+                    "both say when they parted",
+                    () -> reconnect(each).facts().getFirst().endsWith("(position " + from + ")"));
+            List<String> facts = reconnect(each).facts();
+            assertEquals(3, facts.size(), facts::toString);
+            assertTrue(facts.stream().noneMatch(f -> f.contains("not known")), facts::toString);
+        }
+        String here = reconnect(nodes.server).choices().getLast();
+        assertTrue(here.contains("it stays closed here"), here);
+        assertTrue(here.endsWith(nodes.serverPaths.command("attach home")), here);
+        String there = reconnect(nodes.backup).choices().getLast();
+        assertTrue(there.endsWith("at server it is not exported"), there);
+    }
+
+    private static ControlApi.ReconnectReply reconnect(Daemon at) throws Exception {
+        return at.reconnect(
+                new ControlApi.ReconnectRequest("home", Optional.empty(), Optional.empty()));
     }
 
     private void gate(String time) throws Exception {

@@ -24,6 +24,8 @@ import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.function.UnaryOperator;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
 
 /// Copies whose histories do not follow each other: that resource alone stands apart, on both
 /// sides, and both say why. What a server knows of its past is changed while it is stopped.
@@ -54,6 +56,64 @@ class DivergedTest {
 
     @Test
     void unrelatedCopiesStandApartOnBothSides() throws Exception {
+        withAPastOfItsOwn();
+        assertApart("the two copies have no common history");
+        String disk = dir.resolve("home.img").toString();
+        String copy = dir.resolve("storage/home.img").toString();
+        String here = "here " + nodes.serverPaths.command("");
+        String there = "at backup holdfast ";
+        assertEquals(
+                List.of(
+                        List.of(
+                                here + "remove home",
+                                there + "remove home",
+                                here + "add home " + disk),
+                        List.of(
+                                there + "remove home --keep-copy",
+                                here + "remove home",
+                                there + "add home DISK"),
+                        List.of(there + "promote home")),
+                commands(nodes.server));
+        here = "here " + nodes.backupPaths.command("");
+        there = "at server holdfast ";
+        assertEquals(
+                List.of(
+                        List.of(
+                                here + "remove home --keep-copy",
+                                there + "remove home",
+                                here + "add home " + copy),
+                        List.of(
+                                there + "remove home",
+                                here + "remove home",
+                                there + "add home DISK"),
+                        List.of(here + "promote home")),
+                commands(nodes.backup));
+        // And they do it.
+        remove(nodes.server, false);
+        remove(nodes.backup, false);
+        nodes.addAndAttach("home", Path.of(disk));
+        nodes.untilInSync("home");
+    }
+
+    /// The other choice, as it is said.
+    @Test
+    void ofTwoUnrelatedOnesTheCopyCanBeKept() throws Exception {
+        withAPastOfItsOwn();
+        TwoNodes.until("it is said", () -> trouble(nodes.backup).startsWith("the two copies"));
+        remove(nodes.backup, true);
+        remove(nodes.server, false);
+        nodes.server.storage(
+                new ControlApi.StorageRequest(
+                        dir.resolve("storage-server").toString(), Optional.empty()));
+        nodes.backup.add(
+                TwoNodes.addRequest("home", dir.resolve("storage/home.img"), 64L << 20));
+        String kept = nodes.backup.attach(HOME).uri();
+        TwoNodes.until("filled", () -> home(nodes.backup).replication().equals("ESTABLISHED"));
+        Run.ok("qemu-io", "-r", "-f", "raw", "-c", "read -P 1 0 64k", kept);
+        assertEquals("SECONDARY", home(nodes.server).role());
+    }
+
+    private void withAPastOfItsOwn() throws Exception {
         withAnotherPast(
                 was ->
                         new Ancestry(
@@ -65,7 +125,21 @@ class DivergedTest {
                                                 was.entries().getLast().author(),
                                                 1))),
                 new Position(99, 5));
-        assertApart("the two copies have no common history");
+    }
+
+    /// What is to be typed, for each choice.
+    private static List<List<String>> commands(Daemon at) throws Exception {
+        Pattern command = Pattern.compile("(here|at [a-z]+) holdfast .+?(?= \\(|\\. |, |$)");
+        return choices(at).stream()
+                .map(each -> command.matcher(each).results().map(MatchResult::group).toList())
+                .toList();
+    }
+
+    private static void remove(Daemon at, boolean keepCopy) throws Exception {
+        String confirm =
+                at.remove(new ControlApi.RemoveRequest("home", keepCopy, true, Optional.empty()))
+                        .confirm();
+        at.remove(new ControlApi.RemoveRequest("home", keepCopy, false, Optional.of(confirm)));
     }
 
     /// The copy went on in a generation that this server knows nothing of, and that began in one
@@ -141,11 +215,7 @@ class DivergedTest {
                     () -> events(each).stream().anyMatch(e -> e.startsWith("split-brain " + why)));
         }
         for (Daemon each : List.of(nodes.server, nodes.backup)) {
-            List<String> choices =
-                    each.reconnect(
-                                    new ControlApi.ReconnectRequest(
-                                            "home", Optional.empty(), Optional.empty()))
-                            .choices();
+            List<String> choices = choices(each);
             assertTrue(
                     choices.size() > 1 && choices.stream().allMatch(c -> c.contains("holdfast ")),
                     choices::toString);
@@ -168,6 +238,13 @@ class DivergedTest {
         nodes.server.connect(new ControlApi.LinkRequest(Optional.of("home")));
         TwoNodes.until("it is told again", () -> splits(nodes.backup) > before);
         TwoNodes.until("and here", () -> trouble(nodes.server).startsWith(why));
+    }
+
+    private static List<String> choices(Daemon at) throws Exception {
+        return at.reconnect(
+                        new ControlApi.ReconnectRequest(
+                                "home", Optional.empty(), Optional.empty()))
+                .choices();
     }
 
     private static long splits(Daemon node) throws Exception {

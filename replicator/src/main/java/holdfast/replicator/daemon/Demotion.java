@@ -110,7 +110,10 @@ final class Demotion {
     private Path unused(Path storage, String name) throws IOException {
         Path journal = storage.resolve(name + ".journal").toAbsolutePath();
         for (int i = 2; Files.exists(journal); i++) {
-            if (JournalFiles.heldAt(journal).isEmpty() && !ResourceDir.isUsed(resources, journal)) {
+            if (Files.isDirectory(journal)
+                    && JournalFiles.isNothingElse(journal)
+                    && JournalFiles.heldAt(journal).isEmpty()
+                    && !ResourceDir.isUsed(resources, journal)) {
                 ResourceDir.delete(journal);
                 return journal;
             }

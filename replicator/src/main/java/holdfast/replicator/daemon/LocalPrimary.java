@@ -335,6 +335,9 @@ final class LocalPrimary implements LocalResource {
         } finally {
             attachingSince = null;
             if (attached == null) {
+                if (over.isEmpty()) {
+                    dir.lookAgain();
+                }
                 states.is(StateChanges.DISK, DiskState.DISKLESS.name());
             }
         }
@@ -817,6 +820,8 @@ final class LocalPrimary implements LocalResource {
             now.disks().close();
             if (!answers) {
                 doubtHanging();
+            } else {
+                dir.lookAgain();
             }
             // Its own roll-forward may be in a call of a copy's base, which nobody has to wait for.
             if (now.disks().isInCall() && !(answers && copy != null && !forgotten)) {

@@ -150,13 +150,27 @@ final class Promotion {
                         Ancestry.Reason.PROMOTE,
                         shared.nodeId(),
                         System.currentTimeMillis());
-        before.part(entry.generation(), from.labelMillis());
+        note(before, entry, from);
         // The commit has no limit: nobody could say whether the choice was made.
         backup.begin(
                 from.ancestry().plus(entry),
                 restores ? point : null,
                 BackupResource.ANSWERS,
                 BackupResource.NO_LIMIT);
+    }
+
+    /// A label, without which the promotion is the same.
+    private void note(ResourceDir before, Ancestry.Entry entry, Moment from) {
+        try {
+            before.part(entry.generation(), from.labelMillis());
+        } catch (IOException | UncheckedIOException e) {
+            shared.events()
+                    .of(before.name())
+                    .accept(
+                            "metadata-error",
+                            "when what it goes on from was written last is not noted: "
+                                    + e.getMessage());
+        }
     }
 
     /// @param before the role of before

@@ -42,6 +42,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
@@ -135,6 +136,10 @@ final class ResourceDir implements AutoCloseable {
     private static final String JOURNAL_BEGUN = "journal-begun";
     private static final String PARTED = "parted";
 
+    /// Promotions that are noted there, the last first: one that fails when it has been noted is
+    /// among them.
+    private static final int PARTED_LINES = 16;
+
     /// Files whose presence says something.
     static final List<String> MARKS =
             List.of(
@@ -179,7 +184,8 @@ final class ResourceDir implements AutoCloseable {
     /// How much the peer may lack, as of the last look at the metadata.
     private long missingBytes;
 
-    /// What was written that the peer may lack, as of that look; null before. Any thread.
+    /// What was written that the peer may lack, as of that look; null before, and from an attach on
+    /// until the next look. Any thread.
     private volatile Frame.Wrote wrote;
 
     private ResourceDir(
@@ -406,10 +412,15 @@ final class ResourceDir implements AutoCloseable {
 
     /// A promotion is about to begin that generation, also of a copy that is promoted already: when
     /// what it goes on from was written last. Durable before it has begun; the next role has it
-    /// from the first.
-    void part(long generation, long millis) throws DeviceException {
-        AtomicFile.write(
-                dir.resolve(PARTED), "%d %d".formatted(millis, generation).getBytes(UTF_8));
+    /// from the first. If it never begins, what was noted before still counts.
+    void part(long generation, long millis) throws IOException {
+        List<String> lines = new ArrayList<>();
+        lines.add("%d %d".formatted(millis, generation));
+        if (Files.exists(dir.resolve(PARTED))) {
+            lines.addAll(Files.readAllLines(dir.resolve(PARTED)));
+        }
+        String text = String.join("\n", lines.subList(0, Math.min(lines.size(), PARTED_LINES)));
+        AtomicFile.write(dir.resolve(PARTED), text.getBytes(UTF_8));
     }
 
     /// When what the last promotion of this past went on from was written last, by the clock of who
@@ -418,13 +429,17 @@ final class ResourceDir implements AutoCloseable {
         try {
             for (Ancestry.Entry each : past.entries().reversed()) {
                 if (each.reason() == Ancestry.Reason.PROMOTE) {
-                    String text = Files.readString(dir.resolve(PARTED)).strip();
-                    return text.endsWith(" " + each.generation())
-                            ? number(dir.resolve(PARTED), 0)
-                            : 0;
+                    for (String line : Files.readAllLines(dir.resolve(PARTED))) {
+                        String[] words = line.strip().split(" ");
+                        if (words.length == 2
+                                && words[1].equals(Long.toString(each.generation()))) {
+                            return Long.parseLong(words[0]);
+                        }
+                    }
+                    return 0;
                 }
             }
-        } catch (IOException e) {
+        } catch (IOException | NumberFormatException e) {
             LOG.debug("{}: {}", dir, e.getMessage());
         }
         return 0;
@@ -452,8 +467,16 @@ final class ResourceDir implements AutoCloseable {
         AtomicFile.write(dir.resolve(JOURNAL_BEGUN), journal.toString().getBytes(UTF_8));
     }
 
+    /// Whether [#endJournal] has something to do.
+    boolean hasBegunJournal() {
+        return Files.exists(dir.resolve(JOURNAL_BEGUN));
+    }
+
     /// No role has followed: the journal that was made for it goes, if no record is in it. Where
     /// none is to be seen the note stays, for its storage may not be mounted.
+    ///
+    /// It deletes what a file names: only what is called as such a journal is, and holds nothing
+    /// that is not of one.
     ///
     /// | step                              | a crash behind it leaves                       |
     /// |-----------------------------------|------------------------------------------------|
@@ -465,17 +488,43 @@ final class ResourceDir implements AutoCloseable {
         if (!Files.exists(note)) {
             return;
         }
-        Path journal = Path.of(Files.readString(note)).toAbsolutePath();
+        Path journal = journalIn(note);
         if (!Files.isDirectory(journal)) {
             return;
         }
         Path resources = dir.toAbsolutePath().getParent();
         DurableDirectory.sync(resources);
         if (!isUsed(resources, journal) && JournalFiles.heldAt(journal).isEmpty()) {
+            if (!JournalFiles.isNothingElse(journal)) {
+                throw new IOException(
+                        journal + " holds more than a journal, and nothing of it is deleted");
+            }
             delete(journal);
             DurableDirectory.sync(journal.getParent());
         }
         Files.delete(note);
+    }
+
+    private Path journalIn(Path note) throws IOException {
+        Path named = null;
+        try {
+            named = Path.of(Files.readString(note).strip());
+        } catch (InvalidPathException e) {
+            LOG.debug("{}: {}", note, e.getMessage());
+        }
+        if (named == null
+                || !named.isAbsolute()
+                || named.getFileName() == null
+                || !isJournalName(named.getFileName().toString())) {
+            throw new IOException("%s names no journal of %s".formatted(note, name));
+        }
+        return named;
+    }
+
+    /// As [Demotion] gives it: `home.journal`, `home.2.journal`.
+    private boolean isJournalName(String file) {
+        return file.startsWith(name)
+                && file.substring(name.length()).matches("(\\.[0-9]+)?\\.journal");
     }
 
     private static boolean isWhole(Path dir) {
@@ -546,6 +595,9 @@ final class ResourceDir implements AutoCloseable {
             }
             for (Map.Entry<String, byte[]> mark : marks.entrySet()) {
                 AtomicFile.write(dir.resolve(mark.getKey()), mark.getValue());
+            }
+            if (facts.isPrimary()) {
+                created.recover();
             }
             AtomicFile.write(dir.resolve(FACTS), Json.writePretty(facts).getBytes(UTF_8));
             DurableDirectory.sync(resources);
@@ -1105,6 +1157,7 @@ final class ResourceDir implements AutoCloseable {
                                                 node,
                                                 wallMillis));
         Position here = new Position(ancestry.generation(), 0);
+        wrote = null;
         write(
                 new Superblock(
                         was.resource(),
@@ -1131,7 +1184,37 @@ final class ResourceDir implements AutoCloseable {
 
     /// What was written that the peer may lack, while the resource is not attached.
     Frame.Wrote wrote() {
-        return isDiskDoubted() ? wrote.unknown() : wrote;
+        Frame.Wrote seen = wrote;
+        Frame.Wrote known = seen == null ? notSeen() : seen;
+        return isDiskDoubted() ? known.unknown() : known;
+    }
+
+    /// What can be said where nothing was looked at since an attach.
+    private Frame.Wrote notSeen() {
+        return new Frame.Wrote(
+                facts.uuid(),
+                superblock().position(),
+                Position.NONE,
+                0,
+                Frame.Wrote.UNKNOWN,
+                Frame.Wrote.UNKNOWN,
+                !superblock().clean(),
+                Frame.Wrote.UNKNOWN,
+                false,
+                Frame.Wrote.UNKNOWN);
+    }
+
+    /// An attach has failed, or a detach that did not end cleanly: what is known of it by now is
+    /// looked at, as far as that can be.
+    void lookAgain() {
+        if (wrote != null) {
+            return;
+        }
+        try {
+            recover();
+        } catch (IOException | RuntimeException e) {
+            LOG.warn("{}: what it wrote is not known: {}", dir, e.getMessage());
+        }
     }
 
     /// How much the peer may lack while the resource is not attached.

@@ -16,6 +16,7 @@ import holdfast.replicator.device.DeviceNode;
 import holdfast.replicator.device.FileBlockDevice;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.state.Backup;
+import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Primary;
 import holdfast.replicator.state.ReplicationState;
@@ -195,6 +196,7 @@ final class ResourceManager implements Link.Resources {
                                             ? openLate(name)
                                             : Optional.<LocalPrimary>empty())
                     .ifPresent(this::export);
+            endJournalSoon(name);
         } catch (ProblemException e) {
             // The other order opens it, or it is an operator's next one.
             notOpened(name, new IOException(e.problem().cause() + ": " + e.problem().why(), e));
@@ -210,6 +212,7 @@ final class ResourceManager implements Link.Resources {
 
     private void open(String name) {
         openAlone(name).ifPresent(this::export);
+        endJournalSoon(name);
     }
 
     /// Opens one, or remembers why that cannot be done.
@@ -226,9 +229,6 @@ final class ResourceManager implements Link.Resources {
             return Optional.empty();
         }
         opened.states().linkStandalone(!isLinkWanted(opened));
-        if (opened instanceof LocalPrimary primary) {
-            endJournal(primary);
-        }
         roster.put(opened);
         if (opened instanceof LocalPrimary primary && !primary.lostChoice().isEmpty()) {
             shared.events().of(name).accept("choice-lost", primary.lostChoice());
@@ -253,18 +253,45 @@ final class ResourceManager implements Link.Resources {
         return Optional.of(primary);
     }
 
-    /// What an order to become a copy has left that was cut off.
-    private void endJournal(LocalPrimary primary) {
-        try {
-            primary.dir().endJournal();
-        } catch (IOException | UncheckedIOException e) {
-            shared.events()
-                    .of(primary.name())
-                    .accept(
-                            "metadata-error",
-                            "a journal that was begun for it and belongs to nothing is deleted at the next start: "
-                                    + e.getMessage());
+    /// What an order to become a copy has left that was cut off, once the primary is exported: the
+    /// storage may be on another filesystem, and hang.
+    private void endJournalSoon(String name) {
+        if (primaryWithJournal(name).isPresent()) {
+            shared.pool().execute(() -> endJournal(name));
         }
+    }
+
+    private Optional<LocalPrimary> primaryWithJournal(String name) {
+        return byName(name)
+                .filter(LocalPrimary.class::isInstance)
+                .map(LocalPrimary.class::cast)
+                .filter(primary -> primary.dir().hasBegunJournal());
+    }
+
+    private void endJournal(String name) {
+        String trouble;
+        try {
+            turns.<IOException>run(
+                    name,
+                    "a journal that belongs to nothing is deleted",
+                    () -> {
+                        Optional<LocalPrimary> now = primaryWithJournal(name);
+                        if (now.isPresent()) {
+                            now.get().dir().endJournal();
+                        }
+                    });
+            return;
+        } catch (ProblemException e) {
+            trouble = e.problem().cause();
+        } catch (IOException | UncheckedIOException e) {
+            trouble = e.getMessage();
+        }
+        shared.events()
+                .of(name)
+                .accept(
+                        "metadata-error",
+                        "what is left of a journal that was begun for it stays until the next start looks again: "
+                                + trouble);
     }
 
     /// It is not to be had for a moment. Its name and its disks stay taken, and its peer is told
@@ -1859,7 +1886,7 @@ final class ResourceManager implements Link.Resources {
             throw shared.refused(
                     role,
                     "%s cannot become a copy of what %s has, nothing changed".formatted(name, peer),
-                    "remove %s, and at %s: holdfast add".formatted(name, peer),
+                    "reconnect " + name,
                     why);
         }
         if (of instanceof LocalBackup backup && !isByItself(backup, verdict)) {
@@ -1915,7 +1942,8 @@ final class ResourceManager implements Link.Resources {
             LocalResource of, Verdict parted, Optional<StatusReport.Histories> histories) {
         String name = of.name();
         String status = "next: " + shared.command("status " + name);
-        if (of.peerHello() == null) {
+        Frame.ResourceHello theirs = of.peerHello();
+        if (theirs == null) {
             return List.of(
                     "nothing is given up for what nobody knows; %s"
                             .formatted(
@@ -1928,19 +1956,22 @@ final class ResourceManager implements Link.Resources {
             case Verdict.Equal _, Verdict.Unfit _ ->
                     List.of("there is nothing to choose; " + status);
             case Verdict.SetBack(_, boolean again, _) -> setBack(of, again);
-            case Verdict.Unrelated _ -> unrelated(of);
+            case Verdict.Unrelated _ -> unrelated(of, theirs);
             case Verdict.Ahead _, Verdict.Behind _, Verdict.Forked _ ->
                     switch (of) {
                         case LocalBackup backup -> choices(backup, parted, histories);
-                        case LocalPrimary primary -> choices(primary, histories);
+                        case LocalPrimary primary -> choices(primary, theirs, histories);
                     };
         };
     }
 
-    private List<String> choices(LocalPrimary primary, Optional<StatusReport.Histories> histories) {
+    private List<String> choices(
+            LocalPrimary primary,
+            Frame.ResourceHello theirs,
+            Optional<StatusReport.Histories> histories) {
         String name = primary.name();
         String peer = primary.dir().facts().peer();
-        if (!Verdict.isPrimary(primary.peerHello())) {
+        if (!Verdict.isPrimary(theirs)) {
             return List.of(
                     "to go on from what %s has, at %s: holdfast promote %s, and then here: %s"
                             .formatted(
@@ -1955,7 +1986,35 @@ final class ResourceManager implements Link.Resources {
         return List.of(
                 toGiveUp(primary, histories),
                 toKeepWhatIsHere(primary, histories),
-                "to decide later: nothing; both go on by themselves, and what each of them writes is given up with the rest of its own when the other one is chosen");
+                "to decide later: nothing; " + meanwhile(primary, theirs));
+    }
+
+    /// What becomes of both as long as nobody chooses.
+    private String meanwhile(LocalPrimary primary, Frame.ResourceHello theirs) {
+        String name = primary.name();
+        String peer = primary.dir().facts().peer();
+        boolean isExportedThere = theirs.diskState() != DiskState.DISKLESS.ordinal();
+        if (primary.isAttached()) {
+            return isExportedThere
+                    ? "both go on by themselves, and what each of them writes is given up with the rest of its own when the other one is chosen"
+                    : "it goes on here by itself, and what it writes is given up with the rest of its own when the other one is chosen; at %s it is not exported"
+                            .formatted(peer);
+        }
+        boolean isClosed =
+                primary.gate(node.get().bootGate()).orElse(null) instanceof BootGate.Outcome.Closed;
+        String here =
+                isClosed
+                        ? "it stays closed here, and is exported by itself when %s gives up its own; to write here all the same, beside what is there: %s, and then %s"
+                                .formatted(
+                                        peer,
+                                        shared.command("disconnect " + name),
+                                        shared.command("attach " + name))
+                        : "it is not exported here; to write here all the same, beside what is there: "
+                                + shared.command("attach " + name);
+        return isExportedThere
+                ? "%s goes on by itself, and what it writes is given up with the rest of its own when the other one is chosen; %s"
+                        .formatted(peer, here)
+                : "at %s it is not exported either; %s".formatted(peer, here);
     }
 
     private List<String> choices(
@@ -2038,15 +2097,56 @@ final class ResourceManager implements Link.Resources {
                                 name));
     }
 
-    /// Neither can become a copy of the other.
-    private List<String> unrelated(LocalResource of) {
+    /// Neither can become a copy of the other: the resource is removed at both, and added anew at
+    /// the one that is to be kept.
+    private List<String> unrelated(LocalResource of, Frame.ResourceHello theirs) {
         String name = of.name();
         String peer = of.dir().facts().peer();
-        return List.of(
-                "to keep what %s has: %s, and at %s: holdfast add %s. Its first sync overwrites what is here"
-                        .formatted(peer, shared.command("remove " + name), peer, name),
-                "to keep what is here, at %s: holdfast remove %s, and then here: %s. The first sync overwrites what is there"
-                        .formatted(peer, name, shared.command("add " + name)));
+        Role mine = of instanceof LocalPrimary ? Role.PRIMARY : Role.SECONDARY;
+        Role other = Verdict.isPrimary(theirs) ? Role.PRIMARY : Role.SECONDARY;
+        String disks = String.join(" ", of.dir().facts().disks());
+        List<String> choices = new ArrayList<>();
+        choices.add(toKeepAlone(name, shared.node(), mine, disks, peer, other));
+        choices.add(toKeepAlone(name, peer, other, "DISK", shared.node(), mine));
+        if (mine == Role.SECONDARY) {
+            choices.add(toWriteAtOnce(name, shared.node()));
+        } else if (other == Role.SECONDARY) {
+            choices.add(toWriteAtOnce(name, peer));
+        }
+        return choices;
+    }
+
+    /// The one that is kept first: what goes wrong there has deleted nothing yet.
+    ///
+    /// @param disks of the one that is kept
+    private String toKeepAlone(
+            String name, String kept, Role role, String disks, String other, Role otherRole) {
+        return "to keep what %s has: %s (%s), then %s (%s), and then %s. That makes a new copy at %s, in its storage, or with --peer-disk on a disk there, which is overwritten"
+                .formatted(
+                        kept,
+                        typedAt(
+                                kept,
+                                "remove " + name + (role == Role.PRIMARY ? "" : " --keep-copy")),
+                        role == Role.PRIMARY
+                                ? "the disk there stays as it is"
+                                : "the disk there becomes the newest moment and stays, the older ones are deleted",
+                        typedAt(other, "remove " + name),
+                        otherRole == Role.PRIMARY
+                                ? "the disk there stays as it is"
+                                : "the copy there is deleted with all of its moments; to keep it as well: --keep-copy",
+                        typedAt(kept, "add %s %s".formatted(name, disks)),
+                        other);
+    }
+
+    private String toWriteAtOnce(String name, String copy) {
+        return "to go on from the copy before that: %s. Then both are primary, and remove leaves either disk as it is"
+                .formatted(typedAt(copy, "promote " + name));
+    }
+
+    private String typedAt(String host, String command) {
+        return host.equals(shared.node())
+                ? "here " + shared.command(command)
+                : "at %s holdfast %s".formatted(host, command);
     }
 
     /// A copy stays one: it says that it gives up its own, and is brought on.

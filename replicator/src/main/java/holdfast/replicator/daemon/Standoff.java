@@ -67,19 +67,28 @@ final class Standoff {
         pool.execute(
                 () -> {
                     try {
-                        tell(peer, hello, said.get());
+                        tell(peer, hello, said);
                     } finally {
                         looking.set(false);
                     }
                 });
     }
 
-    private void tell(PeerSession peer, Frame.ResourceHello hello, Optional<Histories.Said> said) {
-        synchronized (this) {
-            seen = hello;
-            mine = said.orElse(null);
+    /// Where that fails it is not tried at once again.
+    private void tell(
+            PeerSession peer,
+            Frame.ResourceHello hello,
+            Supplier<Optional<Histories.Said>> said) {
+        Optional<Histories.Said> now = Optional.empty();
+        try {
+            now = said.get();
+        } finally {
+            synchronized (this) {
+                seen = hello;
+                mine = now.orElse(null);
+            }
         }
-        said.ifPresent(each -> peer.send(each.wrote()));
+        now.ifPresent(each -> peer.send(each.wrote()));
     }
 
     /// What this side has told last; null while nothing keeps the two apart.

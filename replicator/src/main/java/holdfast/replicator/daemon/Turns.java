@@ -23,6 +23,7 @@ import java.util.concurrent.locks.ReentrantLock;
 /// | `connect`, `disconnect`                  | closes and opens what has failed, and marks what is not wanted on the link |
 /// | its opening at the start of the daemon   | is not to be opened twice while its disk hangs      |
 /// | `attach` of what is damaged, or of what another moment was chosen of | writes its role or its journal |
+/// | the end of a journal that no role has    | deletes what a `reconnect --discard` may be making   |
 /// | a peer's withdrawal                      | marks the copy; it does not wait, see [#leave]      |
 ///
 /// What only looks takes none, a dry run for example: nothing is held up by it. The rest changes

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.LinkedHashMap;
@@ -178,6 +179,20 @@ public final class JournalFiles implements AutoCloseable {
             }
         }
         return Optional.empty();
+    }
+
+    /// Whether all that a directory holds is what a journal without a record consists of.
+    public static boolean isNothingElse(Path directory) throws IOException {
+        try (Stream<Path> files = Files.list(directory)) {
+            return files.allMatch(
+                    each ->
+                            Files.isRegularFile(each, LinkOption.NOFOLLOW_LINKS)
+                                    && isOwnName(each.getFileName().toString()));
+        }
+    }
+
+    private static boolean isOwnName(String name) {
+        return name.equals(FILLER) || name.matches("(" + SPARE + ")?[0-9a-f]{16}(\\.tmp)?");
     }
 
     /// Opens a journal that [#create] made.

@@ -44,8 +44,21 @@ record Lineage(Relation relation, Position common) {
     private record Step(int index, long generation, long number, boolean known, boolean here) {}
 
     static Lineage of(Ancestry first, Position at, Ancestry second, Position otherAt) {
-        Map<Long, Step> mine = steps(first, at);
-        Map<Long, Step> theirs = steps(second, otherAt);
+        return of(first, at, false, second, otherAt, false);
+    }
+
+    /// @param left whether a crash may have ended the generation in which the first stands, and the
+    ///   next one has not begun: nobody knows how far it went
+    /// @param otherLeft the same of the second
+    static Lineage of(
+            Ancestry first,
+            Position at,
+            boolean left,
+            Ancestry second,
+            Position otherAt,
+            boolean otherLeft) {
+        Map<Long, Step> mine = steps(first, at, left);
+        Map<Long, Step> theirs = steps(second, otherAt, otherLeft);
         Step newest = null;
         Step other = null;
         for (Step step : mine.values()) {
@@ -67,7 +80,7 @@ record Lineage(Relation relation, Position common) {
         return index > before || index == before && step.generation() > newest.generation();
     }
 
-    private static Map<Long, Step> steps(Ancestry ancestry, Position at) {
+    private static Map<Long, Step> steps(Ancestry ancestry, Position at, boolean left) {
         List<Long> path = new ArrayList<>();
         for (Ancestry.Entry entry : ancestry.entries()) {
             path.add(entry.generation());
@@ -81,10 +94,11 @@ record Lineage(Relation relation, Position common) {
             if (generation == 0) {
                 continue;
             }
-            boolean here = i == path.size() - 1;
+            boolean isLast = i == path.size() - 1;
+            boolean here = isLast && !left;
             boolean known = here;
-            long number = here ? at.number() : 0;
-            if (!here && i + 1 < ancestry.entries().size()) {
+            long number = isLast ? at.number() : 0;
+            if (!isLast && i + 1 < ancestry.entries().size()) {
                 Ancestry.Entry next = ancestry.entries().get(i + 1);
                 known = next.reason() != Ancestry.Reason.CRASH;
                 number = next.parent().generation() == generation ? next.parent().number() : 0;

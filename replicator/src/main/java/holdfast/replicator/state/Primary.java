@@ -161,6 +161,9 @@ public final class Primary {
     /// Device bytes that the buffer changes; a trim of much takes little room.
     private long bufferedChangeBytes;
 
+    /// Blocks of its writes, each of every write.
+    private long bufferedBlocks;
+
     private boolean closed = true;
     private long closedAtNanos;
     private final List<Op> waitForRoom = new ArrayList<>();
@@ -654,6 +657,7 @@ public final class Primary {
                 endRoom(op, true);
                 bufferBytes += op.bufferBytes();
                 bufferedChangeBytes += op.lengthBytes;
+                bufferedBlocks += blocksOf(op);
                 buffer.add(op);
                 unsentOps.add(op);
                 fx.wakeSender();
@@ -1247,6 +1251,7 @@ public final class Primary {
     private void drop(Op op) {
         bufferBytes -= op.bufferBytes();
         bufferedChangeBytes -= op.lengthBytes;
+        bufferedBlocks -= blocksOf(op);
         budget.give(op.bufferBytes());
         op.release();
     }
@@ -2722,15 +2727,8 @@ public final class Primary {
                         && !dirty.isRoundedUp()
                         && suspect.isEmpty() // Where memory is short it takes what is written.
                         && frozen.isEmpty();
-        long buffered = 0;
-        for (Op op : buffer) {
-            buffered += endBlock(op) - firstBlock(op);
-        }
-        if (buffered > COUNTED_BLOCKS) {
-            isExact = false;
-        } else {
-            buffered = unmarked();
-        }
+        boolean isCounted = bufferedBlocks <= COUNTED_BLOCKS;
+        long buffered = isCounted ? unmarked() : bufferedBlocks;
         return OwnWrites.said(
                 config.resource,
                 ancestry,
@@ -2740,7 +2738,9 @@ public final class Primary {
                 new WriteTimes(missingSinceMillis, wroteMillis),
                 OwnWrites.endedInACrash(ancestry, position()),
                 new OwnWrites.Count(
-                        dirty.count() + frozen.count() + buffered, isExact, suspect.count()));
+                        dirty.count() + frozen.count() + buffered,
+                        isExact && isCounted,
+                        suspect.count()));
     }
 
     /// Blocks of the buffer that are not marked, each counted once.
@@ -2754,6 +2754,10 @@ public final class Primary {
             }
         }
         return found.count();
+    }
+
+    private static long blocksOf(Op op) {
+        return endBlock(op) - firstBlock(op);
     }
 
     private static long firstBlock(Op op) {

@@ -140,12 +140,25 @@ public sealed interface Verdict {
 
     /// Whoever is behind: it takes writes, and would lose them.
     private static Verdict ofPrimaries(Frame.ResourceHello mine, Frame.ResourceHello theirs) {
-        Lineage lineage = lineage(mine, theirs);
+        Lineage lineage =
+                Lineage.of(
+                        mine.ancestry(),
+                        mine.committed(),
+                        mayHaveCrashed(mine),
+                        theirs.ancestry(),
+                        theirs.committed(),
+                        mayHaveCrashed(theirs));
         return lineage.relation() == Lineage.Relation.UNRELATED
                 ? new Unrelated("both sides are primary, and have no common history")
                 : new Forked(
                         lineage.common(),
                         "both sides are primary; the last position of both is " + lineage.common());
+    }
+
+    /// Until a generation has ended cleanly its primary notes no more than that it has begun.
+    private static boolean mayHaveCrashed(Frame.ResourceHello primary) {
+        return primary.diskState() == DiskState.DISKLESS.ordinal()
+                && primary.committed().number() == 0;
     }
 
     private static Lineage lineage(Frame.ResourceHello first, Frame.ResourceHello second) {

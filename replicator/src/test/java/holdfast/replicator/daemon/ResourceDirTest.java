@@ -18,6 +18,7 @@ import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Transaction;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
+import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
 
 import org.junit.jupiter.api.Test;
@@ -461,6 +462,78 @@ class ResourceDirTest {
             }
             primary.endJournal();
             assertTrue(Files.exists(journal));
+        }
+    }
+
+    /// Whatever stands in the note: nothing goes that is not such a journal and nothing else.
+    @Test
+    void onlyAJournalOfTheResourceIsDeletedForANote() throws Exception {
+        Path roles = Files.createDirectory(dir.resolve("roles"));
+        Path note = roles.resolve("home/journal-begun");
+        try (ResourceDir primary = created(roles)) {
+            Path other = Files.createDirectory(dir.resolve("other.journal"));
+            for (String each : List.of("", ".", "home.journal", "/", dir.toString(), "" + other)) {
+                Files.writeString(note, each);
+                assertThrows(IOException.class, primary::endJournal, each);
+            }
+            assertTrue(Files.exists(other));
+
+            Path journal = dir.resolve("home.2.journal");
+            JournalFiles.create(journal, 4 << 20, 8 << 20);
+            Path foreign = Files.createFile(journal.resolve("notes.txt"));
+            primary.beginJournal(journal);
+            assertThrows(IOException.class, primary::endJournal);
+            assertTrue(Files.exists(foreign) && Files.exists(note));
+            Files.delete(foreign);
+            primary.endJournal();
+            assertFalse(Files.exists(journal) || Files.exists(note));
+        }
+    }
+
+    @Test
+    void aPromotionThatNeverBeganLeavesWhatWasNotedOfTheOneBefore() throws Exception {
+        try (ResourceDir resource = copy()) {
+            assertEquals(0, resource.partedMillis(promotedIn(7)));
+            resource.part(7, 700);
+            resource.part(8, 800);
+            assertEquals(700, resource.partedMillis(promotedIn(7)));
+            assertEquals(800, resource.partedMillis(promotedIn(8)));
+            assertEquals(0, resource.partedMillis(promotedIn(9)));
+            for (int i = 0; i < 100; i++) {
+                resource.part(100 + i, 900 + i);
+            }
+            assertEquals(0, resource.partedMillis(promotedIn(7)));
+            assertEquals(999, resource.partedMillis(promotedIn(199)));
+            assertTrue(Files.size(dir.resolve("home/parted")) < 500);
+        }
+    }
+
+    private static Ancestry promotedIn(long generation) {
+        return past(1).plus(
+                        new Ancestry.Entry(
+                                generation,
+                                new Position(1, 5),
+                                Ancestry.Reason.PROMOTE,
+                                NODE,
+                                generation));
+    }
+
+    /// Also of a role that was never attached, and behind an attach that did not end cleanly.
+    @Test
+    void whatWasWrittenIsToldAsOfNow() throws Exception {
+        copy().close();
+        try (ResourceDir resource = promoted(Map.of())) {
+            assertEquals(Position.NONE, resource.wrote().at());
+            attach(resource, 100, 1);
+            assertEquals(new Position(100, 0), resource.wrote().at());
+            assertTrue(resource.wrote().orLater());
+            assertEquals(Frame.Wrote.UNKNOWN, resource.wrote().blocks());
+            resource.lookAgain();
+            assertEquals(new Position(100, 0), resource.wrote().at());
+            assertTrue(resource.wrote().orLater());
+            resource.detached(new Position(100, 7), PeerCopy.UNKNOWN, true);
+            assertEquals(new Position(100, 7), resource.wrote().at());
+            assertFalse(resource.wrote().orLater());
         }
     }
 

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
@@ -277,6 +278,20 @@ class OwnWritesTest implements PrimaryEffects {
         }
         assertEquals(65 * 256, primary.wrote().blocks());
         assertFalse(primary.wrote().exact());
+    }
+
+    @Test
+    void whatThePeerHasIsInTheBufferNoMore() {
+        attach(gone(Ancestry.Reason.ATTACH), 128 << 20);
+        establish();
+        for (int i = 0; i < 65; i++) {
+            write(0, 256, 20 + i);
+        }
+        assertFalse(primary.wrote().exact());
+        acknowledge(primary.position().number());
+        write(0, 2, 90);
+        assertEquals(2, primary.wrote().blocks());
+        assertTrue(primary.wrote().exact());
     }
 
     // ---- what is durable of it

@@ -477,6 +477,21 @@ class VerdictTest {
         assertEquals(at(1, 2), forked(2, at(8, 1)));
     }
 
+    /// A power cut leaves a primary that knows of its generation no more than that it has begun. The
+    /// other one, which was promoted, knows where it was left.
+    @Test
+    void aPrimaryAtRestBehindACrashWasWhereTheOtherOneLeftItsGeneration() {
+        promotedAt(at(1, 10));
+        copyBegan(1, NOTHING, Reason.CREATE, OTHER);
+        theirRole = 1;
+        assertEquals(at(1, 0), forked(3, at(1, 0)));
+        theirDisk = DiskState.DISKLESS;
+        assertEquals(at(1, 10), forked(3, at(1, 0)));
+        // That one was detached.
+        assertEquals(at(1, 4), forked(3, at(1, 4)));
+        assertEquals(at(1, 10), forked(3, at(1, 12)));
+    }
+
     @Test
     void whoCannotTakePartIsUnfit() {
         began(1, NOTHING, Reason.CREATE);
