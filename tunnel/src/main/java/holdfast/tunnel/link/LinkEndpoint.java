@@ -508,8 +508,7 @@ public final class LinkEndpoint implements AutoCloseable {
     /// @return whether it did
     boolean refusesClone(Connection connection, String peer, Frame.Hello hello) {
         LinkSession present = sessions.get(peer);
-        if (present == null
-                || !runs.get(peer).isClone(hello.instance(), present.peerInstance())) {
+        if (present == null || !runs.get(peer).isClone(hello.instance(), present.peerInstance())) {
             return false;
         }
         counters.count(Event.DUPLICATE);
