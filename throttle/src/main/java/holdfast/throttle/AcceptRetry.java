@@ -2,10 +2,11 @@ package holdfast.throttle;
 
 /// How a listener goes on that cannot take a client, for want of descriptors as a rule: it tries
 /// again, less and less often, and tells once that this is so and once that it is over. It is over
-/// when a client is taken and none was turned away for [#QUIET_NANOS] before: at the edge of a
-/// limit one is taken and the next is not, ten times a second.
+/// when a client was taken and none has been turned away for [#QUIET_NANOS]: at the edge of a limit
+/// one is taken and the next is not, ten times a second. That is seen by [#look], since the client
+/// that waited may be the last that comes for days.
 ///
-/// For one thread.
+/// Any thread.
 public final class AcceptRetry {
     private static final long FIRST_NANOS = 100_000_000;
 
@@ -14,20 +15,21 @@ public final class AcceptRetry {
 
     private static final long QUIET_NANOS = 10_000_000_000L;
 
-    /// Who is told; on the listener's thread, so it must not wait.
+    /// Who is told; on the listener's thread or that of [#look], so it must not wait.
     public interface Told {
         /// Nobody is told.
         Told NOBODY =
                 new Told() {
                     @Override
-                    public void fails(String why) {}
+                    public void fails(String why, AcceptRetry retry) {}
 
                     @Override
                     public void worksAgain(long tries) {}
                 };
 
         /// @param why no client can be taken
-        void fails(String why);
+        /// @param retry whose [#look] is to be called now and then from now on
+        void fails(String why, AcceptRetry retry);
 
         /// @param tries that failed until then
         void worksAgain(long tries);
@@ -35,7 +37,10 @@ public final class AcceptRetry {
 
     private final Told told;
     private final NanoClock clock;
+
+    // Guarded by this object.
     private boolean fails;
+    private boolean took;
     private long tries;
     private long failedNanos;
     private long pauseNanos;
@@ -52,13 +57,14 @@ public final class AcceptRetry {
     /// A client could not be taken.
     ///
     /// @return how long to wait before the next try
-    public long failed(Throwable why) {
+    public synchronized long failed(Throwable why) {
         boolean again = fails && !isQuiet();
         failedNanos = clock.nanoTime();
+        took = false;
         if (!again) {
             fails = true;
             tries = 0;
-            told.fails(String.valueOf(why.getMessage()));
+            told.fails(String.valueOf(why.getMessage()), this);
         }
         tries++;
         pauseNanos = Math.clamp(2 * pauseNanos, FIRST_NANOS, MOST_NANOS);
@@ -66,9 +72,15 @@ public final class AcceptRetry {
     }
 
     /// A client was taken.
-    public void took() {
+    public synchronized void took() {
         pauseNanos = 0;
-        if (fails && isQuiet()) {
+        took = true;
+        look();
+    }
+
+    /// Tells that it is over once it is.
+    public synchronized void look() {
+        if (fails && took && isQuiet()) {
             fails = false;
             told.worksAgain(tries);
         }

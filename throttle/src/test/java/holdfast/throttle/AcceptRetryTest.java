@@ -18,7 +18,7 @@ class AcceptRetryTest {
             new AcceptRetry(
                     new AcceptRetry.Told() {
                         @Override
-                        public void fails(String why) {
+                        public void fails(String why, AcceptRetry retry) {
                             said.add(why);
                         }
 
@@ -33,7 +33,7 @@ class AcceptRetryTest {
     void anHourWithoutDescriptorsIsToldOnceAndTriedOnceASecond() {
         long end = clock.nanoTime() + Duration.ofHours(1).toNanos();
         int tries = 0;
-        for (; clock.nanoTime() < end; tries++) {
+        for (; clock.nanoTime() - end < 0; tries++) {
             clock.advance(Duration.ofNanos(retry.failed(full)));
         }
         assertEquals(3603, tries, "0.1 s, 0.2 s, 0.4 s, 0.8 s, then each second");
@@ -55,6 +55,25 @@ class AcceptRetryTest {
         clock.advance(Duration.ofSeconds(11));
         retry.took();
         assertEquals(List.of("Too many open files", "works again behind 100"), said);
+    }
+
+    /// The client that waited is taken at once, and no other comes.
+    @Test
+    void itIsOverAlsoWhenNobodyComesAnyMore() {
+        retry.failed(full);
+        clock.advance(Duration.ofSeconds(11));
+        retry.look();
+        assertEquals(List.of("Too many open files"), said, "nobody was taken");
+        retry.failed(full);
+        retry.took();
+        clock.advance(Duration.ofSeconds(9));
+        retry.look();
+        assertEquals(List.of("Too many open files", "Too many open files"), said, "not quiet yet");
+        clock.advance(Duration.ofSeconds(1));
+        retry.look();
+        retry.look();
+        assertEquals("works again behind 1", said.getLast());
+        assertEquals(3, said.size());
     }
 
     /// Nobody came in between who could have shown that it was over.

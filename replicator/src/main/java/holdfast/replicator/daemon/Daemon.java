@@ -387,6 +387,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
     private void everySecond() {
         guarded(shared.payloads()::trim);
         guarded(shared.readBuffers()::tick);
+        guarded(events::everySecond);
         guarded(() -> drills.look(Instant.now()));
         guarded(
                 () ->

@@ -8,8 +8,12 @@ import holdfast.throttle.AcceptRetry;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
+import java.util.Collections;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.WeakHashMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
 import java.util.function.BiConsumer;
@@ -26,6 +30,10 @@ final class Events {
     private final Mailbox lines;
 
     private final Map<String, StateChanges> states = new ConcurrentHashMap<>();
+
+    /// Listeners that told that they take no clients, as long as there are any.
+    private final Set<AcceptRetry> retries =
+            Collections.synchronizedSet(Collections.newSetFromMap(new WeakHashMap<>()));
 
     private volatile Consumer<ControlApi.Event> listener = _ -> {};
 
@@ -63,7 +71,8 @@ final class Events {
     AcceptRetry.Told acceptTold(String where) {
         return new AcceptRetry.Told() {
             @Override
-            public void fails(String why) {
+            public void fails(String why, AcceptRetry retry) {
+                retries.add(retry);
                 node(
                         "accept-failed",
                         "%s takes no new clients, and tries again: %s; those that are connected go on"
@@ -78,6 +87,11 @@ final class Events {
                                 .formatted(where, tries));
             }
         };
+    }
+
+    /// Nobody may connect for hours once clients are taken again.
+    void everySecond() {
+        List.copyOf(retries).forEach(AcceptRetry::look);
     }
 
     /// Takes kind and text of what happens to one resource.

@@ -55,7 +55,6 @@ final class Link implements LinkHandler {
     // Written by the event loop alone.
     private volatile LinkStats.Traffic sentBefore = new LinkStats.Traffic(0, 0, 0);
     private volatile LinkStats.Traffic receivedBefore = new LinkStats.Traffic(0, 0, 0);
-    private LinkSession toldTwice;
 
     private final Questions<Frame.OfferReply> offers = new Questions<>(this::lives);
     private final Questions<Frame.InvalidateReply> invalidations = new Questions<>(this::lives);
@@ -162,13 +161,14 @@ final class Link implements LinkHandler {
 
     @Override
     public void usedTwice(LinkSession session, String source) {
-        if (toldTwice == session) {
+        Session mine = sessions.get(session.peer());
+        if (mine == null || mine.link != session || mine.toldTwice) {
             return;
         }
-        toldTwice = session;
+        mine.toldTwice = true;
         events.node(
                 "key-used-twice",
-                "%s is connected from %s, and another host with the same key comes from %s and is refused. One of them is a clone: stop it there, or remove its state directory and pair it anew. When the one that is connected goes, the other gets its place by itself"
+                "%s is connected from %s, and another host with the same key comes from %s and is refused. One of them is a clone, perhaps the one that is connected: look at status here before you stop one. The host whose resources are no fork of their copies goes on; stop the other, or remove its state directory and pair it anew. When the one that is connected goes, the other gets its place by itself"
                         .formatted(
                                 session.peer(),
                                 session.peerAddress()
@@ -310,6 +310,9 @@ final class Link implements LinkHandler {
         private final AtomicInteger lastStream = new AtomicInteger();
         private final Map<PrimaryResource, Integer> outgoing = new ConcurrentHashMap<>();
         private final Map<Integer, LocalBackup> incoming = new ConcurrentHashMap<>();
+
+        /// Whether it was told that another host has its key; for the event loop.
+        private boolean toldTwice;
 
         Session(LinkSession link) {
             this.link = link;

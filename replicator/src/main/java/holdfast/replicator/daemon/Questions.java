@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Queue;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
@@ -45,19 +46,16 @@ final class Questions<A> {
 
     /// @return false if nothing was asked
     boolean answered(PeerSession session, UUID resource, A answer) {
-        Question<A> first;
+        Optional<Question<A>> first;
         synchronized (this) {
-            Queue<Question<A>> questions = asked.get(resource);
-            if (questions == null || questions.peek().session() != session) {
-                return false;
-            }
-            first = questions.remove();
-            if (questions.isEmpty()) {
-                asked.remove(resource);
-            }
+            Queue<Question<A>> questions = asked.getOrDefault(resource, new ArrayDeque<>());
+            // One of a session whose end was not told yet may stand before it.
+            first = questions.stream().filter(each -> each.session() == session).findFirst();
+            first.ifPresent(questions::remove);
+            asked.values().removeIf(Queue::isEmpty);
         }
-        first.answer().complete(answer);
-        return true;
+        first.ifPresent(each -> each.answer().complete(answer));
+        return first.isPresent();
     }
 
     /// The answer did not come in time, and need not come at all.

@@ -35,6 +35,9 @@ final class RollPace {
 
     private static final long SYNC_MOST_BYTES = 256 << 20;
 
+    /// Two syncs tell what bytes cost when one has so many times as many of them.
+    private static final double DIFFERS = 4.0 / 3;
+
     private static final int REST = 4;
 
     /// How late it is seen that there is a hurry.
@@ -50,8 +53,12 @@ final class RollPace {
 
     private long unsyncedBytes;
 
-    /// What a sync may have in front of it, as the last one went.
+    /// What a sync may have in front of it, as the last ones went.
     private long portionBytes = SYNC_BYTES;
+
+    // Of the last sync.
+    private long lastBytes;
+    private long lastNanos;
 
     private long syncBeganNanos;
 
@@ -94,6 +101,11 @@ final class RollPace {
     void synced() {
         long took = Math.max(1, clock.nanoTime() - syncBeganNanos);
         double fits = (double) unsyncedBytes * SYNC_NANOS / took;
+        if (costsTheSame(unsyncedBytes, took)) {
+            fits = Math.max(fits, 2.0 * unsyncedBytes);
+        }
+        lastBytes = unsyncedBytes;
+        lastNanos = took;
         // Twice at most: the disk's own memory takes the first of them.
         portionBytes =
                 Math.clamp(
@@ -102,6 +114,20 @@ final class RollPace {
                         SYNC_MOST_BYTES);
         unsyncedBytes = 0;
         rest();
+    }
+
+    /// Whether of this sync and the last one that with fewer bytes took about as long. Where each
+    /// has its price, whatever is in front of it, less in front of it would only make more of them:
+    /// a disk that takes 3 s for any would end with 85 KB/s. A second apart is not the same however
+    /// long they take: the next one is to stay below what is said to hang.
+    private boolean costsTheSame(long bytes, long nanos) {
+        boolean fewer = bytes < lastBytes;
+        double more = fewer ? (double) lastBytes / bytes : (double) bytes / lastBytes;
+        double longer = fewer ? (double) lastNanos / nanos : (double) nanos / lastNanos;
+        return lastBytes > 0
+                && more >= DIFFERS
+                && longer < DIFFERS
+                && Math.abs(nanos - lastNanos) < SYNC_NANOS / 2;
     }
 
     private void rest() {

@@ -63,6 +63,17 @@ class QuestionsTest {
     }
 
     @Test
+    void aQuestionOfASessionThatIsAboutToEndTakesNoAnswerAway() {
+        PeerSession old = session();
+        CompletableFuture<String> before = questions.ask(old, HOME);
+        PeerSession next = session();
+        CompletableFuture<String> behind = questions.ask(next, HOME);
+        assertTrue(questions.answered(next, HOME, "done"));
+        assertEquals("done", behind.join());
+        assertFalse(before.isDone());
+    }
+
+    @Test
     void whoGivesUpTakesNobodyElsesAnswerAway() {
         PeerSession session = session();
         CompletableFuture<String> first = questions.ask(session, HOME);

@@ -101,6 +101,44 @@ class RollPaceTest {
         assertTrue(unsynced < 250, unsynced + " blocks wait for the last sync");
     }
 
+    /// Fewer bytes in front of each would only make it more syncs.
+    @Test
+    void aDiskWhoseSyncsTakeThreeSecondsWhateverTheyCoverIsSyncedSeldom() {
+        hurries = true;
+        int syncs = 0;
+        for (int i = 0; i < 16384; i++) {
+            if (pace.wrote(64 << 10)) {
+                now += 3000 * MS;
+                pace.synced();
+                syncs++;
+            }
+        }
+        assertTrue(syncs < 16, syncs + " syncs of a GiB");
+    }
+
+    /// Its syncs have a price each and one for each byte: none seems to hang, and it does not
+    /// crawl.
+    @Test
+    void aDiskWhoseSyncsCostBothIsRolledAndNoneSeemsToHang() {
+        hurries = true;
+        long longest = 0;
+        long unsynced = 0;
+        long all = 0;
+        for (int i = 0; i < 16384; i++) {
+            unsynced += 64 << 10;
+            if (pace.wrote(64 << 10)) {
+                long took = 5000 + unsynced / 10_000;
+                longest = Math.max(longest, took);
+                all += took;
+                now += took * MS;
+                pace.synced();
+                unsynced = 0;
+            }
+        }
+        assertTrue(longest < Hangs.LONG.toMillis(), longest + " ms");
+        assertTrue(all < (1L << 30) / 1000, all + " ms for a GiB: less than 1 MB/s");
+    }
+
     @Test
     void aHurryEndsARest() {
         busyMillis = Long.MAX_VALUE / MS;

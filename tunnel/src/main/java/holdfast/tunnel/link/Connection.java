@@ -222,6 +222,9 @@ final class Connection extends ChannelInboundHandlerAdapter {
                                     LinkEndpoint.MAX_VERSION));
             return;
         }
+        if (endpoint.refusesClone(this, peer, hello)) {
+            return;
+        }
         send(new Frame.Welcome(version, features(), hello.nonce()));
     }
 

@@ -40,7 +40,6 @@ import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -94,9 +93,6 @@ public final class LinkEndpoint implements AutoCloseable {
 
     private static final long NOT_SENT_BYTES = 128 << 10;
 
-    /// Runs of a peer that are remembered: each restart is one.
-    private static final int MAX_RUNS = 64;
-
     private static final SecureRandom SECRETS = new SecureRandom();
 
     private final Identity identity;
@@ -122,8 +118,8 @@ public final class LinkEndpoint implements AutoCloseable {
     private final List<Channel> listeners = new ArrayList<>();
     private final Map<Connection, InetAddress> pending = new HashMap<>();
 
-    /// By peer, the runs of its daemon that have had a session, in the order of their first.
-    private final Map<String, LinkedHashSet<Long>> runs = new HashMap<>();
+    /// By peer.
+    private final Map<String, Runs> runs = new HashMap<>();
 
     private final Map<Event, Long> loggedAtNanos = new EnumMap<>(Event.class);
     private volatile String trouble;
@@ -472,27 +468,21 @@ public final class LinkEndpoint implements AutoCloseable {
             connection.refuse("this address is dialled no more");
             return null;
         }
+        // Somebody may have got the session while the peer answered.
+        if (refusesClone(connection, peer, hello)) {
+            return null;
+        }
         LinkSession old = sessions.get(peer);
-        LinkedHashSet<Long> known = runs.computeIfAbsent(peer, _ -> new LinkedHashSet<>());
+        long before = old == null ? hello.instance() : old.peerInstance();
         if (old != null) {
             counters.count(Event.DUPLICATE);
-            if (isClone(known, hello.instance(), old.peerInstance())) {
-                connection.refuse(
-                        "another host with the key of %s is connected, from %s, and was there before: one of the two is a clone, and must not run with that state directory"
-                                .formatted(peer, where(old.peerAddress())));
-                handler.usedTwice(old, where(Optional.ofNullable(connection.source())));
-                return null;
-            }
             if (keeps(old, connection.dialled(), hello)) {
                 connection.refuse("a connection of the other direction is kept");
                 return null;
             }
             end(old, "replaced by a newer connection", true);
         }
-        known.add(hello.instance());
-        if (known.size() > MAX_RUNS) {
-            known.removeFirst();
-        }
+        runs.computeIfAbsent(peer, _ -> new Runs()).admitted(hello.instance(), before);
         var facts =
                 new LinkSession.Facts(
                         ++lastSession,
@@ -512,17 +502,21 @@ public final class LinkEndpoint implements AutoCloseable {
         return session;
     }
 
-    /// Whether the new one is a run that came back though that of the session had come before it.
-    private static boolean isClone(LinkedHashSet<Long> known, long now, long old) {
-        if (now == old || !known.contains(now)) {
+    /// Refuses the connection where another host with that key has a session and was there first.
+    /// To be asked before the Welcome goes out: one that has it begins a session, and tells of it.
+    ///
+    /// @return whether it did
+    boolean refusesClone(Connection connection, String peer, Frame.Hello hello) {
+        LinkSession present = sessions.get(peer);
+        if (present == null || !runs.get(peer).isClone(hello.instance(), present.peerInstance())) {
             return false;
         }
-        for (long each : known) {
-            if (each == old || each == now) {
-                return each == old;
-            }
-        }
-        return false;
+        counters.count(Event.DUPLICATE);
+        connection.refuse(
+                "another host with the key of %s is connected, from %s, and was there before: one of the two is a clone, and must not run with that state directory"
+                        .formatted(peer, where(present.peerAddress())));
+        handler.usedTwice(present, where(Optional.ofNullable(connection.source())));
+        return true;
     }
 
     private static String where(Optional<InetAddress> address) {

@@ -184,6 +184,7 @@ class LinkEndpointTest {
                 assertEquals(again, b.usedTwice.poll(TestNode.PATIENCE_SECONDS, TimeUnit.SECONDS));
             }
             assertTrue(b.connected.isEmpty(), "the host is connected still");
+            assertEquals(1, clone.connected.size(), "one that is refused begins no session");
             TestNode.await(
                     () ->
                             clone.endpoint
