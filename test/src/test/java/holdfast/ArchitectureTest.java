@@ -64,6 +64,8 @@ class ArchitectureTest {
                             "holdfast.throttle..")
                     // Paces readers, which may block; made of Guava's limiter, which sleeps.
                     .and(not(named("holdfast.throttle.BulkPacer")))
+                    // Of the listeners' threads.
+                    .and(not(named("holdfast.throttle.AcceptRetry")))
                     // The one place where the JVM's clock is read for whoever hands it on.
                     .and(not(named("holdfast.throttle.NanoClock")))
                     .as("classes that decide");

@@ -372,7 +372,8 @@ final class BackupResource {
                         return;
                     }
                     if (peer == session && hello.diskState() == DiskState.FAILED.ordinal()) {
-                        return; // It still drains what it has buffered (R11).
+                        backup.primaryFails();
+                        return;
                     }
                     leaveStream();
                     session = peer;

@@ -484,7 +484,8 @@ final class Reporter {
     /// which 64 MiB hold a whole number, and more is written meanwhile.
     private static long enough(long missingBytes) {
         long segment = 64L << 20;
-        return Math.ceilDiv(missingBytes + missingBytes / 4, segment) * segment;
+        long missing = Math.min(missingBytes, 1L << 60); // A peer may say anything.
+        return Math.ceilDiv(missing + missing / 4, segment) * segment;
     }
 
     /// What clients wait for that only the peer can give, when that takes long.

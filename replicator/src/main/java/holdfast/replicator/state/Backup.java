@@ -573,6 +573,9 @@ public final class Backup {
     /// What the primary said first in this session; null while there is none.
     private Frame.ResourceHello primary;
 
+    /// Its disk has failed: what it still has is what it sends now, and nothing is compared.
+    private boolean primaryFails;
+
     /// Nothing of this session is taken in: the verdict is against it.
     private Verdict apart;
 
@@ -892,8 +895,16 @@ public final class Backup {
         sessionDown();
         sessionUp = true;
         this.primary = primary;
+        primaryFails = primary.diskState() == DiskState.FAILED.ordinal();
         helloDue = true;
         helloIfDue();
+    }
+
+    /// The disk of the primary has failed in this session. It still sends what it has buffered,
+    /// which may be the only copy of that (R11).
+    public void primaryFails() {
+        primaryFails = true;
+        takeIn();
     }
 
     public void sessionDown() {
@@ -1055,7 +1066,10 @@ public final class Backup {
                     Frame.Changed _,
                     Frame.Wrote _,
                     Frame.MarkReply _ -> {}
-            case Frame.InvalidateReply reply -> mendRefusal = reply.refusal();
+            case Frame.InvalidateReply reply -> {
+                mendRefusal = reply.refusal();
+                takeIn();
+            }
             case Frame.Trouble trouble -> peerTrouble = trouble.text();
             case Frame.Verified over when over.run() == verifyRun -> verifies(0);
             case Frame.Verified _ -> {}
@@ -2019,6 +2033,7 @@ public final class Backup {
         if (committedEpoch) {
             epochSinceDamage = true;
             goOnIfMended();
+            takeIn(); // What was kept free for that epoch is not any more.
         }
         if (moved) {
             acknowledge();
@@ -2891,6 +2906,10 @@ public final class Backup {
     private long bytesToMend() {
         // What only waits to be noted needs no epoch.
         if (!isRotten() || !sessionUp || (isLookedAt() && unreadableBlocks == 0)) {
+            return 0;
+        }
+        // A peer that will not or cannot mend has more use for the room.
+        if (primaryFails || !mendRefusal.isEmpty()) {
             return 0;
         }
         return bytesOf(Primary.blocksToAsk(unreadableBlocks), 0)

@@ -268,6 +268,38 @@ class DamagedJournalTest {
         assertEquals(at(number + 1), copy.backup.committed());
     }
 
+    /// What it still sends may be the only copy of that, and no epoch comes from it.
+    @Test
+    void aPrimaryWhoseDiskHasFailedFillsTheJournal() throws Exception {
+        copy.damage(second + 200);
+        copy.write(14, 3, 5);
+        copy.rollAndLook();
+        int number = 14;
+        while (!copy.backup.isHolding()) {
+            copy.write(++number, 3, number % 100);
+        }
+        long before = copy.backup.journalUsedBytes();
+        copy.backup.primaryFails();
+        assertFalse(copy.backup.isHolding());
+        while (!copy.backup.isHolding()) {
+            copy.write(++number, 3, number % 100);
+        }
+        assertTrue(copy.backup.journalUsedBytes() > before + CopyOnFiles.JOURNAL / 8);
+    }
+
+    @Test
+    void aPeerThatWillNotMendIsNotWaitedFor() throws Exception {
+        copy.damage(second + 200);
+        copy.write(14, 3, 5);
+        copy.rollAndLook();
+        int number = 14;
+        while (!copy.backup.isHolding()) {
+            copy.write(++number, 3, number % 100);
+        }
+        copy.backup.on(new Frame.InvalidateReply(new UUID(3, 4), "its state takes no writes"));
+        assertFalse(copy.backup.isHolding());
+    }
+
     /// It waits for no epoch: its clients write on until the journal is full.
     @Test
     void aPromotedCopyLeavesNothingForAnEpochThatDoesNotCome() throws Exception {
