@@ -124,8 +124,8 @@ class BootGateTest {
         }
     }
 
-    /// It knows of its generation no more than that it has begun; the promoted copy knows where that
-    /// was left.
+    /// It knows of its generation no more than that it has begun; the promoted copy knows where
+    /// that was left.
     @Test
     void behindAPowerCutBothSayWhereThePromotedCopyWentOn() throws Exception {
         nodes.startServer();

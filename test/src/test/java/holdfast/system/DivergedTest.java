@@ -105,8 +105,7 @@ class DivergedTest {
         nodes.server.storage(
                 new ControlApi.StorageRequest(
                         dir.resolve("storage-server").toString(), Optional.empty()));
-        nodes.backup.add(
-                TwoNodes.addRequest("home", dir.resolve("storage/home.img"), 64L << 20));
+        nodes.backup.add(TwoNodes.addRequest("home", dir.resolve("storage/home.img"), 64L << 20));
         String kept = nodes.backup.attach(HOME).uri();
         TwoNodes.until("filled", () -> home(nodes.backup).replication().equals("ESTABLISHED"));
         Run.ok("qemu-io", "-r", "-f", "raw", "-c", "read -P 1 0 64k", kept);
@@ -242,8 +241,7 @@ class DivergedTest {
 
     private static List<String> choices(Daemon at) throws Exception {
         return at.reconnect(
-                        new ControlApi.ReconnectRequest(
-                                "home", Optional.empty(), Optional.empty()))
+                        new ControlApi.ReconnectRequest("home", Optional.empty(), Optional.empty()))
                 .choices();
     }
 

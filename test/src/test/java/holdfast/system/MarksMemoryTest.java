@@ -100,8 +100,7 @@ class MarksMemoryTest {
     private static long more(NodeProcess node) {
         String trouble = node.resource("home").flatMap(StatusReport.Resource::trouble).orElse("");
         Matcher found =
-                Pattern.compile(
-                                "raise journal.size in \\S+ by (\\d+ [KMG]iB) or more")
+                Pattern.compile("raise journal.size in \\S+ by (\\d+ [KMG]iB) or more")
                         .matcher(trouble.replaceAll("(?:--root \\S+ )", ""));
         return found.find() ? Size.parse(found.group(1)).bytes() : 0;
     }

@@ -76,9 +76,7 @@ final class Standoff {
 
     /// Where that fails it is not tried at once again.
     private void tell(
-            PeerSession peer,
-            Frame.ResourceHello hello,
-            Supplier<Optional<Histories.Said>> said) {
+            PeerSession peer, Frame.ResourceHello hello, Supplier<Optional<Histories.Said>> said) {
         Optional<Histories.Said> now = Optional.empty();
         try {
             now = said.get();

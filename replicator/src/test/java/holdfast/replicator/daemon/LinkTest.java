@@ -47,8 +47,7 @@ class LinkTest {
         Identity alpha = Identity.generate();
         Identity beta = Identity.generate();
         Peers peers = pin -> Optional.of(pin.equals(alpha.pin()) ? "alpha" : "beta");
-        try (var backup =
-                        LinkEndpoint.builder(Identity.generate(), "backup", peers, link).build();
+        try (var backup = LinkEndpoint.builder(Identity.generate(), "backup", peers, link).build();
                 var a = peer(alpha);
                 var b = peer(beta)) {
             InetSocketAddress bound =

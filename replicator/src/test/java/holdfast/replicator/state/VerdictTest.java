@@ -477,8 +477,8 @@ class VerdictTest {
         assertEquals(at(1, 2), forked(2, at(8, 1)));
     }
 
-    /// A power cut leaves a primary that knows of its generation no more than that it has begun. The
-    /// other one, which was promoted, knows where it was left.
+    /// A power cut leaves a primary that knows of its generation no more than that it has begun.
+    /// The other one, which was promoted, knows where it was left.
     @Test
     void aPrimaryAtRestBehindACrashWasWhereTheOtherOneLeftItsGeneration() {
         promotedAt(at(1, 10));
