@@ -122,6 +122,21 @@ class BootGateTest {
             assertTrue(trouble.contains("was promoted"), trouble);
             assertTrue(peer.asked);
         }
+        // It is away again, for longer than the gate waits; and the daemon is started again.
+        TwoNodes.until("away", () -> !nodes.server.status().link().orElseThrow().isConnected());
+        Thread.sleep(2_000);
+        assertEquals(Optional.empty(), nodes.atServer("home").export());
+        nodes.server.close();
+        nodes.startServer();
+        Thread.sleep(2_000);
+        assertEquals(Optional.empty(), nodes.atServer("home").export());
+        assertEquals(List.of(), events("boot-gate-opened"));
+        // Who knows that it is gone for good.
+        assertThrows(ProblemException.class, () -> nodes.server.attach(HOME));
+        nodes.server.disconnect(new ControlApi.LinkRequest(Optional.of("home")));
+        nodes.server.attach(HOME);
+        assertTrue(isExported());
+        assertTrue(Files.notExists(boot.resolveSibling("gate-closed")));
     }
 
     /// It knows of its generation no more than that it has begun; the promoted copy knows where

@@ -112,7 +112,9 @@ final class LocalPrimary implements LocalResource {
     /// not.
     private volatile Long gatedSince;
 
-    private boolean closedTold;
+    /// Why the gate is closed, until the peer says otherwise or an operator attaches all the same:
+    /// also while the peer is away, and over starts of the daemon. Null when it is not.
+    private volatile String closedWhy;
 
     /// Of a detach that a hanging disk did not let end: closed, with a call still in the kernel.
     /// Null for none.
@@ -327,7 +329,7 @@ final class LocalPrimary implements LocalResource {
         try {
             open(limit);
             AtomicFile.write(dir.bootMark(), bootId().getBytes(StandardCharsets.UTF_8));
-            gatedSince = null;
+            letGo();
             attachTrouble = null;
         } catch (IOException | RuntimeException e) {
             attachTrouble = String.valueOf(e.getMessage());
@@ -360,32 +362,47 @@ final class LocalPrimary implements LocalResource {
     }
 
     /// Asks the peer before it is exported. [#gate] says what comes of it.
-    void hold() {
+    void hold() throws IOException {
+        Path file = dir.closedGateFile();
+        closedWhy = Files.exists(file) ? Files.readString(file) : null;
         gatedSince = System.nanoTime();
     }
 
     /// Empty when it does not wait.
     Optional<BootGate.Outcome> gate(Optional<Duration> limit) {
         Long since = gatedSince;
-        return since == null
-                ? Optional.empty()
-                : Optional.of(
-                        BootGate.decide(
+        if (since == null) {
+            return Optional.empty();
+        }
+        Frame.ResourceHello peer = peerHello;
+        String closed = closedWhy;
+        return Optional.of(
+                peer == null && closed != null
+                        ? new BootGate.Outcome.Closed(closed)
+                        : BootGate.decide(
                                 Duration.ofNanos(System.nanoTime() - since),
                                 limit,
                                 atRest(),
-                                peerHello));
+                                peer));
     }
 
     /// It is to be exported; an attach that fails now is not tried by itself again.
-    void letGo() {
+    void letGo() throws IOException {
         gatedSince = null;
+        closedWhy = null;
+        Files.deleteIfExists(dir.closedGateFile());
     }
 
-    /// Whether it is news that the gate stays closed.
-    boolean tellsClosed() {
-        boolean news = !closedTold;
-        closedTold = true;
+    /// The peer keeps the gate closed.
+    ///
+    /// @return whether that is news
+    boolean closes(String why) throws IOException {
+        if (why.equals(closedWhy)) {
+            return false;
+        }
+        boolean news = closedWhy == null;
+        closedWhy = why;
+        AtomicFile.write(dir.closedGateFile(), why.getBytes(StandardCharsets.UTF_8));
         return news;
     }
 

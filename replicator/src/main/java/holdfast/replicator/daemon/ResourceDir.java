@@ -759,6 +759,11 @@ final class ResourceDir implements AutoCloseable {
         return dir.resolve("boot");
     }
 
+    /// Why the peer keeps the boot gate closed, as it was told last.
+    Path closedGateFile() {
+        return dir.resolve("gate-closed");
+    }
+
     /// What the disks were, as of the last attach of a primary or the last opening of a copy.
     private Path attachedFile() {
         return dir.resolve("attached");

@@ -340,22 +340,32 @@ final class ResourceManager implements Link.Resources {
             if (!(each instanceof LocalPrimary primary)) {
                 continue;
             }
-            switch (primary.gate(node.get().bootGate()).orElse(null)) {
-                case BootGate.Outcome.Open(String why) -> {
-                    shared.events()
-                            .of(primary.name())
-                            .accept("boot-gate-opened", "it is exported: " + why);
-                    primary.letGo();
-                    shared.pool().execute(() -> export(primary)); // Its disk may hang.
-                }
-                case BootGate.Outcome.Closed(String why) -> {
-                    if (primary.tellsClosed()) {
-                        shared.events().of(primary.name()).accept("boot-gate-closed", why);
-                    }
-                }
-                case BootGate.Outcome.Wait _ -> {}
-                case null -> {}
+            try {
+                openGate(primary);
+            } catch (IOException e) {
+                shared.events()
+                        .of(primary.name())
+                        .accept("metadata-error", String.valueOf(e.getMessage()));
             }
+        }
+    }
+
+    private void openGate(LocalPrimary primary) throws IOException {
+        switch (primary.gate(node.get().bootGate()).orElse(null)) {
+            case BootGate.Outcome.Open(String why) -> {
+                shared.events()
+                        .of(primary.name())
+                        .accept("boot-gate-opened", "it is exported: " + why);
+                primary.letGo();
+                shared.pool().execute(() -> export(primary)); // Its disk may hang.
+            }
+            case BootGate.Outcome.Closed(String why) -> {
+                if (primary.closes(why)) {
+                    shared.events().of(primary.name()).accept("boot-gate-closed", why);
+                }
+            }
+            case BootGate.Outcome.Wait _ -> {}
+            case null -> {}
         }
     }
 
@@ -1303,8 +1313,10 @@ final class ResourceManager implements Link.Resources {
 
     void requireOpenGate(LocalPrimary primary) throws ProblemException {
         String name = primary.name();
-        if (primary.gate(node.get().bootGate()).orElse(null)
-                instanceof BootGate.Outcome.Closed(String why)) {
+        boolean isOrdered = isStandalone(primary); // Who disconnects it first means it.
+        if (!isOrdered
+                && primary.gate(node.get().bootGate()).orElse(null)
+                        instanceof BootGate.Outcome.Closed(String why)) {
             throw shared.refused(
                     Role.PRIMARY,
                     "%s stays closed: %s".formatted(name, why),
