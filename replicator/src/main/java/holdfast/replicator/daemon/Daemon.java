@@ -275,8 +275,9 @@ public final class Daemon implements ControlApi, AutoCloseable {
             throws IOException, ConfigException {
         Path accepted = acceptedNodeFile(paths);
         if (!Files.exists(accepted)) {
+            String text = nodeText(paths);
             NodeSettings read = Settings.load(paths.etc()).node();
-            acceptNode(paths);
+            acceptNode(paths, text);
             return read;
         }
         return NodeSettings.parse(Files.readString(accepted), accepted.toString());
@@ -286,8 +287,8 @@ public final class Daemon implements ControlApi, AutoCloseable {
         return paths.state().resolve("accepted-node.toml");
     }
 
-    private static void acceptNode(NodePaths paths) throws IOException {
-        AtomicFile.write(acceptedNodeFile(paths), nodeText(paths).getBytes(StandardCharsets.UTF_8));
+    private static void acceptNode(NodePaths paths, String text) throws IOException {
+        AtomicFile.write(acceptedNodeFile(paths), text.getBytes(StandardCharsets.UTF_8));
     }
 
     private static String nodeText(NodePaths paths) throws IOException {
@@ -622,16 +623,24 @@ public final class Daemon implements ControlApi, AutoCloseable {
     // ---- settings ----------------------------------------------------------------------------
 
     /// Changes one key in the file and in what is in force.
-    private synchronized void setNode(String table, String key, String toml)
+    private void setNode(String table, String key, String toml)
             throws IOException, ConfigException {
-        String next =
-                NodeFile.parse(nodeText(paths), paths.nodeFile().toString())
-                        .set(table, key, toml)
-                        .text();
-        Files.createDirectories(paths.etc());
-        AtomicFile.write(paths.nodeFile(), next.getBytes(StandardCharsets.UTF_8));
-        acceptNode(paths);
-        settings = NodeSettings.parse(next, paths.nodeFile().toString());
+        if (!adjusting.tryLock()) {
+            throw new IOException(
+                    "other settings are being applied: `adjust` makes journals larger, it may be; try again when that has ended");
+        }
+        try {
+            String next =
+                    NodeFile.parse(nodeText(paths), paths.nodeFile().toString())
+                            .set(table, key, toml)
+                            .text();
+            Files.createDirectories(paths.etc());
+            AtomicFile.write(paths.nodeFile(), next.getBytes(StandardCharsets.UTF_8));
+            acceptNode(paths, next);
+            settings = NodeSettings.parse(next, paths.nodeFile().toString());
+        } finally {
+            adjusting.unlock();
+        }
     }
 
     @Override
@@ -667,13 +676,14 @@ public final class Daemon implements ControlApi, AutoCloseable {
     public AdjustReply adjust(AdjustRequest request) throws ProblemException {
         adjusting.lock();
         try {
+            String text = nodeText(paths); // It may be edited while journals grow.
             Settings.Loaded loaded = Settings.load(paths.etc());
             List<Change> changes =
                     new ArrayList<>(
                             SettingsDiff.between(
                                     "node.toml",
                                     Files.readString(acceptedNodeFile(paths)),
-                                    nodeText(paths),
+                                    text,
                                     false));
             changes.addAll(resources.changes(loaded.resources()));
             List<String> lacking =
@@ -683,7 +693,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                 return new AdjustReply(false, List.of(), lacking);
             }
             if (!request.dryRun()) {
-                acceptNode(paths);
+                acceptNode(paths, text);
                 settings = loaded.node();
                 shared.budget().limit(settings.sendBuffer().bytes());
                 applyRates();

@@ -88,7 +88,7 @@ final class JournalGrowth {
         all.forEach(each -> each.copy().useJournal());
     }
 
-    /// What of it fails a start does.
+    /// Where it fails the space is taken until a start, which goes by what is noted.
     private void giveBack(LocalBackup copy) {
         try {
             copy.giveJournalBack();

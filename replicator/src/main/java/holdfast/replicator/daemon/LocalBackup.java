@@ -508,12 +508,13 @@ final class LocalBackup implements LocalResource {
         }
     }
 
-    /// The journal stays what it was, whatever was taken or noted.
+    /// The journal stays what it was, whatever was taken or noted. What is noted is there: so the
+    /// note goes first, and where it cannot, a start finds the journal as large as it says.
     synchronized void giveJournalBack() throws IOException {
         if (journalTaken > 0) {
             journalTaken = 0;
-            journal.shrink(journalBytes);
             dir.journalGrown(journalBytes);
+            journal.shrink(journalBytes);
         }
     }
 

@@ -1539,9 +1539,10 @@ public final class Backup {
         long commitBytes = JournalRecord.totalBytes(Ancestry.MAX_ENTRIES * Ancestry.Entry.BYTES);
         // More than the journal has bytes never fits, and the peer may have said anything: the sum
         // must not run over.
+        long most = Math.max(journalBytes, BlockSet.blocksOf(sizeBytes));
         long need =
-                Math.min(blocks, journalBytes) * EPOCH_BLOCK_BYTES
-                        + Math.min(zeroRanges, journalBytes) * JournalRecord.HEADER_BYTES
+                Math.min(blocks, most) * EPOCH_BLOCK_BYTES
+                        + Math.min(zeroRanges, most) * JournalRecord.HEADER_BYTES
                         + commitBytes;
         // A run that does not fit a segment's rest leaves a gap of at most one run in each segment,
         // and only what is left of the segment counts.
