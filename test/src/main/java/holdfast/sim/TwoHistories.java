@@ -18,6 +18,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.function.BooleanSupplier;
 import java.util.random.RandomGenerator;
 
 /// The operator who promotes a copy and later gives up one of two histories, and the ledger of what
@@ -714,8 +715,18 @@ final class TwoHistories {
             return true;
         }
         PrimaryHost former = sim.primary();
-        boolean isOneLost = former.isDiskFailed() || promoted.isDiskFailed();
-        if (isOneLost) {
+        // A disk may fail at the last moment.
+        BooleanSupplier isOneLost =
+                () -> former.isDiskFailed() || promoted.isDiskFailed();
+        require(
+                patience,
+                () ->
+                        isOneLost.getAsBoolean()
+                                || isAtRest(former)
+                                        && isAtRest(promoted)
+                                        && isApart(former, promoted),
+                "they never say that they are two");
+        if (isOneLost.getAsBoolean()) {
             // What a failed disk holds nobody says any more, nor does it say that they are two.
             List<PrimaryHost> left =
                     List.of(former, promoted).stream()
@@ -727,10 +738,6 @@ final class TwoHistories {
                     "what has a good disk never comes to rest");
             left.forEach(PrimaryHost::checkImage);
         } else {
-            require(
-                    patience,
-                    () -> isAtRest(former) && isAtRest(promoted) && isApart(former, promoted),
-                    "they never say that they are two");
             former.checkImage();
             promoted.checkImage();
             checkTold(former);
@@ -756,7 +763,7 @@ final class TwoHistories {
         }
     }
 
-    private void require(long patience, java.util.function.BooleanSupplier done, String otherwise) {
+    private void require(long patience, BooleanSupplier done, String otherwise) {
         if (!sim.stepUntil(patience, done)) {
             throw new Violation("LIV", otherwise + ": " + sim.describe());
         }
