@@ -716,8 +716,7 @@ final class TwoHistories {
         }
         PrimaryHost former = sim.primary();
         // A disk may fail at the last moment.
-        BooleanSupplier isOneLost =
-                () -> former.isDiskFailed() || promoted.isDiskFailed();
+        BooleanSupplier isOneLost = () -> former.isDiskFailed() || promoted.isDiskFailed();
         require(
                 patience,
                 () ->
