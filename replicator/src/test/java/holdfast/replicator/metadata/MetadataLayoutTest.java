@@ -345,9 +345,13 @@ class MetadataLayoutTest {
     /// Whole, but by a program that knows of more peers than one, or of more fields.
     @Test
     void whatIsReservedIsZeroOrThePageIsNotTaken() {
-        MetadataLayout.Piece piece =
-                layout.records(transaction(2, 1, Blank.CLEAR, List.of(), 1L, 2L)).getFirst();
-        for (int at : List.of(6, 76, 79)) {
+        Transaction t = transaction(2, 1, Blank.CLEAR, List.of(page(0, 0, 3)), 1L, 2L);
+        assertReserved(layout.records(t).getFirst(), List.of(6, 76, 79));
+        assertReserved(layout.pages(t).getFirst(), List.of(6, 76, 79, 112, 119, 120, 123));
+    }
+
+    private static void assertReserved(MetadataLayout.Piece piece, List<Integer> places) {
+        for (int at : places) {
             ByteBuffer record = ByteBuffer.allocate(MetadataCodec.PAGE_BYTES);
             record.put(0, piece.data(), 0, MetadataCodec.PAGE_BYTES).put(at, (byte) 1);
             CRC32C crc = new CRC32C();
