@@ -328,8 +328,8 @@ final class LocalPrimary implements LocalResource {
         states.is(StateChanges.DISK, DiskState.ATTACHING.name());
         try {
             open(limit);
+            letGo(); // Durable with the next: what closed a gate once closes none that comes later.
             AtomicFile.write(dir.bootMark(), bootId().getBytes(StandardCharsets.UTF_8));
-            letGo();
             attachTrouble = null;
         } catch (IOException | RuntimeException e) {
             attachTrouble = String.valueOf(e.getMessage());
@@ -393,17 +393,17 @@ final class LocalPrimary implements LocalResource {
         Files.deleteIfExists(dir.closedGateFile());
     }
 
-    /// The peer keeps the gate closed.
-    ///
-    /// @return whether that is news
-    boolean closes(String why) throws IOException {
-        if (why.equals(closedWhy)) {
-            return false;
+    /// Whether [#closes] was called.
+    boolean isClosed() {
+        return closedWhy != null;
+    }
+
+    /// The peer keeps the gate closed. Where that cannot be noted it holds until a start.
+    void closes(String why) throws IOException {
+        if (!why.equals(closedWhy)) {
+            closedWhy = why;
+            AtomicFile.write(dir.closedGateFile(), why.getBytes(StandardCharsets.UTF_8));
         }
-        boolean news = closedWhy == null;
-        closedWhy = why;
-        AtomicFile.write(dir.closedGateFile(), why.getBytes(StandardCharsets.UTF_8));
-        return news;
     }
 
     private void ask(PeerSession peer) {

@@ -360,9 +360,10 @@ final class ResourceManager implements Link.Resources {
                 shared.pool().execute(() -> export(primary)); // Its disk may hang.
             }
             case BootGate.Outcome.Closed(String why) -> {
-                if (primary.closes(why)) {
+                if (!primary.isClosed()) {
                     shared.events().of(primary.name()).accept("boot-gate-closed", why);
                 }
+                primary.closes(why);
             }
             case BootGate.Outcome.Wait _ -> {}
             case null -> {}
