@@ -156,6 +156,9 @@ public final class MetadataCodec {
         if (in.getInt(76) != 0 || isBits && (in.getLong(112) != 0 || in.getInt(120) != 0)) {
             return new Found.Broken("bytes that are reserved are not zero");
         }
+        if (!isPosition(in, 48) || !isPosition(in, 96)) {
+            return new Found.Broken("a position that no writer makes");
+        }
         long transaction = in.getLong(32);
         long era = in.getLong(40);
         PeerCopy peer =
@@ -196,6 +199,10 @@ public final class MetadataCodec {
                         false,
                         List.of(),
                         extents));
+    }
+
+    private static boolean isPosition(ByteBuffer in, int at) {
+        return Position.isValid(in.getLong(at), in.getLong(at + 8));
     }
 
     private static boolean isZero(ByteBuffer in, int from, int to) {

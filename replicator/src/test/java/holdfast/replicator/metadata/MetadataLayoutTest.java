@@ -23,6 +23,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Random;
 import java.util.UUID;
+import java.util.function.Consumer;
 import java.util.zip.CRC32C;
 
 class MetadataLayoutTest {
@@ -352,16 +353,37 @@ class MetadataLayoutTest {
 
     private static void assertReserved(MetadataLayout.Piece piece, List<Integer> places) {
         for (int at : places) {
-            ByteBuffer record = ByteBuffer.allocate(MetadataCodec.PAGE_BYTES);
-            record.put(0, piece.data(), 0, MetadataCodec.PAGE_BYTES).put(at, (byte) 1);
-            CRC32C crc = new CRC32C();
-            crc.update(record.slice(0, 124));
-            crc.update(record.slice(128, MetadataCodec.PAGE_BYTES - 128));
-            record.putInt(124, (int) crc.getValue());
-            MetadataCodec.Found found =
-                    MetadataCodec.decode(record, RESOURCE, piece.offsetBytes(), 0, 31);
-            String why = ((MetadataCodec.Found.Broken) found).why();
+            String why = brokenBy(piece, page -> page.put(at, (byte) 1));
             assertTrue(why.contains(at == 6 ? "of peer 1" : "reserved"), at + ": " + why);
+        }
+    }
+
+    /// Why a page is refused that has this damage below a checksum that fits.
+    private static String brokenBy(MetadataLayout.Piece piece, Consumer<ByteBuffer> damage) {
+        ByteBuffer page = ByteBuffer.allocate(MetadataCodec.PAGE_BYTES);
+        page.put(0, piece.data(), 0, MetadataCodec.PAGE_BYTES);
+        damage.accept(page);
+        CRC32C crc = new CRC32C();
+        crc.update(page.slice(0, 124));
+        crc.update(page.slice(128, MetadataCodec.PAGE_BYTES - 128));
+        page.putInt(124, (int) crc.getValue());
+        MetadataCodec.Found found =
+                MetadataCodec.decode(page, RESOURCE, piece.offsetBytes(), 0, 31);
+        return ((MetadataCodec.Found.Broken) found).why();
+    }
+
+    @Test
+    void whatIsNoPositionIsDamageAndNoErrorOfTheProgram() throws Exception {
+        Transaction t =
+                transaction(0x0a0b, 3, Blank.SUSPECT, List.of(page(1, 0b101, 0, 65)), 9L);
+        for (MetadataLayout.Piece piece :
+                List.of(layout.records(t).getLast(), layout.pages(t).getFirst())) {
+            for (int at : List.of(48, 96)) {
+                for (long number : List.of(5L, -5L)) {
+                    String why = brokenBy(piece, page -> page.putLong(at, 0).putLong(at + 8, number));
+                    assertTrue(why.contains("position"), why);
+                }
+            }
         }
     }
 
