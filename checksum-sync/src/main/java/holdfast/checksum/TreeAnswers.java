@@ -10,15 +10,17 @@ import java.util.Iterator;
 ///        └► else it waits ─► next(): Part ─► zeroes() or leaves() ─► next() … ─► the answer
 /// ```
 ///
-/// Short ranges go first, also while a long one is being read, since whoever asks needs them to end
-/// others. What a peer can make it hold is bounded, whatever it asks.
+/// What a peer can make it hold is bounded, whatever it asks.
 public final class TreeAnswers {
     /// Questions that may wait to be read.
     static final int WAITING_MAX = 256;
 
-    /// Digests kept for what may be asked next. Four trees, of 128 MiB or of more, and what 32
-    /// short ranges have: more than an honest peer has under way. What is gone is read again.
+    /// Digests kept for what may be asked next. Two trees of 256 MiB, and what 32 short ranges have:
+    /// as much as an honest peer has under way. What is gone is read again.
     static final long KEPT_BYTES_MAX = 5632 << 10;
+
+    /// What each tree counts at least: so there are not many to look through.
+    private static final long TREE_BYTES = 16 << 10;
 
     /// @param digests of the parts that were asked for
     public record Answer(long number, byte[] digests) {}
@@ -31,31 +33,31 @@ public final class TreeAnswers {
             long number,
             long offsetBytes,
             long lengthBytes,
-            int leafLevel,
             boolean isFirst) {
         /// How much to read for [TreeAnswers#leaves].
         public int wantedBytes(int mostBytes) {
-            return TreeBuilder.wantedBytes(shape, leafLevel, lengthBytes, mostBytes);
+            return TreeBuilder.wantedBytes(lengthBytes, mostBytes);
         }
     }
 
     private record Reading(TreeComparison.Ask ask, TreeBuilder tree) {}
 
-    private record Kept(long offsetBytes, HashTree tree) {}
+    private record Kept(long offsetBytes, HashTree tree) {
+        private long bytes() {
+            return Math.max(tree.keptBytes(), TREE_BYTES);
+        }
+    }
 
     private final TreeShape shape;
     private final ArrayDeque<TreeComparison.Ask> waiting = new ArrayDeque<>();
     private final ArrayDeque<Kept> kept = new ArrayDeque<>();
     private long keptBytes;
-    private Reading ofLong;
-    private Reading ofShort;
     private long parts;
 
     /// What was given out and not handed over yet.
     private Part part;
 
-    /// What the part that was given out last belongs to.
-    private Reading ofPart;
+    private Reading reading;
 
     public TreeAnswers(TreeShape shape) {
         this.shape = shape;
@@ -102,44 +104,22 @@ public final class TreeAnswers {
         if (part != null) {
             return null;
         }
-        ofPart = reading();
-        if (ofPart == null) {
-            return null;
+        if (reading == null) {
+            TreeComparison.Ask ask = waiting.poll();
+            if (ask == null) {
+                return null;
+            }
+            reading = new Reading(ask, new TreeBuilder(shape, ask.lengthBytes()));
         }
-        TreeBuilder tree = ofPart.tree();
+        TreeBuilder tree = reading.tree();
         part =
                 new Part(
                         shape,
                         ++parts,
-                        ofPart.ask().offsetBytes() + tree.doneBytes(),
+                        reading.ask().offsetBytes() + tree.doneBytes(),
                         tree.leftBytes(),
-                        tree.leafLevel(),
                         tree.doneBytes() == 0);
         return part;
-    }
-
-    private Reading reading() {
-        if (ofShort == null) {
-            ofShort = start(true);
-        }
-        if (ofShort != null) {
-            return ofShort;
-        }
-        if (ofLong == null) {
-            ofLong = start(false);
-        }
-        return ofLong;
-    }
-
-    private Reading start(boolean close) {
-        for (Iterator<TreeComparison.Ask> each = waiting.iterator(); each.hasNext(); ) {
-            TreeComparison.Ask ask = each.next();
-            if (ask.lengthBytes() <= shape.closeBytes() == close) {
-                each.remove();
-                return new Reading(ask, new TreeBuilder(shape, ask.lengthBytes()));
-            }
-        }
-        return null;
     }
 
     /// The part begins with so many bytes that read zero, or more than it has.
@@ -149,7 +129,7 @@ public final class TreeAnswers {
         if (!isCurrent(of)) {
             return true;
         }
-        if (ofPart.tree().zeroes(bytes) == 0) {
+        if (reading.tree().zeroes(bytes) == 0) {
             return false;
         }
         part = null;
@@ -159,7 +139,7 @@ public final class TreeAnswers {
     /// The part's beginning was read, [Part#wantedBytes] of it, and digested by [TreeShape#leaves].
     public void leaves(Part of, long bytes, byte[] digests) {
         if (isCurrent(of)) {
-            ofPart.tree().leaves(bytes, digests);
+            reading.tree().leaves(bytes, digests);
             part = null;
         }
     }
@@ -171,26 +151,21 @@ public final class TreeAnswers {
 
     /// The answer that what was handed over last has completed, or null.
     public Answer finished() {
-        if (part != null || ofPart == null || ofPart.tree().leftBytes() > 0) {
+        if (part != null || reading == null || reading.tree().leftBytes() > 0) {
             return null;
         }
-        TreeComparison.Ask ask = ofPart.ask();
-        HashTree tree = ofPart.tree().tree();
-        if (ask.lengthBytes() <= shape.closeBytes()) {
-            ofShort = null;
-        } else {
-            ofLong = null;
-        }
-        ofPart = null;
+        TreeComparison.Ask ask = reading.ask();
+        HashTree tree = reading.tree().tree();
+        reading = null;
         keep(new Kept(ask.offsetBytes(), tree));
         return new Answer(ask.number(), tree.digests(0, ask.lengthBytes(), ask.level()));
     }
 
     private void keep(Kept tree) {
         kept.add(tree);
-        keptBytes += tree.tree().keptBytes();
+        keptBytes += tree.bytes();
         while (keptBytes > KEPT_BYTES_MAX) {
-            keptBytes -= kept.poll().tree().keptBytes();
+            keptBytes -= kept.poll().bytes();
         }
     }
 
@@ -208,10 +183,8 @@ public final class TreeAnswers {
     /// Nobody waits for an answer any more.
     public void end() {
         waiting.clear();
-        ofShort = null;
-        ofLong = null;
         part = null;
-        ofPart = null;
+        reading = null;
         forgetKept();
     }
 }

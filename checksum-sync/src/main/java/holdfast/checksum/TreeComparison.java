@@ -10,12 +10,11 @@ import java.util.Map;
 /// ```
 ///  open(range) ─► next(): Ask{range, its top level} ─► the peer reads it while we do ─► read(tree), answered(digest)
 ///     equal: done.  Not: next(): Ask{what differs, one level lower} … which both answer from their trees
-///     a part of level 1 of a range beyond 128 MiB differs: nextClose(): both read that once more ─► Ask{…, level 0}
 ///     a block differs: Found
 /// ```
 ///
 /// So a range that is equal costs one digest and one reading on each side, and one differing block
-/// of 1 GiB four answers of at most 1 KiB.
+/// of 256 MiB four answers of at most 1 KiB.
 public final class TreeComparison {
     /// A question for the peer: the digests of the parts of a level of this range.
     ///
@@ -63,7 +62,7 @@ public final class TreeComparison {
         }
 
         private boolean isLong() {
-            return lengthBytes > shape.closeBytes();
+            return lengthBytes > shape.shortBytes();
         }
     }
 
@@ -80,19 +79,16 @@ public final class TreeComparison {
         }
     }
 
-    private record Range(long offsetBytes, long lengthBytes) {}
-
     private final TreeShape shape;
     private final int longInFlight;
     private final int asksInFlight;
     private final ArrayDeque<Question> toAsk = new ArrayDeque<>();
     private final Map<Long, Question> asked = new LinkedHashMap<>();
-    private final ArrayDeque<Range> toRead = new ArrayDeque<>();
     private long asks;
     private int longOpen;
 
-    /// @param longInFlight ranges beyond [TreeShape#closeBytes] that may be compared at a time:
-    ///   each keeps its digests ([TreeShape#leafLevelOf]) until it is done
+    /// @param longInFlight ranges beyond [TreeShape#shortBytes] that may be compared at a time: each
+    ///   keeps the digests of its blocks until it is done
     /// @param asksInFlight questions that may be unanswered at a time
     public TreeComparison(TreeShape shape, int longInFlight, int asksInFlight) {
         this.shape = shape;
@@ -100,41 +96,19 @@ public final class TreeComparison {
         this.asksInFlight = asksInFlight;
     }
 
-    /// Whether another range may be opened now. What is known to differ is looked at first.
+    /// Whether another range may be opened now.
     public boolean takes() {
-        return toRead.isEmpty() && longOpen < longInFlight && mayAsk();
-    }
-
-    private boolean mayAsk() {
-        return toAsk.size() + asked.size() < asksInFlight;
+        return longOpen < longInFlight && toAsk.size() + asked.size() < asksInFlight;
     }
 
     /// Compares a range, which is to be read now.
     ///
     /// @param lengthBytes at most [TreeShape#rangeBytesMax]; whole blocks but at the device's end
     public Subject open(long offsetBytes, long lengthBytes) {
-        return open(offsetBytes, lengthBytes, shape.levelOf(lengthBytes));
-    }
-
-    private Subject open(long offsetBytes, long lengthBytes, int level) {
         Subject subject = new Subject(offsetBytes, lengthBytes);
         longOpen += subject.isLong() ? 1 : 0;
-        subject.first = ask(subject, offsetBytes, lengthBytes, level);
+        subject.first = ask(subject, offsetBytes, lengthBytes, shape.levelOf(lengthBytes));
         return subject;
-    }
-
-    /// Whether [#nextClose] has something.
-    public boolean wantsClose() {
-        return !toRead.isEmpty() && mayAsk();
-    }
-
-    /// A range that differs somewhere and is to be read now, or null.
-    public Subject nextClose() {
-        if (!wantsClose()) {
-            return null;
-        }
-        Range range = toRead.poll();
-        return open(range.offsetBytes(), range.lengthBytes(), 0);
     }
 
     /// The next question for the peer, or null.
@@ -224,10 +198,8 @@ public final class TreeComparison {
                         - from;
         if (ask.level() == 0) {
             found.add(from, length);
-        } else if (ask.level() > subject.tree.leafLevel()) {
-            ask(subject, from, length, ask.level() - 1);
         } else {
-            toRead.add(new Range(from, length));
+            ask(subject, from, length, ask.level() - 1);
         }
     }
 
@@ -258,9 +230,6 @@ public final class TreeComparison {
     /// @param unasked takes what the peer was not asked about at last
     /// @param inFlight takes what it was
     public void end(Ranges unasked, Ranges inFlight) {
-        for (Range range : toRead) {
-            unasked.add(range.offsetBytes(), range.lengthBytes());
-        }
         for (Question question : toAsk) {
             unasked.add(question.ask.offsetBytes(), question.ask.lengthBytes());
         }
@@ -269,7 +238,6 @@ public final class TreeComparison {
                 inFlight.add(question.ask.offsetBytes(), question.ask.lengthBytes());
             }
         }
-        toRead.clear();
         toAsk.clear();
         asked.clear();
         asks = 0;
@@ -278,14 +246,11 @@ public final class TreeComparison {
 
     /// Whether nothing is under way.
     public boolean isIdle() {
-        return toRead.isEmpty() && toAsk.isEmpty() && asked.isEmpty();
+        return toAsk.isEmpty() && asked.isEmpty();
     }
 
     /// What is not known to be equal or to differ.
     public void forEachOpen(Ranges into) {
-        for (Range range : toRead) {
-            into.add(range.offsetBytes(), range.lengthBytes());
-        }
         for (Question question : toAsk) {
             into.add(question.ask.offsetBytes(), question.ask.lengthBytes());
         }
@@ -299,9 +264,6 @@ public final class TreeComparison {
     /// Bytes of which it is not known whether they are equal.
     public long openBytes() {
         long sum = 0;
-        for (Range range : toRead) {
-            sum += range.lengthBytes();
-        }
         for (Question question : toAsk) {
             sum += question.ask.lengthBytes();
         }
@@ -314,9 +276,6 @@ public final class TreeComparison {
     /// Bytes that are still to be read here.
     public long unreadBytes() {
         long sum = 0;
-        for (Range range : toRead) {
-            sum += range.lengthBytes();
-        }
         for (Question question : toAsk) {
             sum += unread(question);
         }

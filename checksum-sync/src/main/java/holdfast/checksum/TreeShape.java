@@ -44,11 +44,7 @@ public final class TreeShape {
         zero[0] = Sha256.start().digest(new byte[BLOCK_BYTES]);
         for (int level = 1; level <= TOP; level++) {
             partBytes[level] = partBytes[level - 1] * fanOut;
-            MessageDigest digest = Sha256.start();
-            for (int i = 0; i < fanOut; i++) {
-                digest.update(zero[level - 1]);
-            }
-            zero[level] = digest.digest();
+            zero[level] = ofZeroes(level, fanOut, zero[level - 1]);
         }
     }
 
@@ -61,9 +57,10 @@ public final class TreeShape {
         return partBytes[level];
     }
 
-    /// The longest range that has a tree.
+    /// The longest range that has a tree: 256 MiB, of which the digests of all blocks are 2 MiB. They
+    /// are kept until the range is compared, so nothing is read twice.
     public long rangeBytesMax() {
-        return partBytes[TOP];
+        return 2 * partBytes[TOP - 1];
     }
 
     /// How many parts a range of this length has, a short last one counted.
@@ -76,9 +73,8 @@ public final class TreeShape {
         return fanOut * fanOut;
     }
 
-    /// The longest range of which the digests of all blocks are one answer, and which is read at
-    /// once.
-    public long closeBytes() {
+    /// The longest range of which the digests of all blocks are one answer.
+    public long shortBytes() {
         return partBytes[2];
     }
 
@@ -91,58 +87,66 @@ public final class TreeShape {
         return level;
     }
 
-    /// The lowest level of which digests are kept while a range of this length is compared: those
-    /// of its blocks, up to a part of level 3, of which they are a MiB; of a longer one those of
-    /// its parts of level 1, and where these differ it is read again.
-    int leafLevelOf(long lengthBytes) {
-        return lengthBytes <= partBytes[3] ? 0 : 1;
-    }
-
-    /// The digests of the parts that `data` is, one after the other; its position stays.
+    /// The digests of the blocks that `data` is, one after the other; its position stays.
     ///
-    /// @param leafLevel 0 or 1
-    /// @param data whole parts; only the last of the device may be short
-    public byte[] leaves(ByteBuffer data, int leafLevel) {
-        int leafBytes = (int) partBytes[leafLevel];
-        int count = Math.ceilDiv(data.remaining(), leafBytes);
+    /// @param data whole blocks; only the last of the device may be short
+    public byte[] leaves(ByteBuffer data) {
+        int count = Math.ceilDiv(data.remaining(), BLOCK_BYTES);
         byte[] digests = new byte[count * DIGEST_BYTES];
         MessageDigest digest = Sha256.start();
-        byte[] ofBlocks = new byte[fanOut * DIGEST_BYTES];
         for (int i = 0; i < count; i++) {
-            int length = Math.min(leafBytes, data.remaining() - i * leafBytes);
-            ByteBuffer leaf = data.slice(data.position() + i * leafBytes, length);
-            if (length == leafBytes && Zeros.isZero(leaf)) {
-                zeroLeaf(leafLevel, digests, i);
-            } else if (leafLevel == 0) {
-                digest.update(leaf);
-                finish(digest, digests, i);
+            int at = i * BLOCK_BYTES;
+            int length = Math.min(BLOCK_BYTES, data.remaining() - at);
+            ByteBuffer block = data.slice(data.position() + at, length);
+            if (length == BLOCK_BYTES && Zeros.isZero(block)) {
+                System.arraycopy(zero[0], 0, digests, i * DIGEST_BYTES, DIGEST_BYTES);
             } else {
-                int blocks = Math.ceilDiv(length, BLOCK_BYTES);
-                for (int b = 0; b < blocks; b++) {
-                    int at = b * BLOCK_BYTES;
-                    digest.update(leaf.slice(at, Math.min(BLOCK_BYTES, length - at)));
-                    finish(digest, ofBlocks, b);
-                }
-                digest.update(ofBlocks, 0, blocks * DIGEST_BYTES);
+                digest.update(block);
                 finish(digest, digests, i);
             }
         }
         return digests;
     }
 
-    /// The digests of parts that read zero.
-    byte[] zeroLeaves(long lengthBytes, int leafLevel) {
-        int count = (int) parts(lengthBytes, leafLevel);
+    /// For each level the digest of the last part of a range that reads zero, however short it is.
+    byte[][] lastOfZeroes(long lengthBytes) {
+        byte[][] last = new byte[TOP + 1][];
+        int ofBlock = (int) (lengthBytes % BLOCK_BYTES);
+        last[0] = ofBlock == 0 ? zero[0] : Sha256.start().digest(new byte[ofBlock]);
+        for (int level = 1; level <= TOP; level++) {
+            long below = parts(lengthBytes, level - 1);
+            last[level] = ofZeroes(level, (int) ((below - 1) % fanOut + 1), last[level - 1]);
+        }
+        return last;
+    }
+
+    /// The digest of a part that reads zero.
+    ///
+    /// @param count of the parts below that it has
+    /// @param last digest of the last of them
+    private byte[] ofZeroes(int level, int count, byte[] last) {
+        MessageDigest digest = Sha256.start();
+        for (int i = 0; i < count - 1; i++) {
+            digest.update(zero[level - 1]);
+        }
+        return digest.digest(last);
+    }
+
+    /// The digests of parts that read zero, one after the other.
+    ///
+    /// @param last of [#lastOfZeroes] where the last of them is the range's last, else the digest of
+    ///   a whole part
+    byte[] zeroes(int level, int count, byte[] last) {
         byte[] digests = new byte[count * DIGEST_BYTES];
-        for (int i = 0; i < count; i++) {
-            zeroLeaf(leafLevel, digests, i);
+        for (int i = 0; i < count - 1; i++) {
+            System.arraycopy(zero[level], 0, digests, i * DIGEST_BYTES, DIGEST_BYTES);
         }
-        int shortBytes = (int) (lengthBytes % partBytes[leafLevel]);
-        if (shortBytes != 0) {
-            byte[] last = leaves(ByteBuffer.allocate(shortBytes), leafLevel);
-            System.arraycopy(last, 0, digests, (count - 1) * DIGEST_BYTES, DIGEST_BYTES);
-        }
+        System.arraycopy(last, 0, digests, (count - 1) * DIGEST_BYTES, DIGEST_BYTES);
         return digests;
+    }
+
+    byte[] zero(int level) {
+        return zero[level];
     }
 
     /// The digests of the level above.
@@ -164,10 +168,6 @@ public final class TreeShape {
         int from = i * DIGEST_BYTES;
         int to = from + DIGEST_BYTES;
         return Arrays.equals(a, from, to, b, from, to);
-    }
-
-    private void zeroLeaf(int level, byte[] digests, int i) {
-        System.arraycopy(zero[level], 0, digests, i * DIGEST_BYTES, DIGEST_BYTES);
     }
 
     private static void finish(MessageDigest digest, byte[] into, int i) {

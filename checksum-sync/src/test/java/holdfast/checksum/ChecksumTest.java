@@ -25,7 +25,7 @@ class ChecksumTest {
         var abc = ByteBuffer.wrap("abc".getBytes(StandardCharsets.US_ASCII));
         assertEquals(
                 "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
-                HexFormat.of().formatHex(TreeShape.DEFAULT.leaves(abc, 0)));
+                HexFormat.of().formatHex(TreeShape.DEFAULT.leaves(abc)));
     }
 
     @Test
@@ -37,11 +37,7 @@ class ChecksumTest {
         ByteBuffer readOnly = direct.asReadOnlyBuffer();
         for (ByteBuffer data : new ByteBuffer[] {direct, readOnly, direct.slice()}) {
             int at = data.position();
-            for (int level = 0; level <= 1; level++) {
-                assertArrayEquals(
-                        TreeShape.DEFAULT.leaves(whole, level),
-                        TreeShape.DEFAULT.leaves(data, level));
-            }
+            assertArrayEquals(TreeShape.DEFAULT.leaves(whole), TreeShape.DEFAULT.leaves(data));
             assertFalse(Zeros.isZero(data));
             assertEquals(at, data.position());
             assertEquals(bytes.length, data.remaining());

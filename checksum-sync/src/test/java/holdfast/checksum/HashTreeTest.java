@@ -39,7 +39,7 @@ class HashTreeTest {
             TreeShape shape = new TreeShape(2 + random.nextInt(4));
             byte[] data = sparse(1 + random.nextInt(Math.min(60 * BLOCK, longest(shape))));
             HashTree tree = treeOf(shape, data, true);
-            for (int level = tree.leafLevel(); level <= TreeShape.TOP; level++) {
+            for (int level = 0; level <= TreeShape.TOP; level++) {
                 int part = (int) shape.partBytes(level);
                 byte[] digests = tree.digests(0, data.length, level);
                 assertEquals(shape.parts(data.length, level) * 32, digests.length);
@@ -55,35 +55,48 @@ class HashTreeTest {
     }
 
     @Test
-    void aHoleIsTakenInWholePartsOnly() {
+    void aHoleIsTakenInWholeBlocksOnly() {
         TreeShape shape = new TreeShape(2);
-        var close = new TreeBuilder(shape, 4 * BLOCK);
-        assertEquals(0, close.zeroes(BLOCK - 1));
-        assertEquals(BLOCK, close.zeroes(2 * BLOCK - 1));
-        assertEquals(3 * BLOCK, close.zeroes(Long.MAX_VALUE));
-        var wide = new TreeBuilder(shape, 8 * BLOCK + 512);
-        assertEquals(0, wide.zeroes(BLOCK));
-        assertEquals(6 * BLOCK, wide.zeroes(7 * BLOCK));
-        assertEquals(2 * BLOCK, wide.wantedBytes(BLOCK), "one part at least");
-        assertThrows(IllegalStateException.class, wide::tree);
-        assertThrows(IllegalArgumentException.class, () -> wide.data(ByteBuffer.allocate(BLOCK)));
-        wide.data(ByteBuffer.allocate(2 * BLOCK));
-        assertEquals(512, wide.zeroes(512));
-        assertEquals(0, wide.leftBytes());
+        var hole = new TreeBuilder(shape, 4 * BLOCK);
+        assertEquals(0, hole.zeroes(BLOCK - 1));
+        assertEquals(BLOCK, hole.zeroes(2 * BLOCK - 1));
+        assertEquals(3 * BLOCK, hole.zeroes(Long.MAX_VALUE));
+        var last = new TreeBuilder(shape, 2 * BLOCK + 512);
+        assertEquals(BLOCK, last.zeroes(BLOCK + 512));
+        assertEquals(BLOCK, last.wantedBytes(512), "one block at least");
+        assertThrows(IllegalStateException.class, last::tree);
+        assertThrows(IllegalArgumentException.class, () -> last.data(ByteBuffer.allocate(512)));
+        last.data(ByteBuffer.allocate(BLOCK));
+        assertEquals(512, last.zeroes(512));
+        assertEquals(0, last.leftBytes());
     }
 
-    /// 1 GiB that holds nothing costs no reading; its digests are there at once.
+    /// Zeroes cost neither reading nor memory; the digests are those of zeroes that were read, of
+    /// the range and of each part of it.
     @Test
-    void zeroesNobodyReadAreTheSameAsThoseThatWereRead() {
-        TreeShape shape = TreeShape.DEFAULT;
-        var hole = new TreeBuilder(shape, 8 << 20);
-        hole.zeroes(8 << 20);
-        var read = new TreeBuilder(shape, 8 << 20);
-        read.data(ByteBuffer.allocate(8 << 20));
-        assertArrayEquals(read.tree().digests(0, 8 << 20, 3), hole.tree().digests(0, 8 << 20, 3));
-        var large = new TreeBuilder(shape, 1 << 30);
-        assertEquals(1 << 30, large.zeroes(1 << 30));
-        assertTrue(large.tree().keptBytes() < 300 << 10);
+    void zeroesNobodyReadAreTheSameAsThoseThatWereRead() throws Exception {
+        for (int run = 0; run < 100; run++) {
+            TreeShape shape = new TreeShape(2 + random.nextInt(4));
+            int length = 1 + random.nextInt(Math.min(60 * BLOCK, longest(shape)));
+            var hole = new TreeBuilder(shape, length);
+            while (hole.leftBytes() > 0) {
+                hole.zeroes(1 + random.nextInt(2 * length));
+            }
+            HashTree ofHole = hole.tree();
+            assertEquals(0, ofHole.keptBytes());
+            var read = new TreeBuilder(shape, length);
+            read.data(ByteBuffer.allocate(length));
+            HashTree ofRead = read.tree();
+            for (int level = 0; level <= TreeShape.TOP; level++) {
+                long part = shape.partBytes(level);
+                long parts = shape.parts(length, level);
+                long from = random.nextLong(parts) * part;
+                long to = from + (1 + random.nextLong(parts - from / part)) * part;
+                long asked = Math.min(length, to) - from;
+                assertArrayEquals(
+                        ofRead.digests(from, asked, level), ofHole.digests(from, asked, level));
+            }
+        }
     }
 
     static int longest(TreeShape shape) {

@@ -439,6 +439,7 @@ final class BackupHost implements BackupEffects {
         if (backup.isToBeCut()) {
             cut();
         }
+        damaged = backup.isDamaged(); // Not when it is cut, or was taken for a torn end.
         rotten.tailSet(backup.end()).clear();
         noteRotAtStart();
         if (backup.isMixture()) {
@@ -1784,7 +1785,6 @@ final class BackupHost implements BackupEffects {
                             Long.MAX_VALUE);
             retain();
             if (!backup.isToBeCut()) {
-                damaged = false;
                 return;
             }
         }
@@ -1793,7 +1793,6 @@ final class BackupHost implements BackupEffects {
         packed.keySet()
                 .removeIf(at -> at >= highest / scenario.segmentBytes() * scenario.segmentBytes());
         backup.cut();
-        damaged = false;
         sim.reached(Rare.DAMAGE_CUT);
     }
 
@@ -2054,7 +2053,7 @@ final class BackupHost implements BackupEffects {
             return;
         }
         byte[] read = Arrays.copyOf(rest, part.wantedBytes(scenario.limits().runBlocks() * 4096));
-        byte[] leaves = part.shape().leaves(ByteBuffer.wrap(read), part.leafLevel());
+        byte[] leaves = part.shape().leaves(ByteBuffer.wrap(read));
         later(
                 diskTime() / 2,
                 () -> {

@@ -116,7 +116,7 @@ record Scenario(
                         runBlocks,
                         pick(Seeds.stream(seed, "holes"), 1, 16, 64, 128),
                         fanOut,
-                        Math.min(pick(r, 1, 4, 16, 64), fanOut * fanOut * fanOut * fanOut),
+                        Math.min(pick(r, 1, 4, 16, 64), 2 * fanOut * fanOut * fanOut),
                         pick(trees, 1, 2, 4),
                         pick(r, 1, 2, 8),
                         pick(r, 4096, 16384, 65536),

@@ -266,7 +266,7 @@ final class CopyDigester {
     private void digest(TreeAnswers.Part part) {
         buffer.flip();
         long bytes = buffer.remaining();
-        byte[] leaves = part.shape().leaves(buffer, part.leafLevel());
+        byte[] leaves = part.shape().leaves(buffer);
         mailbox.post(
                 () -> {
                     reading = false;

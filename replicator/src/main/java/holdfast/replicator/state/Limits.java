@@ -11,7 +11,7 @@ import holdfast.tunnel.wire.FrameCodec;
 /// @param fanOut of the trees of digests by which ranges are compared
 /// @param treeBlocks longest run that is compared by one tree: what a lost session costs to read
 ///   again is that many blocks for each tree in flight
-/// @param treesInFlight long runs that may be compared at a time, each with at most a MiB of memory
+/// @param treesInFlight long runs that may be compared at a time, each with 2 MiB of memory or little more
 ///   at both sides
 /// @param comparesInFlight questions of comparisons that may be unanswered at a time
 /// @param readAheadBytes bulk data that may be read ahead of the link
@@ -43,15 +43,15 @@ public record Limits(
         int askedBlocks,
         int wholeBlocks,
         int keptRanges) {
-    /// Runs of 128 KiB; trees over 1 GiB, so that comparing 1 TiB takes 1,024 questions. As many
+    /// Runs of 128 KiB; trees over 256 MiB, so that comparing 1 TiB takes 4,096 questions. As many
     /// active extents as one record of the log names: a crash costs comparing 3.9 GiB at most.
     public static final Limits DEFAULT =
             new Limits(
                     32,
                     1 << 16,
                     32,
-                    1 << 18,
-                    4,
+                    1 << 16,
+                    2,
                     32,
                     1 << 20,
                     1_000_000_000L,

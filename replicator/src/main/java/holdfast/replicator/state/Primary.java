@@ -1651,7 +1651,7 @@ public final class Primary {
             return false;
         }
         return switch (state) {
-            case COMPARE -> comparison.wantsClose() || (!suspect.isEmpty() && comparison.takes());
+            case COMPARE -> !suspect.isEmpty() && comparison.takes();
             case FIRST_SYNC -> !zeroesWait() && dirty.next(cursor) >= 0;
             case SYNC_SOURCE ->
                     phase == Phase.SENDING
@@ -1669,22 +1669,18 @@ public final class Primary {
         };
     }
 
-    /// Of the blocks of which nobody knows, the next run; what differs of an earlier one is looked
-    /// at closely first.
+    /// Of the blocks of which nobody knows, the next run.
     ///
     /// A block leaves the set when its run is opened, and is in the comparison from then until both
     /// sides' digests of it, or of something around it, were found equal, or it is marked; a
     /// session that is lost before puts it back. It may be written meanwhile, and our side of a
-    /// tree be made of what it held before, since, or in two readings both. That is as good: the
+    /// tree be made of what it held before or since. That is as good: the
     /// buffer is closed before the first block is read, so each write that ends later marks its
     /// blocks, and marks stay until an epoch; and equal digests say that a block, when it was read,
     /// held what the peer holds throughout. So a block that is not marked in the end was equal when
     /// it was read and not written since.
     private ReadRun readToCompare() {
-        TreeComparison.Subject subject = comparison.nextClose();
-        if (subject == null && comparison.takes()) {
-            subject = openSuspects();
-        }
+        TreeComparison.Subject subject = comparison.takes() ? openSuspects() : null;
         if (subject == null) {
             return null;
         }

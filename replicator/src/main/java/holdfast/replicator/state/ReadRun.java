@@ -105,7 +105,7 @@ public final class ReadRun {
     ///
     /// @param data of all blocks
     public static byte[] blockDigests(ByteBuffer data) {
-        return TreeShape.DEFAULT.leaves(data, 0);
+        return TreeShape.DEFAULT.leaves(data);
     }
 
     /// A part of what was read.

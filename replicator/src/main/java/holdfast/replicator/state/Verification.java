@@ -131,22 +131,18 @@ public final class Verification {
     /// Whether [#nextScan] has something.
     boolean wantsScan() {
         return candidates.count() <= CANDIDATES_MAX
-                && (scan.wantsClose() || scan.takes() && isMoreToScan());
+                && scan.takes()
+                && isMoreToScan();
     }
 
     private boolean isMoreToScan() {
         return !again.isEmpty() || cursor < candidates.capacity();
     }
 
-    /// The next range to be scanned, or null; what differs of an earlier one is looked at closely
-    /// first.
+    /// The next range to be scanned, or null.
     TreeComparison.Subject nextScan() {
         if (!wantsScan()) {
             return null;
-        }
-        TreeComparison.Subject close = scan.nextClose();
-        if (close != null) {
-            return close;
         }
         Range next = again.poll();
         if (next == null) {

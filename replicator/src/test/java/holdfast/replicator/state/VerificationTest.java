@@ -178,7 +178,7 @@ class VerificationTest implements PrimaryEffects {
                 if (!peer.zeroes(part, zeroBytes(copy, first, part.lengthBytes()))) {
                     int length = part.wantedBytes(1 << 20);
                     ByteBuffer data = content(copy, first, length / BLOCK);
-                    peer.leaves(part, length, part.shape().leaves(data, part.leafLevel()));
+                    peer.leaves(part, length, part.shape().leaves(data));
                 }
                 answer = peer.finished();
             }
@@ -405,7 +405,7 @@ class VerificationTest implements PrimaryEffects {
         byte[] data = new byte[3 * BLOCK];
         data[BLOCK] = 1;
         assertArrayEquals(
-                TreeShape.DEFAULT.leaves(ByteBuffer.wrap(data), 0),
+                TreeShape.DEFAULT.leaves(ByteBuffer.wrap(data)),
                 ReadRun.blockDigests(ByteBuffer.wrap(data)));
     }
 

@@ -72,7 +72,7 @@ public final class FrameCodec {
     public static final int MAX_DATA_BYTES = 1 << 20;
 
     /// Longest range that one [Compare] asks about, and the highest level of its tree.
-    public static final long MAX_COMPARE_BYTES = 4L << 30;
+    public static final long MAX_COMPARE_BYTES = 256 << 20;
 
     public static final int MAX_COMPARE_LEVEL = 4;
 
