@@ -18,7 +18,7 @@ import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.control.Problem;
 import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.device.AtomicFile;
-import holdfast.replicator.device.Committer;
+import holdfast.replicator.device.Committers;
 import holdfast.replicator.device.DurableDirectory;
 import holdfast.replicator.device.GivingWay;
 import holdfast.replicator.device.OwnedLock;
@@ -140,7 +140,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                         paths,
                         pool,
                         Executors.newSingleThreadExecutor(Daemon::idleThread),
-                        new Committer("journal"),
+                        new Committers(),
                         new SendBudget(settings.sendBuffer().bytes()),
                         new PayloadPool(),
                         new ReadBuffers(),
@@ -1035,7 +1035,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
         endpoint.close();
         timer.shutdownNow();
         resources.closeAll();
-        shared.committer().close();
+        shared.committers().close();
         try {
             if (page != null) {
                 page.close();

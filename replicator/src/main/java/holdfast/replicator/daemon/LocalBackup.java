@@ -308,7 +308,7 @@ final class LocalBackup implements LocalResource {
                             dir.name(),
                             base.device(),
                             journal,
-                            shared.committer(),
+                            shared.committers().of(journalPath(dir)),
                             config,
                             ResourceDir.base(dir.superblock()),
                             incarnation,

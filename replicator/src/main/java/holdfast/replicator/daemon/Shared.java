@@ -4,7 +4,7 @@ import holdfast.replicator.control.ExitCode;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.control.Problem;
 import holdfast.replicator.control.ProblemException;
-import holdfast.replicator.device.Committer;
+import holdfast.replicator.device.Committers;
 import holdfast.replicator.device.GivingWay;
 import holdfast.replicator.nbd.Exports;
 import holdfast.replicator.nbd.NbdLimits;
@@ -33,7 +33,7 @@ record Shared(
         NodePaths paths,
         ExecutorService pool,
         Executor idle,
-        Committer committer,
+        Committers committers,
         SendBudget budget,
         PayloadPool payloads,
         ReadBuffers readBuffers,

@@ -4,7 +4,7 @@ import holdfast.replicator.config.NodeSettings;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.EventLog;
 import holdfast.replicator.control.NodePaths;
-import holdfast.replicator.device.Committer;
+import holdfast.replicator.device.Committers;
 import holdfast.replicator.nbd.PayloadPool;
 
 import java.nio.file.Files;
@@ -28,7 +28,7 @@ final class LoneNode implements AutoCloseable {
     final EventLog log;
     final Path storage;
     private final ExecutorService pool = Executors.newCachedThreadPool();
-    final Committer committer = new Committer("journal");
+    final Committers committers = new Committers();
 
     /// @param storageToml more of the table `storage`
     LoneNode(Path dir, String storageToml) throws Exception {
@@ -51,7 +51,7 @@ final class LoneNode implements AutoCloseable {
                         paths,
                         pool,
                         pool,
-                        committer,
+                        committers,
                         new SendBudget(1 << 20),
                         new PayloadPool(),
                         new ReadBuffers(),
@@ -100,7 +100,7 @@ final class LoneNode implements AutoCloseable {
 
     @Override
     public void close() {
-        committer.close();
+        committers.close();
         pool.shutdown();
     }
 }

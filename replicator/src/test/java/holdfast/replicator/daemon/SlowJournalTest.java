@@ -42,7 +42,7 @@ class SlowJournalTest {
             promoted.newestLabel();
             promoted.write(0, 3, 1);
             LocalBackup copy = promoted.copy();
-            try (var _ = new HungJournals(promoted.node.committer, dir)) {
+            try (var _ = new HungJournals(promoted.node.committers.of(dir), dir)) {
                 assertFalse(copy.resource().bringUp(Duration.ofMillis(20)));
                 ControlApi.Kept kept =
                         promoted.manager
@@ -79,7 +79,7 @@ class SlowJournalTest {
             promoted.flush();
             promoted.newestLabel();
             promoted.write(0, 3, 1);
-            try (var _ = new HungJournals(promoted.node.committer, dir)) {
+            try (var _ = new HungJournals(promoted.node.committers.of(dir), dir)) {
                 Optional<String> confirm =
                         promoted.manager.promote(backTo(then, true, Optional.empty())).confirm();
                 ProblemException why =
@@ -109,7 +109,7 @@ class SlowJournalTest {
             promoted.manager.detach("home");
             LocalPrimary primary = promoted.primary();
             Path socket = promoted.copy().socket();
-            try (var _ = new HungJournals(promoted.node.committer, dir)) {
+            try (var _ = new HungJournals(promoted.node.committers.of(dir), dir)) {
                 for (int i = 0; i < 2; i++) { // The second has the first one's commit to wait for.
                     DeviceException why =
                             assertThrows(
