@@ -321,13 +321,23 @@ final class LocalPrimary implements LocalResource {
     /// @param limit how long the journal of a promoted copy is waited for: behind it is what a
     ///   crash in the middle of an attach leaves, without any export, and the next attach goes on
     synchronized void attach(Duration limit) throws IOException {
+        attach(limit, true);
+    }
+
+    /// The same at a start of the daemon, where nobody has looked at the disk: not another one than
+    /// the one attached last. It is exported when it answers.
+    synchronized void attachUnasked() throws IOException {
+        attach(BackupResource.NO_LIMIT, false);
+    }
+
+    private void attach(Duration limit, boolean isOrdered) throws IOException {
         if (attached != null) {
             return;
         }
         attachingSince = Instant.now();
         states.is(StateChanges.DISK, DiskState.ATTACHING.name());
         try {
-            open(limit);
+            open(limit, isOrdered);
             letGo(); // Durable with the next: what closed a gate once closes none that comes later.
             AtomicFile.write(dir.bootMark(), bootId().getBytes(StandardCharsets.UTF_8));
             attachTrouble = null;
@@ -559,7 +569,7 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
-    private void open(Duration limit) throws IOException {
+    private void open(Duration limit, boolean isOrdered) throws IOException {
         Disks disks = null;
         try {
             requireAnswers("attach " + name());
@@ -571,6 +581,9 @@ final class LocalPrimary implements LocalResource {
                             : Disks.open(
                                     shared.lockDirectory(), name(), dir.facts().paths(), space());
             requireOrder();
+            if (!isOrdered) {
+                requireSameDisk(disks);
+            }
             attached = open(disks, limit);
         } catch (IOException | RuntimeException e) {
             if (disks != null) {
@@ -629,6 +642,25 @@ final class LocalPrimary implements LocalResource {
                                     dir.facts().words(),
                                     String.join(", ", are),
                                     String.join(", ", were),
+                                    shared.command("attach " + name())));
+        }
+    }
+
+    /// The name of a device may be another one's after a reboot, and what a foreign disk holds would
+    /// be served, and go to the copy. One that holds what the last clean stop left was moved there.
+    private void requireSameDisk(Disks disks) throws IOException {
+        Optional<String> other = dir.otherDisk();
+        boolean isWhatItWas =
+                dir.superblock().clean()
+                        && copy == null
+                        && other.isPresent()
+                        && EvidenceFile.doubt(dir, disks).isEmpty();
+        if (other.isPresent() && !isWhatItWas) {
+            throw new IOException(
+                    "%s: another disk than the one that was attached last. It may hold anything, so nothing is exported, and the copy at %s stays as it is. Next, if the names of devices have changed: give the disk its name back (links such as those in /dev/disk/by-id keep theirs) and start the daemon again. If the disk was replaced and holds what is to be served: %s. All of it is compared then, and goes to the copy"
+                            .formatted(
+                                    other.get(),
+                                    dir.facts().peer(),
                                     shared.command("attach " + name())));
         }
     }

@@ -779,6 +779,24 @@ final class ResourceDir implements AutoCloseable {
                 && !isAttachedLast();
     }
 
+    /// A disk that is certainly another one than the one attached last, in words; a new name of an
+    /// old disk is none, nor is a restored file.
+    Optional<String> otherDisk() throws IOException {
+        if (!Files.exists(attachedFile())) {
+            return Optional.empty();
+        }
+        List<String> were = Files.readString(attachedFile()).lines().toList();
+        List<String> are = incarnation().lines().toList();
+        for (int i = 0; i < Math.min(were.size(), are.size()); i++) {
+            if (DeviceNode.areTwo(were.get(i), are.get(i))) {
+                return Optional.of(
+                        "%s is %s, and was %s"
+                                .formatted(facts.paths().get(i), are.get(i), were.get(i)));
+            }
+        }
+        return Optional.empty();
+    }
+
     private boolean isAttachedLast() throws IOException {
         return Files.exists(attachedFile())
                 && Files.readString(attachedFile()).equals(incarnation());

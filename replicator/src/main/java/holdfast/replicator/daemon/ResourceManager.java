@@ -325,7 +325,7 @@ final class ResourceManager implements Link.Resources {
     private void export(LocalPrimary primary) {
         String name = primary.name();
         try {
-            primary.attach(BackupResource.NO_LIMIT); // It is exported when its disk answers.
+            primary.attachUnasked();
             if (kernel.isThere()) {
                 connectKernel(primary, note -> shared.events().of(name).accept("attached", note));
             }

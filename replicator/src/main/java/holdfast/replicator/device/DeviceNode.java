@@ -82,6 +82,8 @@ public record DeviceNode(Path path, boolean isBlockDevice, long device, long ino
     /// A device that says nothing of itself by which another one could be told from it.
     private static final String WITHOUT_ID = "a device without an id";
 
+    private static final String FILE = "the file with inode ";
+
     /// The same of a file.
     private static final String WITHOUT_BIRTH = "made nobody knows when";
 
@@ -90,7 +92,7 @@ public record DeviceNode(Path path, boolean isBlockDevice, long device, long ino
     /// it does.
     public String identity() {
         if (!isBlockDevice) {
-            return "the file with inode " + inode;
+            return FILE + inode;
         }
         Path sys = sys();
         String part = "";
@@ -147,6 +149,20 @@ public record DeviceNode(Path path, boolean isBlockDevice, long device, long ino
     /// @param incarnation of one of them or of several
     public static boolean mayBeAnother(String incarnation) {
         return incarnation.contains(WITHOUT_ID) || incarnation.contains(WITHOUT_BIRTH);
+    }
+
+    /// Whether these are certainly two: not where one of them says nothing of itself, and not two
+    /// files, of which one may be the other one restored.
+    ///
+    /// @param was [#incarnation] of one
+    /// @param is of one
+    public static boolean areTwo(String was, String is) {
+        boolean areFiles = was.startsWith(FILE) && is.startsWith(FILE);
+        return !was.isEmpty()
+                && !areFiles
+                && !was.contains(WITHOUT_ID)
+                && !is.contains(WITHOUT_ID)
+                && !was.equals(is);
     }
 
     /// @throws DeviceException if it, a part of it or something built on it is mounted, swapped on

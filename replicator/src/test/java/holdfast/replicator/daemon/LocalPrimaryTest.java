@@ -3,8 +3,10 @@ package holdfast.replicator.daemon;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.control.ProblemException;
+import holdfast.replicator.device.DeviceNode;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.nbd.ExportException;
 
@@ -12,6 +14,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.UUID;
 
@@ -44,6 +47,40 @@ class LocalPrimaryTest {
                     assertThrows(IOException.class, () -> attach(primary)).getMessage());
             primary.close();
         }
+    }
+
+    /// As after a reboot in which the names of devices changed, behind a crash.
+    @Test
+    void anotherDiskIsExportedOnlyWhenSomebodySaysSo() throws Exception {
+        try (LoneNode node = new LoneNode(dir, "")) {
+            Path disk = node.storage.resolve("home.disk");
+            Files.write(disk, new byte[16 << 20]);
+            LocalPrimary primary = RosterTest.primary(node, "home", new UUID(1, 2));
+            Files.writeString(
+                    primary.dir().path().resolve("attached"), "the device eui.0025385a91b02461");
+            String why = assertThrows(IOException.class, primary::attachUnasked).getMessage();
+            assertTrue(
+                    why.contains("and was the device eui.0025385a91b02461: another disk")
+                            && why.contains(" attach home. "),
+                    why);
+            assertFalse(primary.isAttached());
+            attach(primary);
+            assertTrue(primary.isAttached());
+            primary.close();
+        }
+    }
+
+    @Test
+    void onlyWhatCannotBeTheSameIsAnotherDisk() {
+        String file = "the file with inode 12, made at 1.000000002";
+        String one = "partition 1 of the device naa.5000c500a1b2c3d4";
+        assertTrue(DeviceNode.areTwo(one, "partition 1 of the device naa.5000c500a1b2c3d5"));
+        assertTrue(DeviceNode.areTwo(one, file) && DeviceNode.areTwo(file, one));
+        assertFalse(DeviceNode.areTwo(one, one));
+        assertFalse(DeviceNode.areTwo(one, "a device without an id"));
+        assertFalse(DeviceNode.areTwo("a device without an id", one));
+        assertFalse(DeviceNode.areTwo(file, "the file with inode 13, made nobody knows when"));
+        assertFalse(DeviceNode.areTwo("", one), "nothing was attached");
     }
 
     /// Nobody comes between the counting of the clients and the detach, whichever orders count.
