@@ -38,7 +38,8 @@ class RosterTest {
         ResourceDir made =
                 ResourceDir.create(
                         node.resources(), name, facts, ResourceDir.newPrimary(id, space), settings);
-        return new LocalPrimary(node.shared, made, null, settings, Optional.empty());
+        var tcp = new TcpExports(node.shared, List::of, List::of);
+        return new LocalPrimary(node.shared, made, tcp, settings, Optional.empty());
     }
 
     /// Whoever looks meanwhile: a peer that asks for it, an `add` that wants its disk.
