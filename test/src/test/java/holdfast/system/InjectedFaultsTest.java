@@ -102,6 +102,25 @@ class InjectedFaultsTest {
             assertTrue(times(who, "LOST_SYNC") >= 4, who + ": too few syncs failed");
         }
         assertTrue(times("server", "TORN_KILL") >= 1, "no write was torn");
+        for (String file :
+                List.of(
+                        "server device",
+                        "server metadata",
+                        "server superblock",
+                        "backup journal",
+                        "backup base",
+                        "backup superblock",
+                        "backup kept blocks",
+                        "backup kept list")) {
+            String[] of = file.split(" ", 2);
+            assertTrue(
+                    struck.keySet().stream()
+                            .anyMatch(
+                                    each ->
+                                            each.startsWith(of[0])
+                                                    && each.endsWith("of the " + of[1])),
+                    "nothing struck the " + of[1] + " of the " + of[0]);
+        }
     }
 
     private int times(String who, String kind) {
