@@ -254,9 +254,9 @@ enum Rare {
         this.floor = floor;
     }
 
-    /// How many of so many histories must have reached it; half of one counts as one.
+    /// How many of so many histories must have reached it.
     long floorOf(long histories) {
-        return (floor * histories + 5_000) / 10_000;
+        return floor * histories / 10_000;
     }
 
     /// The situation of this name; null when it is not one of ours.
