@@ -32,6 +32,7 @@ class DecodersTest {
         return Stream.of(
                         WireTargets.all(),
                         DiskTargets.all(),
+                        StateFileTargets.all(),
                         TextTargets.all(),
                         Stream.of(NbdTarget.target()))
                 .flatMap(each -> each)
