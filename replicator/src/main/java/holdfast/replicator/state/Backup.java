@@ -499,7 +499,7 @@ public final class Backup {
     /// Records of the newest image that cannot be read, as far as it was looked at.
     private SortedSet<Long> unreadable = Collections.emptySortedSet();
 
-    /// Blocks of the newest image that cannot be read, as far as it was looked at.
+    /// Blocks of the newest image that cannot be read, as far as that is known.
     private long unreadableBlocks;
 
     private String rotWords = "";
@@ -849,6 +849,7 @@ public final class Backup {
         rots.removeIf(each -> each.from() >= first);
         rots.add(new Rot(first, null));
         isToBeLookedAt(first);
+        unreadableBlocks = blocksThatNeed(damaged);
         history.ends(first);
         marks.lost(this::hasEnded);
     }
@@ -2778,7 +2779,7 @@ public final class Backup {
         checkDue = true;
         noteAgainMillis = 0;
         epochSinceDamage = false;
-        unreadableBlocks = 0;
+        unreadableBlocks = blocksThatNeed(damaged);
         mayAskAgain();
         rotWords =
                 "the journal is damaged at offset %d; which parts of the newest moment that concerns is being looked at"
@@ -2887,14 +2888,30 @@ public final class Backup {
                         .formatted(rotWords, mendRefusal);
     }
 
+    /// Blocks of the newest image that lie in this record, or in one that could not be read when
+    /// it was looked at last.
+    private long blocksThatNeed(long record) {
+        long blocks = 0;
+        for (JournalIndex.Run run : index.all()) {
+            if (isUnreadable(run) || !run.isZero() && run.recordAddress() == record) {
+                blocks += blocksOf(run);
+            }
+        }
+        return blocks;
+    }
+
+    private static long blocksOf(JournalIndex.Run run) {
+        long first = run.offsetBytes() / BlockSet.BLOCK_BYTES;
+        return BlockSet.blocksOf(run.endBytes()) - first;
+    }
+
     private long unreadableBytes() {
         long bytes = 0;
         unreadableBlocks = 0;
         for (JournalIndex.Run run : index.all()) {
             if (isUnreadable(run)) {
                 bytes += run.lengthBytes();
-                long first = run.offsetBytes() / BlockSet.BLOCK_BYTES;
-                unreadableBlocks += BlockSet.blocksOf(run.endBytes()) - first;
+                unreadableBlocks += blocksOf(run);
             }
         }
         return bytes;
@@ -2903,10 +2920,11 @@ public final class Backup {
     /// Journal that live records leave free while something of the newest moment cannot be read:
     /// what the epoch takes that mends it, and what the primary marks meanwhile. Without it that
     /// epoch may never fit, and nothing behind the damage becomes free before it is committed. A
-    /// promoted copy has nobody to wait for.
+    /// promoted copy has nobody to wait for. As long as it is looked at what counts is what is
+    /// known: mostly that is nothing, and writes would wait for a look at the whole image.
     private long bytesToMend() {
         // What only waits to be noted needs no epoch.
-        if (!isRotten() || !sessionUp || (isLookedAt() && unreadableBlocks == 0)) {
+        if (!isRotten() || !sessionUp || unreadableBlocks == 0) {
             return 0;
         }
         // A peer that will not or cannot mend has more use for the room.
