@@ -502,6 +502,9 @@ public final class Backup {
     /// Blocks of the newest image that cannot be read, as far as that is known.
     private long unreadableBlocks;
 
+    /// The commit that was appended and is not durable yet leaves none of them.
+    private boolean commitMends;
+
     private String rotWords = "";
 
     /// Where the roll that is under way leads, 0 for none.
@@ -1689,6 +1692,7 @@ public final class Backup {
         commitEnd = end;
         openEpoch = 0;
         reservedBytes = 0;
+        commitMends = isRotten() && isLookedAt() && commitBringsAll();
         if (behind != null && isBeyond(to, behind)) {
             behind = null;
         }
@@ -2034,6 +2038,7 @@ public final class Backup {
         hearOfStaged();
         if (committedEpoch) {
             epochSinceDamage = true;
+            commitMends = false; // It is durable, so the index says it.
             goOnIfMended();
             takeIn(); // What was kept free for that epoch is not any more.
         }
@@ -2780,6 +2785,7 @@ public final class Backup {
         noteAgainMillis = 0;
         epochSinceDamage = false;
         unreadableBlocks = blocksThatNeed(damaged);
+        commitMends = false;
         mayAskAgain();
         rotWords =
                 "the journal is damaged at offset %d; which parts of the newest moment that concerns is being looked at"
@@ -2905,6 +2911,31 @@ public final class Backup {
         return BlockSet.blocksOf(run.endBytes()) - first;
     }
 
+    /// Whether nothing of the newest image is unreadable any more when all that is appended is
+    /// durable, the commit of an epoch at its end. Live records in front of the epoch are not
+    /// looked at: what they mend is seen when they are durable.
+    private boolean commitBringsAll() {
+        JournalIndex brought = kept.copy();
+        brought.putAll(staged);
+        for (Pending each : pending) {
+            JournalRecord record = each.record();
+            Kind kind = record == null ? Kind.PAD : record.kind();
+            if (kind == Kind.EPOCH_BEGIN && !record.continues()) {
+                brought = new JournalIndex();
+            } else if (kind == Kind.EPOCH_BLOCKS || kind == Kind.EPOCH_ZERO) {
+                put(brought, record);
+            }
+        }
+        JournalIndex image = index.copy();
+        image.putAll(brought);
+        for (JournalIndex.Run run : image.all()) {
+            if (isUnreadable(run)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     private long unreadableBytes() {
         long bytes = 0;
         unreadableBlocks = 0;
@@ -2924,7 +2955,7 @@ public final class Backup {
     /// known: mostly that is nothing, and writes would wait for a look at the whole image.
     private long bytesToMend() {
         // What only waits to be noted needs no epoch.
-        if (!isRotten() || !sessionUp || unreadableBlocks == 0) {
+        if (!isRotten() || !sessionUp || unreadableBlocks == 0 || commitMends) {
             return 0;
         }
         // A peer that will not or cannot mend has more use for the room.

@@ -320,6 +320,28 @@ class DamagedJournalTest {
         return number;
     }
 
+    /// The first frames of the stream lie right behind the commit, which is not durable yet.
+    @Test
+    void whatIsLeftForTheEpochThatMendsIsTakenInAgainBehindItsCommit() throws Exception {
+        copy.damage(second + 200);
+        copy.write(14, 3, 5);
+        copy.rollAndLook();
+        int number = fill(15);
+        for (boolean mends : new boolean[] {false, true}) {
+            copy.connect(copy.backup.committed());
+            copy.stage(9, mends ? 1 : 2);
+            copy.syncsLater = true;
+            copy.commitStaged(++number, 9, mends ? 1 : 2);
+            copy.write(++number, 3, 7);
+            assertEquals(!mends, copy.backup.isHolding());
+            copy.syncsLater = false;
+            copy.settle();
+            assertEquals(!mends, copy.backup.isHolding());
+            assertEquals(!mends, copy.backup.isRotten());
+        }
+        assertEquals(at(number), copy.backup.committed());
+    }
+
     /// What it still sends may be the only copy of that, and no epoch comes from it.
     @Test
     void aPrimaryWhoseDiskHasFailedFillsTheJournal() throws Exception {
