@@ -33,7 +33,7 @@ import java.util.concurrent.locks.LockSupport;
 /// Two daemons in processes of their own, killed at random moments while blocks are written that
 /// say what they are, by fio and by writers that also know their order: the server keeps what it
 /// answered, the backup what it acknowledged, and the copy is at every moment what the device was
-/// at one. [BackupEndsTest] and [InjectedFaultsTest] choose the calls; this one has what these have
+/// at one, for all writers together. [BackupEndsTest] and [InjectedFaultsTest] choose the calls; this one has what these have
 /// not, kills of both at once, and of either while they find each other.
 ///
 /// `-Dholdfast.seed=N` begins with the same seed, `-Dholdfast.kills=M` kills more often.
@@ -284,9 +284,11 @@ class KillTest {
                         backup.api.open(new ControlApi.OpenRequest("home", Optional.empty()));
                 StatusReport.View view = opened.view();
                 try (BlockClient image = new BlockClient(Path.of(view.socket()), "home@latest")) {
+                    List<BlockWriter.Shown> shown = new ArrayList<>();
                     for (int i = 0; i < writers.size(); i++) {
-                        writers.get(i).requirePrefix(image, floors[i]);
+                        shown.add(writers.get(i).requirePrefix(image, floors[i]));
                     }
+                    BlockWriter.requireOneMoment(shown);
                 }
                 if (fio.isIntact(view.uri(), () -> stop || backupKills.get() != kills)) {
                     fioLooks++;
