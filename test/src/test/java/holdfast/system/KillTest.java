@@ -178,14 +178,14 @@ class KillTest {
         int rounds = 0;
         while (serverKills.get() + backupKills.get() < KILLS && !stop) {
             int dice = random.nextInt(10);
-            if (dice < 2) {
+            if (dice < 4) {
                 until(server, Set.of("ESTABLISHED"));
                 pause(random.nextInt(500));
-            } else if (dice < 5) {
+            } else if (dice < 7) {
                 until(server, REPLICATING);
                 pause(random.nextInt(500));
             } else {
-                pause(random.nextInt(dice < 8 ? 1500 : 500));
+                pause(random.nextInt(dice < 9 ? 1500 : 500));
             }
             boolean both = ++rounds % 6 == 0;
             boolean one = random.nextBoolean();
@@ -276,7 +276,7 @@ class KillTest {
     private Void look(NodeProcess backup, Random random) throws Exception {
         String last = "";
         while (!stop) {
-            pause(random.nextInt(800));
+            pause(random.nextInt(300));
             int kills = backupKills.get();
             long[] floors = writers.stream().mapToLong(BlockWriter::floor).toArray();
             try {
@@ -353,6 +353,7 @@ class KillTest {
         assertTrue(serverKills.get() + backupKills.get() >= KILLS, "too few kills");
         assertTrue(writes > 2000, "only " + writes + " writes");
         assertTrue(looks >= 10, "only " + looks + " looks");
+        assertTrue(differentPoints >= 2, "only " + differentPoints + " moments were looked at");
         assertTrue(fioRuns >= KILLS / 8, "fio ran only " + fioRuns + " times");
         assertTrue(fioLooks >= 5, "fio read only " + fioLooks + " copies");
     }
