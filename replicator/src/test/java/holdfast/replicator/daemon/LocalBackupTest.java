@@ -2,6 +2,7 @@ package holdfast.replicator.daemon;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.config.ResourceSettings;
@@ -21,6 +22,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.api.parallel.Isolated;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -204,6 +206,23 @@ class LocalBackupTest {
             }
         }
         assertEquals(0, said("journal-grown"));
+    }
+
+    /// Else a start would count on space that is gone.
+    @Test
+    void whereTheNoteCannotBePutBackTheJournalStaysAsLargeAsItSays() throws Exception {
+        LocalBackup copy = opened();
+        copy.takeJournal(larger());
+        copy.noteJournal();
+        Path inTheWay =
+                Files.createDirectory(copy.dir().path().resolve("journal-grown.tmp"));
+        assertThrows(IOException.class, copy::giveJournalBack);
+        assertEquals(16L << 20, segments() * LocalBackup.segmentBytes(8 << 20));
+        Files.delete(inTheWay);
+        copy.close();
+        LocalBackup next = opened();
+        assertEquals(16L << 20, next.journalBytes());
+        next.close();
     }
 
     private static ResourceSettings larger() throws Exception {
