@@ -19,6 +19,8 @@ import holdfast.replicator.journal.JournalRecord.Kind;
 import holdfast.replicator.journal.SegmentIndex;
 import holdfast.replicator.metadata.ChangeList;
 import holdfast.replicator.metadata.CorruptFormatException;
+import holdfast.replicator.metadata.Grown;
+import holdfast.replicator.metadata.Parted;
 import holdfast.replicator.metadata.PinList;
 import holdfast.replicator.state.History.Moment;
 import holdfast.replicator.state.OwnChanges;
@@ -85,7 +87,17 @@ final class StateFileTargets {
                         List.of(twoSlots(1), twoSlots(2)),
                         1 << 20,
                         StateFileTargets::twoSlots,
-                        StateFileTargets::repairTwoSlots));
+                        StateFileTargets::repairTwoSlots),
+                new Target(
+                        "grown",
+                        List.of(new Grown(1 << 24, 0).encode(), new Grown(1 << 24, -7).encode()),
+                        1 << 20,
+                        StateFileTargets::grown),
+                new Target(
+                        "parted",
+                        List.of(new byte[0], parted(1), parted(16)),
+                        1 << 20,
+                        StateFileTargets::parted));
     }
 
     /// The checksum at the end, of all before.
@@ -144,6 +156,29 @@ final class StateFileTargets {
         }
         assertArrayEquals(input, DiskTargets.bytes(read.encode()));
         assertTrue(read.changes().blocks() >= 0);
+    }
+
+    private static void grown(byte[] input) {
+        Grown read;
+        try {
+            read = Grown.decode(input);
+        } catch (IllegalArgumentException e) {
+            return;
+        }
+        assertEquals(read, Grown.decode(read.encode()));
+    }
+
+    private static byte[] parted(int count) {
+        Parted noted = Parted.NONE;
+        for (int i = 0; i < count; i++) {
+            noted = noted.with(new Parted.Promotion(1_795_200_000_000L + i, -i * 77L));
+        }
+        return noted.encode();
+    }
+
+    private static void parted(byte[] input) {
+        Parted read = Parted.decode(input);
+        assertEquals(read, Parted.decode(read.encode()));
     }
 
     // ---- index of a segment, note of damage
