@@ -16,7 +16,8 @@ import java.util.stream.Stream;
 
 /// Everything that reads bytes of a peer, a client or a disk, fed with damaged ones: it throws what
 /// it documents and nothing else, takes no more memory than it declares, and what it accepts it can
-/// write again.
+/// write again. What of a resource's directory is one number, a presence or words for people has no
+/// target: the number goes through the JDK's parser, and words may be any.
 ///
 /// A few seconds in each build, always the same inputs; hours in `test/nightly`, from a fresh seed:
 /// `-Dholdfast.fuzz.seconds` for each target, `-Dholdfast.fuzz.seed` the first, and
@@ -32,6 +33,7 @@ class DecodersTest {
         return Stream.of(
                         WireTargets.all(),
                         DiskTargets.all(),
+                        StateFileTargets.all(),
                         TextTargets.all(),
                         Stream.of(NbdTarget.target()))
                 .flatMap(each -> each)

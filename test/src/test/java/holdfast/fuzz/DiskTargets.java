@@ -31,7 +31,7 @@ import java.util.UUID;
 import java.util.stream.Stream;
 import java.util.zip.CRC32C;
 
-/// What is read from disks.
+/// What is read from disks: the journal, and the superblock and metadata of a resource.
 final class DiskTargets {
     static final UUID RESOURCE = new UUID(0x1122, 0x3344);
     static final Position POSITION = new Position(0x0102030405060708L, 1000);
@@ -60,7 +60,7 @@ final class DiskTargets {
                         List.of(evidence(0), evidence(3)),
                         1 << 20,
                         DiskTargets::evidence,
-                        DiskTargets::repairEvidence),
+                        StateFileTargets::repairEnd),
                 new Target(
                         "ancestry",
                         List.of(bytes(AncestryCodec.encode(ANCESTRY)), new byte[0]),
@@ -130,14 +130,6 @@ final class DiskTargets {
             return;
         }
         assertArrayEquals(input, bytes(read.encode()));
-    }
-
-    private static byte[] repairEvidence(byte[] input) {
-        int end = input.length - 4;
-        if (end >= 0) {
-            ByteBuffer.wrap(input).putInt(end, crc(input, 0, end));
-        }
-        return input;
     }
 
     private static void ancestry(byte[] input) {

@@ -5,14 +5,17 @@ import holdfast.bench.BlockClient;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import java.util.zip.CRC32C;
 
 /// Writes blocks that say what they are, one request after the other, into a range of a device of
 /// its own, and remembers them in order: so it can say of any image of the range whether it is what
-/// the range was at some moment.
+/// the range was at some moment, and several together whether that can be one moment of all their
+/// ranges ([#requireOneMoment]).
 ///
 /// A block holds `writer u32, block u32, seq u64, incarnation u64, crc u32`, then noise. The
 /// request that was under way when the server died may have been carried out or not, also in part;
@@ -21,10 +24,30 @@ final class BlockWriter {
     static final int BLOCK_BYTES = 4096;
     private static final int MAX_BLOCKS = 8;
 
+    /// Orders what all writers of this process send and are answered.
+    private static final AtomicLong TICKS = new AtomicLong();
+
+    private static final long NEVER = Long.MAX_VALUE;
+
     /// One request.
     ///
     /// @param blocks those that it changed, from `first` on
-    private record Write(long seq, int first, boolean[] blocks, boolean zero) {}
+    /// @param sent tick in front of it
+    /// @param answered tick behind its answer, or behind when it was found after a restart
+    private record Write(
+            long seq, int first, boolean[] blocks, boolean zero, long sent, long answered) {
+        Write answeredNow() {
+            return new Write(seq, first, blocks, zero, sent, TICKS.incrementAndGet());
+        }
+    }
+
+    /// What an image shows of a writer's range. A write of zeroes where there were zeroes leaves it
+    /// open whether it has been carried out: it counts as neither.
+    ///
+    /// @param sent tick in front of the last write that it holds; 0 when it holds none
+    /// @param missing tick behind the answer of the first that it does not hold; [#NEVER] when it
+    ///   holds all that were answered
+    record Shown(int writer, long seq, long sent, long missing) {}
 
     /// Opens the device again, as often as that takes.
     interface Opener {
@@ -94,9 +117,9 @@ final class BlockWriter {
         int among = random.nextBoolean() ? blockCount : 64;
         int first = random.nextInt(Math.min(among, blockCount - count));
         boolean[] blocks = new boolean[count];
-        java.util.Arrays.fill(blocks, true);
+        Arrays.fill(blocks, true);
         boolean zero = random.nextInt(30) == 0;
-        Write write = new Write(++seq, first, blocks, zero);
+        Write write = new Write(++seq, first, blocks, zero, TICKS.incrementAndGet(), NEVER);
         synchronized (this) {
             pending = write;
         }
@@ -107,7 +130,7 @@ final class BlockWriter {
             client.write(offset, content(first, count), random.nextInt(20) == 0);
         }
         synchronized (this) {
-            log.add(write);
+            log.add(write.answeredNow());
             pending = null;
             answered = write.seq;
         }
@@ -156,7 +179,7 @@ final class BlockWriter {
                     }
                 }
                 if (any) {
-                    log.add(pending);
+                    log.add(pending.answeredNow());
                 }
                 pending = null;
             }
@@ -252,8 +275,8 @@ final class BlockWriter {
 
     /// Checks that the image is what the range was after one of the writes, and not before `least`.
     ///
-    /// @return which write that was
-    long requirePrefix(BlockClient image, long least) throws IOException {
+    /// @return which write that was, for [#requireOneMoment]
+    Shown requirePrefix(BlockClient image, long least) throws IOException {
         long[] found = seqs(image);
         long newest = 0;
         for (long each : found) {
@@ -288,11 +311,38 @@ final class BlockWriter {
                         "writer %d: the copy shows write %d, the backup had acknowledged %d"
                                 .formatted(id, reached, least));
             }
-            return reached;
+            long sent = next == 0 ? 0 : all.get(next - 1).sent;
+            // Whether these were carried out it does not show.
+            while (next < all.size() && all.get(next).zero && changesNothing(all.get(next), state)) {
+                next++;
+            }
+            return new Shown(
+                    id, reached, sent, next < all.size() ? all.get(next).answered : NEVER);
+        }
+    }
+
+    private static boolean changesNothing(Write zeroes, long[] state) {
+        long[] behind = state.clone();
+        put(behind, zeroes);
+        return Arrays.equals(behind, state);
+    }
+
+    /// Checks that what an image shows of several writers is of one moment of the device: a write
+    /// that was answered before another was sent is not missing where the other is there.
+    static void requireOneMoment(List<Shown> all) {
+        for (Shown without : all) {
+            for (Shown with : all) {
+                if (without.missing < with.sent) {
+                    throw new AssertionError(
+                            "the copy holds write %d of writer %d, and of writer %d only up to %d: the next was answered before the other was sent"
+                                    .formatted(
+                                            with.seq, with.writer, without.writer, without.seq));
+                }
+            }
         }
     }
 
     private static int difference(long[] found, long[] state) {
-        return java.util.Arrays.mismatch(found, state);
+        return Arrays.mismatch(found, state);
     }
 }

@@ -2,6 +2,7 @@ package holdfast.system;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeout;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -9,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import holdfast.bench.BlockClient;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ProblemException;
+import holdfast.replicator.device.JournalFiles;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -150,6 +152,39 @@ class HangingDiskTest {
                     nodes.left);
             assertEquals(null, write(nodes, "home", 3));
             nodes.awaitInSync(nodes.left, "home");
+            TwoProcesses.compare(nodes.right, "home", disk);
+        }
+    }
+
+    /// What an order to become a copy has left that was cut off lies in another storage.
+    @Test
+    void aStorageThatHangsWhenALeftJournalIsDeletedHoldsUpNothing() throws Exception {
+        FaultyDisk faults = new FaultyDisk(FaultyDisk.build(dir), dir.resolve("left.faults"), dir);
+        try (TwoProcesses nodes = new TwoProcesses(dir, faults.environment())) {
+            Path disk = nodes.add(nodes.left, "home", 4 << 20);
+            nodes.add(nodes.left, "other", 4 << 20);
+            nodes.left.close();
+            Path journal =
+                    Files.createDirectory(dir.resolve("elsewhere")).resolve("home.journal");
+            JournalFiles.create(journal, 4 << 20, 8 << 20);
+            Path note = nodes.left.paths.state().resolve("resources/home/journal-begun");
+            Files.writeString(note, journal.toString());
+            faults.arm(FaultyDisk.Kind.HANG, FaultyDisk.SYNC, "*/elsewhere", 1, 1);
+            try {
+                nodes.left.start();
+                NodeProcess.until("it hangs", faults::hasStruck, nodes.left);
+                for (String each : List.of("home", "other")) {
+                    NodeProcess.until(
+                            "open", () -> nodes.left.resource(each).isPresent(), nodes.left);
+                    assertEquals(null, write(nodes, each, 1));
+                    nodes.awaitInSync(nodes.left, each);
+                }
+                assertTrue(Files.exists(note), "it is over, and nothing was seen");
+            } finally {
+                faults.release();
+            }
+            TwoNodes.until("deleted", () -> !Files.exists(note));
+            assertFalse(Files.exists(journal));
             TwoProcesses.compare(nodes.right, "home", disk);
         }
     }

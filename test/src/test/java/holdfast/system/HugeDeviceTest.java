@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
 import holdfast.bench.BlockClient;
-import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.status.StatusReport;
@@ -114,43 +113,23 @@ class HugeDeviceTest {
 
     @Test
     void costsTheMemoryOfWhatIsWrittenAndNotOfItsSize() throws Exception {
-        NodePaths serverPaths = NodePaths.under(dir.resolve("server"));
-        NodePaths backupPaths = NodePaths.under(dir.resolve("backup"));
-        int port = Ports.free();
-        TwoNodes.make(serverPaths, "[node]\nname = \"server\"\n[buffer]\nsend = \"16 MiB\"\n");
-        TwoNodes.make(
-                backupPaths,
-                "[node]\nname = \"backup\"\n[link]\nlisten = \"127.0.0.1:" + port + "\"\n");
         Path disk = disks.resolve("disk.img");
         try (var file = new RandomAccessFile(disk.toFile(), "rw")) {
             file.setLength(size);
             file.seek(size / 2);
             file.write(7);
         }
-        try (NodeProcess server = new NodeProcess(serverPaths, JVM_FLAGS);
-                NodeProcess backup = new NodeProcess(backupPaths, JVM_FLAGS)) {
-            backup.start();
-            server.start();
-            backup.awaitAnswer();
-            server.awaitAnswer();
-            backup.api.storage(
-                    new ControlApi.StorageRequest(
-                            disks.resolve("storage").toString(), Optional.empty()));
-            String token =
-                    backup.api
-                            .invite(
-                                    new ControlApi.InviteRequest(
-                                            Optional.of("127.0.0.1:" + port), Optional.empty()))
-                            .token();
-            server.api.join(new ControlApi.JoinRequest(token));
-            TwoNodes.until("connected", () -> server.api.status().link().get().isConnected());
-            server.api.add(TwoNodes.addRequest("home", disk, 256L << 20));
-            Path socket = Path.of(server.api.attach(new ControlApi.NameRequest("home")).socket());
-            TwoNodes.until("first sync", () -> isInSync(server));
+        String buffer = "[buffer]\nsend = \"16 MiB\"\n";
+        try (ServerAndBackup nodes =
+                new ServerAndBackup(
+                        dir, buffer, JVM_FLAGS, JVM_FLAGS, disks.resolve("storage"))) {
+            NodeProcess server = nodes.server;
+            NodeProcess backup = nodes.backup;
+            Path socket = Path.of(nodes.addHome(disk, 256L << 20).socket());
             mark("first sync", server, backup);
             long[] offsets = offsets();
             writeAll(socket, offsets, 0, 100);
-            TwoNodes.until("in sync", () -> isInSync(server));
+            TwoNodes.until("in sync", () -> ServerAndBackup.isInSync(server));
             mark("connected writes", server, backup);
 
             backup.kill();
@@ -159,7 +138,7 @@ class HugeDeviceTest {
             long away = server.mostResidentBytes();
             backup.start();
             backup.awaitAnswer();
-            TwoNodes.until("caught up", () -> isInSync(server));
+            TwoNodes.until("caught up", () -> ServerAndBackup.isInSync(server));
             mark("caught up", server, backup);
             assertHeld(backup, offsets);
             server.api.detach(new ControlApi.NameRequest("home"));
@@ -167,7 +146,7 @@ class HugeDeviceTest {
             long most = server.mostResidentBytes();
             assertEquals(0, comparisons(server), "each block was marked alone");
             server.close();
-            wholeExtentsAreMarked(serverPaths, backup);
+            wholeExtentsAreMarked(server.paths, backup);
 
             assertTrue(away < RESIDENT_BYTES, "without its peer: " + away);
             assertTrue(most < RESIDENT_BYTES, "server: " + most);
@@ -184,7 +163,7 @@ class HugeDeviceTest {
             server.awaitAnswer();
             TwoNodes.until("open", () -> server.resource("home").isPresent());
             Path socket = Path.of(server.api.attach(new ControlApi.NameRequest("home")).socket());
-            TwoNodes.until("in sync", () -> isInSync(server));
+            TwoNodes.until("in sync", () -> ServerAndBackup.isInSync(server));
             backup.kill();
             TwoNodes.until("away", () -> !server.resource("home").orElseThrow().isConnected());
             long[] offsets =
@@ -198,7 +177,7 @@ class HugeDeviceTest {
             server.api.attach(new ControlApi.NameRequest("home"));
             backup.start();
             backup.awaitAnswer();
-            NodeProcess.until("caught up", () -> isInSync(server), server, backup);
+            NodeProcess.until("caught up", () -> ServerAndBackup.isInSync(server), server, backup);
             mark("whole extents", server, backup);
             assertTrue(comparisons(server) > 0, "no extent was marked as a whole");
             assertHeld(backup, offsets);
@@ -232,14 +211,6 @@ class HugeDeviceTest {
             out.append("  ").append(node.mostResidentBytes() >> 20).append(" MiB");
         }
         System.out.println(out);
-    }
-
-    private static boolean isInSync(NodeProcess server) {
-        StatusReport.Resource home = server.resource("home").orElse(null);
-        return home != null
-                && home.replication().equals("ESTABLISHED")
-                && home.committed().equals(home.position())
-                && home.behind().orElseThrow().bytes() == 0;
     }
 
     /// Single blocks all over the device, its first and its last among them.

@@ -2,12 +2,10 @@ package holdfast.system;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.config.Size;
 import holdfast.replicator.control.ControlApi;
-import holdfast.replicator.control.ProblemException;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -19,10 +17,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
 
-/// An `adjust` that makes journals larger does all of what the files say, or nothing.
+/// An `adjust` that makes journals larger does all of what the files say, or nothing. What comes
+/// while it does so has [GrowthUnderWayTest].
 @Timeout(180)
 class JournalGrowthTest {
     private static final long MIB = 1 << 20;
@@ -110,31 +108,6 @@ class JournalGrowthTest {
         assertEquals("journal.size", reply.changes().getFirst().key());
         assertSizes(32 * MIB, SIZE);
         assertEquals(List.of(), effects(adjust(false)));
-    }
-
-    @Test
-    void nobodyElseCountsOnTheRoomBeforeTheGrowthHasEnded() throws Exception {
-        storageMax(4096 * MIB);
-        long larger = 2048 * MIB;
-        write("home", larger);
-        long before = files("home");
-        CompletableFuture<ControlApi.AdjustReply> growth =
-                CompletableFuture.supplyAsync(
-                        () -> {
-                            try {
-                                return adjust(false);
-                            } catch (Exception e) {
-                                throw new AssertionError(e);
-                            }
-                        });
-        TwoNodes.until("it has begun", () -> files("home") > before + 5);
-        Path disk = Files.write(dir.resolve("more.disk"), new byte[(int) MIB]);
-        ControlApi.AddRequest more = TwoNodes.addRequest("more", disk, 3072 * MIB);
-        ProblemException e = assertThrows(ProblemException.class, () -> nodes.server.add(more));
-        assertFalse(growth.isDone(), "it was over too early to see anything");
-        assertTrue(e.problem().text().contains("being made just now"), e.problem().text());
-        assertTrue(growth.join().applied());
-        assertSizes(larger, SIZE);
     }
 
     private void add(String name) throws Exception {

@@ -4,12 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ControlApi.Kept;
 import holdfast.replicator.control.DaemonEntry;
 import holdfast.replicator.control.Extract;
-import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.status.StatusReport;
 
@@ -34,6 +32,7 @@ class KeepTest {
     @TempDir Path dir;
 
     private final Random random = new Random(7);
+    private ServerAndBackup nodes;
     private NodeProcess server;
     private NodeProcess backup;
     private Path disk;
@@ -43,35 +42,12 @@ class KeepTest {
     }
 
     private void with(Story story) throws Exception {
-        NodePaths serverPaths = NodePaths.under(dir.resolve("server"));
-        NodePaths backupPaths = NodePaths.under(dir.resolve("backup"));
-        int port = Ports.free();
-        TwoNodes.make(serverPaths, "[node]\nname = \"server\"\n");
-        TwoNodes.make(
-                backupPaths,
-                "[node]\nname = \"backup\"\n[link]\nlisten = \"127.0.0.1:" + port + "\"\n");
         disk = Files.write(dir.resolve("disk.img"), new byte[8 * MIB]);
-        try (NodeProcess atServer = new NodeProcess(serverPaths);
-                NodeProcess atBackup = new NodeProcess(backupPaths)) {
-            server = atServer;
-            backup = atBackup;
-            backup.start();
-            server.start();
-            backup.awaitAnswer();
-            server.awaitAnswer();
-            backup.api.storage(
-                    new ControlApi.StorageRequest(
-                            dir.resolve("storage").toString(), Optional.empty()));
-            String token =
-                    backup.api
-                            .invite(
-                                    new ControlApi.InviteRequest(
-                                            Optional.of("127.0.0.1:" + port), Optional.empty()))
-                            .token();
-            server.api.join(new ControlApi.JoinRequest(token));
-            TwoNodes.until("connected", () -> server.api.status().link().get().isConnected());
-            server.api.add(TwoNodes.addRequest("home", disk, 16 * MIB));
-            server.api.attach(new ControlApi.NameRequest("home"));
+        try (ServerAndBackup both = new ServerAndBackup(dir)) {
+            nodes = both;
+            server = both.server;
+            backup = both.backup;
+            both.addHome(disk, 16 * MIB);
             settings("retention = \"0s\", retention-min = \"0s\"");
             untilInSync();
             story.tell();
@@ -89,18 +65,7 @@ class KeepTest {
     }
 
     private void untilInSync() {
-        NodeProcess.until(
-                "in sync",
-                () ->
-                        server.resource("home")
-                                .filter(
-                                        home ->
-                                                home.replication().equals("ESTABLISHED")
-                                                        && home.committed().equals(home.position())
-                                                        && home.behind().orElseThrow().bytes() == 0)
-                                .isPresent(),
-                server,
-                backup);
+        nodes.untilInSync("in sync");
     }
 
     /// Pieces of the device, at places that are no whole blocks.

@@ -33,7 +33,7 @@ import java.util.concurrent.locks.LockSupport;
 /// Two daemons in processes of their own, killed at random moments while blocks are written that
 /// say what they are, by fio and by writers that also know their order: the server keeps what it
 /// answered, the backup what it acknowledged, and the copy is at every moment what the device was
-/// at one. [BackupEndsTest] and [InjectedFaultsTest] choose the calls; this one has what these have
+/// at one, for all writers together. [BackupEndsTest] and [InjectedFaultsTest] choose the calls; this one has what these have
 /// not, kills of both at once, and of either while they find each other.
 ///
 /// `-Dholdfast.seed=N` begins with the same seed, `-Dholdfast.kills=M` kills more often.
@@ -178,14 +178,14 @@ class KillTest {
         int rounds = 0;
         while (serverKills.get() + backupKills.get() < KILLS && !stop) {
             int dice = random.nextInt(10);
-            if (dice < 2) {
+            if (dice < 4) {
                 until(server, Set.of("ESTABLISHED"));
                 pause(random.nextInt(500));
-            } else if (dice < 5) {
+            } else if (dice < 7) {
                 until(server, REPLICATING);
                 pause(random.nextInt(500));
             } else {
-                pause(random.nextInt(dice < 8 ? 1500 : 500));
+                pause(random.nextInt(dice < 9 ? 1500 : 500));
             }
             boolean both = ++rounds % 6 == 0;
             boolean one = random.nextBoolean();
@@ -276,7 +276,7 @@ class KillTest {
     private Void look(NodeProcess backup, Random random) throws Exception {
         String last = "";
         while (!stop) {
-            pause(random.nextInt(800));
+            pause(random.nextInt(300));
             int kills = backupKills.get();
             long[] floors = writers.stream().mapToLong(BlockWriter::floor).toArray();
             try {
@@ -284,9 +284,11 @@ class KillTest {
                         backup.api.open(new ControlApi.OpenRequest("home", Optional.empty()));
                 StatusReport.View view = opened.view();
                 try (BlockClient image = new BlockClient(Path.of(view.socket()), "home@latest")) {
+                    List<BlockWriter.Shown> shown = new ArrayList<>();
                     for (int i = 0; i < writers.size(); i++) {
-                        writers.get(i).requirePrefix(image, floors[i]);
+                        shown.add(writers.get(i).requirePrefix(image, floors[i]));
                     }
+                    BlockWriter.requireOneMoment(shown);
                 }
                 if (fio.isIntact(view.uri(), () -> stop || backupKills.get() != kills)) {
                     fioLooks++;
@@ -351,6 +353,7 @@ class KillTest {
         assertTrue(serverKills.get() + backupKills.get() >= KILLS, "too few kills");
         assertTrue(writes > 2000, "only " + writes + " writes");
         assertTrue(looks >= 10, "only " + looks + " looks");
+        assertTrue(differentPoints >= 2, "only " + differentPoints + " moments were looked at");
         assertTrue(fioRuns >= KILLS / 8, "fio ran only " + fioRuns + " times");
         assertTrue(fioLooks >= 5, "fio read only " + fioLooks + " copies");
     }

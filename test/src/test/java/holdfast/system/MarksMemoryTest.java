@@ -4,10 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.bench.BlockClient;
-import holdfast.bench.Ports;
 import holdfast.replicator.config.Size;
 import holdfast.replicator.control.ControlApi;
-import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.status.StatusReport;
 
 import org.junit.jupiter.api.Test;
@@ -39,36 +37,15 @@ class MarksMemoryTest {
 
     @Test
     void wholeExtentsThatLackRoomGoWhenTheJournalIsEnlargedAsStatusSays() throws Exception {
-        NodePaths serverPaths = NodePaths.under(dir.resolve("server"));
-        NodePaths backupPaths = NodePaths.under(dir.resolve("backup"));
-        int port = Ports.free();
-        TwoNodes.make(serverPaths, "[node]\nname = \"server\"\n");
-        TwoNodes.make(
-                backupPaths,
-                "[node]\nname = \"backup\"\n[link]\nlisten = \"127.0.0.1:" + port + "\"\n");
         byte[] data = new byte[EXTENTS * EXTENT]; // What is zero would take no room.
         new Random(5).nextBytes(data);
         Path disk = Files.write(dir.resolve("disk.img"), data);
-        try (NodeProcess server = new NodeProcess(serverPaths, NO_MARKS);
-                NodeProcess backup = new NodeProcess(backupPaths, List.of())) {
-            backup.start();
-            server.start();
-            backup.awaitAnswer();
-            server.awaitAnswer();
-            backup.api.storage(
-                    new ControlApi.StorageRequest(
-                            dir.resolve("storage").toString(), Optional.empty()));
-            String token =
-                    backup.api
-                            .invite(
-                                    new ControlApi.InviteRequest(
-                                            Optional.of("127.0.0.1:" + port), Optional.empty()))
-                            .token();
-            server.api.join(new ControlApi.JoinRequest(token));
-            TwoNodes.until("connected", () -> server.api.status().link().get().isConnected());
-            server.api.add(TwoNodes.addRequest("home", disk, 16L * MIB));
-            Path socket = Path.of(server.api.attach(HOME).socket());
-            NodeProcess.until("first sync", () -> isInSync(server), server, backup);
+        try (ServerAndBackup nodes =
+                new ServerAndBackup(
+                        dir, "", NO_MARKS, NodeProcess.FLAGS, dir.resolve("storage"))) {
+            NodeProcess server = nodes.server;
+            NodeProcess backup = nodes.backup;
+            Path socket = Path.of(nodes.addHome(disk, 16L * MIB).socket());
 
             ControlApi.LinkRequest link = new ControlApi.LinkRequest(Optional.of("home"));
             server.api.disconnect(link);
@@ -87,12 +64,12 @@ class MarksMemoryTest {
             assertTrue(more(server) > 30L * MIB, "whole extents are asked for");
             assertEquals(more(server), more(backup));
 
-            Path file = backupPaths.resourceDirectory().resolve("home.toml");
+            Path file = backup.paths.resourceDirectory().resolve("home.toml");
             String size = "size = \"%s\"".formatted(new Size(16L * MIB + more(backup)));
             Files.writeString(file, Files.readString(file).replaceFirst("size = \"[^\"]*\"", size));
             ControlApi.AdjustReply reply = backup.api.adjust(new ControlApi.AdjustRequest(false));
             assertTrue(reply.applied(), reply.problems().toString());
-            NodeProcess.until("caught up", () -> isInSync(server), server, backup);
+            nodes.untilInSync("caught up");
         }
     }
 
@@ -103,15 +80,5 @@ class MarksMemoryTest {
                 Pattern.compile("raise journal.size in \\S+ by (\\d+ [KMG]iB) or more")
                         .matcher(trouble.replaceAll("(?:--root \\S+ )", ""));
         return found.find() ? Size.parse(found.group(1)).bytes() : 0;
-    }
-
-    private static boolean isInSync(NodeProcess server) {
-        return server.resource("home")
-                .filter(
-                        home ->
-                                home.replication().equals("ESTABLISHED")
-                                        && home.committed().equals(home.position())
-                                        && home.behind().orElseThrow().bytes() == 0)
-                .isPresent();
     }
 }

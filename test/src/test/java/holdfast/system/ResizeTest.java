@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import holdfast.bench.BlockClient;
-import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.control.Problem;
@@ -315,16 +314,10 @@ class ResizeTest {
         System.out.println("ResizeTest: seed " + seed);
         Random random = new Random(seed);
         makeDisk();
-        NodePaths serverPaths = NodePaths.under(dir.resolve("server"));
-        NodePaths backupPaths = NodePaths.under(dir.resolve("backup"));
-        int port = Ports.free();
-        TwoNodes.make(serverPaths, "[node]\nname = \"server\"\n");
-        TwoNodes.make(
-                backupPaths,
-                "[node]\nname = \"backup\"\n[link]\nlisten = \"127.0.0.1:" + port + "\"\n");
-        try (NodeProcess server = new NodeProcess(serverPaths);
-                NodeProcess backup = new NodeProcess(backupPaths)) {
-            setUp(server, backup, port);
+        try (ServerAndBackup nodes = new ServerAndBackup(dir)) {
+            NodeProcess server = nodes.server;
+            NodeProcess backup = nodes.backup;
+            nodes.addHome(disk, 64L * MIB);
             long size = SIZE;
             for (int i = 0; i < 8; i++) {
                 size += (1 + random.nextInt(200)) * (long) MIB;
@@ -345,36 +338,18 @@ class ResizeTest {
                         () -> {
                             // It may have been killed before it had stored the order.
                             if (sizeOf(server) != to
-                                    && !Files.exists(state(serverPaths, "resize"))) {
+                                    && !Files.exists(state(server.paths, "resize"))) {
                                 resizeOrNot(server);
                             }
-                            return sizeOf(server) == to && isInSync(server) && sizeOf(backup) == to;
+                            return sizeOf(server) == to
+                                    && nodes.isInSync()
+                                    && sizeOf(backup) == to;
                         },
                         server,
                         backup);
                 compare(backup, size);
             }
         }
-    }
-
-    private void setUp(NodeProcess server, NodeProcess backup, int port) throws Exception {
-        backup.start();
-        server.start();
-        backup.awaitAnswer();
-        server.awaitAnswer();
-        backup.api.storage(
-                new ControlApi.StorageRequest(dir.resolve("storage").toString(), Optional.empty()));
-        String token =
-                backup.api
-                        .invite(
-                                new ControlApi.InviteRequest(
-                                        Optional.of("127.0.0.1:" + port), Optional.empty()))
-                        .token();
-        server.api.join(new ControlApi.JoinRequest(token));
-        TwoNodes.until("connected", () -> server.api.status().link().get().isConnected());
-        server.api.add(TwoNodes.addRequest("home", disk, 64L * MIB));
-        server.api.attach(HOME);
-        TwoNodes.until("in sync", () -> isInSync(server));
     }
 
     private static void resizeOrNot(NodeProcess server) {
@@ -387,16 +362,6 @@ class ResizeTest {
 
     private static long sizeOf(NodeProcess node) {
         return node.resource("home").map(StatusReport.Resource::sizeBytes).orElse(0L);
-    }
-
-    private static boolean isInSync(NodeProcess server) {
-        return server.resource("home")
-                .filter(
-                        home ->
-                                home.replication().equals("ESTABLISHED")
-                                        && home.committed().equals(home.position())
-                                        && home.behind().orElseThrow().bytes() == 0)
-                .isPresent();
     }
 
     private void compare(NodeProcess backup, long size) throws Exception {

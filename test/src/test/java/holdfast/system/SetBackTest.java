@@ -3,9 +3,7 @@ package holdfast.system;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import holdfast.bench.Ports;
 import holdfast.replicator.control.ControlApi;
-import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.status.StatusReport;
 
 import org.junit.jupiter.api.Test;
@@ -26,53 +24,30 @@ class SetBackTest {
 
     @Test
     void isNoticedByThePeerAndMendedOnlyOnAnOrder() throws Exception {
-        NodePaths serverPaths = NodePaths.under(dir.resolve("server"));
-        NodePaths backupPaths = NodePaths.under(dir.resolve("backup"));
-        int port = Ports.free();
-        TwoNodes.make(serverPaths, "[node]\nname = \"server\"\n");
-        TwoNodes.make(
-                backupPaths,
-                "[node]\nname = \"backup\"\n[link]\nlisten = \"127.0.0.1:" + port + "\"\n");
         Path disk = dir.resolve("disk.img");
         try (var file = new java.io.RandomAccessFile(disk.toFile(), "rw")) {
             file.setLength(SIZE);
         }
-        try (NodeProcess server = new NodeProcess(serverPaths);
-                NodeProcess backup = new NodeProcess(backupPaths)) {
-            backup.start();
-            server.start();
-            backup.awaitAnswer();
-            server.awaitAnswer();
-            backup.api.storage(
-                    new ControlApi.StorageRequest(
-                            dir.resolve("storage").toString(), Optional.empty()));
-            String token =
-                    backup.api
-                            .invite(
-                                    new ControlApi.InviteRequest(
-                                            Optional.of("127.0.0.1:" + port), Optional.empty()))
-                            .token();
-            server.api.join(new ControlApi.JoinRequest(token));
-            TwoNodes.until("connected", () -> server.api.status().link().get().isConnected());
-            server.api.add(TwoNodes.addRequest("home", disk, JOURNAL_BYTES));
-            String uri = server.api.attach(new ControlApi.NameRequest("home")).uri();
-            TwoNodes.until("in sync", () -> isInSync(server));
+        try (ServerAndBackup nodes = new ServerAndBackup(dir)) {
+            NodeProcess server = nodes.server;
+            NodeProcess backup = nodes.backup;
+            String uri = nodes.addHome(disk, JOURNAL_BYTES).uri();
             for (NodeProcess each : List.of(server, backup)) {
                 ControlApi.ReconnectReply healthy = reconnect(each);
                 assertEquals(List.of("nothing keeps the two copies apart"), healthy.facts());
                 assertTrue(healthy.choices().getFirst().contains("status home"));
             }
             Run.ok("qemu-io", "-f", "raw", "-c", "write -P 1 0 1M", "-c", "flush", uri);
-            TwoNodes.until("in sync", () -> isInSync(server));
+            nodes.untilInSync("in sync");
 
             Run.ok("cp", "-a", disk.toString(), dir.resolve("old.img").toString());
-            Run.ok("cp", "-a", serverPaths.state().toString(), dir.resolve("old").toString());
+            Run.ok("cp", "-a", server.paths.state().toString(), dir.resolve("old").toString());
             Run.ok("qemu-io", "-f", "raw", "-c", "write -P 2 40M 1M", "-c", "flush", uri);
-            TwoNodes.until("in sync", () -> isInSync(server));
+            nodes.untilInSync("in sync");
             server.kill();
             Run.ok("cp", "-a", dir.resolve("old.img").toString(), disk.toString());
-            Run.ok("rm", "-rf", serverPaths.state().toString());
-            Run.ok("cp", "-a", dir.resolve("old").toString(), serverPaths.state().toString());
+            Run.ok("rm", "-rf", server.paths.state().toString());
+            Run.ok("cp", "-a", dir.resolve("old").toString(), server.paths.state().toString());
             // It counts on by itself before the peer sees it, beyond what the peer was told.
             backup.kill();
             for (int life = 0; life < 2; life++) {
@@ -103,30 +78,30 @@ class SetBackTest {
             assertTrue(copyHolds(backup, "read -P 2 40M 1M"));
 
             server.api.invalidateRemote(new ControlApi.NameRequest("home"));
-            TwoNodes.until("mended", () -> isInSync(server));
+            nodes.untilInSync("mended");
             assertTrue(copyHolds(backup, "read -P 0 40M 1M"));
             Run.ok("qemu-io", "-f", "raw", "-c", "write -P 3 50M 1M", "-c", "flush", uri);
-            TwoNodes.until("in sync", () -> isInSync(server));
+            nodes.untilInSync("in sync");
             server.kill();
             server.start();
             server.awaitAnswer();
-            TwoNodes.until("in sync after a crash", () -> isInSync(server));
+            nodes.untilInSync("in sync after a crash");
             assertTrue(copyHolds(backup, "read -P 3 50M 1M"));
 
             // Once more, to a clean stop, with a device that has another time of change: that it
             // may have been written to past us is no order either.
             server.close();
             Run.ok("cp", disk.toString(), dir.resolve("old2.img").toString());
-            Run.ok("cp", "-a", serverPaths.state().toString(), dir.resolve("old2").toString());
+            Run.ok("cp", "-a", server.paths.state().toString(), dir.resolve("old2").toString());
             server.start();
             server.awaitAnswer();
             TwoNodes.until("exported", () -> isExported(server));
             Run.ok("qemu-io", "-f", "raw", "-c", "write -P 5 45M 1M", "-c", "flush", uri);
-            TwoNodes.until("in sync", () -> isInSync(server));
+            nodes.untilInSync("in sync");
             server.kill();
             Run.ok("cp", dir.resolve("old2.img").toString(), disk.toString());
-            Run.ok("rm", "-rf", serverPaths.state().toString());
-            Run.ok("cp", "-a", dir.resolve("old2").toString(), serverPaths.state().toString());
+            Run.ok("rm", "-rf", server.paths.state().toString());
+            Run.ok("cp", "-a", dir.resolve("old2").toString(), server.paths.state().toString());
             server.start();
             server.awaitAnswer();
             TwoNodes.until("noticed", () -> trouble(server).contains("was set back"));
@@ -144,7 +119,7 @@ class SetBackTest {
             backup.start();
             backup.awaitAnswer();
             server.awaitAnswer();
-            TwoNodes.until("mended", () -> isInSync(server));
+            nodes.untilInSync("mended");
             assertTrue(copyHolds(backup, "read -P 0 45M 1M"));
         }
     }
@@ -152,16 +127,6 @@ class SetBackTest {
     private static ControlApi.ReconnectReply reconnect(NodeProcess at) throws Exception {
         return at.api.reconnect(
                 new ControlApi.ReconnectRequest("home", Optional.empty(), Optional.empty()));
-    }
-
-    private static boolean isInSync(NodeProcess server) {
-        return server.resource("home")
-                .filter(
-                        home ->
-                                home.replication().equals("ESTABLISHED")
-                                        && home.committed().equals(home.position())
-                                        && home.behind().orElseThrow().bytes() == 0)
-                .isPresent();
     }
 
     private static boolean isExported(NodeProcess node) {

@@ -90,14 +90,7 @@ final class TwoProcesses implements AutoCloseable {
             String storage = dir.resolve("storage").resolve(each == left ? "left" : "right") + "";
             each.api.storage(new ControlApi.StorageRequest(storage, Optional.empty()));
         }
-        String token =
-                right.api
-                        .invite(
-                                new ControlApi.InviteRequest(
-                                        Optional.of("127.0.0.1:" + port), Optional.empty()))
-                        .token();
-        left.api.join(new ControlApi.JoinRequest(token));
-        TwoNodes.until("connected", () -> left.api.status().link().get().isConnected());
+        ServerAndBackup.pair(left, right, port);
     }
 
     /// A sparse file.
@@ -132,9 +125,7 @@ final class TwoProcesses implements AutoCloseable {
     }
 
     static boolean isInSync(StatusReport.Resource of) {
-        return of.replication().equals("ESTABLISHED")
-                && of.committed().equals(of.position())
-                && of.behind().orElseThrow().bytes() == 0;
+        return ServerAndBackup.isInSync(of);
     }
 
     /// The copy at the other node is what the disk holds.

@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.regex.Pattern;
 
 /// Two daemons whose hosts do not agree what time it is.
 class WrongClocksTest {
@@ -98,6 +99,32 @@ class WrongClocksTest {
                     nodes.right);
             assertFalse(says(nodes.right, "ahead of that"));
         }
+    }
+
+    @Test
+    void whoeverChoosesBetweenTwoHistoriesIsToldThatTheirClocksDiffer() throws Exception {
+        ShiftedClock ofServer = clock("left", Duration.ofSeconds(90));
+        try (TwoProcesses nodes = new TwoProcesses(dir, ofServer.environment(), Map.of())) {
+            nodes.add(nodes.left, "home", 4 << 20);
+            nodes.right.api.promote(
+                    new ControlApi.PromoteRequest("home", Optional.empty(), true, false));
+            Pattern differ = Pattern.compile("of left is \\d+ s ahead of that of right now");
+            for (NodeProcess each : List.of(nodes.left, nodes.right)) {
+                NodeProcess.until(
+                        "it says so beside the times",
+                        () -> facts(each).stream().anyMatch(line -> differ.matcher(line).find()),
+                        nodes.left,
+                        nodes.right);
+            }
+        }
+    }
+
+    private static List<String> facts(NodeProcess at) throws Exception {
+        return at.api
+                .reconnect(
+                        new ControlApi.ReconnectRequest(
+                                "home", Optional.empty(), Optional.empty()))
+                .facts();
     }
 
     @Test

@@ -982,7 +982,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                                     stats == null || stats.rttNanos() == 0
                                             ? Optional.empty()
                                             : Optional.of(stats.rttNanos() / 1e6),
-                                    session.flatMap(Daemon::clockOf),
+                                    session.flatMap(each -> Link.offsetOf(each.peerClock())),
                                     session.isPresent() ? Optional.empty() : endpoint.trouble(),
                                     Optional.empty(),
                                     sent.wireBytes(),
@@ -991,17 +991,6 @@ public final class Daemon implements ControlApi, AutoCloseable {
                                     received.rawBytes(),
                                     reporter.rate(settings, now));
                         });
-    }
-
-    private static Optional<StatusReport.ClockOffset> clockOf(LinkSession session) {
-        long nowMillis = System.currentTimeMillis();
-        return session.peerClock()
-                .at(System.nanoTime(), nowMillis)
-                .map(
-                        each ->
-                                new StatusReport.ClockOffset(
-                                        each.aheadMillis(nowMillis) / 1000,
-                                        each.uncertaintyMillis() / 1000));
     }
 
     @Override

@@ -4,7 +4,11 @@ import holdfast.replicator.config.ResourceSettings;
 import holdfast.replicator.config.Size;
 import holdfast.replicator.status.Words;
 
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -19,9 +23,37 @@ import java.util.Optional;
 /// | note how large it is         | what is noted; the next `adjust` does the rest                |
 /// | use it                       | the same                                                      |
 ///
-/// Until the end nobody else counts on the room. One caller at a time.
+/// Until the end nobody else counts on the room. A copy that is closed meanwhile stays out of it:
+/// its next opening goes by what is noted, and the next `adjust` does the rest. One caller at a
+/// time.
 final class JournalGrowth {
-    private record Growing(LocalBackup copy, ResourceSettings next) {
+    private static final Logger LOG = LoggerFactory.getLogger(JournalGrowth.class);
+
+    /// A copy whose journal may grow. What is taken is used or given back, in either order of what
+    /// happens beside that.
+    interface Growable {
+        String name();
+
+        /// Where its journal lies.
+        Path storage();
+
+        /// How many bytes it takes more by these settings; 0 when it stays as it is.
+        long moreJournal(ResourceSettings settings);
+
+        /// Takes the space, and uses nothing of it yet.
+        void takeJournal(ResourceSettings settings) throws IOException;
+
+        /// Notes durably what [#takeJournal] has taken.
+        void noteJournal() throws IOException;
+
+        /// The journal has what was noted.
+        void useJournal();
+
+        /// The journal stays what it was, whatever was taken or noted.
+        void giveJournalBack() throws IOException;
+    }
+
+    private record Growing(Growable copy, ResourceSettings next) {
         private String name() {
             return copy.name();
         }
@@ -39,12 +71,12 @@ final class JournalGrowth {
     /// @param dryRun whether there is room is looked at, and nothing is done
     /// @return what is in the way; empty for nothing: they have grown then
     List<String> grow(
-            List<LocalBackup> copies,
+            List<? extends Growable> copies,
             Map<String, ResourceSettings> read,
             Optional<Size> storageMax,
             boolean dryRun) {
         List<Growing> all = new ArrayList<>();
-        for (LocalBackup each : copies) {
+        for (Growable each : copies) {
             ResourceSettings next = read.get(each.name());
             if (next != null && each.moreJournal(next) > 0) {
                 all.add(new Growing(each, next));
@@ -71,6 +103,7 @@ final class JournalGrowth {
 
     private void take(List<Growing> all, List<String> problems) {
         Growing at = null;
+        boolean isNoted = false;
         try {
             for (Growing each : all) {
                 at = each;
@@ -80,20 +113,28 @@ final class JournalGrowth {
                 at = each;
                 each.copy().noteJournal();
             }
+            isNoted = true;
         } catch (IOException e) {
             problems.add(words(at, e));
-            all.forEach(each -> giveBack(each.copy()));
-            return;
+        } catch (RuntimeException e) {
+            LOG.error("{}: its journal cannot grow", at.name(), e);
+            problems.add(words(at, new IOException("error of the program: " + e, e)));
+        } finally {
+            if (!isNoted) {
+                all.forEach(each -> giveBack(each.copy()));
+            }
         }
-        all.forEach(each -> each.copy().useJournal());
+        if (isNoted) {
+            all.forEach(each -> each.copy().useJournal());
+        }
     }
 
     /// Where it fails the space is taken until a start, which goes by what is noted.
-    private void giveBack(LocalBackup copy) {
+    private void giveBack(Growable copy) {
         try {
             copy.giveJournalBack();
-        } catch (IOException e) {
-            shared.events().of(copy.name()).accept("journal-error", e.getMessage());
+        } catch (IOException | RuntimeException e) {
+            shared.events().of(copy.name()).accept("journal-error", String.valueOf(e.getMessage()));
         }
     }
 

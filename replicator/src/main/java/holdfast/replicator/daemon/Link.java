@@ -1,6 +1,7 @@
 package holdfast.replicator.daemon;
 
 import holdfast.replicator.config.ResourceSettings;
+import holdfast.replicator.status.StatusReport;
 import holdfast.tunnel.link.Compression;
 import holdfast.tunnel.link.LinkHandler;
 import holdfast.tunnel.link.LinkSession;
@@ -97,6 +98,22 @@ final class Link implements LinkHandler {
 
     Optional<PeerSession> session(String peer) {
         return Optional.ofNullable(sessions.get(peer));
+    }
+
+    /// How the peer's clock compares with this host's at this moment; empty while that is not
+    /// known.
+    Optional<StatusReport.ClockOffset> clock(String peer) {
+        return session(peer).flatMap(each -> offsetOf(each.peerClock()));
+    }
+
+    static Optional<StatusReport.ClockOffset> offsetOf(PeerClock clock) {
+        long nowMillis = System.currentTimeMillis();
+        return clock.at(System.nanoTime(), nowMillis)
+                .map(
+                        each ->
+                                new StatusReport.ClockOffset(
+                                        each.aheadMillis(nowMillis) / 1000,
+                                        each.uncertaintyMillis() / 1000));
     }
 
     /// Waits a bounded time for a session with the peer; for callers that may block.

@@ -58,7 +58,7 @@ import java.util.regex.Pattern;
 
 /// A resource whose copy is kept here: its base and its journal, open for as long as the daemon
 /// runs, and the views that somebody has opened.
-final class LocalBackup implements LocalResource {
+final class LocalBackup implements LocalResource, JournalGrowth.Growable {
     private static final Duration CLIENTS_LIMIT = Duration.ofSeconds(10);
 
     /// Journal use from which on records are rolled into the base.
@@ -471,15 +471,15 @@ final class LocalBackup implements LocalResource {
         retain(settings);
     }
 
-    /// How many bytes its journal takes more by these settings; 0 when it stays as it is. It never
-    /// becomes smaller, and its segments stay as large as they are.
-    long moreJournal(ResourceSettings settings) {
+    /// It never becomes smaller, and its segments stay as large as they are.
+    @Override
+    public long moreJournal(ResourceSettings settings) {
         long segment = segmentBytes(dir.facts().journalBytes());
         return Math.max(0, wholeSegments(settings.journalSize().bytes(), segment) - journalBytes);
     }
 
-    /// Takes the space by which its journal becomes larger, and uses nothing of it yet.
-    synchronized void takeJournal(ResourceSettings settings) throws IOException {
+    @Override
+    public synchronized void takeJournal(ResourceSettings settings) throws IOException {
         long more = moreJournal(settings);
         if (more > 0 && !closed && !over) {
             journal.grow(journalBytes + more);
@@ -487,16 +487,16 @@ final class LocalBackup implements LocalResource {
         }
     }
 
-    /// Notes durably what [#takeJournal] has taken.
-    synchronized void noteJournal() throws IOException {
-        if (journalTaken > 0) {
+    @Override
+    public synchronized void noteJournal() throws IOException {
+        if (hasTaken()) {
             dir.journalGrown(journalTaken);
         }
     }
 
-    /// The journal has what was noted.
-    synchronized void useJournal() {
-        if (journalTaken > 0) {
+    @Override
+    public synchronized void useJournal() {
+        if (hasTaken()) {
             journalBytes = journalTaken;
             journalTaken = 0;
             resource.growJournal(journalBytes);
@@ -508,18 +508,28 @@ final class LocalBackup implements LocalResource {
         }
     }
 
-    /// The journal stays what it was, whatever was taken or noted. What is noted is there: so the
-    /// note goes first, and where it cannot, a start finds the journal as large as it says.
-    synchronized void giveJournalBack() throws IOException {
-        if (journalTaken > 0) {
+    /// What is noted is there: so the note goes first, and where it cannot, a start finds the
+    /// journal as large as it says.
+    @Override
+    public synchronized void giveJournalBack() throws IOException {
+        if (hasTaken()) {
             journalTaken = 0;
             dir.journalGrown(journalBytes);
             journal.shrink(journalBytes);
         }
     }
 
-    /// Where its journal lies.
-    Path storage() {
+    /// What was taken for a copy that is closed, or over, meanwhile is no business of this object
+    /// any more: its files may be those of another that was opened since.
+    private boolean hasTaken() {
+        if (closed || over) {
+            journalTaken = 0;
+        }
+        return journalTaken > 0;
+    }
+
+    @Override
+    public Path storage() {
         return journalPath(dir).getParent();
     }
 

@@ -482,7 +482,7 @@ final class Reporter {
 
     /// By how much a journal is to grow that lacks so many bytes: it grows by whole segments, of
     /// which 64 MiB hold a whole number, and more is written meanwhile.
-    private static long enough(long missingBytes) {
+    static long enough(long missingBytes) {
         long segment = 64L << 20;
         long missing = Math.min(missingBytes, 1L << 60); // A peer may say anything.
         return Math.ceilDiv(missing + missing / 4, segment) * segment;

@@ -15,7 +15,9 @@ import holdfast.replicator.json.Json;
 import holdfast.replicator.json.JsonException;
 import holdfast.replicator.metadata.ChangeList;
 import holdfast.replicator.metadata.CorruptFormatException;
+import holdfast.replicator.metadata.Grown;
 import holdfast.replicator.metadata.MetadataLayout;
+import holdfast.replicator.metadata.Parted;
 import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.ClockCheck;
@@ -138,7 +140,6 @@ final class ResourceDir implements AutoCloseable {
 
     /// Promotions that are noted there, the last first: one that fails when it has been noted is
     /// among them.
-    private static final int PARTED_LINES = 16;
 
     /// Files whose presence says something.
     static final List<String> MARKS =
@@ -414,13 +415,9 @@ final class ResourceDir implements AutoCloseable {
     /// what it goes on from was written last. Durable before it has begun; the next role has it
     /// from the first. If it never begins, what was noted before still counts.
     void part(long generation, long millis) throws IOException {
-        List<String> lines = new ArrayList<>();
-        lines.add("%d %d".formatted(millis, generation));
-        if (Files.exists(dir.resolve(PARTED))) {
-            lines.addAll(Files.readAllLines(dir.resolve(PARTED)));
-        }
-        String text = String.join("\n", lines.subList(0, Math.min(lines.size(), PARTED_LINES)));
-        AtomicFile.write(dir.resolve(PARTED), text.getBytes(UTF_8));
+        Path file = dir.resolve(PARTED);
+        Parted before = Files.exists(file) ? Parted.decode(Files.readAllBytes(file)) : Parted.NONE;
+        AtomicFile.write(file, before.with(new Parted.Promotion(millis, generation)).encode());
     }
 
     /// When what the last promotion of this past went on from was written last, by the clock of who
@@ -429,17 +426,11 @@ final class ResourceDir implements AutoCloseable {
         try {
             for (Ancestry.Entry each : past.entries().reversed()) {
                 if (each.reason() == Ancestry.Reason.PROMOTE) {
-                    for (String line : Files.readAllLines(dir.resolve(PARTED))) {
-                        String[] words = line.strip().split(" ");
-                        if (words.length == 2
-                                && words[1].equals(Long.toString(each.generation()))) {
-                            return Long.parseLong(words[0]);
-                        }
-                    }
-                    return 0;
+                    return Parted.decode(Files.readAllBytes(dir.resolve(PARTED)))
+                            .millisOf(each.generation());
                 }
             }
-        } catch (IOException | NumberFormatException e) {
+        } catch (IOException e) {
             LOG.debug("{}: {}", dir, e.getMessage());
         }
         return 0;
@@ -914,7 +905,7 @@ final class ResourceDir implements AutoCloseable {
 
     /// The size that [#grownMark] holds, or `otherwise` without it.
     long grownFrom(long otherwise) throws IOException {
-        return number(grownMark(), otherwise);
+        return Files.exists(grownMark()) ? grown().fromBytes() : otherwise;
     }
 
     /// At a backup: in this generation the primary uses a device of this size. Durable before
@@ -922,8 +913,8 @@ final class ResourceDir implements AutoCloseable {
     /// has.
     synchronized void grownIn(long sizeBytes, long generation) throws IOException {
         if (isGrown && sizeBytes >= superblock().sizeBytes() && grownGeneration() == 0) {
-            String mark = "%d %d".formatted(grownFrom(sizeBytes), generation);
-            AtomicFile.write(grownMark(), mark.getBytes(UTF_8));
+            AtomicFile.write(
+                    grownMark(), new Grown(grownFrom(sizeBytes), generation).encode());
         }
     }
 
@@ -956,14 +947,17 @@ final class ResourceDir implements AutoCloseable {
     }
 
     private long grownGeneration() throws IOException {
-        if (!Files.exists(grownMark())) {
-            return 0;
-        }
-        String[] numbers = Files.readString(grownMark()).strip().split(" ");
+        return Files.exists(grownMark()) ? grown().generation() : 0;
+    }
+
+    private Grown grown() throws IOException {
         try {
-            return numbers.length < 2 ? 0 : Long.parseLong(numbers[1]);
-        } catch (NumberFormatException e) {
-            throw new IOException(grownMark() + " holds no generation", e);
+            return Grown.decode(Files.readAllBytes(grownMark()));
+        } catch (IllegalArgumentException e) {
+            throw new IOException(
+                    "%s holds no size, or no generation: %s"
+                            .formatted(grownMark(), e.getMessage()),
+                    e);
         }
     }
 
@@ -985,7 +979,7 @@ final class ResourceDir implements AutoCloseable {
             return otherwise;
         }
         try {
-            return Long.parseLong(Files.readString(file).strip().split(" ")[0]);
+            return Long.parseLong(Files.readString(file).strip());
         } catch (NumberFormatException e) {
             throw new IOException(file + " holds no number", e);
         }
@@ -997,7 +991,7 @@ final class ResourceDir implements AutoCloseable {
         Superblock was = superblock();
         long bytes = space.sizeBytes();
         long from = Faults.M28 ? bytes : Math.min(was.sizeBytes(), grownFrom(Long.MAX_VALUE));
-        AtomicFile.write(grownMark(), Long.toString(from).getBytes(UTF_8));
+        AtomicFile.write(grownMark(), new Grown(from, 0).encode());
         isGrown = true;
         write(was.ofSpace(space));
         if (metadata != null) {

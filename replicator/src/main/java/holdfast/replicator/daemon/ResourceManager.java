@@ -1936,7 +1936,7 @@ final class ResourceManager implements Link.Resources {
         return Histories.told(shared, of);
     }
 
-    private static List<String> facts(
+    private List<String> facts(
             LocalResource of, Verdict parted, Optional<StatusReport.Histories> histories) {
         String peer = of.dir().facts().peer();
         if (of.peerHello() == null) {
@@ -1946,7 +1946,7 @@ final class ResourceManager implements Link.Resources {
             return List.of("nothing keeps the two copies apart");
         }
         return histories
-                .map(known -> HistoryWords.of(known, ZoneId.systemDefault()))
+                .map(known -> HistoryWords.of(known, link.clock(peer), ZoneId.systemDefault()))
                 .orElseGet(() -> List.of(parted.why()));
     }
 

@@ -497,7 +497,7 @@ public final class JournalFiles implements AutoCloseable {
                 LockSupport.parkNanos(GROWTH_PAUSE_NANOS);
             }
             reserve(maxBytes);
-        } catch (DeviceException e) {
+        } catch (DeviceException | RuntimeException e) {
             giveBack(maxBefore, reservedBefore);
             throw e;
         }

@@ -128,10 +128,15 @@ public final class DeltaLog {
                         && header.getLong() == pin;
         require(isOurs, "its header is not that of pin " + pin);
         DeltaLog log = new DeltaLog(resource, pin, storage, extent);
-        int[] crcs = new int[Math.toIntExact(extent.end() / BLOCK_BYTES)];
+        int[] crcs = {};
         long end = extent.end();
         for (long at = extent.table(); at != 0; ) {
             ByteBuffer table = log.table(at, end);
+            if (crcs.length == 0) {
+                // The file is as long as that: its last table was read.
+                require(end / BLOCK_BYTES <= Integer.MAX_VALUE, "an end at %d".formatted(end));
+                crcs = new int[(int) (end / BLOCK_BYTES)];
+            }
             at = table.getLong(40);
             end = table.getLong(48);
             log.take(table, crcs);
@@ -144,7 +149,11 @@ public final class DeltaLog {
     private ByteBuffer table(long at, long end) throws IOException {
         long bytes = end - at;
         require(
-                at >= BLOCK_BYTES && at % BLOCK_BYTES == 0 && bytes > 0 && bytes <= 1 << 20,
+                at >= BLOCK_BYTES
+                        && at % BLOCK_BYTES == 0
+                        && bytes > 0
+                        && bytes % BLOCK_BYTES == 0
+                        && bytes <= 1 << 20,
                 "a table of %d bytes at %d".formatted(bytes, at));
         ByteBuffer table = ByteBuffer.allocate((int) bytes);
         storage.read(at, table);
@@ -165,23 +174,44 @@ public final class DeltaLog {
                         && table.getLong(24) == pin
                         && table.getLong(32) == at
                         && table.getLong(48) == at - (long) blocks * BLOCK_BYTES
+                        && table.getLong(48) >= BLOCK_BYTES
                         && table.getLong(40) < at;
         require(isOurs, "the table at %d is another one".formatted(at));
         return table;
     }
 
-    private void take(ByteBuffer table, int[] into) {
+    private void take(ByteBuffer table, int[] into) throws IOException {
         int blocks = table.getInt(56);
         int runs = table.getInt(60);
         table.position(FIXED_BYTES);
         for (int i = 0; i < runs; i++) {
-            long offset = table.getLong();
-            index.put(new Run(offset, table.getLong(), table.getLong(), 0, false));
+            Run run = new Run(table.getLong(), table.getLong(), table.getLong(), 0, false);
+            requireInside(run, table.getLong(48), table.getLong(32));
+            index.put(run);
         }
         int first = (int) (table.getLong(48) / BLOCK_BYTES);
         for (int i = 0; i < blocks; i++) {
             into[first + i] = table.getInt();
         }
+    }
+
+    /// Whole blocks, that read zero or lie between these places of the file.
+    private static void requireInside(Run run, long from, long to) throws IOException {
+        boolean isInside =
+                run.offsetBytes() >= 0
+                        && run.lengthBytes() > 0
+                        && run.offsetBytes() <= Long.MAX_VALUE - run.lengthBytes()
+                        && run.offsetBytes() % BLOCK_BYTES == 0
+                        && run.lengthBytes() % BLOCK_BYTES == 0
+                        && (run.isZero()
+                                || run.dataAddress() >= from
+                                        && run.dataAddress() % BLOCK_BYTES == 0
+                                        && run.dataAddress() <= to
+                                        && run.lengthBytes() <= to - run.dataAddress());
+        require(
+                isInside,
+                "the table at %d has %d bytes at %d in %d"
+                        .formatted(to, run.lengthBytes(), run.offsetBytes(), run.dataAddress()));
     }
 
     private static void require(boolean holds, String otherwise) throws IOException {

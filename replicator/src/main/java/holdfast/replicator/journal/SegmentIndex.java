@@ -56,6 +56,7 @@ public record SegmentIndex(
     private static final int HEADER_BYTES = 56;
     private static final int PART_BYTES = 1 + 8 + 8 + Position.BYTES + 8 + 8 + 8 + 8 + 4 + 4;
     private static final int RUN_BYTES = 32;
+    private static final PartKind[] KINDS = PartKind.values();
 
     /// What the records of a part are.
     public enum PartKind {
@@ -296,29 +297,35 @@ public record SegmentIndex(
     /// @throws IllegalArgumentException if it is no index of that segment: then the segment is read
     public static SegmentIndex decode(ByteBuffer in, UUID resource, long address) {
         int length = in.remaining();
-        if (length < HEADER_BYTES + 4
-                || in.getInt(in.position() + length - 4) != crcOf(in.slice(), length - 4)) {
-            throw new IllegalArgumentException("its checksum differs");
-        }
-        if (in.getInt() != MAGIC || in.getInt() != VERSION) {
-            throw new IllegalArgumentException("it is no index of version " + VERSION);
-        }
-        if (!new UUID(in.getLong(), in.getLong()).equals(resource) || in.getLong() != address) {
-            throw new IllegalArgumentException("it is of another segment");
-        }
+        require(
+                length >= HEADER_BYTES + 4
+                        && in.getInt(in.position() + length - 4) == crcOf(in.slice(), length - 4),
+                "its checksum differs");
+        require(
+                in.getInt() == MAGIC && in.getInt() == VERSION,
+                "it is no index of version " + VERSION);
+        require(
+                new UUID(in.getLong(), in.getLong()).equals(resource) && in.getLong() == address,
+                "it is of another segment");
         long incarnation = in.getLong();
         long lastRecord = in.getLong();
         int lastCrc = in.getInt();
         int count = in.getInt();
+        require(count >= 0, count + " parts");
+        ByteBuffer content = in.slice(in.position(), in.remaining() - 4);
         List<Part> parts = new ArrayList<>();
         for (int i = 0; i < count; i++) {
-            parts.add(part(in));
+            parts.add(part(content));
         }
+        require(!content.hasRemaining(), "bytes behind its last part");
         return new SegmentIndex(resource, address, incarnation, lastRecord, lastCrc, parts);
     }
 
     private static Part part(ByteBuffer in) {
-        PartKind kind = PartKind.values()[in.get() - 1];
+        require(in.remaining() >= PART_BYTES, "a part is cut off");
+        int number = in.get() - 1;
+        require(number >= 0 && number < KINDS.length, "a part of kind " + (number + 1));
+        PartKind kind = KINDS[number];
         long begin = in.getLong();
         long end = in.getLong();
         Position position = Position.read(in);
@@ -328,11 +335,23 @@ public record SegmentIndex(
         long incarnation = in.getLong();
         int dataBytes = in.getInt();
         int runCount = in.getInt();
+        require(
+                dataBytes >= 0
+                        && runCount >= 0
+                        && dataBytes + (long) runCount * RUN_BYTES <= in.remaining(),
+                "a part of %d bytes and %d runs is cut off".formatted(dataBytes, runCount));
         ByteBuffer data = in.slice(in.position(), dataBytes);
         in.position(in.position() + dataBytes);
         JournalIndex runs = new JournalIndex();
+        long behind = 0;
         for (int i = 0; i < runCount; i++) {
-            runs.append(in.getLong(), in.getLong(), in.getLong(), in.getLong());
+            long offset = in.getLong();
+            long length = in.getLong();
+            require(
+                    offset >= behind && length > 0 && length <= Long.MAX_VALUE - offset,
+                    "a run of %d bytes at %d".formatted(length, offset));
+            behind = offset + length;
+            runs.append(offset, length, in.getLong(), in.getLong());
         }
         return new Part(
                 kind,
@@ -345,6 +364,12 @@ public record SegmentIndex(
                 incarnation,
                 data,
                 runs);
+    }
+
+    private static void require(boolean holds, String otherwise) {
+        if (!holds) {
+            throw new IllegalArgumentException(otherwise);
+        }
     }
 
     private static int crcOf(byte[] bytes, int length) {

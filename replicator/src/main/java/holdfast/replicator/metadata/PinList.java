@@ -120,9 +120,14 @@ public record PinList(UUID resource, long lastId, List<Entry> entries) {
         long id = in.getLong();
         int flags = in.get();
         require((flags & ~1) == 0, "flags " + flags);
-        byte[] name = new byte[in.get()];
-        require(end - in.position() >= FIXED_BYTES - 10 + name.length, "a pin is cut off");
+        int nameBytes = in.get();
+        require(nameBytes >= 0, "a name of " + nameBytes + " bytes");
+        require(end - in.position() >= FIXED_BYTES - 10 + nameBytes, "a pin is cut off");
+        byte[] name = new byte[nameBytes];
         in.get(name);
+        for (byte each : name) {
+            require(each >= 0, "a name that is not ASCII");
+        }
         long address = in.getLong();
         Position position = Position.read(in);
         long labelMillis = in.getLong();

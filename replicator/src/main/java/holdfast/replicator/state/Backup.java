@@ -499,8 +499,11 @@ public final class Backup {
     /// Records of the newest image that cannot be read, as far as it was looked at.
     private SortedSet<Long> unreadable = Collections.emptySortedSet();
 
-    /// Blocks of the newest image that cannot be read, as far as it was looked at.
+    /// Blocks of the newest image that cannot be read, as far as that is known.
     private long unreadableBlocks;
+
+    /// The commit that was appended and is not durable yet leaves none of them.
+    private boolean commitMends;
 
     private String rotWords = "";
 
@@ -849,6 +852,7 @@ public final class Backup {
         rots.removeIf(each -> each.from() >= first);
         rots.add(new Rot(first, null));
         isToBeLookedAt(first);
+        unreadableBlocks = blocksThatNeed(damaged);
         history.ends(first);
         marks.lost(this::hasEnded);
     }
@@ -1688,6 +1692,7 @@ public final class Backup {
         commitEnd = end;
         openEpoch = 0;
         reservedBytes = 0;
+        commitMends = isRotten() && isLookedAt() && commitBringsAll();
         if (behind != null && isBeyond(to, behind)) {
             behind = null;
         }
@@ -2033,6 +2038,7 @@ public final class Backup {
         hearOfStaged();
         if (committedEpoch) {
             epochSinceDamage = true;
+            commitMends = false; // It is durable, so the index says it.
             goOnIfMended();
             takeIn(); // What was kept free for that epoch is not any more.
         }
@@ -2778,7 +2784,8 @@ public final class Backup {
         checkDue = true;
         noteAgainMillis = 0;
         epochSinceDamage = false;
-        unreadableBlocks = 0;
+        unreadableBlocks = blocksThatNeed(damaged);
+        commitMends = false;
         mayAskAgain();
         rotWords =
                 "the journal is damaged at offset %d; which parts of the newest moment that concerns is being looked at"
@@ -2887,14 +2894,55 @@ public final class Backup {
                         .formatted(rotWords, mendRefusal);
     }
 
+    /// Blocks of the newest image that lie in this record, or in one that could not be read when
+    /// it was looked at last.
+    private long blocksThatNeed(long record) {
+        long blocks = 0;
+        for (JournalIndex.Run run : index.all()) {
+            if (isUnreadable(run) || !run.isZero() && run.recordAddress() == record) {
+                blocks += blocksOf(run);
+            }
+        }
+        return blocks;
+    }
+
+    private static long blocksOf(JournalIndex.Run run) {
+        long first = run.offsetBytes() / BlockSet.BLOCK_BYTES;
+        return BlockSet.blocksOf(run.endBytes()) - first;
+    }
+
+    /// Whether nothing of the newest image is unreadable any more when all that is appended is
+    /// durable, the commit of an epoch at its end. Live records in front of the epoch are not
+    /// looked at: what they mend is seen when they are durable.
+    private boolean commitBringsAll() {
+        JournalIndex brought = kept.copy();
+        brought.putAll(staged);
+        for (Pending each : pending) {
+            JournalRecord record = each.record();
+            Kind kind = record == null ? Kind.PAD : record.kind();
+            if (kind == Kind.EPOCH_BEGIN && !record.continues()) {
+                brought = new JournalIndex();
+            } else if (kind == Kind.EPOCH_BLOCKS || kind == Kind.EPOCH_ZERO) {
+                put(brought, record);
+            }
+        }
+        JournalIndex image = index.copy();
+        image.putAll(brought);
+        for (JournalIndex.Run run : image.all()) {
+            if (isUnreadable(run)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     private long unreadableBytes() {
         long bytes = 0;
         unreadableBlocks = 0;
         for (JournalIndex.Run run : index.all()) {
             if (isUnreadable(run)) {
                 bytes += run.lengthBytes();
-                long first = run.offsetBytes() / BlockSet.BLOCK_BYTES;
-                unreadableBlocks += BlockSet.blocksOf(run.endBytes()) - first;
+                unreadableBlocks += blocksOf(run);
             }
         }
         return bytes;
@@ -2903,10 +2951,11 @@ public final class Backup {
     /// Journal that live records leave free while something of the newest moment cannot be read:
     /// what the epoch takes that mends it, and what the primary marks meanwhile. Without it that
     /// epoch may never fit, and nothing behind the damage becomes free before it is committed. A
-    /// promoted copy has nobody to wait for.
+    /// promoted copy has nobody to wait for. As long as it is looked at what counts is what is
+    /// known: mostly that is nothing, and writes would wait for a look at the whole image.
     private long bytesToMend() {
         // What only waits to be noted needs no epoch.
-        if (!isRotten() || !sessionUp || (isLookedAt() && unreadableBlocks == 0)) {
+        if (!isRotten() || !sessionUp || unreadableBlocks == 0 || commitMends) {
             return 0;
         }
         // A peer that will not or cannot mend has more use for the room.

@@ -16,17 +16,36 @@ import java.util.Optional;
 /// | it crashed                 | …, and perhaps others among 1,024 blocks (4 MiB) …, last at 14:00:11 or later |
 /// | no marks                   | how many blocks it wrote is not known, …                          |
 /// | nothing was written        | it wrote nothing since                                            |
+/// | the clocks differ          | each time is by the clock of the host that tells it, and that of … is 37 s ahead … |
 public final class HistoryWords {
     private static final String OPEN =
             ", which were open to writes when it crashed or are to be compared for another reason";
 
     private HistoryWords() {}
 
-    public static List<String> of(StatusReport.Histories histories, ZoneId zone) {
+    /// @param clock how the peer's compares with this node's now; empty where that is not known
+    public static List<String> of(
+            StatusReport.Histories histories,
+            Optional<StatusReport.ClockOffset> clock,
+            ZoneId zone) {
         List<String> lines = new ArrayList<>();
         lines.add(common(histories, zone));
         histories.sides().forEach(side -> lines.add(side(side, zone)));
+        clock.filter(StatusReport.ClockOffset::isSeenInTimes)
+                .ifPresent(c -> lines.add(clocks(histories.sides(), c)));
         return lines;
+    }
+
+    /// What a clock showed when a time was taken nobody knows, so none is put right.
+    private static String clocks(List<StatusReport.Side> sides, StatusReport.ClockOffset clock) {
+        String node = sides.getFirst().host();
+        String peer = sides.getLast().host();
+        boolean isPeers = clock.aheadSeconds() > 0;
+        return "each time is by the clock of the host that tells it, and that of %s is %s ahead of that of %s now"
+                .formatted(
+                        isPeers ? peer : node,
+                        Words.span(Math.abs(clock.aheadSeconds())),
+                        isPeers ? node : peer);
     }
 
     private static String common(StatusReport.Histories of, ZoneId zone) {

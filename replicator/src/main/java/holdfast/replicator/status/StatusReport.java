@@ -95,9 +95,21 @@ public record StatusReport(
         /// Clocks that somebody keeps differ by less.
         private static final double NEWS_SECONDS = 2;
 
+        /// Times are shown in whole ones.
+        private static final double SHOWN_SECONDS = 1;
+
         /// Whether the clocks differ for certain, and by more than that.
         public boolean isNews() {
-            return Math.abs(aheadSeconds) - uncertaintySeconds > NEWS_SECONDS;
+            return isBeyond(NEWS_SECONDS);
+        }
+
+        /// Whether times that are shown side by side, each by the clock of its host, show it.
+        public boolean isSeenInTimes() {
+            return isBeyond(SHOWN_SECONDS);
+        }
+
+        private boolean isBeyond(double seconds) {
+            return Math.abs(aheadSeconds) - uncertaintySeconds > seconds;
         }
     }
 

@@ -176,7 +176,8 @@ public final class StatusTable {
     }
 
     private void histories(StatusReport.Histories h) {
-        List<String> lines = HistoryWords.of(h, zone);
+        List<String> lines =
+                HistoryWords.of(h, report.link().flatMap(StatusReport.Link::clock), zone);
         line("histories", lines.getFirst());
         lines.stream().skip(1).forEach(each -> line("", each));
     }

@@ -2,6 +2,7 @@ package holdfast.replicator.daemon;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.config.ResourceSettings;
@@ -21,13 +22,17 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.api.parallel.Isolated;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.time.InstantSource;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.UUID;
+import java.util.stream.Stream;
 
 /// A copy that gives up its own says what it has changed, as long as its base is what it was.
 @Isolated("no other file may take the inode of one that was deleted")
@@ -166,6 +171,143 @@ class LocalBackupTest {
             copy = opened();
             assertFalse(saysWhatItChanged(copy));
             copy.close();
+        }
+    }
+
+    /// In whichever step it is closed: what is noted counts at its next opening, and nothing fails.
+    @Test
+    void aCopyThatIsClosedWhileItsJournalGrowsStaysOutOfIt() throws Exception {
+        ResourceSettings larger = larger();
+        for (int steps = 0; steps < 4; steps++) {
+            LocalBackup copy = opened();
+            long before = copy.journalBytes();
+            assertTrue(copy.moreJournal(larger) > 0);
+            if (steps > 0) {
+                copy.takeJournal(larger);
+            }
+            if (steps == 2) {
+                copy.noteJournal();
+            }
+            copy.close();
+            LocalBackup next = opened();
+            copy.takeJournal(larger);
+            copy.noteJournal();
+            if (steps % 2 == 0) {
+                copy.useJournal();
+            } else {
+                copy.giveJournalBack();
+            }
+            long now = steps == 2 ? 16L << 20 : before;
+            assertEquals(now, next.journalBytes());
+            assertEquals(now, segments() * LocalBackup.segmentBytes(8 << 20));
+            next.close();
+            if (steps == 2) {
+                Files.delete(next.dir().path().resolve("journal-grown"));
+            }
+        }
+        assertEquals(0, said("journal-grown"));
+    }
+
+    /// Else a start would count on space that is gone.
+    @Test
+    void whereTheNoteCannotBePutBackTheJournalStaysAsLargeAsItSays() throws Exception {
+        LocalBackup copy = opened();
+        copy.takeJournal(larger());
+        copy.noteJournal();
+        Path inTheWay =
+                Files.createDirectory(copy.dir().path().resolve("journal-grown.tmp"));
+        assertThrows(IOException.class, copy::giveJournalBack);
+        assertEquals(16L << 20, segments() * LocalBackup.segmentBytes(8 << 20));
+        Files.delete(inTheWay);
+        copy.close();
+        LocalBackup next = opened();
+        assertEquals(16L << 20, next.journalBytes());
+        next.close();
+    }
+
+    private static ResourceSettings larger() throws Exception {
+        return ResourceSettings.parse(
+                "journal = { size = \"16 MiB\" }\n[on.server]\ndisk = \"/dev/vg0/home\"\n",
+                "home.toml");
+    }
+
+    /// Those that hold records, and spares.
+    private long segments() throws Exception {
+        try (Stream<Path> all = Files.list(node.storage.resolve("home.journal"))) {
+            return all.filter(each -> each.getFileName().toString().matches("(spare-)?[0-9a-f]{16}"))
+                    .count();
+        }
+    }
+
+    @Test
+    void anErrorThatIsNoneOfTheDiskLeavesNoSpaceTaken() throws Exception {
+        ResourceSettings larger = larger();
+        LocalBackup copy = opened();
+        long before = copy.journalBytes();
+        for (boolean takes : new boolean[] {false, true}) {
+            JournalGrowth growth =
+                    new JournalGrowth(
+                            node.shared,
+                            new Offers(
+                                    node.shared,
+                                    () -> node.settings,
+                                    node.resources(),
+                                    new Permits(InstantSource.system()),
+                                    new Adding(),
+                                    new Roster(),
+                                    new TcpExports(node.shared, List::of, List::of)));
+            List<String> problems =
+                    growth.grow(
+                            List.of(copy, new Failing(node.storage, takes)),
+                            Map.of("home", larger, "failing", larger),
+                            Optional.empty(),
+                            false);
+            assertEquals(1, problems.size());
+            assertTrue(
+                    problems.getFirst().contains("failing.toml")
+                            && problems.getFirst().contains("not of the disk"),
+                    problems.toString());
+            assertEquals(before, copy.journalBytes());
+            assertEquals(before, segments() * LocalBackup.segmentBytes(8 << 20));
+        }
+        copy.close();
+        LocalBackup next = opened();
+        assertEquals(before, next.journalBytes());
+        next.close();
+    }
+
+    /// @param takes it fails only when that is to be noted
+    private record Failing(Path storage, boolean takes) implements JournalGrowth.Growable {
+        @Override
+        public String name() {
+            return "failing";
+        }
+
+        @Override
+        public long moreJournal(ResourceSettings settings) {
+            return 1;
+        }
+
+        @Override
+        public void takeJournal(ResourceSettings settings) {
+            if (!takes) {
+                throw new IllegalStateException("not of the disk");
+            }
+        }
+
+        @Override
+        public void noteJournal() {
+            throw new IllegalStateException("not of the disk");
+        }
+
+        @Override
+        public void useJournal() {
+            throw new AssertionError("it has nothing");
+        }
+
+        @Override
+        public void giveJournalBack() {
+            throw new IllegalStateException("and here as well");
         }
     }
 }

@@ -1,7 +1,9 @@
 package holdfast.replicator.daemon;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import holdfast.replicator.config.Size;
 import holdfast.replicator.status.StatusReport;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
@@ -61,6 +63,23 @@ class ReporterTest {
                         + " Next: set journal.retention in /etc/holdfast/conf.d/home.toml to what it can hold,"
                         + " or raise journal.size there, then holdfast adjust",
                 troubleOfJournal(30L << 30, Optional.of(61L << 30)));
+    }
+
+    /// A peer may say any number, and none of them ends the status; one that is true suffices.
+    @Test
+    void byHowMuchAJournalIsToGrowIsEnoughAndFitsANumber() {
+        long segment = 64L << 20;
+        assertEquals(segment, Reporter.enough(1));
+        assertEquals(segment, Reporter.enough(segment / 5 * 4));
+        assertEquals(2 * segment, Reporter.enough(segment / 5 * 4 + 5));
+        assertEquals(80L << 30, Reporter.enough(64L << 30));
+        for (long huge : new long[] {1L << 60, (1L << 60) + 1, 1L << 62, Long.MAX_VALUE}) {
+            long bytes = Reporter.enough(huge);
+            assertEquals(5L << 58, bytes);
+            // Beside what the largest journal has now, and as the file takes it.
+            assertTrue((1L << 60) + bytes > bytes);
+            assertEquals(bytes, Size.parse(new Size(bytes).toString()).bytes());
+        }
     }
 
     /// Else what is missing looked younger than it is.

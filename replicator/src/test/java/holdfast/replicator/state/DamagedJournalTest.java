@@ -268,6 +268,80 @@ class DamagedJournalTest {
         assertEquals(at(number + 1), copy.backup.committed());
     }
 
+    /// A look at all of it takes its time, and perhaps nothing of it is concerned: then the journal
+    /// is filled as ever meanwhile.
+    @Test
+    void whileItIsLookedAtTheStreamLeavesRoomForWhatIsKnownToBeConcerned() throws Exception {
+        copy.write(14, 1, 5); // Over what is damaged.
+        copy.damage(second + 200);
+        assertTrue(copy.backup.damageFound(second));
+        assertTrue(copy.backup.isDoubted());
+        int number = fill(15);
+        long used = copy.backup.journalUsedBytes();
+        assertTrue(used > CopyOnFiles.JOURNAL - 5000, "%d bytes are used".formatted(used));
+        assertFalse(String.join("\n", copy.events).contains("is for what mends it"));
+        copy.rollAndLook();
+        assertFalse(copy.backup.isHolding(), "nothing was concerned, and the roll made room");
+        copy.write(number + 1, 3, 7);
+        assertEquals(at(number + 1), copy.backup.committed());
+    }
+
+    @Test
+    void whileItIsLookedAtTheStreamLeavesRoomWhereSomethingIsConcerned() throws Exception {
+        int number = 14;
+        for (; copy.lastAddress() < CopyOnFiles.SEGMENT; number++) {
+            copy.write(number, 3, number % 100);
+        }
+        SegmentIndex whole = copy.indexOf(0);
+        copy.indexes = address -> address == 0 ? whole : null;
+        copy.damage(second + 200);
+        assertTrue(copy.backup.damageFound(second));
+        fill(number);
+        long used = copy.backup.journalUsedBytes();
+        assertTrue(used < CopyOnFiles.JOURNAL * 3 / 4, "%d bytes are used".formatted(used));
+        assertTrue(copy.events.getLast().contains("is for what mends it"), copy.events.getLast());
+        // So does a start that has the note of it, also before it has looked.
+        copy.open();
+        copy.connect(copy.backup.committed());
+        assertTrue(copy.backup.isDoubted());
+        copy.write(copy.backup.committed().number() + 1, 3, 7);
+        assertTrue(copy.backup.isHolding());
+    }
+
+    /// Writes until nothing more is taken in.
+    ///
+    /// @return number of the last write, which waits
+    private int fill(int from) {
+        int number = from;
+        for (copy.write(number, 3, number % 100); !copy.backup.isHolding(); ) {
+            number++;
+            copy.write(number, 3, number % 100);
+        }
+        return number;
+    }
+
+    /// The first frames of the stream lie right behind the commit, which is not durable yet.
+    @Test
+    void whatIsLeftForTheEpochThatMendsIsTakenInAgainBehindItsCommit() throws Exception {
+        copy.damage(second + 200);
+        copy.write(14, 3, 5);
+        copy.rollAndLook();
+        int number = fill(15);
+        for (boolean mends : new boolean[] {false, true}) {
+            copy.connect(copy.backup.committed());
+            copy.stage(9, mends ? 1 : 2);
+            copy.syncsLater = true;
+            copy.commitStaged(++number, 9, mends ? 1 : 2);
+            copy.write(++number, 3, 7);
+            assertEquals(!mends, copy.backup.isHolding());
+            copy.syncsLater = false;
+            copy.settle();
+            assertEquals(!mends, copy.backup.isHolding());
+            assertEquals(!mends, copy.backup.isRotten());
+        }
+        assertEquals(at(number), copy.backup.committed());
+    }
+
     /// What it still sends may be the only copy of that, and no epoch comes from it.
     @Test
     void aPrimaryWhoseDiskHasFailedFillsTheJournal() throws Exception {

@@ -54,6 +54,7 @@ class HistoryWordsTest {
         return HistoryWords.of(
                         new StatusReport.Histories(
                                 Optional.empty(), Optional.empty(), List.of(side)),
+                        Optional.empty(),
                         ZONE)
                 .get(1);
     }
@@ -65,7 +66,26 @@ class HistoryWordsTest {
                         "both were the same at 2026-11-20 12:03:21 for the last time (position 3fa901/7)",
                         "server: primary, at 77aa00/0, attached by server after a crash at 2026-11-20 13:13:21; it wrote at most 512 blocks (2 MiB) that it knows of, and perhaps others among 1,024 blocks (4 MiB), which were open to writes when it crashed or are to be compared for another reason, from 2026-11-20 12:03:22, last at 2026-11-20 13:03:21 or later",
                         "backup: primary, at 91b300/3, promoted by backup at 2026-11-20 13:05:01; it wrote 1 block (4 KiB) from 2026-11-20 13:06:41, last at 2026-11-20 14:01:41"),
-                HistoryWords.of(Samples.HISTORIES, ZONE));
+                HistoryWords.of(Samples.HISTORIES, Optional.empty(), ZONE));
+    }
+
+    /// What is shown in whole seconds need not be put right by less; and what may be a second is
+    /// not said to be one.
+    @Test
+    void clocksThatDifferAreSaidToBesideTheTimesAndAlikeOnBothSides() {
+        assertEquals(
+                "each time is by the clock of the host that tells it, and that of backup is 37 s ahead of that of server now",
+                clocks(new StatusReport.ClockOffset(37, 0.1)));
+        assertEquals(
+                "each time is by the clock of the host that tells it, and that of server is 48 h ahead of that of backup now",
+                clocks(new StatusReport.ClockOffset(-172_800, 30)));
+        assertEquals("", clocks(new StatusReport.ClockOffset(0.9, 0)));
+        assertEquals("", clocks(new StatusReport.ClockOffset(-3, 2.5)));
+    }
+
+    private static String clocks(StatusReport.ClockOffset clock) {
+        List<String> lines = HistoryWords.of(Samples.HISTORIES, Optional.of(clock), ZONE);
+        return lines.size() == 3 ? "" : lines.get(3);
     }
 
     @Test
@@ -76,6 +96,7 @@ class HistoryWordsTest {
                 HistoryWords.of(
                                 new StatusReport.Histories(
                                         Optional.empty(), Optional.empty(), sides),
+                                Optional.empty(),
                                 ZONE)
                         .getFirst());
         assertEquals(
@@ -83,6 +104,7 @@ class HistoryWordsTest {
                 HistoryWords.of(
                                 new StatusReport.Histories(
                                         Optional.of("a/7"), Optional.empty(), sides),
+                                Optional.empty(),
                                 ZONE)
                         .getFirst());
     }
