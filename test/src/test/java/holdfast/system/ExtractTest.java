@@ -27,6 +27,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -39,6 +40,8 @@ import java.util.stream.Stream;
 class ExtractTest {
     private static final int MIB = 1 << 20;
     private static final ControlApi.NameRequest HOME = new ControlApi.NameRequest("home");
+
+    private static final String READER = "/holdfast/interop/read_copy.py";
 
     @TempDir Path dir;
 
@@ -124,7 +127,11 @@ class ExtractTest {
     // ---- what is extracted -------------------------------------------------------------------
 
     private Path base() {
-        return storage.resolve("home.img");
+        return base(0);
+    }
+
+    private Path base(int volume) {
+        return storage.resolve(volume == 0 ? "home.img" : "home." + volume + ".img");
     }
 
     private Extract.Request with(Path to, String at) {
@@ -191,6 +198,39 @@ class ExtractTest {
         return Files.copy(disk, dir.resolve(name + ".then"));
     }
 
+    /// Who has the document alone comes to the same image (docs/on-disk-format.md).
+    ///
+    /// @param expected of each volume
+    private void assertReaderAgrees(Path... expected) throws Exception {
+        List<String> command = new ArrayList<>(List.of("/usr/bin/python3"));
+        command.add(Path.of(ExtractTest.class.getResource(READER).toURI()).toString());
+        command.add(superblock.toString());
+        command.add(journal.toString());
+        Path read = Files.createTempDirectory(dir, "read");
+        for (int i = 0; i < expected.length; i++) {
+            command.add(base(i) + "=" + read.resolve(i + ".img"));
+        }
+        Run.ok(command.toArray(String[]::new));
+        for (int i = 0; i < expected.length; i++) {
+            assertSame(expected[i], read.resolve(i + ".img"));
+        }
+    }
+
+    private String readerRefuses() throws Exception {
+        String script = Path.of(ExtractTest.class.getResource(READER).toURI()).toString();
+        Path read = dir.resolve("read.img");
+        String[] command = {
+            "/usr/bin/python3",
+            script,
+            superblock.toString(),
+            journal.toString(),
+            base() + "=" + read
+        };
+        assertFalse(Run.succeeds(command));
+        assertFalse(Files.exists(read));
+        return Run.anyway(command);
+    }
+
     // ---- one volume --------------------------------------------------------------------------
 
     @Test
@@ -206,6 +246,13 @@ class ExtractTest {
                 then = copied(disk, "third");
             }
         }
+        // What was written meanwhile comes with an epoch.
+        nodes.server.disconnect(new ControlApi.LinkRequest(Optional.of("home")));
+        Run.ok("qemu-io", "-f", "raw", "-c", "write -P 7 3M 1M", "-c", "write -z 0 64k", uri);
+        nodes.server.close();
+        nodes.startServer();
+        nodes.server.connect(new ControlApi.LinkRequest(Optional.of("home")));
+        nodes.untilInSync("home");
         TwoNodes.until("whole segments are packed", () -> inJournal(".packed").size() >= 3);
         nodes.backup.close();
         byte[] before = Files.readAllBytes(base());
@@ -214,6 +261,7 @@ class ExtractTest {
         assertEquals("", reply.damage());
         assertEquals(1, reply.volumes());
         assertSame(disk, image("newest"));
+        assertReaderAgrees(disk);
         extract(with(image("third"), third.toString()));
         assertSame(then, image("third"));
         refusal(with(image("early"), "2001-01-01T00:00:00Z"), "older than what the base holds");
@@ -252,6 +300,7 @@ class ExtractTest {
         nodes.backup.close();
         assertEquals(size, extract(with(image("newest"), null)).sizeBytes());
         assertSame(disk, image("newest"));
+        assertReaderAgrees(disk);
         // Of what size an older moment was is known as long as no newer one is of the larger
         // device.
         extract(with(image("old"), small.toString()));
@@ -279,6 +328,7 @@ class ExtractTest {
         nodes.backup.close();
         extract(with(image("newest"), null));
         assertSame(now, image("newest"));
+        assertReaderAgrees(now);
         extract(with(image("before"), before.toString()));
         assertSame(then, image("before"));
 
@@ -323,7 +373,7 @@ class ExtractTest {
         nodes.untilInSync("home");
         write(uri0, "-P 4 9M 5M");
         nodes.backup.close();
-        Path base1 = storage.resolve("home.1.img");
+        Path base1 = base(1);
 
         Extract.Reply reply = extract(of(base(), null, image("0"), Optional.empty(), null));
         assertEquals(2, reply.volumes());
@@ -332,6 +382,7 @@ class ExtractTest {
         assertEquals(
                 1, extract(of(base1, null, image("1"), Optional.empty(), null)).volume());
         assertSame(log, image("1"));
+        assertReaderAgrees(data, log);
         extract(of(base(), 0, image("then0"), Optional.empty(), first.toString()));
         assertEquals(10 * MIB + 512, Files.mismatch(thenData, image("then0")));
         extract(of(base1, 1, image("then1"), Optional.empty(), first.toString()));
@@ -381,6 +432,7 @@ class ExtractTest {
         Extract.Reply reply = extract(with(image("front"), null));
         assertTrue(reply.damage().contains("says that it had been durable"), reply.damage());
         assertSame(then, image("front"));
+        assertReaderAgrees(then);
         Path none = image("none");
         String sizes = Integer.toString(4 * MIB);
         Problem unknown = refusal(without(base(), sizes, null, none), "is damaged");
@@ -389,6 +441,7 @@ class ExtractTest {
         Superblock was = superblock();
         replace(rolling(was, was.watermark() + 4 * MIB));
         refusal(with(none, null), "the image of no moment");
+        assertTrue(readerRefuses().contains("rolled on"));
         // Of which one slot is damaged since, so that the other may be the newer one.
         replace(was);
         replace(was);
@@ -409,6 +462,7 @@ class ExtractTest {
         damage(2);
         extract(with(image("newest"), null));
         assertSame(disk, image("newest"));
+        assertReaderAgrees(disk);
         // Record 1 alone over that base would be no moment.
         refusal(
                 without(base(), Integer.toString(4 * MIB), null, image("none")),
@@ -455,6 +509,7 @@ class ExtractTest {
 
         assertEquals("", extract(with(image("newest"), null)).damage());
         assertSame(disk, image("newest"));
+        assertReaderAgrees(disk);
         extract(with(image("front"), front.toString()));
         assertSame(then, image("front"));
         extract(without(base(), Integer.toString(4 * MIB), null, image("lost")));

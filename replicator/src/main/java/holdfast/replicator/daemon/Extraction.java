@@ -368,6 +368,11 @@ final class Extraction {
                                             : "and the journal is damaged, %s: the two may be the image of no moment"
                                                     .formatted(end.damage())));
         }
+        if (!all.hasPoint && copy.isLost()) {
+            throw wantsSuperblock(
+                    "%s holds no commit: it may be that the first sync has not ended"
+                            .formatted(request.journal()));
+        }
         if (!all.hasPoint) {
             throw new IOException("there is no copy yet: its first sync has not ended");
         }
