@@ -179,8 +179,7 @@ class ExtractTest {
 
     private Problem refusal(Extract.Request request, String words) {
         boolean wasThere = Files.exists(request.to());
-        Problem problem =
-                assertThrows(ProblemException.class, () -> extract(request)).problem();
+        Problem problem = assertThrows(ProblemException.class, () -> extract(request)).problem();
         assertTrue(problem.text().contains(words), problem.text());
         assertEquals(wasThere, Files.exists(request.to()), "nothing is left of it");
         return problem;
@@ -305,8 +304,7 @@ class ExtractTest {
         // device.
         extract(with(image("old"), small.toString()));
         assertEquals(8 * MIB, Files.mismatch(then, image("old")));
-        Files.writeString(
-                superblock.resolveSibling("grown"), Integer.toString(8 * MIB));
+        Files.writeString(superblock.resolveSibling("grown"), Integer.toString(8 * MIB));
         extract(with(image("cut"), small.toString()));
         assertSame(then, image("cut"));
     }
@@ -379,8 +377,7 @@ class ExtractTest {
         assertEquals(2, reply.volumes());
         assertEquals(14 * MIB, reply.sizeBytes());
         assertSame(data, image("0"));
-        assertEquals(
-                1, extract(of(base1, null, image("1"), Optional.empty(), null)).volume());
+        assertEquals(1, extract(of(base1, null, image("1"), Optional.empty(), null)).volume());
         assertSame(log, image("1"));
         assertReaderAgrees(data, log);
         extract(of(base(), 0, image("then0"), Optional.empty(), first.toString()));
@@ -404,8 +401,7 @@ class ExtractTest {
         // On other disks nothing says which is which.
         Path moved = Files.createDirectory(dir.resolve("moved")).resolve("home.1.img");
         Files.copy(base1, moved);
-        Problem which =
-                refusal(of(moved, null, none, Optional.empty(), null), "has 2 volumes");
+        Problem which = refusal(of(moved, null, none, Optional.empty(), null), "has 2 volumes");
         assertTrue(which.next().orElseThrow().contains("--volume 1"), which.text());
         extract(of(moved, 1, image("moved1"), Optional.empty(), null));
         assertSame(log, image("moved1"));
@@ -455,7 +451,7 @@ class ExtractTest {
     void whatTheBaseHoldsAlreadyMayBeDamaged() throws Exception {
         Path disk = disk("disk.img", 4 * MIB);
         String uri = added(disk, 16 * MIB);
-        write(uri, "-P 1 0 64k");
+        Instant first = write(uri, "-P 1 0 64k");
         write(uri, "-P 2 0 64k");
         write(uri, "-P 3 64k 64k");
         settle();
@@ -464,9 +460,24 @@ class ExtractTest {
         assertSame(disk, image("newest"));
         assertReaderAgrees(disk);
         // Record 1 alone over that base would be no moment.
-        refusal(
-                without(base(), Integer.toString(4 * MIB), null, image("none")),
-                "--superblock");
+        refusal(without(base(), Integer.toString(4 * MIB), null, image("none")), "--superblock");
+
+        // And the journal goes on from there.
+        nodes.backup.connect(new ControlApi.LinkRequest(Optional.of("home")));
+        nodes.untilInSync("home");
+        write(uri, "-P 4 1M 64k");
+        Path then = copied(disk, "four");
+        Instant four = write(uri, "-P 5 2M 64k");
+        write(uri, "-z 2M 64k");
+        nodes.backup.close();
+        extract(with(image("on"), null));
+        assertSame(disk, image("on"));
+        assertReaderAgrees(disk);
+        refusal(with(image("none"), first.toString()), "older than what the base holds");
+        damage(5);
+        Extract.Reply reply = extract(with(image("front"), four.toString()));
+        assertFalse(reply.damage().isEmpty());
+        assertSame(then, image("front"));
     }
 
     @Test
@@ -562,8 +573,7 @@ class ExtractTest {
     }
 
     private void replace(Superblock with) throws Exception {
-        try (TwoSlotFile<Superblock> slots =
-                TwoSlotFile.open(superblock, with.resource(), CODEC)) {
+        try (TwoSlotFile<Superblock> slots = TwoSlotFile.open(superblock, with.resource(), CODEC)) {
             slots.write(with);
         }
     }

@@ -50,8 +50,8 @@ import java.util.regex.Pattern;
 /// known that it is not, nothing is written.
 ///
 /// Without the superblock all records that are there are laid over the base, also those that it
-/// holds already: the newest of each block counts, and so the watermark need not be known as long as
-/// nothing is missing at the end.
+/// holds already: the newest of each block counts, and so the watermark need not be known as long
+/// as nothing is missing at the end.
 final class Extraction {
     private static final int COPY_BYTES = 1 << 20;
 
@@ -189,8 +189,7 @@ final class Extraction {
                                     segments.end(),
                                     found.watermark()));
         }
-        return new Copy(
-                found.resource(), found.space(), found, seen.damage(), found.watermark());
+        return new Copy(found.resource(), found.space(), found, seen.damage(), found.watermark());
     }
 
     private WantedException wantsSuperblock(String why) {
@@ -219,8 +218,7 @@ final class Extraction {
         }
         words.addAll(List.of(option, value));
         if (!option.equals("--volume")) {
-            request.volume()
-                    .ifPresent(each -> words.addAll(List.of("--volume", each.toString())));
+            request.volume().ifPresent(each -> words.addAll(List.of("--volume", each.toString())));
         }
         request.pins().ifPresent(each -> words.addAll(List.of("--pins", each.toString())));
         request.at().ifPresent(each -> words.addAll(List.of("--at", quoted(each))));
@@ -276,8 +274,8 @@ final class Extraction {
 
     // ---- a moment of the history -------------------------------------------------------------
 
-    private Extract.Reply runMoment(
-            Copy copy, int volume, Segments segments, FileBlockDevice base) throws IOException {
+    private Extract.Reply runMoment(Copy copy, int volume, Segments segments, FileBlockDevice base)
+            throws IOException {
         if (!copy.isLost() && copy.superblock().mixture()) {
             throw new IOException(
                     "the copy is the image of no moment: its journal was damaged while it was"
@@ -347,8 +345,7 @@ final class Extraction {
         if (copy.isLost() && end.damage() != null) {
             throw wantsSuperblock("%s is damaged, %s".formatted(request.journal(), end.damage()));
         }
-        if (copy.isLost()
-                && reader(segments, copy).isBegun(end.end(), end.lastIncarnation())) {
+        if (copy.isLost() && reader(segments, copy).isBegun(end.end(), end.lastIncarnation())) {
             throw wantsSuperblock(
                     "the record at offset %d of %s is not whole, and the last: it was torn by a power cut, or was damaged since"
                             .formatted(end.end(), request.journal()));
@@ -504,8 +501,7 @@ final class Extraction {
             }
             builder.record(record, data);
             switch (record.kind()) {
-                case MARK ->
-                        marks.put(Marks.decode(data), record.address() + record.totalBytes());
+                case MARK -> marks.put(Marks.decode(data), record.address() + record.totalBytes());
                 case EPOCH_COMMIT -> committed(data);
                 case WRITE, ZERO, EPOCH_BEGIN, EPOCH_BLOCKS, EPOCH_ZERO, PAD -> {}
             }
@@ -616,8 +612,7 @@ final class Extraction {
     }
 
     /// What lies between the base and a kept moment.
-    private JournalIndex indexUpTo(long address, Copy copy, Segments segments)
-            throws IOException {
+    private JournalIndex indexUpTo(long address, Copy copy, Segments segments) throws IOException {
         if (address <= copy.watermark()) {
             return new JournalIndex();
         }

@@ -89,8 +89,7 @@ final class Segments implements AutoCloseable {
             for (long at = offset; into.hasRemaining(); ) {
                 int got = channel.read(into, at);
                 if (got < 0) {
-                    throw new PackedSegment.DamagedException(
-                            "a packed segment ends at byte " + at);
+                    throw new PackedSegment.DamagedException("a packed segment ends at byte " + at);
                 }
                 at += got;
             }
@@ -158,9 +157,7 @@ final class Segments implements AutoCloseable {
             long inSegment = at % segmentBytes;
             into.limit(
                     into.position()
-                            + (int)
-                                    Math.min(
-                                            limit - into.position(), segmentBytes - inSegment));
+                            + (int) Math.min(limit - into.position(), segmentBytes - inSegment));
             int got = read(at / segmentBytes, inSegment, into);
             if (got <= 0) {
                 break;
