@@ -92,6 +92,13 @@ class ExtractTest {
         }
     }
 
+    /// Those that are not packed.
+    private List<Path> segments() throws IOException {
+        return inJournal("").stream()
+                .filter(each -> each.getFileName().toString().matches("[0-9a-f]{16}"))
+                .toList();
+    }
+
     private boolean isTold(String kind) throws InterruptedException {
         boolean[] told = {false};
         nodes.backup.events(
@@ -102,7 +109,7 @@ class ExtractTest {
 
     /// Changes a byte in the middle of the first 64 KiB of this value in the journal.
     private void damage(int value) throws IOException {
-        for (Path segment : inJournal("")) {
+        for (Path segment : segments()) {
             byte[] all = Files.readAllBytes(segment);
             for (int at = 0; at + 65536 <= all.length; at += 8) {
                 if (all[at] == value && all[at + 40000] == value && all[at + 65535] == value) {
@@ -541,7 +548,7 @@ class ExtractTest {
 
     /// Changes a byte of what was written last at 2 MiB, in front of where it was mended.
     private void damageOnly(byte[] disk) throws IOException {
-        for (Path segment : inJournal("")) {
+        for (Path segment : segments()) {
             byte[] all = Files.readAllBytes(segment);
             for (int at = 0; at + 4096 <= all.length; at += 8) {
                 if (Arrays.equals(all, at, at + 4096, disk, 3 * MIB, 3 * MIB + 4096)) {
