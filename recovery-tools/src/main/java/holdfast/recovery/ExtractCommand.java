@@ -18,8 +18,8 @@ import java.util.concurrent.Callable;
 @Command(
         name = "extract",
         description = {
-            "Writes the copy as it was at one moment to a new file, from its base and its journal alone.",
-            "It needs no daemon, no settings and no peer, and changes nothing of the copy. Beside a daemon that runs, `open` and nbdcopy do the same."
+            "Writes a volume of the copy as it was at one moment to a new file, from the files of the copy alone.",
+            "It needs no daemon, no settings and no peer, and changes nothing of the copy. Beside a daemon that runs, `open` and nbdcopy do the same. Of several volumes, give it once for each: the newest moment, or one --at, is the same for all."
         },
         mixinStandardHelpOptions = true)
 final class ExtractCommand implements Callable<Integer> {
@@ -29,7 +29,8 @@ final class ExtractCommand implements Callable<Integer> {
             names = "--base",
             required = true,
             paramLabel = "DISK",
-            description = "The device or file of the copy.")
+            description =
+                    "The device or file of the copy; of several volumes, of the one that is wanted.")
     private Path base;
 
     @Option(
@@ -43,8 +44,22 @@ final class ExtractCommand implements Callable<Integer> {
             names = "--superblock",
             paramLabel = "FILE",
             description =
-                    "STATE/resources/NAME/superblock of the copy. Wanted for --at, and where a volume is one of several.")
+                    "STATE/resources/NAME/superblock of the copy: it says how far the base was rolled forward, and which volumes there are.")
     private Optional<Path> superblock;
+
+    @Option(
+            names = "--sizes",
+            paramLabel = "SIZES",
+            description =
+                    "In place of a superblock that is lost: the bytes of the only volume, or like \"0:10737418240 1:2147483648\" of all of them; of one that has grown beside others, in the order of the growths. It gets the newest moment of a journal without damage, and nobody can tell then whether the end of that is missing.")
+    private Optional<String> sizes;
+
+    @Option(
+            names = "--volume",
+            paramLabel = "N",
+            description =
+                    "Which volume DISK is, of several. Default: what is noted beside the superblock.")
+    private Optional<Integer> volume;
 
     @Option(
             names = "--pins",
@@ -69,14 +84,16 @@ final class ExtractCommand implements Callable<Integer> {
         Extract.Reply reply =
                 Daemon.entry()
                         .extract(
-                                new Extract.Request(base, journal, superblock, pins, to, at),
+                                new Extract.Request(
+                                        base, journal, superblock, sizes, volume, pins, to, at),
                                 this::show);
         return holdfast.answer(
                 reply,
-                "%s holds %s as of %s: %s, position %s%n%s"
+                "%s holds %s%s as of %s: %s, position %s%n%s%s"
                         .formatted(
                                 reply.to(),
                                 base,
+                                reply.volumes() > 1 ? ", volume %d,".formatted(reply.volume()) : "",
                                 reply.time()
                                         .map(
                                                 time ->
@@ -84,13 +101,17 @@ final class ExtractCommand implements Callable<Integer> {
                                                                 time,
                                                                 Instant.now(),
                                                                 ZoneId.systemDefault()))
-                                        .orElse("its last roll-forward"),
+                                        .orElse("a time that is not known"),
                                 Words.bytes(reply.sizeBytes()),
                                 reply.position(),
                                 reply.damage().isEmpty()
                                         ? ""
                                         : "The journal is damaged behind it: %s%n"
-                                                .formatted(reply.damage())));
+                                                .formatted(reply.damage()),
+                                sizes.isPresent()
+                                        ? "Without the superblock nobody can tell whether the end of the journal is missing. If it is, this is the image of no moment: check what is in it.%n"
+                                                .formatted()
+                                        : ""));
     }
 
     private void show(long done, long total) {

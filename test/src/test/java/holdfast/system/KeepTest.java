@@ -211,6 +211,8 @@ class KeepTest {
                                 storage.resolve("home.journal"),
                                 Optional.of(
                                         backup.paths.state().resolve("resources/home/superblock")),
+                                Optional.empty(),
+                                Optional.empty(),
                                 Optional.of(storage.resolve("home.pins")),
                                 to,
                                 Optional.of(name)),

@@ -174,6 +174,8 @@ class MarkTest {
                                                 .state()
                                                 .resolve("resources/home/superblock")),
                                 Optional.empty(),
+                                Optional.empty(),
+                                Optional.empty(),
                                 to,
                                 Optional.of(at)),
                         (_, _) -> {});

@@ -6,8 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.control.ControlApi;
-import holdfast.replicator.control.DaemonEntry;
-import holdfast.replicator.control.Extract;
 import holdfast.replicator.control.ProblemException;
 import holdfast.replicator.status.StatusReport;
 
@@ -23,8 +21,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
-import java.util.ServiceLoader;
-import java.util.function.Predicate;
 import java.util.stream.Stream;
 
 /// The copy as it was at any moment of the retention, with real daemons and clients.
@@ -155,78 +151,6 @@ class PointsTest {
             StatusReport.Journal used =
                     nodes.backup.status().resource("home").orElseThrow().journal().orElseThrow();
             assertTrue(used.usedBytes() <= 2L * segment, used.toString());
-        }
-    }
-
-    /// What somebody has left who has nothing but the disks of the backup.
-    @Test
-    void aMomentIsWrittenToAFileFromBaseAndJournalAlone() throws Exception {
-        try (TwoNodes nodes = new TwoNodes(dir)) {
-            nodes.pair();
-            String uri = nodes.addAndAttach("home", disk());
-            nodes.untilInSync("home");
-            write(nodes, uri, 6);
-            TwoNodes.until("whole segments are packed", () -> files(".packed") >= 3);
-            nodes.backup.close();
-            Path storage = only(each -> each.endsWith("home.img")).getParent();
-            Path journal = only(each -> each.endsWith("0000000000000000.packed")).getParent();
-            Path superblock = nodes.backupPaths.state().resolve("resources/home/superblock");
-            Path base = storage.resolve("home.img");
-            byte[] before = Files.readAllBytes(base);
-
-            Path newest = dir.resolve("newest.img");
-            Extract.Reply reply = extract(base, journal, Optional.empty(), newest, null);
-            assertEquals("", reply.damage());
-            Run.ok(
-                    "qemu-img",
-                    "compare",
-                    "-f",
-                    "raw",
-                    "-F",
-                    "raw",
-                    dir.resolve("disk.img").toString(),
-                    newest.toString());
-            Path third = dir.resolve("third.img");
-            extract(base, journal, Optional.of(superblock), third, moments.get(2).toString());
-            Run.ok("qemu-io", "-r", "-f", "raw", "-c", "read -P 3 0 2M", third.toString());
-            for (Path taken : List.of(newest, base)) {
-                byte[] content = Files.readAllBytes(taken);
-                assertThrows(
-                        ProblemException.class,
-                        () -> extract(base, journal, Optional.empty(), taken, null));
-                assertArrayEquals(content, Files.readAllBytes(taken));
-            }
-            Path other = dir.resolve("other.img");
-            ProblemException e =
-                    assertThrows(
-                            ProblemException.class,
-                            () -> extract(base, journal, Optional.empty(), other, "-1s"));
-            assertTrue(e.getMessage().contains("superblock"), e.getMessage());
-            assertTrue(!Files.exists(other));
-            assertArrayEquals(before, Files.readAllBytes(base));
-        }
-    }
-
-    private static Extract.Reply extract(
-            Path base, Path journal, Optional<Path> superblock, Path to, String at)
-            throws ProblemException {
-        return ServiceLoader.load(DaemonEntry.class)
-                .findFirst()
-                .orElseThrow()
-                .extract(
-                        new Extract.Request(
-                                base,
-                                journal,
-                                superblock,
-                                Optional.empty(),
-                                to,
-                                Optional.ofNullable(at)),
-                        (_, _) -> {});
-    }
-
-    private Path only(Predicate<Path> which) throws Exception {
-        try (Stream<Path> files = Files.walk(dir)) {
-            return files.filter(which).findFirst().orElseThrow();
         }
     }
 

@@ -235,6 +235,10 @@ public final class Daemon implements ControlApi, AutoCloseable {
                 return new Extraction(request, progress).run();
             } catch (IllegalArgumentException e) {
                 throw refusal(ExitCode.USAGE, e.getMessage());
+            } catch (Extraction.WantedException e) {
+                throw new ProblemException(
+                        Problem.of(ExitCode.FAILED, "this host", e.getMessage())
+                                .withNext(e.next()));
             } catch (IOException e) {
                 throw refusal(ExitCode.FAILED, e.getMessage());
             }

@@ -1,30 +1,35 @@
 package holdfast.replicator.daemon;
 
 import holdfast.replicator.control.Extract;
+import holdfast.replicator.control.NodePaths;
 import holdfast.replicator.device.DeltaFile;
 import holdfast.replicator.device.DeviceException;
+import holdfast.replicator.device.DeviceNode;
 import holdfast.replicator.device.FileBlockDevice;
-import holdfast.replicator.device.PackedSegment;
 import holdfast.replicator.device.TwoSlotFile;
+import holdfast.replicator.journal.AncestryCodec;
+import holdfast.replicator.journal.BridgedScan;
 import holdfast.replicator.journal.DeltaLog;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.journal.JournalRecord;
-import holdfast.replicator.journal.JournalRecord.Found;
 import holdfast.replicator.journal.JournalScan;
 import holdfast.replicator.journal.SegmentIndex;
 import holdfast.replicator.metadata.CorruptFormatException;
 import holdfast.replicator.metadata.PinList;
 import holdfast.replicator.metadata.Superblock;
+import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Marks;
 import holdfast.replicator.state.Pins;
+import holdfast.replicator.state.Role;
+import holdfast.tunnel.wire.AddressSpace;
+import holdfast.tunnel.wire.AddressSpace.Place;
+import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Position;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.time.Instant;
 import java.time.ZoneId;
 import java.util.ArrayList;
@@ -32,21 +37,45 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
 import java.util.UUID;
-import java.util.stream.Stream;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
-/// Joins a base and its journal to the image of a moment, in a new file. Nothing of the copy is
-/// changed, and nothing is needed but its files (docs/on-disk-format.md has all that this knows).
+/// Joins the base of one volume and the journal to the image of a moment, in a new file. Nothing of
+/// the copy is changed, and nothing is needed but its files (docs/on-disk-format.md has all that
+/// this knows).
 ///
-/// All records that are there are laid over the base, also those that it holds already: the newest
-/// of each block counts, so that the watermark need not be known. For an older moment it must be:
-/// the base may hold more than that.
+/// The journal is read as a start of the daemon reads it: from the watermark, over bridges, up to
+/// its end or to damage. Where that is in front of what was brought into the base, or it cannot be
+/// known that it is not, nothing is written.
+///
+/// Without the superblock all records that are there are laid over the base, also those that it
+/// holds already: the newest of each block counts, and so the watermark need not be known as long
+/// as nothing is missing at the end.
 final class Extraction {
     private static final int COPY_BYTES = 1 << 20;
 
+    /// What the copies of several volumes are called at a backup: `db.img`, `db.1.img`.
+    private static final Pattern NUMBERED = Pattern.compile(".*\\.(\\d{1,2})\\.[^.]+");
+
     private final Extract.Request request;
     private final Extract.Progress progress;
+
+    /// Something more is wanted, and what to type.
+    static final class WantedException extends IOException {
+        private static final long serialVersionUID = 1;
+
+        private final String next;
+
+        private WantedException(String message, String next) {
+            super(message);
+            this.next = next;
+        }
+
+        String next() {
+            return next;
+        }
+    }
 
     Extraction(Extract.Request request, Extract.Progress progress) {
         this.request = request;
@@ -58,30 +87,466 @@ final class Extraction {
     Extract.Reply run() throws IOException {
         try (Segments segments = Segments.of(request.journal());
                 FileBlockDevice base = FileBlockDevice.openReadOnly(request.base())) {
-            if (request.at().filter(Pins::isName).isPresent() && isKept(request.at().get())) {
-                return runKept(segments, base, request.at().get());
-            }
-            Optional<JournalRecord> first = segments.firstRecord();
-            Optional<Superblock> superblock = superblock(first);
-            Moment moment = moment(segments, first, superblock);
-            long size = superblock.map(Superblock::sizeBytes).orElse(base.sizeBytes());
-            if (base.sizeBytes() < size) {
-                throw new IOException(
-                        "%s has %d bytes, the copy has %d"
-                                .formatted(request.base(), base.sizeBytes(), size));
-            }
-            write(base, segments, moment.index(), size, List.of());
-            return new Extract.Reply(
-                    request.to().toString(),
-                    moment.position().toString(),
-                    moment.labelMillis() == 0
-                            ? Optional.empty()
-                            : Optional.of(Instant.ofEpochMilli(moment.labelMillis())),
-                    size,
-                    moment.end() - segments.begin(),
-                    moment.damage());
+            Copy copy = copy(segments, base);
+            int volume = volume(copy.space());
+            return request.at().filter(Pins::isName).isPresent() && isKept(request.at().get())
+                    ? runKept(copy, volume, segments, base, request.at().get())
+                    : runMoment(copy, volume, segments, base);
         }
     }
+
+    // ---- what the copy is --------------------------------------------------------------------
+
+    /// What is known of the copy beside base and journal.
+    ///
+    /// @param superblock null where it is lost
+    /// @param doubt why the superblock may be the one before the last, or null
+    /// @param watermark where reading begins
+    private record Copy(
+            UUID resource,
+            AddressSpace space,
+            Superblock superblock,
+            String doubt,
+            long watermark) {
+        boolean isLost() {
+            return superblock == null;
+        }
+
+        long rollingTo() {
+            return isLost() ? watermark : superblock.rollingTo();
+        }
+    }
+
+    private Copy copy(Segments segments, FileBlockDevice base) throws IOException {
+        if (request.superblock().isPresent()) {
+            return copy(segments, request.superblock().get());
+        }
+        if (request.sizes().isEmpty()) {
+            throw new WantedException(
+                    "the superblock of the copy is wanted: it says how far the base was rolled forward, and which volumes there are."
+                            + " Where it is lost, say in its place how large the volume is: --sizes %d if this is the only one, else --sizes \"0:BYTES 1:BYTES\" with all of them"
+                                    .formatted(base.sizeBytes()),
+                    command("--superblock", usualSuperblock().toString()));
+        }
+        if (request.at().isPresent()) {
+            throw new WantedException(
+                    "an older moment can be told from what the base holds by the superblock alone: name it",
+                    command("--superblock", usualSuperblock().toString()));
+        }
+        AddressSpace space;
+        try {
+            space = AddressSpace.parse(request.sizes().get().strip());
+        } catch (IllegalArgumentException e) {
+            throw new IllegalArgumentException(
+                    "--sizes is \"%s\", should be the bytes of the only volume, or like \"0:10737418240 1:2147483648\": %s"
+                            .formatted(request.sizes().get(), e.getMessage()),
+                    e);
+        }
+        JournalRecord first =
+                segments.firstRecord()
+                        .orElseThrow(
+                                () ->
+                                        wantsSuperblock(
+                                                "%s does not begin with a record: it is empty or damaged"
+                                                        .formatted(request.journal())));
+        return new Copy(first.resource(), space, null, null, segments.begin());
+    }
+
+    private Copy copy(Segments segments, Path file) throws IOException {
+        if (request.sizes().isPresent()) {
+            throw new IllegalArgumentException("--sizes is for a superblock that is lost");
+        }
+        TwoSlotFile.Seen<Superblock> seen;
+        try {
+            seen = TwoSlotFile.look(file, ResourceDir.CODEC);
+        } catch (CorruptFormatException e) {
+            throw new IOException(e.getMessage(), e);
+        }
+        Superblock found = seen.value();
+        if (found.role() != Role.SECONDARY) {
+            Path before = ResourceDir.roleBefore(file.toAbsolutePath().getParent());
+            throw new WantedException(
+                    "%s is that of a primary. A copy that was promoted has another one, in the directory of its own"
+                            .formatted(file),
+                    command("--superblock", before.resolve(ResourceDir.SUPERBLOCK).toString()));
+        }
+        Optional<JournalRecord> first = segments.firstRecord();
+        if (first.isPresent() && !first.get().resource().equals(found.resource())) {
+            throw new IOException(
+                    "%s is of resource %s, %s of %s"
+                            .formatted(
+                                    file,
+                                    found.resource(),
+                                    request.journal(),
+                                    first.get().resource()));
+        }
+        if (segments.begin() > found.watermark() || segments.end() < found.watermark()) {
+            throw new IOException(
+                    "%s has offsets %d to %d, and the base holds what is in front of %d: the journal is not whole, or the superblock an old one"
+                            .formatted(
+                                    request.journal(),
+                                    segments.begin(),
+                                    segments.end(),
+                                    found.watermark()));
+        }
+        return new Copy(found.resource(), found.space(), found, seen.damage(), found.watermark());
+    }
+
+    private WantedException wantsSuperblock(String why) {
+        return new WantedException(
+                why
+                        + ". How far the base was rolled forward is not known without the superblock of the copy, and so not whether the two are the image of a moment",
+                command("--superblock", usualSuperblock().toString()));
+    }
+
+    /// Where it lies as a rule.
+    private Path usualSuperblock() {
+        String journal = request.journal().toAbsolutePath().normalize().getFileName().toString();
+        String name = journal.endsWith(".journal") ? journal.replace(".journal", "") : "NAME";
+        return NodePaths.ofHost().state().resolve("resources/" + name + "/superblock");
+    }
+
+    /// The same command with something more.
+    private String command(String option, String value) {
+        List<String> words = new ArrayList<>(List.of("holdfast", "extract"));
+        words.addAll(List.of("--base", request.base().toString()));
+        words.addAll(List.of("--journal", request.journal().toString()));
+        if (!option.equals("--superblock")) {
+            request.superblock()
+                    .ifPresent(each -> words.addAll(List.of("--superblock", each.toString())));
+            request.sizes().ifPresent(each -> words.addAll(List.of("--sizes", quoted(each))));
+        }
+        words.addAll(List.of(option, value));
+        if (!option.equals("--volume")) {
+            request.volume().ifPresent(each -> words.addAll(List.of("--volume", each.toString())));
+        }
+        request.pins().ifPresent(each -> words.addAll(List.of("--pins", each.toString())));
+        request.at().ifPresent(each -> words.addAll(List.of("--at", quoted(each))));
+        words.add(request.to().toString());
+        return String.join(" ", words);
+    }
+
+    private static String quoted(String text) {
+        return text.contains(" ") ? "\"" + text + "\"" : text;
+    }
+
+    /// Which volume the base is of.
+    private int volume(AddressSpace space) throws IOException {
+        int noted = notedVolume(space);
+        if (request.volume().isEmpty()) {
+            if (noted < 0 && space.volumes() > 1) {
+                Matcher number = NUMBERED.matcher(request.base().getFileName().toString());
+                int guess = number.matches() ? Integer.parseInt(number.group(1)) : 0;
+                throw new WantedException(
+                        "the copy has %d volumes, of %s bytes: say which of them %s is, and give the command once for each"
+                                .formatted(space.volumes(), space.volumeSizes(), request.base()),
+                        command("--volume", Integer.toString(guess)));
+            }
+            return Math.max(0, noted);
+        }
+        int volume = request.volume().get();
+        if (volume < 0 || volume >= space.volumes()) {
+            throw new IllegalArgumentException(
+                    "--volume is %d, and the copy has %d: 0 to %d"
+                            .formatted(volume, space.volumes(), space.volumes() - 1));
+        }
+        if (noted >= 0 && noted != volume) {
+            throw new WantedException(
+                    "%s is volume %d of the copy, and not volume %d"
+                            .formatted(request.base(), noted, volume),
+                    command("--volume", Integer.toString(noted)));
+        }
+        return volume;
+    }
+
+    /// Which one it is by what is noted beside the superblock; -1 where nothing says that.
+    private int notedVolume(AddressSpace space) throws IOException {
+        if (request.superblock().isEmpty()) {
+            return -1;
+        }
+        Path dir = request.superblock().get().toAbsolutePath().getParent();
+        String identity = DeviceNode.of(request.base()).identity();
+        List<String> lines = ResourceDir.baseIdentity(dir).strip().lines().toList();
+        return lines.size() != space.volumes() || DeviceNode.mayBeAnother(identity)
+                ? -1
+                : lines.indexOf(identity);
+    }
+
+    // ---- a moment of the history -------------------------------------------------------------
+
+    private Extract.Reply runMoment(Copy copy, int volume, Segments segments, FileBlockDevice base)
+            throws IOException {
+        if (!copy.isLost() && copy.superblock().mixture()) {
+            throw new IOException(
+                    "the copy is the image of no moment: its journal was damaged while it was"
+                            + " rolled into the base, and its primary has not mended it");
+        }
+        Moment moment = moment(segments, copy);
+        requireInside(copy, moment.index());
+        AddressSpace space =
+                copy.isLost()
+                        ? copy.space()
+                        : copy.space()
+                                .upTo(
+                                        ResourceDir.pointBytes(
+                                                request.superblock()
+                                                        .get()
+                                                        .toAbsolutePath()
+                                                        .getParent(),
+                                                copy.space().sizeBytes(),
+                                                moment.ancestry()));
+        write(base, segments, moment.index(), space, volume, List.of());
+        return new Extract.Reply(
+                request.to().toString(),
+                volume,
+                space.volumes(),
+                moment.position().toString(),
+                moment.labelMillis() == 0
+                        ? Optional.empty()
+                        : Optional.of(Instant.ofEpochMilli(moment.labelMillis())),
+                space.volumeBytes(volume),
+                moment.end() - copy.watermark(),
+                moment.damage());
+    }
+
+    /// @param end journal offset behind its last record
+    /// @param damage what ends the journal behind it, or empty
+    private record Moment(
+            JournalIndex index,
+            Position position,
+            Ancestry ancestry,
+            long labelMillis,
+            long end,
+            String damage) {}
+
+    private Moment moment(Segments segments, Copy copy) throws IOException {
+        Finder all = new Finder(copy, Long.MAX_VALUE, Long.MAX_VALUE);
+        JournalScan.End end = scan(segments, copy, all);
+        String damage = end.damage() == null ? "" : end.damage();
+        requireKnown(segments, copy, all, end);
+        if (request.at().isEmpty()) {
+            return whole(segments, copy, all, damage);
+        }
+        Finder asked = asked(request.at().get(), copy, all);
+        scan(segments, copy, asked);
+        if (asked.end < copy.rollingTo()
+                || asked.position.isNone()
+                || asked.until < copy.superblock().labelMillis()) {
+            throw new IOException(
+                    "the moment is older than what the base holds, which is of %s"
+                            .formatted(Instant.ofEpochMilli(copy.superblock().labelMillis())));
+        }
+        return whole(segments, copy, asked, asked.end == all.end ? damage : "");
+    }
+
+    /// Whether base and journal up to there are the image of a moment.
+    private void requireKnown(Segments segments, Copy copy, Finder all, JournalScan.End end)
+            throws IOException {
+        if (copy.isLost() && end.damage() != null) {
+            throw wantsSuperblock("%s is damaged, %s".formatted(request.journal(), end.damage()));
+        }
+        if (copy.isLost() && reader(segments, copy).isBegun(end.end(), end.lastIncarnation())) {
+            throw wantsSuperblock(
+                    "the record at offset %d of %s is not whole, and the last: it was torn by a power cut, or was damaged since"
+                            .formatted(end.end(), request.journal()));
+        }
+        if (end.end() < copy.rollingTo()) {
+            throw new IOException(
+                    "%s: it ends at offset %d, and the base was rolled on to %d: the two are the image of no moment"
+                            .formatted(request.journal(), end.end(), copy.rollingTo()));
+        }
+        if (copy.doubt() != null && (end.damage() != null || request.at().isPresent())) {
+            throw new IOException(
+                    "the superblock may be the one before the last, %s: %s"
+                            .formatted(
+                                    copy.doubt(),
+                                    end.damage() == null
+                                            ? "the base may hold more than it says, and only the newest moment can be told"
+                                            : "and the journal is damaged, %s: the two may be the image of no moment"
+                                                    .formatted(end.damage())));
+        }
+        if (!all.hasPoint && copy.isLost()) {
+            throw wantsSuperblock(
+                    "%s holds no commit: it may be that the first sync has not ended"
+                            .formatted(request.journal()));
+        }
+        if (!all.hasPoint) {
+            throw new IOException("there is no copy yet: its first sync has not ended");
+        }
+    }
+
+    private JournalScan reader(Segments segments, Copy copy) {
+        return new JournalScan(copy.resource(), segments.segmentBytes(), segments::read);
+    }
+
+    private JournalScan.End scan(Segments segments, Copy copy, Finder finder) throws IOException {
+        return BridgedScan.run(
+                reader(segments, copy),
+                JournalScan.Indexes.NONE,
+                copy.watermark(),
+                copy.isLost() ? 0 : copy.superblock().movedBy(),
+                segments.notes(copy.resource()),
+                segments.end(),
+                finder);
+    }
+
+    /// The moment with all that its image needs. What was read has been looked at; what a bridge
+    /// names has not.
+    private Moment whole(Segments segments, Copy copy, Finder finder, String damage)
+            throws IOException {
+        JournalIndex index = SegmentIndex.image(finder.builder.parts());
+        index.dropBelow(copy.watermark());
+        if (finder.overBridge >= 0) {
+            JournalScan scan = reader(segments, copy);
+            long looked = -1;
+            for (JournalIndex.Run run : index.all()) {
+                if (!run.isZero() && run.recordAddress() != looked) {
+                    looked = run.recordAddress();
+                    if (!scan.isWhole(looked)) {
+                        throw new IOException(
+                                "%s: the record at offset %d is damaged, and so is every moment from where the journal was mended on. --at takes those in front of offset %d"
+                                        .formatted(request.journal(), looked, finder.overBridge));
+                    }
+                }
+            }
+        }
+        return new Moment(
+                index, finder.position, finder.ancestry, finder.label, finder.end, damage);
+    }
+
+    /// A record that lies behind the device is of another copy, or of a larger one.
+    private void requireInside(Copy copy, JournalIndex index) throws IOException {
+        long size = copy.space().sizeBytes();
+        long end = Math.ceilDiv(size, BlockSet.BLOCK_BYTES) * BlockSet.BLOCK_BYTES;
+        for (JournalIndex.Run run : index.all()) {
+            if (run.endBytes() > end) {
+                String what =
+                        "%s has data for byte %d of the copy, which ends at %d"
+                                .formatted(request.journal(), run.endBytes() - 1, size);
+                throw copy.isLost()
+                        ? wantsSuperblock(
+                                what + ": it has several volumes, or they are larger than --sizes")
+                        : new IOException(what + ": the superblock is of before it became larger");
+            }
+        }
+    }
+
+    private static Finder asked(String at, Copy copy, Finder all) throws IOException {
+        if (!Pins.isName(at)) {
+            return new Finder(copy, labelOf(at, all.label), Long.MAX_VALUE);
+        }
+        Long markEnd = all.marks.get(at);
+        if (markEnd == null) {
+            throw new IOException(
+                    "the journal has no mark of the name %s; a kept moment wants its directory as well, NAME.pins beside the journal"
+                            .formatted(at));
+        }
+        return new Finder(copy, Long.MAX_VALUE, markEnd);
+    }
+
+    private static long labelOf(String at, long newest) {
+        return switch (AskedPoint.parse(at, ZoneId.systemDefault(), Instant.now())) {
+            case AskedPoint.Newest _ -> Long.MAX_VALUE;
+            case AskedPoint.Named _ -> throw new IllegalStateException("a name has no time");
+            case AskedPoint.At(Instant time) -> time.toEpochMilli();
+            case AskedPoint.Before(java.time.Duration before) -> newest - before.toMillis();
+        };
+    }
+
+    /// Takes records in up to the last moment with a label not after the one asked for, and in
+    /// front of an address.
+    private static final class Finder implements BridgedScan.Visitor {
+        private final SegmentIndex.Builder builder = new SegmentIndex.Builder(Long.MAX_VALUE);
+        private final long until;
+        private final long untilAddress;
+        private long label;
+        private Position position;
+        private Ancestry ancestry;
+        private long end;
+        private boolean hasPoint;
+        private boolean over;
+
+        /// Where the journal is damaged in front of the moment; -1 for nowhere.
+        private long overBridge = -1;
+
+        /// Behind the record of each, by its name; of two the later one.
+        private final Map<String, Long> marks = new HashMap<>();
+
+        private Finder(Copy copy, long until, long untilAddress) {
+            this.until = until;
+            this.untilAddress = untilAddress;
+            this.end = copy.watermark();
+            if (copy.isLost()) {
+                position = Position.NONE;
+                ancestry = Ancestry.EMPTY;
+                // A journal that has let go of its beginning has been rolled into the base, which
+                // begins when there is a point.
+                hasPoint = copy.watermark() > 0;
+            } else {
+                label = copy.superblock().labelMillis();
+                position = copy.superblock().position();
+                ancestry = copy.superblock().ancestry();
+                hasPoint = copy.superblock().everCommitted();
+            }
+        }
+
+        @Override
+        public void record(JournalRecord record, ByteBuffer data) {
+            boolean moves = !record.position().isNone();
+            over |=
+                    moves && Math.max(label, record.primaryMillis()) > until
+                            || record.address() >= untilAddress;
+            if (over) {
+                return;
+            }
+            builder.record(record, data);
+            switch (record.kind()) {
+                case MARK -> marks.put(Marks.decode(data), record.address() + record.totalBytes());
+                case EPOCH_COMMIT -> committed(data);
+                case WRITE, ZERO, EPOCH_BEGIN, EPOCH_BLOCKS, EPOCH_ZERO, PAD -> {}
+            }
+            if (moves) {
+                label = Math.max(label, record.primaryMillis());
+                position = record.position();
+                end = record.address() + record.totalBytes();
+            }
+        }
+
+        /// A bridge: one moment.
+        @Override
+        public void segment(SegmentIndex whole) {
+            SegmentIndex.Part commit = whole.parts().getLast();
+            over |=
+                    Math.max(label, commit.primaryMillis()) > until
+                            || whole.address() >= untilAddress;
+            if (over) {
+                return;
+            }
+            builder.segment(whole);
+            committed(commit.data());
+            label = Math.max(label, commit.primaryMillis());
+            position = commit.position();
+            end = commit.endAddress();
+            overBridge = whole.address();
+        }
+
+        private void committed(ByteBuffer past) {
+            ancestry = AncestryCodec.decode(past.duplicate());
+            hasPoint = true;
+        }
+
+        @Override
+        public void passed(SegmentIndex note) {}
+
+        /// Reading comes there, and ends.
+        @Override
+        public void unmended(long address) {}
+
+        @Override
+        public void bridged(SegmentIndex bridge, long readTo) {}
+    }
+
+    // ---- a kept moment -----------------------------------------------------------------------
 
     /// What is kept goes before what was marked; without the pins only that can be found.
     private boolean isKept(String name) throws IOException {
@@ -92,34 +557,25 @@ final class Extraction {
 
     /// One that is kept under a name: the journal's up to it where the base is in front of it; else
     /// what was saved since lies over the base.
-    private Extract.Reply runKept(Segments segments, FileBlockDevice base, String name)
+    private Extract.Reply runKept(
+            Copy copy, int volume, Segments segments, FileBlockDevice base, String name)
             throws IOException {
-        if (request.superblock().isEmpty()) {
-            throw new IOException(
-                    "a kept moment wants the superblock too, STATE/resources/NAME/superblock");
-        }
         PinList list = PinStore.list(request.pins().get());
-        Superblock superblock = superblock(list.resource());
+        if (!list.resource().equals(copy.resource())) {
+            throw new IOException(
+                    "%s is of resource %s, the copy of %s"
+                            .formatted(request.pins().get(), list.resource(), copy.resource()));
+        }
         int at = 0;
         while (!list.entries().get(at).pin().name().equals(name)) {
             at++;
         }
-        if (list.entries().get(at).pin().damaged()) {
+        Pins.Pin pin = list.entries().get(at).pin();
+        if (pin.damaged()) {
             throw new IOException("what is kept under the name " + name + " is damaged");
         }
-        Pins.Pin pin = list.entries().get(at).pin();
-        long address = pin.moment().address();
-        JournalIndex index = new JournalIndex();
-        if (address > superblock.watermark()) {
-            Finder upTo = new Finder(Long.MAX_VALUE, address);
-            new JournalScan(list.resource(), segments.segmentBytes(), segments::read)
-                    .run(segments.begin(), 0, upTo);
-            if (upTo.end != address) {
-                throw new IOException(
-                        "%s: it does not reach offset %d".formatted(request.journal(), address));
-            }
-            index = upTo.moment("").index();
-        }
+        JournalIndex index = indexUpTo(pin.moment().address(), copy, segments);
+        AddressSpace space = copy.space().upTo(pin.sizeBytes());
         List<DeltaFile> files = new ArrayList<>();
         try {
             for (PinList.Entry each : list.entries().subList(at, list.entries().size())) {
@@ -138,19 +594,43 @@ final class Extraction {
                     base,
                     segments,
                     index,
-                    pin.sizeBytes(),
+                    space,
+                    volume,
                     files.stream().map(DeltaFile::log).toList());
         } finally {
             files.forEach(DeltaFile::close);
         }
         return new Extract.Reply(
                 request.to().toString(),
+                volume,
+                space.volumes(),
                 pin.moment().position().toString(),
                 Optional.of(Instant.ofEpochMilli(pin.moment().labelMillis())),
-                pin.sizeBytes(),
+                space.volumeBytes(volume),
                 0,
                 "");
     }
+
+    /// What lies between the base and a kept moment.
+    private JournalIndex indexUpTo(long address, Copy copy, Segments segments) throws IOException {
+        if (address <= copy.watermark()) {
+            return new JournalIndex();
+        }
+        if (copy.superblock().mixture() || address < copy.rollingTo()) {
+            throw new IOException(
+                    "the base may hold more than the moment: it was being rolled on to offset %d"
+                            .formatted(copy.rollingTo()));
+        }
+        Finder upTo = new Finder(copy, Long.MAX_VALUE, address);
+        scan(segments, copy, upTo);
+        if (upTo.end != address) {
+            throw new IOException(
+                    "%s: it does not reach offset %d".formatted(request.journal(), address));
+        }
+        return whole(segments, copy, upTo, "").index();
+    }
+
+    // ---- the image ---------------------------------------------------------------------------
 
     private interface Content {
         void read(long address, ByteBuffer into) throws IOException;
@@ -163,152 +643,27 @@ final class Extraction {
             FileBlockDevice base,
             Segments segments,
             JournalIndex index,
-            long sizeBytes,
+            AddressSpace space,
+            int volume,
             List<DeltaLog> deltas)
             throws IOException {
-        FileBlockDevice to = FileBlockDevice.create(request.to(), sizeBytes);
+        long size = space.volumeBytes(volume);
+        if (base.sizeBytes() < size) {
+            throw new IOException(
+                    "%s has %d bytes, volume %d of the copy has %d"
+                            .formatted(request.base(), base.sizeBytes(), volume, size));
+        }
+        FileBlockDevice to = FileBlockDevice.create(request.to(), size);
         try (to) {
             copy(base, to);
             for (DeltaLog each : deltas) {
-                overlay(each::read, each.index(), to);
+                overlay(each::read, each.index(), space, volume, to);
             }
-            overlay(segments::read, index, to);
+            overlay(segments::read, index, space, volume, to);
             to.sync();
         } catch (IOException | RuntimeException e) {
             Files.deleteIfExists(request.to());
             throw e;
-        }
-    }
-
-    private Optional<Superblock> superblock(Optional<JournalRecord> first) throws IOException {
-        if (request.superblock().isEmpty() || first.isEmpty()) {
-            return Optional.empty();
-        }
-        Superblock found = superblock(first.get().resource());
-        if (found.mixture()) {
-            throw new IOException(
-                    "the copy is the image of no moment: its journal was damaged while it was"
-                            + " rolled into the base, and its primary has not mended it");
-        }
-        return Optional.of(found);
-    }
-
-    private Superblock superblock(UUID resource) throws IOException {
-        try {
-            return TwoSlotFile.look(request.superblock().orElseThrow(), resource, ResourceDir.CODEC)
-                    .value();
-        } catch (CorruptFormatException e) {
-            throw new IOException(e.getMessage(), e);
-        }
-    }
-
-    /// @param end journal offset behind its last record
-    /// @param damage what ends the journal too early, or empty
-    private record Moment(
-            JournalIndex index, Position position, long labelMillis, long end, String damage) {}
-
-    private Moment moment(
-            Segments segments, Optional<JournalRecord> first, Optional<Superblock> superblock)
-            throws IOException {
-        if (first.isEmpty()) {
-            if (request.at().isPresent()) {
-                throw new IOException("the journal is empty: there is the newest moment alone");
-            }
-            return new Moment(new JournalIndex(), Position.NONE, 0, segments.begin(), "");
-        }
-        UUID resource = first.get().resource();
-        JournalScan scan = new JournalScan(resource, segments.segmentBytes(), segments::read);
-        // Records in front of the watermark are of the base already, but they are needed for the
-        // times of what follows.
-        Finder all = new Finder(Long.MAX_VALUE, Long.MAX_VALUE);
-        JournalScan.End end = scan.run(segments.begin(), 0, all);
-        String damage = end.damage() == null ? "" : end.damage();
-        long rollingTo = superblock.map(Superblock::rollingTo).orElse(0L);
-        if (end.end() < rollingTo) {
-            throw new IOException(
-                    "%s: it ends at offset %d, and the base was rolled on to %d: the two are the image of no moment"
-                            .formatted(request.journal(), end.end(), rollingTo));
-        }
-        if (request.at().isEmpty()) {
-            return all.moment(damage);
-        }
-        if (superblock.isEmpty()) {
-            throw new IOException(
-                    "an older moment can be told from what the base holds by the superblock alone: name it,"
-                            + " it is STATE/resources/NAME/superblock");
-        }
-        Finder asked = asked(request.at().get(), all);
-        scan.run(segments.begin(), 0, asked);
-        if (asked.end < rollingTo || asked.position.isNone()) {
-            throw new IOException(
-                    "the moment is older than what the base holds, which is of %s"
-                            .formatted(Instant.ofEpochMilli(superblock.get().labelMillis())));
-        }
-        return asked.moment("");
-    }
-
-    private static Finder asked(String at, Finder all) throws IOException {
-        if (!Pins.isName(at)) {
-            return new Finder(labelOf(at, all.label), Long.MAX_VALUE);
-        }
-        Long markEnd = all.marks.get(at);
-        if (markEnd == null) {
-            throw new IOException(
-                    "the journal has no mark of the name %s; a kept moment wants its directory as well, NAME.pins beside the journal"
-                            .formatted(at));
-        }
-        return new Finder(Long.MAX_VALUE, markEnd);
-    }
-
-    private static long labelOf(String at, long newest) {
-        return switch (AskedPoint.parse(at, ZoneId.systemDefault(), Instant.now())) {
-            case AskedPoint.Newest _ -> Long.MAX_VALUE;
-            case AskedPoint.Named _ -> throw new IllegalStateException("a name has no time");
-            case AskedPoint.At(Instant time) -> time.toEpochMilli();
-            case AskedPoint.Before(java.time.Duration before) -> newest - before.toMillis();
-        };
-    }
-
-    /// Takes records in up to the last moment with a label not after the one asked for, and in
-    /// front of an address.
-    private static final class Finder implements JournalScan.Visitor {
-        private final SegmentIndex.Builder builder = new SegmentIndex.Builder(Long.MAX_VALUE);
-        private final long until;
-        private final long untilAddress;
-        private long label;
-        private Position position = Position.NONE;
-        private long end;
-        private boolean over;
-
-        /// Behind the record of each, by its name; of two the later one.
-        private final Map<String, Long> marks = new HashMap<>();
-
-        private Finder(long until, long untilAddress) {
-            this.until = until;
-            this.untilAddress = untilAddress;
-        }
-
-        @Override
-        public void record(JournalRecord record, ByteBuffer data) {
-            boolean moves = !record.position().isNone();
-            long now = moves ? Math.max(label, record.primaryMillis()) : label;
-            over |= moves && now > until || record.address() >= untilAddress;
-            if (over) {
-                return;
-            }
-            builder.record(record, data);
-            if (record.kind() == JournalRecord.Kind.MARK) {
-                marks.put(Marks.decode(data), record.address() + record.totalBytes());
-            }
-            if (moves) {
-                label = now;
-                position = record.position();
-                end = record.address() + record.totalBytes();
-            }
-        }
-
-        private Moment moment(String damage) {
-            return new Moment(SegmentIndex.image(builder.parts()), position, label, end, damage);
         }
     }
 
@@ -326,195 +681,25 @@ final class Extraction {
         progress.at(size, size);
     }
 
-    private static void overlay(Content content, JournalIndex index, FileBlockDevice to)
+    /// What of it lies in this volume. The last block of a device may end behind it.
+    private static void overlay(
+            Content content, JournalIndex index, AddressSpace space, int volume, FileBlockDevice to)
             throws IOException {
         ByteBuffer buffer = ByteBuffer.allocateDirect(COPY_BYTES);
         for (JournalIndex.Run run : index.all()) {
-            // A copy that has become larger since is cut to what the superblock says.
-            long end = Math.min(run.endBytes(), to.sizeBytes());
-            if (run.isZero()) {
-                if (end > run.offsetBytes()) {
-                    to.zero(run.offsetBytes(), end - run.offsetBytes(), true);
-                }
-                continue;
-            }
+            long end = Math.min(run.endBytes(), space.sizeBytes());
             for (long at = run.offsetBytes(); at < end; ) {
-                int part = (int) Math.min(COPY_BYTES, end - at);
-                buffer.clear().limit(part);
-                content.read(run.dataAddress() + at - run.offsetBytes(), buffer);
-                to.write(at, buffer.flip());
-                at += part;
-            }
-        }
-    }
-
-    /// The segment files of a journal, read and nothing else.
-    private static final class Segments implements AutoCloseable {
-        private final TreeMap<Long, Path> files = new TreeMap<>();
-        private final long segmentBytes;
-        private long open = -1;
-        private FileChannel channel;
-
-        /// Null where the open segment is not packed.
-        private PackedSegment packed;
-
-        private Segments(List<Path> found) throws IOException {
-            for (Path each : found) {
-                // Both are there when packing was cut off; the packed one comes behind.
-                files.putIfAbsent(
-                        Long.parseUnsignedLong(each.getFileName().toString().substring(0, 16), 16),
-                        each);
-            }
-            long most = 0;
-            for (Path each : files.values()) {
-                most = Math.max(most, sizeOf(each));
-            }
-            if (most == 0) {
-                throw new IOException("no segment can be read: the headers of all are damaged");
-            }
-            segmentBytes = most;
-            for (long number = files.firstKey(); number <= files.lastKey(); number++) {
-                Path file = files.get(number);
-                if (file == null || sizeOf(file) != segmentBytes && !isDamaged(file)) {
-                    throw new IOException(
-                            "segment %016x is missing or has another size than %d bytes"
-                                    .formatted(number, segmentBytes));
+                Place place = space.at(at);
+                long length = Math.min(end - at, place.leftBytes());
+                if (place.volume() == volume && run.isZero()) {
+                    to.zero(place.offsetBytes(), length, true);
+                } else if (place.volume() == volume) {
+                    length = Math.min(length, COPY_BYTES);
+                    buffer.clear().limit((int) length);
+                    content.read(run.dataAddress() + at - run.offsetBytes(), buffer);
+                    to.write(place.offsetBytes(), buffer.flip());
                 }
-            }
-        }
-
-        static Segments of(Path directory) throws IOException {
-            try (Stream<Path> files = Files.list(directory)) {
-                List<Path> found =
-                        files.filter(
-                                        each ->
-                                                each.getFileName()
-                                                        .toString()
-                                                        .matches("[0-9a-f]{16}(\\.packed)?"))
-                                .sorted()
-                                .toList();
-                if (found.isEmpty()) {
-                    throw new IOException(directory + " holds no segment of a journal");
-                }
-                return new Segments(found);
-            }
-        }
-
-        private static boolean isPacked(Path file) {
-            return file.toString().endsWith(PackedSegment.SUFFIX);
-        }
-
-        /// Nothing says what it held: it reads as zeroes, and ends what can be had of the journal.
-        private static boolean isDamaged(Path file) throws IOException {
-            return isPacked(file) && sizeOf(file) == 0;
-        }
-
-        /// Of what it holds; 0 if that cannot be told.
-        private static long sizeOf(Path file) throws IOException {
-            if (!isPacked(file)) {
-                return Files.size(file);
-            }
-            try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-                return PackedSegment.segmentBytes(source(channel), file.toString());
-            } catch (PackedSegment.DamagedException e) {
-                return 0;
-            }
-        }
-
-        private static PackedSegment.Source<IOException> source(FileChannel channel) {
-            return (offset, into) -> {
-                for (long at = offset; into.hasRemaining(); ) {
-                    int got = channel.read(into, at);
-                    if (got < 0) {
-                        throw new PackedSegment.DamagedException(
-                                "a packed segment ends at byte " + at);
-                    }
-                    at += got;
-                }
-                return true;
-            };
-        }
-
-        long segmentBytes() {
-            return segmentBytes;
-        }
-
-        long begin() {
-            return files.firstKey() * segmentBytes;
-        }
-
-        Optional<JournalRecord> firstRecord() throws IOException {
-            ByteBuffer header = ByteBuffer.allocate(JournalRecord.HEADER_BYTES);
-            read(begin(), header);
-            return JournalRecord.decode(header.flip()) instanceof Found.Good(JournalRecord found)
-                            && found.address() == begin()
-                    ? Optional.of(found)
-                    : Optional.empty();
-        }
-
-        int read(long address, ByteBuffer into) throws IOException {
-            int asked = into.remaining();
-            long at = address;
-            int limit = into.limit();
-            while (into.position() < limit && files.containsKey(at / segmentBytes)) {
-                long inSegment = at % segmentBytes;
-                into.limit(
-                        into.position()
-                                + (int)
-                                        Math.min(
-                                                limit - into.position(), segmentBytes - inSegment));
-                int got = read(at / segmentBytes, inSegment, into);
-                if (got <= 0) {
-                    break;
-                }
-                at += got;
-                into.limit(limit);
-            }
-            into.limit(limit);
-            return asked - into.remaining();
-        }
-
-        private int read(long number, long inSegment, ByteBuffer into) throws IOException {
-            open(number);
-            if (packed == null && !isPacked(files.get(number))) {
-                return channel.read(into, inSegment);
-            }
-            if (packed == null) {
-                int asked = into.remaining();
-                Holes.zero(into);
-                return asked;
-            }
-            int asked = into.remaining();
-            // What is damaged reads as zeroes, which are no record.
-            packed.read(source(channel), inSegment, into, true);
-            return asked;
-        }
-
-        private void open(long number) throws IOException {
-            if (open != number) {
-                close();
-                Path file = files.get(number);
-                channel = FileChannel.open(file, StandardOpenOption.READ);
-                open = number;
-                if (isPacked(file)) {
-                    try {
-                        packed =
-                                PackedSegment.open(
-                                        source(channel), number, segmentBytes, file.toString());
-                    } catch (PackedSegment.DamagedException e) {
-                        packed = null;
-                    }
-                }
-            }
-        }
-
-        @Override
-        public void close() throws IOException {
-            if (channel != null) {
-                channel.close();
-                channel = null;
-                packed = null;
-                open = -1;
+                at += length;
             }
         }
     }

@@ -130,6 +130,8 @@ final class ResourceDir implements AutoCloseable {
     /// What [#FACTS] becomes when the role is over and its history has still to be deleted.
     private static final String OVER = "over.json";
 
+    private static final String GROWN = "grown";
+    private static final String BASE = "base";
     private static final String DISCARDS = "discards";
     private static final String CHANGED = "changed";
     private static final String HEARD = "heard";
@@ -149,7 +151,7 @@ final class ResourceDir implements AutoCloseable {
                     "compare-all",
                     "written-past",
                     "resize",
-                    "grown",
+                    GROWN,
                     DISCARDS,
                     CHANGED,
                     HEARD,
@@ -900,19 +902,21 @@ final class ResourceDir implements AutoCloseable {
     /// The size from which on nobody knows whether the copy holds the same; at a backup, that of
     /// its points, and behind a space the generation of which [#grownIn] was told.
     Path grownMark() {
-        return dir.resolve("grown");
+        return dir.resolve(GROWN);
     }
 
     /// The size that [#grownMark] holds, or `otherwise` without it.
     long grownFrom(long otherwise) throws IOException {
-        return Files.exists(grownMark()) ? grown().fromBytes() : otherwise;
+        return grown(grownMark()).map(Grown::fromBytes).orElse(otherwise);
     }
 
     /// At a backup: in this generation the primary uses a device of this size. Durable before
     /// anything of that generation is committed, so that of each point it is known which size it
     /// has.
     synchronized void grownIn(long sizeBytes, long generation) throws IOException {
-        if (isGrown && sizeBytes >= superblock().sizeBytes() && grownGeneration() == 0) {
+        if (isGrown
+                && sizeBytes >= superblock().sizeBytes()
+                && grown(grownMark()).map(Grown::generation).orElse(0L) == 0) {
             AtomicFile.write(
                     grownMark(), new Grown(grownFrom(sizeBytes), generation).encode());
         }
@@ -920,8 +924,15 @@ final class ResourceDir implements AutoCloseable {
 
     /// The size of a point with this past.
     synchronized long pointBytes(Ancestry past) throws IOException {
-        long size = superblock().sizeBytes();
-        return isOfGrown(past) ? size : grownFrom(size);
+        return pointBytes(dir, superblock().sizeBytes(), past);
+    }
+
+    /// The same from the files alone.
+    static long pointBytes(Path dir, long sizeBytes, Ancestry past) throws IOException {
+        Path mark = dir.resolve(GROWN);
+        return isOfGrown(mark, past)
+                ? sizeBytes
+                : grown(mark).map(Grown::fromBytes).orElse(sizeBytes);
     }
 
     /// At a backup: the mark of a growth goes when the newest point is of the larger device. One
@@ -934,30 +945,27 @@ final class ResourceDir implements AutoCloseable {
             return;
         }
         synchronized (this) {
-            if (isGrown && (isOfGrown(past) || !Files.exists(grownMark()))) {
+            if (isGrown && (isOfGrown(grownMark(), past) || !Files.exists(grownMark()))) {
                 Files.deleteIfExists(grownMark());
                 isGrown = false;
             }
         }
     }
 
-    private boolean isOfGrown(Ancestry past) throws IOException {
-        long generation = grownGeneration();
+    private static boolean isOfGrown(Path mark, Ancestry past) throws IOException {
+        long generation = grown(mark).map(Grown::generation).orElse(0L);
         return generation != 0 && past.indexOf(generation) >= 0;
     }
 
-    private long grownGeneration() throws IOException {
-        return Files.exists(grownMark()) ? grown().generation() : 0;
-    }
-
-    private Grown grown() throws IOException {
+    private static Optional<Grown> grown(Path mark) throws IOException {
+        if (!Files.exists(mark)) {
+            return Optional.empty();
+        }
         try {
-            return Grown.decode(Files.readAllBytes(grownMark()));
+            return Optional.of(Grown.decode(Files.readAllBytes(mark)));
         } catch (IllegalArgumentException e) {
             throw new IOException(
-                    "%s holds no size, or no generation: %s"
-                            .formatted(grownMark(), e.getMessage()),
-                    e);
+                    "%s holds no size, or no generation: %s".formatted(mark, e.getMessage()), e);
         }
     }
 
@@ -1329,13 +1337,30 @@ final class ResourceDir implements AutoCloseable {
     }
 
     Path baseIdentityFile() {
-        return dir.resolve("base");
+        return dir.resolve(BASE);
     }
 
     /// What the disks were when the resource was added; empty when an operator took the note away,
     /// and for the only disk of a primary.
     String baseIdentity() throws IOException {
-        return Files.exists(baseIdentityFile()) ? Files.readString(baseIdentityFile()) : "";
+        return baseIdentity(dir);
+    }
+
+    /// The same from the files alone.
+    static String baseIdentity(Path dir) throws IOException {
+        Path file = dir.resolve(BASE);
+        return Files.exists(file) ? Files.readString(file) : "";
+    }
+
+    /// Where the role before this one has its files, of the same resource.
+    static Path roleBefore(Path dir) {
+        for (int role = roleOf(dir) - 1; role >= 0; role--) {
+            Path before = dir.resolveSibling(nameOf(dir) + (role == 0 ? "" : ROLE + role));
+            if (Files.exists(before.resolve(SUPERBLOCK))) {
+                return before;
+            }
+        }
+        return dir.resolveSibling(nameOf(dir));
     }
 
     static Backup.Base base(Superblock of) {

@@ -164,6 +164,13 @@ public final class TwoSlotFile<T> implements AutoCloseable {
         }
     }
 
+    /// The same of whomever it belongs to.
+    public static <T> Seen<T> look(Path path, Codec<T> codec)
+            throws DeviceException, CorruptFormatException {
+        return look(path, null, codec);
+    }
+
+    /// @param owner null for anybody
     private static <T> TwoSlotFile<T> open(RawFile file, UUID owner, Codec<T> codec)
             throws DeviceException, CorruptFormatException {
         long sizeBytes = file.sizeBytes();
@@ -322,7 +329,7 @@ public final class TwoSlotFile<T> implements AutoCloseable {
                     "%d bytes".formatted(2L * slotBytes));
         }
         UUID found = new UUID(in.getLong(8), in.getLong(16));
-        if (!found.equals(owner)) {
+        if (owner != null && !found.equals(owner)) {
             throw new CorruptFormatException(
                     file, address + 8, "a value of " + owner, "one of " + found);
         }

@@ -49,6 +49,9 @@ public final class JournalScan {
     /// A deliberate mistake: a record of an earlier round of the segments is taken.
     private static final boolean M20 = Mutants.on("M20");
 
+    /// Of a record.
+    private static final int MAGIC = 0x48464a52;
+
     private final UUID resource;
     private final long segmentBytes;
     private final Reader reader;
@@ -112,6 +115,20 @@ public final class JournalScan {
                 && data(record) != null;
     }
 
+    /// Whether something stands there of a record that belongs there, whole or not.
+    ///
+    /// @param oldestIncarnation a whole one of an earlier opening is what was dropped at a start
+    public boolean isBegun(long address, long oldestIncarnation) throws IOException {
+        ByteBuffer bytes = ByteBuffer.allocate(JournalRecord.HEADER_BYTES);
+        reader.read(address, bytes);
+        bytes.flip();
+        return bytes.remaining() == JournalRecord.HEADER_BYTES
+                && bytes.getInt(0) == MAGIC
+                && bytes.getLong(24) == address
+                && !(JournalRecord.decode(bytes) instanceof Found.Good(JournalRecord r)
+                        && r.incarnation() < oldestIncarnation);
+    }
+
     private Found header(long at, long incarnation) throws IOException {
         ByteBuffer bytes = ByteBuffer.allocate(JournalRecord.HEADER_BYTES);
         reader.read(at, bytes);
@@ -154,7 +171,7 @@ public final class JournalScan {
             int got = reader.read(end, chunk);
             chunk.flip();
             for (int i = 0; i + JournalRecord.HEADER_BYTES <= got; i += 8) {
-                if (chunk.getInt(i) == 0x48464a52
+                if (chunk.getInt(i) == MAGIC
                         && JournalRecord.decode(chunk.position(i))
                                 instanceof Found.Good(JournalRecord r)
                         && r.resource().equals(resource)

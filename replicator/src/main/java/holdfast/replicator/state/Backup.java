@@ -5,6 +5,7 @@ import holdfast.checksum.TreeAnswers;
 import holdfast.checksum.TreeComparison;
 import holdfast.checksum.TreeShape;
 import holdfast.replicator.journal.AncestryCodec;
+import holdfast.replicator.journal.BridgedScan;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.journal.JournalRecord;
 import holdfast.replicator.journal.JournalRecord.Kind;
@@ -734,8 +735,9 @@ public final class Backup {
             long journalEnd)
             throws IOException {
         JournalScan scan = new JournalScan(config.resource, config.segmentBytes, reader);
-        JournalScan.Visitor visitor =
-                new JournalScan.Visitor() {
+        SortedSet<Long> unmended = new TreeSet<>();
+        BridgedScan.Visitor visitor =
+                new BridgedScan.Visitor() {
                     @Override
                     public void record(JournalRecord record, ByteBuffer data) {
                         if (record.kind() == Kind.EPOCH_BEGIN) {
@@ -759,32 +761,34 @@ public final class Backup {
                             appliedEnd = part.endAddress();
                         }
                     }
+
+                    @Override
+                    public void passed(SegmentIndex note) {
+                        fx.damagePassed(note.address(), note.address() + 1);
+                    }
+
+                    @Override
+                    public void unmended(long address) {
+                        unmended.add(address);
+                    }
+
+                    @Override
+                    public void bridged(SegmentIndex bridge, long bridgedEnd) {
+                        JournalIndex runs = bridge.parts().get(1).runs().copy();
+                        runs.dropBelow(base.watermark());
+                        index.dropBelow(base.watermark());
+                        rots.add(new Rot(bridgedEnd, new Bridge(runs, history.newest())));
+                    }
                 };
-        JournalScan.End found = null;
-        long from = base.watermark();
-        long opening = base.movedBy();
-        SortedSet<Long> unmended = new TreeSet<>();
-        for (SegmentIndex each : Faults.M92 ? List.<SegmentIndex>of() : damages) {
-            boolean isBridge = !each.parts().isEmpty();
-            long behind = isBridge ? each.parts().getLast().endAddress() : 0;
-            if (each.address() < (isBridge ? from : base.watermark()) || behind > journalEnd) {
-                // The base or a bridge has passed it.
-                fx.damagePassed(each.address(), each.address() + 1);
-            } else if (!isBridge) {
-                unmended.add(each.address());
-            } else {
-                // Also one that something is damaged of: what it leads over is not to be read.
-                found = scan.run(from, each.address(), opening, indexes, visitor);
-                from = behind;
-                opening = each.incarnation();
-                visitor.segment(each);
-                JournalIndex bridge = each.parts().get(1).runs().copy();
-                bridge.dropBelow(base.watermark());
-                index.dropBelow(base.watermark());
-                rots.add(new Rot(found.end(), new Bridge(bridge, history.newest())));
-            }
-        }
-        found = scan.run(from, Long.MAX_VALUE, opening, indexes, visitor);
+        JournalScan.End found =
+                BridgedScan.run(
+                        scan,
+                        indexes,
+                        base.watermark(),
+                        base.movedBy(),
+                        Faults.M92 ? List.of() : damages,
+                        journalEnd,
+                        visitor);
         if (base.rollingTo() > base.watermark()) {
             history.rollBegins(base.rollingTo());
         }
