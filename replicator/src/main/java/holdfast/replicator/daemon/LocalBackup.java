@@ -769,6 +769,7 @@ final class LocalBackup implements LocalResource {
                         found.differingBlocks() * BlockSet.BLOCK_BYTES,
                         0,
                         List.of(),
+                        Optional.empty(),
                         Optional.empty());
         try {
             verifications.save(report);
