@@ -39,7 +39,7 @@ final class Verify implements Callable<Integer> {
     @Parameters(paramLabel = "NAME")
     private String name;
 
-    @Option(names = "--stop", description = "End the one that is under way.")
+    @Option(names = "--stop", description = "End the one that is under way, or a repair.")
     private boolean stop;
 
     @Option(names = "--last", description = "Only tell what the last one found.")
@@ -54,8 +54,9 @@ final class Verify implements Callable<Integer> {
             names = "--repair",
             paramLabel = "HOST",
             description = {
-                "Bring what the last one found to what HOST holds: the host of the data.",
-                "The copy can be opened as it is now at any moment before that."
+                "Bring what the last one found to what HOST holds.",
+                "The host of the data: the copy can be opened as it is now at any moment before that.",
+                "The host of the copy: the data are changed, while no client is connected; what they were is kept in a file."
             })
     private Optional<String> repair = Optional.empty();
 
@@ -113,13 +114,18 @@ final class Verify implements Callable<Integer> {
                                             holdfast.paths()
                                                     .command("verify %s --stop".formatted(name))));
         }
+        return tell(awaitEnd(api, reply));
+    }
+
+    private ControlApi.VerifyReply awaitEnd(ControlApi api, ControlApi.VerifyReply reply)
+            throws ProblemException, InterruptedException {
         while (reply.running()) {
             show(reply);
             Thread.sleep(LOOK_MILLIS);
             reply = ask(api, "look");
         }
         holdfast.terminal().endProgress();
-        return tell(reply);
+        return reply;
     }
 
     private ControlApi.VerifyReply ask(ControlApi api, String order) throws ProblemException {
@@ -217,21 +223,56 @@ final class Verify implements Callable<Integer> {
             out.append("               and %,d more ranges%n".formatted(r.rangeCount() - PRINTED));
         }
         r.mended()
+                .filter(_ -> r.repair().isEmpty())
                 .ifPresent(
                         when ->
                                 out.append(
                                         "  mended       ordered at %s%n".formatted(seconds(when))));
+        r.repair().ifPresent(each -> out.append(text(each)));
         next(r).ifPresent(next -> out.append("  next         ").append(next).append('\n'));
         return out.toString();
     }
 
+    private static String text(VerifyReport.Repair r) {
+        var out = new StringBuilder();
+        if (r.trouble().isPresent()) {
+            out.append("  repair       cut short: %s%n".formatted(r.trouble().get()));
+        } else {
+            out.append(
+                    "  repaired     %,d blocks (%s) are what the copy held%n"
+                            .formatted(r.blocks(), Words.bytes(r.bytes())));
+        }
+        if (r.writtenSince() > 0) {
+            out.append(
+                    "               %,d blocks were written to meanwhile and left alone%n"
+                            .formatted(r.writtenSince()));
+        }
+        r.former()
+                .ifPresent(
+                        file ->
+                                out.append("  former       what was there before is in ")
+                                        .append(file)
+                                        .append('\n'));
+        return out.toString();
+    }
+
     private Optional<String> next(VerifyReport r) {
+        if (r.repair().filter(each -> each.trouble().isPresent()).isPresent()) {
+            return Optional.of(
+                    holdfast.paths().command("verify %s --repair %s".formatted(name, r.backup())));
+        }
         if (r.differingBlocks() > 0 && r.mended().isEmpty()) {
             return Optional.of(
-                    "see which side is right (at %s: holdfast open %s); when it is %s: %s"
+                    "see which side is right (at %s: holdfast open %s); when it is %s, with %s unmounted: %s; when it is %s: %s"
                             .formatted(
                                     r.backup(),
                                     name,
+                                    r.backup(),
+                                    name,
+                                    holdfast.paths()
+                                            .command(
+                                                    "verify %s --repair %s"
+                                                            .formatted(name, r.backup())),
                                     r.primary(),
                                     holdfast.paths()
                                             .command(
@@ -247,7 +288,7 @@ final class Verify implements Callable<Integer> {
         return at.truncatedTo(java.time.temporal.ChronoUnit.SECONDS).toString();
     }
 
-    private int mend(ControlApi api, String from) throws ProblemException {
+    private int mend(ControlApi api, String from) throws ProblemException, InterruptedException {
         Optional<String> given = confirm;
         if (dryRun || confirm.isEmpty()) {
             ControlApi.MendReply preview =
@@ -263,9 +304,14 @@ final class Verify implements Callable<Integer> {
                     Optional.of(
                             new Confirmation(holdfast.terminal(), preview.confirm())
                                     .ask(
-                                            "%s: the copy of %s at %s is mended"
-                                                    .formatted(
-                                                            preview.host(), name, preview.peer()),
+                                            isOfData(preview)
+                                                    ? "%s: %s is changed here"
+                                                            .formatted(preview.host(), name)
+                                                    : "%s: the copy of %s at %s is mended"
+                                                            .formatted(
+                                                                    preview.host(),
+                                                                    name,
+                                                                    preview.peer()),
                                             holdfast.paths()
                                                     .command(
                                                             "verify %s --repair %s --confirm %s"
@@ -275,6 +321,20 @@ final class Verify implements Callable<Integer> {
                                                                             preview.confirm()))));
         }
         ControlApi.MendReply reply = api.mend(new ControlApi.MendRequest(name, from, false, given));
+        if (isOfData(reply)) {
+            holdfast.terminal()
+                    .complain(
+                            "%s: repairing %s from the copy at %s; interrupted it goes on%n"
+                                    .formatted(reply.host(), name, reply.peer()));
+            ControlApi.VerifyReply ended = awaitEnd(api, ask(api, "look"));
+            tell(ended);
+            return ended.last()
+                            .flatMap(VerifyReport::repair)
+                            .filter(each -> each.trouble().isEmpty())
+                            .isPresent()
+                    ? ExitCode.DONE.number()
+                    : ExitCode.FAILED.number();
+        }
         return holdfast.answer(
                 reply,
                 text(reply)
@@ -284,16 +344,26 @@ final class Verify implements Callable<Integer> {
                                         holdfast.paths().command("verify " + name)));
     }
 
+    /// Whether the data are brought to what the copy holds.
+    private static boolean isOfData(ControlApi.MendReply reply) {
+        return reply.from().equals(reply.peer());
+    }
+
     private static String text(ControlApi.MendReply reply) {
+        String what =
+                isOfData(reply)
+                        ? "%s here, from the copy at".formatted(reply.name())
+                        : "the copy at";
         var out =
                 new StringBuilder(
-                        "%s: %s %,d blocks (%s) in %,d ranges of the copy at %s%n"
+                        "%s: %s %,d blocks (%s) in %,d ranges of %s %s%n"
                                 .formatted(
                                         reply.host(),
                                         reply.done() ? "mends" : "would mend",
                                         reply.blocks(),
                                         Words.bytes(reply.bytes()),
                                         reply.ranges(),
+                                        what,
                                         reply.peer()));
         reply.effects().forEach(effect -> out.append("  ").append(effect).append('\n'));
         return out.toString();

@@ -91,7 +91,7 @@ final class Wait implements Callable<Integer> {
         lastLine = now;
         terminal.progress(
                 status.progress()
-                        .filter(p -> !p.kind().equals("VERIFY")) // It brings nothing.
+                        .filter(p -> !p.kind().equals("VERIFY") && !p.kind().equals("REPAIR"))
                         .map(p -> name + " " + StatusTable.bar(p))
                         .orElseGet(
                                 () ->

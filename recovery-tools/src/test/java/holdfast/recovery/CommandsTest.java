@@ -329,6 +329,37 @@ class CommandsTest {
     }
 
     @Test
+    void verifyRepairsTheDataAndWaitsForWhatComesOfIt() {
+        daemon.differing = List.of(new VerifyReport.Range(8192, 4096));
+        daemon.repair =
+                Optional.of(
+                        new VerifyReport.Repair(
+                                ScriptedDaemon.NOW,
+                                1,
+                                4096,
+                                0,
+                                Optional.of("/srv/repaired-1.blocks"),
+                                Optional.empty()));
+        assertEquals(0, typed("backup/home\n", "verify", "home", "--repair", "backup"));
+        assertTrue(err.toString().contains("of home here, from the copy at backup"), err.toString());
+        assertTrue(
+                out.toString().contains("  repaired     1 blocks (4 KiB) are what the copy held\n"),
+                out.toString());
+        assertTrue(out.toString().contains("is in /srv/repaired-1.blocks\n"), out.toString());
+        daemon.repair =
+                Optional.of(
+                        new VerifyReport.Repair(
+                                ScriptedDaemon.NOW,
+                                0,
+                                0,
+                                0,
+                                Optional.empty(),
+                                Optional.of("the link was lost")));
+        assertEquals(1, typed("backup/home\n", "verify", "home", "--repair", "backup"));
+        assertTrue(out.toString().endsWith("verify home --repair backup\n"), out.toString());
+    }
+
+    @Test
     void waitEndsWithZeroOrSeven() {
         assertEquals(0, run("wait", "home"));
         assertEquals("home: the copy has everything up to 3fa901/1234\n", out.toString());

@@ -469,6 +469,9 @@ final class ScriptedDaemon implements ControlApi {
     /// What the next verification finds.
     List<VerifyReport.Range> differing = List.of();
 
+    /// What came of a repair from the copy.
+    Optional<VerifyReport.Repair> repair = Optional.empty();
+
     /// Why it is cut short.
     Optional<String> verifyTrouble = Optional.empty();
 
@@ -508,7 +511,8 @@ final class ScriptedDaemon implements ControlApi {
                                         differing.size() * 4096L,
                                         differing.size(),
                                         differing,
-                                        Optional.empty())));
+                                        Optional.empty(),
+                                        repair)));
     }
 
     @Override

@@ -1078,7 +1078,8 @@ final class BackupHost implements BackupEffects {
                     Frame.SyncZero _,
                     Frame.Compare _,
                     Frame.CompareSectors _,
-                    Frame.Verify _ -> {}
+                    Frame.Verify _,
+                    Frame.Fetch _ -> {}
             case Frame.Mark m -> askedMarks.put(m.number(), m.name());
         }
     }

@@ -245,6 +245,19 @@ final class PrimaryHost implements PrimaryEffects {
 
     private List<BlockRun> lastReported = List.of();
 
+    /// What a request of a repair has for a number.
+    private static final long REPAIR = -1;
+
+    /// The blocks that are asked for by a repair, and the number of that question.
+    private BlockRun fetching;
+
+    private long fetched;
+    private boolean repairing;
+
+    /// From the damage of the disk until the last of it is written over.
+    private boolean unrepaired;
+    private final List<Collected> collected = new ArrayList<>();
+
     /// A verification, and the damage that there was.
     ///
     /// @param atStart blocks that the copy had wrong when it began
@@ -1225,6 +1238,7 @@ final class PrimaryHost implements PrimaryEffects {
                                 sim.checkBudget(primary.figures().bufferBytes());
                                 lookAtVerified();
                                 lookAtMarked();
+                                lookAtFetched();
                                 endComparison();
                                 tick(of);
                             }
@@ -1400,6 +1414,9 @@ final class PrimaryHost implements PrimaryEffects {
     ///
     /// @param copy image of the copy, which stands at `at`
     void checkCoverage(RandomGenerator cut, byte[] copy, Position at) {
+        if (unrepaired) {
+            return; // That is what nobody knows.
+        }
         if (durableCompare) {
             return;
         }
@@ -1615,8 +1632,11 @@ final class PrimaryHost implements PrimaryEffects {
             return;
         }
         onTheirWay.add(request);
-        boolean noSpace = fails(Strike.Fault.LOCAL_NO_SPACE);
-        boolean fails = noSpace || fails(Strike.Fault.LOCAL_EIO);
+        // A write that fails has its block sent as the disk has it. Of a repair that is damage,
+        // which the truth does not know: the daemon has what is right in its file then.
+        boolean repairs = request.id == REPAIR;
+        boolean noSpace = !repairs && fails(Strike.Fault.LOCAL_NO_SPACE);
+        boolean fails = noSpace || !repairs && fails(Strike.Fault.LOCAL_EIO);
         later(
                 diskTime(),
                 () -> {
@@ -1883,6 +1903,7 @@ final class PrimaryHost implements PrimaryEffects {
                     primary.on(control);
                     lookAtVerified();
                     lookAtMarked();
+                    lookAtFetched();
                     if (inHello && !greeted) {
                         greeted = true;
                         greeted();
@@ -2104,6 +2125,7 @@ final class PrimaryHost implements PrimaryEffects {
             primary.confirmed(run, ReadRun.blockDigests(ByteBuffer.wrap(now)));
             lookAtVerified();
             lookAtMarked();
+            lookAtFetched();
             return;
         }
         if (run.isGuess()) {
@@ -2165,6 +2187,97 @@ final class PrimaryHost implements PrimaryEffects {
             }
         }
     }
+
+    // ---- repair from the copy
+    // -------------------------------------------------------------------------------------------
+
+    /// The disk is written past us, at rest.
+    ///
+    /// @return false if it is the copy of a promotion, and no disk of its own
+    boolean damageDisk(RandomGenerator own) {
+        if (!up || own() != null || disk == null) {
+            return false;
+        }
+        disk.syncNow(); // What waits for that shares its bytes with the truth.
+        for (int i = own.nextInt(3); i >= 0; i--) {
+            int sectors = durableBytes / SimDisk.SECTOR;
+            int first = own.nextInt(sectors);
+            int count = 1 + own.nextInt(Math.min(40, sectors - first));
+            disk.damage(own, (long) first * SimDisk.SECTOR, count * SimDisk.SECTOR);
+        }
+        unrepaired = true;
+        return true;
+    }
+
+    /// Brings the disk to what the copy holds, as the daemon does it: nobody writes meanwhile, and
+    /// nothing is written before all is collected.
+    void repair() {
+        repairing = true;
+        collected.clear();
+        collect(0);
+    }
+
+    /// Whether it is not over yet. When it is, all checks hold again.
+    boolean isRepairing() {
+        unrepaired &= repairing || outstanding > 0;
+        return unrepaired;
+    }
+
+    private void collect(long first) {
+        long blocks = (durableBytes + 4095L) / 4096;
+        if (first >= blocks) {
+            List<Collected> all = List.copyOf(collected);
+            all.forEach(
+                    each ->
+                            submit(
+                                    REPAIR,
+                                    each.offset,
+                                    each.data.length,
+                                    each.data,
+                                    false,
+                                    false));
+            sim.note("repair", all.size(), 0);
+            repairing = false;
+            return;
+        }
+        int most = Math.min(32, scenario.limits().runBlocks());
+        var run = new BlockRun(first, (int) Math.min(most, blocks - first));
+        ByteBuffer ours =
+                ByteBuffer.wrap(
+                        bytes(
+                                (int) run.offsetBytes(),
+                                (int) run.offsetBytes() + run.lengthBytes(durableBytes)));
+        fetched = primary.fetch(run, ReadRun.blockDigests(ours.duplicate()));
+        fetching = run;
+        if (fetched == 0) {
+            later(100_000_000L, () -> collect(first));
+        }
+    }
+
+    private void lookAtFetched() {
+        for (Primary.Fetched each : primary.takeFetched()) {
+            if (each.number() != fetched) {
+                continue;
+            }
+            BlockRun run = fetching;
+            if (!each.trouble().isEmpty()) {
+                later(100_000_000L, () -> collect(run.first()));
+                continue;
+            }
+            for (int at = 0; each.data() != null && at < each.data().length; at += 4096) {
+                int from = (int) run.offsetBytes() + at;
+                byte[] right =
+                        Arrays.copyOfRange(
+                                each.data(), at, Math.min(at + 4096, each.data().length));
+                if (!Arrays.equals(right, bytes(from, from + right.length))) {
+                    collected.add(new Collected(from, right));
+                }
+            }
+            later(0, () -> collect(run.end()));
+        }
+    }
+
+    private record Collected(long offset, byte[] data) {}
 
     void stopVerify() {
         if (up && primary.stopVerify("an operator stopped it")) {

@@ -578,7 +578,8 @@ final class Simulation {
         if (frame instanceof Frame.Ack
                 || frame instanceof Frame.EpochReply
                 || frame instanceof Frame.CompareReply
-                || frame instanceof Frame.VerifyReply) {
+                || frame instanceof Frame.VerifyReply
+                || frame instanceof Frame.Fetched) {
             answers.add(frame);
             if (answers.size() > 8) {
                 answers.poll();
@@ -943,6 +944,23 @@ final class Simulation {
                     "VER",
                     "mended, and still wrong are %s".formatted(backup.damage(primary.bytes())));
         }
+        return repairToTheEnd(patience);
+    }
+
+    /// Damages the disk of the primary, and has it brought to what the copy holds. That both hold
+    /// then what was written is seen where the images are compared.
+    ///
+    /// @return false if the journal has no room for that
+    private boolean repairToTheEnd(long patience) {
+        if (!primary.damageDisk(Seeds.stream(plan.seed(), "damage of the primary"))) {
+            return true;
+        }
+        primary.repair();
+        if (!stepUntil(() -> !primary.isRepairing(), patience)
+                || !stepUntil(this::isEqual, patience)) {
+            return false;
+        }
+        reached(Rare.REPAIRED_FROM_COPY);
         return true;
     }
 

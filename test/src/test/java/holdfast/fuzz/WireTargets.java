@@ -90,7 +90,9 @@ final class WireTargets {
                     new Frame.MarkReply(RESOURCE, 99, 8, "there is one"),
                     new Frame.Changed(RESOURCE, List.of(new Frame.KeptRange(1 << 20, 8192))),
                     new Frame.Behind(RESOURCE, 99, POSITION),
-                    new Frame.Wrote(RESOURCE, POSITION, POSITION, 8, 9, 10, true, 11, true, 12));
+                    new Frame.Wrote(RESOURCE, POSITION, POSITION, 8, 9, 10, true, 11, true, 12),
+                    new Frame.Fetch(0, 7, 4, 1 << 22, 1 << 17),
+                    new Frame.Fetched(RESOURCE, 99, 7, 4, new byte[64]));
 
     private WireTargets() {}
 

@@ -139,7 +139,7 @@ public interface ControlApi {
     record VerifyRequest(String name, String order) {}
 
     /// @param begun by this request; false where one was under way already
-    /// @param running one is under way
+    /// @param running one is under way, or a repair of the primary
     /// @param began when it began
     /// @param differingBlocks found by it so far
     /// @param waits what it waits for, when it does
@@ -161,7 +161,8 @@ public interface ControlApi {
     record MendRequest(String name, String from, boolean dryRun, Optional<String> confirm) {}
 
     /// @param done false: only a preview
-    /// @param peer whose copy is mended
+    /// @param peer host of the copy, which is mended; or from which the primary is, when it is
+    ///   [#from]
     /// @param effects sentences
     record MendReply(
             boolean done,

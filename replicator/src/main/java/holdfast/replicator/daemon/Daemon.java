@@ -833,7 +833,10 @@ public final class Daemon implements ControlApi, AutoCloseable {
     }
 
     private VerifyOrders verifyOrders() {
-        return new VerifyOrders(shared, reporter::verifying);
+        return new VerifyOrders(
+                shared,
+                (primary, next) -> resources.requireUnused(primary, false, next),
+                reporter::verifying);
     }
 
     @Override

@@ -779,6 +779,7 @@ final class LocalBackup implements LocalResource, JournalGrowth.Growable {
                         found.differingBlocks() * BlockSet.BLOCK_BYTES,
                         0,
                         List.of(),
+                        Optional.empty(),
                         Optional.empty());
         try {
             verifications.save(report);

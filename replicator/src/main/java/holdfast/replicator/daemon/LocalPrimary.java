@@ -129,6 +129,12 @@ final class LocalPrimary implements LocalResource {
     /// One is under way, or what it found is not stored yet.
     private volatile boolean verifying;
 
+    /// The one that is under way, or null.
+    private volatile Repair repairing;
+
+    /// One was cut short after its file was whole.
+    private volatile boolean repairLeft;
+
     /// Everything that an attach opened, in this order.
     ///
     /// @param exports one for each volume
@@ -162,6 +168,7 @@ final class LocalPrimary implements LocalResource {
                                 copy.map(LocalBackup::states).orElse(null));
         this.settings = settings;
         this.verifications = new VerifyFile(dir);
+        this.repairLeft = Files.exists(dir.repairFile());
         this.syncPaused = Files.exists(dir.syncPausedMark());
         this.comparing = Files.exists(dir.compareMark());
         this.writtenPast = EvidenceFile.oldWords(dir);
@@ -970,6 +977,7 @@ final class LocalPrimary implements LocalResource {
     }
 
     private void endClients(Attached now) {
+        endRepair();
         now.resource().stopClients();
         now.server().close(CLIENTS_LIMIT);
         alsoServes(null);
@@ -1543,6 +1551,7 @@ final class LocalPrimary implements LocalResource {
                         bytes,
                         ranges.size(),
                         ranges,
+                        Optional.empty(),
                         Optional.empty());
         try {
             verifications.save(report);
@@ -1551,6 +1560,146 @@ final class LocalPrimary implements LocalResource {
         }
         verifying = false;
         VerifyWords.tell(shared.events().of(name()), report);
+    }
+
+    /// Brings blocks here to what the copy holds, in the background.
+    ///
+    /// @param runs what differs; not looked at while [#isRepairLeft]
+    /// @param turnedAway closed when it is over, whatever comes of it
+    /// @return false if one is under way already, or it was detached meanwhile: then nothing is
+    ///   begun, and nothing closed
+    synchronized boolean repair(
+            Repair repair, List<BlockRun> runs, Instant verified, TurnedAway turnedAway) {
+        if (repairing != null || resource().filter(repair::isOf).isEmpty()) {
+            return false;
+        }
+        repairing = repair;
+        shared.events()
+                .of(name())
+                .accept(
+                        "repair-started",
+                        "blocks of %s are brought to what the copy at %s holds; the export takes no client until that is over"
+                                .formatted(name(), dir.facts().peer()));
+        try {
+            shared.pool().execute(() -> carryOut(repair, runs, verified, turnedAway));
+        } catch (RuntimeException e) {
+            repairing = null; // The daemon stops.
+            throw e;
+        }
+        return true;
+    }
+
+    /// It takes no monitor: a detach waits for its end.
+    private void carryOut(
+            Repair repair, List<BlockRun> runs, Instant verified, TurnedAway turnedAway) {
+        VerifyReport.Repair how;
+        try {
+            Repair.Outcome outcome = repair.run(runs, verified);
+            how =
+                    new VerifyReport.Repair(
+                            Instant.now(),
+                            outcome.blocks(),
+                            outcome.bytes(),
+                            outcome.writtenSince(),
+                            outcome.former().map(Path::toString),
+                            Optional.empty());
+        } catch (IOException | RuntimeException e) {
+            how = cutShort(e.getMessage() == null ? e.toString() : e.getMessage());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            how = cutShort("the daemon stopped");
+        }
+        repairLeft = Files.exists(dir.repairFile());
+        try {
+            Optional<VerifyReport> last = verifications.last();
+            if (last.isPresent()) {
+                verifications.save(last.get().repaired(how));
+            }
+        } catch (IOException e) {
+            shared.events().of(name()).accept("metadata-error", e.getMessage());
+        } finally {
+            turnedAway.close();
+            repairing = null;
+            tell(how);
+        }
+    }
+
+    private VerifyReport.Repair cutShort(String why) {
+        return new VerifyReport.Repair(
+                Instant.now(),
+                0,
+                0,
+                0,
+                Optional.of(dir.repairFile()).filter(Files::exists).map(Path::toString),
+                Optional.of(why));
+    }
+
+    private void tell(VerifyReport.Repair how) {
+        String words =
+                how.trouble()
+                        .map(
+                                why ->
+                                        "%s. Next: %s"
+                                                .formatted(
+                                                        why,
+                                                        shared.command(
+                                                                "verify %s --repair %s"
+                                                                        .formatted(
+                                                                                name(),
+                                                                                dir.facts()
+                                                                                        .peer()))))
+                        .orElseGet(
+                                () ->
+                                        "%d blocks are what the copy held%s"
+                                                .formatted(
+                                                        how.blocks(),
+                                                        how.former()
+                                                                .map(
+                                                                        "; what they held before is in %s"
+                                                                                ::formatted)
+                                                                .orElse("")));
+        shared.events()
+                .of(name())
+                .accept(how.trouble().isEmpty() ? "repaired" : "repair-cut-short", words);
+    }
+
+    /// The one that is under way.
+    Optional<Repair> repairing() {
+        return Optional.ofNullable(repairing);
+    }
+
+    /// Whether one was cut short in the middle, and is to be gone on with.
+    boolean isRepairLeft() {
+        return repairLeft;
+    }
+
+    /// What an operator should know of repairs; empty when there is nothing.
+    String repairWords() {
+        if (repairing != null) {
+            return "blocks of %s are brought to what the copy at %s holds; until that is over its export takes no client"
+                    .formatted(name(), dir.facts().peer());
+        }
+        return repairLeft
+                ? "a repair of %s was cut short: some of its blocks may not be what the copy held. Next: end what uses it, then %s"
+                        .formatted(
+                                name(),
+                                shared.command(
+                                        "verify %s --repair %s"
+                                                .formatted(name(), dir.facts().peer())))
+                : "";
+    }
+
+    /// The device is about to be closed.
+    private void endRepair() {
+        Repair now = repairing;
+        if (now == null) {
+            return;
+        }
+        now.end();
+        long deadline = System.nanoTime() + CLIENTS_LIMIT.toNanos();
+        while (repairing != null && System.nanoTime() < deadline) {
+            LockSupport.parkNanos(5_000_000);
+        }
     }
 
     /// Has these blocks of the copy brought to what is here. They are marked durably when it

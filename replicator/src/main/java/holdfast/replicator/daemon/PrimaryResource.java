@@ -127,6 +127,9 @@ final class PrimaryResource implements Export {
     /// Who waits for a mark, by its number. Guarded by the lock.
     private final Map<Long, CompletableFuture<Primary.Marked>> marking = new HashMap<>();
 
+    /// Who waits for what the copy holds, likewise. Guarded by the lock.
+    private final Map<Long, CompletableFuture<Primary.Fetched>> fetching = new HashMap<>();
+
     /// How fast blocks may be read for the peer.
     @FunctionalInterface
     interface ReadPace {
@@ -199,7 +202,10 @@ final class PrimaryResource implements Export {
         lock.lock();
         try {
             if (stopped || turnAway > 0) {
-                throw new ExportException(Errno.EPERM, name + " is being detached");
+                throw new ExportException(
+                        Errno.EPERM,
+                        name
+                                + " takes no client now: it is being detached, or repaired from its copy");
             }
             clients.incrementAndGet();
         } finally {
@@ -732,6 +738,21 @@ final class PrimaryResource implements Export {
         }
     }
 
+    /// See [Primary#fetch].
+    ///
+    /// @return what comes of it; null if it cannot be asked now
+    CompletableFuture<Primary.Fetched> fetch(BlockRun blocks, byte[] ours) {
+        lock.lock();
+        try {
+            long number = primary.fetch(blocks, ours);
+            return number == 0
+                    ? null
+                    : fetching.computeIfAbsent(number, _ -> new CompletableFuture<>());
+        } finally {
+            unlock();
+        }
+    }
+
     /// See [Primary#verify].
     boolean verify() {
         lock.lock();
@@ -1001,6 +1022,7 @@ final class PrimaryResource implements Export {
             tellState();
             tellVerified();
             tellMarked();
+            tellFetched();
             if (!afterwards.isEmpty()) {
                 now = afterwards;
                 afterwards = new ArrayList<>();
@@ -1027,6 +1049,15 @@ final class PrimaryResource implements Export {
         Verification.Result result = primary.takeVerified();
         if (result != null) {
             afterwards.add(() -> pool.execute(() -> verified.accept(result)));
+        }
+    }
+
+    private void tellFetched() {
+        for (Primary.Fetched each : primary.takeFetched()) {
+            CompletableFuture<Primary.Fetched> waits = fetching.remove(each.number());
+            if (waits != null) {
+                afterwards.add(() -> waits.complete(each));
+            }
         }
     }
 

@@ -167,7 +167,8 @@ final class Reporter {
                                 .orElseGet(() -> behindUnseen(resource.dir()))),
                 until,
                 until,
-                seen.flatMap(each -> progress(resource.name(), each)),
+                repairing(resource)
+                        .or(() -> seen.flatMap(each -> progress(resource.name(), each))),
                 traffic,
                 seen.map(
                         each ->
@@ -335,11 +336,29 @@ final class Reporter {
         return meter.meter().progress();
     }
 
-    /// How far a verification is; empty while something else is reported.
+    /// How far a verification or a repair is; empty while something else is reported.
     Optional<StatusReport.Progress> verifying(LocalPrimary resource) {
-        return resource.resource()
-                .flatMap(each -> progress(resource.name(), each.look(Seen::of)))
-                .filter(each -> each.kind().equals("VERIFY"));
+        return repairing(resource)
+                .or(
+                        () ->
+                                resource.resource()
+                                        .flatMap(
+                                                each ->
+                                                        progress(
+                                                                resource.name(),
+                                                                each.look(Seen::of)))
+                                        .filter(each -> each.kind().equals("VERIFY")));
+    }
+
+    private Optional<StatusReport.Progress> repairing(LocalPrimary resource) {
+        return resource.repairing()
+                .map(
+                        each ->
+                                progress(
+                                        resource.name(),
+                                        "REPAIR",
+                                        each.doneBytes(),
+                                        each.totalBytes()));
     }
 
     private Optional<String> trouble(Optional<Seen> seen, boolean attached, LocalPrimary resource) {
@@ -354,7 +373,7 @@ final class Reporter {
         boolean isSaid = now.filter(words -> words.contains(choice)).isPresent();
         String lost = isSaid ? "" : choice;
         String past =
-                Stream.of(resource.writtenPast(), lost)
+                Stream.of(resource.writtenPast(), lost, resource.repairWords())
                         .filter(each -> !each.isEmpty())
                         .collect(Collectors.joining(". "));
         return past.isEmpty()

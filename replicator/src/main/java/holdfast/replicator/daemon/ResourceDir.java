@@ -47,6 +47,7 @@ import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -892,6 +893,19 @@ final class ResourceDir implements AutoCloseable {
     /// What the last verification has found.
     Path verifyFile() {
         return dir.resolve("verify.json");
+    }
+
+    /// What a repair from the copy overwrites and writes ([RepairFile]), until it is finished: then
+    /// its name is [#repairedFile].
+    Path repairFile() {
+        return dir.resolve("repair.blocks");
+    }
+
+    /// What was here before a repair that ended then: a name that no file has.
+    Path repairedFile(Instant ended) {
+        long millis = ended.toEpochMilli();
+        Path file = dir.resolve("repaired-%d.blocks".formatted(millis));
+        return Files.exists(file) ? repairedFile(ended.plusMillis(1)) : file;
     }
 
     /// The size that an operator has ordered, as [AddressSpace#text], until the resource has it.

@@ -8,6 +8,7 @@ import holdfast.replicator.control.VerifyReport;
 import holdfast.replicator.state.BlockRun;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Primary;
+import holdfast.replicator.state.ReplicationState;
 import holdfast.replicator.state.Role;
 import holdfast.replicator.state.Verification;
 import holdfast.replicator.status.StatusReport;
@@ -25,12 +26,24 @@ final class VerifyOrders {
     static final int RANGES_TOLD = 1000;
 
     private final Shared shared;
+    private final Use use;
+
+    /// Who uses the export of a resource.
+    interface Use {
+        /// @param next what is to be typed when nobody does
+        /// @throws ProblemException if somebody does
+        void requireNone(LocalPrimary primary, String next) throws ProblemException;
+    }
 
     /// How far a verification is, with its rate.
     private final Function<LocalPrimary, Optional<StatusReport.Progress>> progress;
 
-    VerifyOrders(Shared shared, Function<LocalPrimary, Optional<StatusReport.Progress>> progress) {
+    VerifyOrders(
+            Shared shared,
+            Use use,
+            Function<LocalPrimary, Optional<StatusReport.Progress>> progress) {
         this.shared = shared;
+        this.use = use;
         this.progress = progress;
     }
 
@@ -41,16 +54,18 @@ final class VerifyOrders {
         switch (request.order()) {
             case "start" -> begun = start(primary);
             case "stop" -> {
+                Optional<Repair> repair = primary.repairing();
+                repair.ifPresent(Repair::end);
+                String why = "an operator of %s stopped it".formatted(shared.node());
                 boolean stopped =
-                        primary.resource().isPresent()
-                                && primary.resource()
-                                        .get()
-                                        .stopVerify(
-                                                "an operator of %s stopped it"
-                                                        .formatted(shared.node()));
+                        repair.isPresent()
+                                || primary.resource()
+                                        .filter(each -> each.stopVerify(why))
+                                        .isPresent();
                 if (!stopped) {
                     throw refused(
-                            "no verification of %s is under way".formatted(primary.name()),
+                            "no verification or repair of %s is under way"
+                                    .formatted(primary.name()),
                             "status " + primary.name());
                 }
             }
@@ -68,7 +83,7 @@ final class VerifyOrders {
                 shared.node(),
                 primary.dir().facts().peer(),
                 begun,
-                primary.isVerifying(),
+                primary.isVerifying() || primary.repairing().isPresent(),
                 now.map(each -> Instant.ofEpochMilli(each.startedMillis())),
                 now.map(Verification.Progress::differingBlocks),
                 now.filter(Verification.Progress::waits).map(_ -> waitsFor(primary)),
@@ -94,6 +109,9 @@ final class VerifyOrders {
     }
 
     private boolean start(LocalPrimary primary) throws ProblemException {
+        if (primary.repairing().isPresent()) {
+            throw refused(primary.repairWords(), "verify %s --last".formatted(primary.name()));
+        }
         Optional<PrimaryResource> attached = primary.resource();
         if (attached.isEmpty()) {
             throw refused(primary.name() + " is not attached", "attach " + primary.name());
@@ -138,40 +156,18 @@ final class VerifyOrders {
                                                 options)));
     }
 
-    /// Brings the blocks of the last report to what `request.from` holds.
+    /// Brings the blocks of the last report to what `request.from` holds, here or in the copy.
     ControlApi.MendReply mend(LocalResource found, ControlApi.MendRequest request)
             throws ProblemException {
         LocalPrimary primary = requirePrimary(found, " --repair " + request.from());
         String peer = primary.dir().facts().peer();
-        if (request.from().equals(peer)) {
-            throw refused(
-                    "what the copy at %s holds is not written into a device here that may be in use, below its filesystem"
-                            .formatted(peer),
-                    "at %s: holdfast open %s, or holdfast mount %s DIR, and copy the files that are right back through the filesystem here; or, to go on from all of the copy, here: %s, then at %s: holdfast promote %s"
-                            .formatted(
-                                    peer,
-                                    primary.name(),
-                                    primary.name(),
-                                    shared.command("detach " + primary.name()),
-                                    peer,
-                                    primary.name()));
-        }
-        if (!request.from().equals(shared.node())) {
+        boolean toCopy = !request.from().equals(peer);
+        if (toCopy && !request.from().equals(shared.node())) {
             throw shared.problem(
                     ExitCode.USAGE,
                     "%s is neither %s nor %s".formatted(request.from(), shared.node(), peer),
                     "help verify");
         }
-        VerifyReport report =
-                primary.lastVerify()
-                        .filter(each -> each.differingBlocks() > 0 && !each.ranges().isEmpty())
-                        .filter(each -> each.primary().equals(shared.node()))
-                        .orElseThrow(
-                                () ->
-                                        refused(
-                                                "no verification has found that %s differs"
-                                                        .formatted(primary.name()),
-                                                "verify " + primary.name()));
         if (primary.resource().isEmpty()) {
             throw refused(primary.name() + " is not attached", "attach " + primary.name());
         }
@@ -180,6 +176,14 @@ final class VerifyOrders {
                     "a verification is under way, whose report is the next to be mended",
                     "verify " + primary.name());
         }
+        if (primary.repairing().isPresent() || primary.isRepairLeft() && toCopy) {
+            throw refused(
+                    primary.repairWords(), "verify %s --repair %s".formatted(primary.name(), peer));
+        }
+        if (!toCopy) {
+            return repair(primary, request);
+        }
+        VerifyReport report = reportOf(primary);
         String confirm =
                 "%s/%s@%s"
                         .formatted(
@@ -217,16 +221,145 @@ final class VerifyOrders {
                 confirm);
     }
 
-    private void carryOut(LocalPrimary primary, VerifyReport report) throws ProblemException {
-        List<BlockRun> runs = new ArrayList<>();
-        for (VerifyReport.Range each : report.ranges()) {
-            long count = BlockSet.blocksOf(each.lengthBytes());
-            runs.add(
-                    new BlockRun(
-                            each.offsetBytes() / BlockSet.BLOCK_BYTES, Math.toIntExact(count)));
+    private VerifyReport reportOf(LocalPrimary primary) throws ProblemException {
+        return primary.lastVerify()
+                .filter(each -> each.differingBlocks() > 0 && !each.ranges().isEmpty())
+                .filter(each -> each.primary().equals(shared.node()))
+                .orElseThrow(
+                        () ->
+                                refused(
+                                        "no verification has found that %s differs"
+                                                .formatted(primary.name()),
+                                        "verify " + primary.name()));
+    }
+
+    /// Brings blocks here to what the copy holds. Nobody may use the device: it is changed below
+    /// whatever is mounted.
+    private ControlApi.MendReply repair(LocalPrimary primary, ControlApi.MendRequest request)
+            throws ProblemException {
+        String name = primary.name();
+        String peer = primary.dir().facts().peer();
+        String command = "verify %s --repair %s".formatted(name, peer);
+        PrimaryResource at = primary.resource().orElseThrow();
+        Found found = primary.isRepairLeft() ? left(primary) : Found.of(reportOf(primary));
+        Repair repair = new Repair(at, primary.dir(), primary.id(), peer);
+        requireRepairable(primary, at, found, repair);
+        String confirm =
+                "%s/%s@%s"
+                        .formatted(
+                                shared.node(), name, Long.toHexString(found.when.toEpochMilli()));
+        List<String> effects =
+                List.of(
+                        "%d blocks of %s here, at %s, which differed at %s, become what the copy at %s holds"
+                                .formatted(found.blocks, name, shared.node(), found.when, peer),
+                        "until that is over the export takes no client; it is done only while none is connected",
+                        "what they hold now is kept in a file beside %s, which the outcome names"
+                                .formatted(primary.dir().verifyFile()));
+        if (!request.dryRun()) {
+            shared.requireConfirmed(
+                    request.confirm(),
+                    confirm,
+                    "repairing %s from its copy has to be confirmed".formatted(name),
+                    List.of(),
+                    command);
+            begin(primary, repair, found, command);
+        }
+        return new ControlApi.MendReply(
+                !request.dryRun(),
+                name,
+                shared.node(),
+                peer,
+                request.from(),
+                found.blocks,
+                found.bytes,
+                found.ranges,
+                effects,
+                confirm);
+    }
+
+    /// What a repair is to bring back.
+    ///
+    /// @param when the verification ended that found it
+    private record Found(
+            Instant when, long blocks, long bytes, long ranges, List<BlockRun> runs) {
+        static Found of(VerifyReport report) {
+            return new Found(
+                    report.ended(),
+                    report.differingBlocks(),
+                    report.differingBytes(),
+                    report.rangeCount(),
+                    runsOf(report));
+        }
+    }
+
+    /// Of one that was cut short.
+    private Found left(LocalPrimary primary) throws ProblemException {
+        try (RepairFile file = RepairFile.open(primary.dir().repairFile(), primary.id())) {
+            long blocks = file.header().blocks();
+            return new Found(
+                    file.header().verified(),
+                    blocks,
+                    blocks * BlockSet.BLOCK_BYTES,
+                    blocks,
+                    List.of());
+        } catch (IOException e) {
+            throw shared.problem(
+                    ExitCode.FAILED,
+                    "the file of the repair that was cut short cannot be read: move it away to give that up",
+                    "verify " + primary.name(),
+                    String.valueOf(e.getMessage()));
+        }
+    }
+
+    private void requireRepairable(
+            LocalPrimary primary, PrimaryResource at, Found found, Repair repair)
+            throws ProblemException {
+        if (at.look(Primary::isFailed)) {
+            throw refused("the disk has failed", "status " + primary.name());
+        }
+        if (primary.isRepairLeft()) {
+            return; // Everything is here already.
+        }
+        if (at.look(Primary::state) != ReplicationState.ESTABLISHED) {
+            throw refused(
+                    "the copy at %s does not follow write by write now"
+                            .formatted(primary.dir().facts().peer()),
+                    "wait " + primary.name());
         }
         try {
-            primary.mend(runs, report.mended(Instant.now()));
+            repair.requireRoom(found.blocks);
+        } catch (IOException e) {
+            throw shared.refused(
+                    Role.PRIMARY,
+                    "there is no room for what the blocks hold now, nothing changed",
+                    "status " + primary.name(),
+                    String.valueOf(e.getMessage()));
+        }
+    }
+
+    /// No client comes between the counting and the end of it.
+    private void begin(LocalPrimary primary, Repair repair, Found found, String command)
+            throws ProblemException {
+        LocalPrimary.TurnedAway turnedAway = primary.turnAway();
+        boolean begun = false;
+        try {
+            use.requireNone(primary, command);
+            begun = primary.repair(repair, found.runs, found.when, turnedAway);
+        } finally {
+            if (!begun) {
+                turnedAway.close();
+            }
+        }
+        if (!begun) {
+            throw refused(
+                    "a repair is under way already, or it was detached just now",
+                    "status " + primary.name());
+        }
+    }
+
+    private void carryOut(LocalPrimary primary, VerifyReport report) throws ProblemException {
+        try {
+            primary.mend(runsOf(report), report.mended(Instant.now()));
         } catch (IOException e) {
             throw shared.problem(
                     ExitCode.FAILED,
@@ -234,6 +367,17 @@ final class VerifyOrders {
                     "status " + primary.name(),
                     String.valueOf(e.getMessage()));
         }
+    }
+
+    private static List<BlockRun> runsOf(VerifyReport report) {
+        List<BlockRun> runs = new ArrayList<>();
+        for (VerifyReport.Range each : report.ranges()) {
+            long count = BlockSet.blocksOf(each.lengthBytes());
+            runs.add(
+                    new BlockRun(
+                            each.offsetBytes() / BlockSet.BLOCK_BYTES, Math.toIntExact(count)));
+        }
+        return runs;
     }
 
     private ProblemException refused(String cause, String next) {

@@ -27,5 +27,12 @@ public final class AtomicFile {
         RawFile.syncDirectory(path.toAbsolutePath().getParent().toString());
     }
 
+    /// Gives a file that is synced another name in its directory, durably. What had that name is
+    /// gone.
+    public static void rename(Path from, Path to) throws DeviceException {
+        RawFile.rename(from.toAbsolutePath().toString(), to.toAbsolutePath().toString());
+        RawFile.syncDirectory(to.toAbsolutePath().getParent().toString());
+    }
+
     private AtomicFile() {}
 }

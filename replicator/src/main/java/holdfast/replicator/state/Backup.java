@@ -325,7 +325,15 @@ public final class Backup {
     }
 
     /// A question about this place in the stream.
-    private record Exact(long session, Frame.Verify question) {}
+    ///
+    /// @param wantsData its content, and not digests of it
+    private record Exact(
+            long session,
+            long run,
+            long number,
+            long offsetBytes,
+            long lengthBytes,
+            boolean wantsData) {}
 
     private record Arrived(Frame.Data frame, long creditBytes, Now at) {}
 
@@ -1065,6 +1073,7 @@ public final class Backup {
                     Frame.CompareReply _,
                     Frame.SectorsReply _,
                     Frame.VerifyReply _,
+                    Frame.Fetched _,
                     Frame.Offer _,
                     Frame.OfferReply _,
                     Frame.Withdraw _,
@@ -1232,6 +1241,19 @@ public final class Backup {
                 }
                 yield true;
             }
+            case Frame.Fetch f -> {
+                if (isInside(f.offsetBytes(), f.lengthBytes())) {
+                    take(
+                            new Exact(
+                                    session,
+                                    f.run(),
+                                    f.number(),
+                                    f.offsetBytes(),
+                                    f.lengthBytes(),
+                                    true));
+                }
+                yield true;
+            }
         };
     }
 
@@ -1298,19 +1320,29 @@ public final class Backup {
         }
     }
 
+    private void take(Exact exact) {
+        if (Faults.M61) {
+            answer(exact);
+            return;
+        }
+        if (pending.stream().filter(each -> each.exact() != null).count() >= EXACT_MAX) {
+            refuse("more than %d exact questions wait".formatted(EXACT_MAX));
+            return;
+        }
+        pending.add(new Pending(end, null, null, null, exact, null));
+        settle();
+    }
+
     private void verify(Frame.Verify v) {
         if (v.exact()) {
-            Exact exact = new Exact(session, v);
-            if (Faults.M61) {
-                answer(exact);
-                return;
-            }
-            if (pending.stream().filter(each -> each.exact() != null).count() >= EXACT_MAX) {
-                refuse("more than %d exact questions wait".formatted(EXACT_MAX));
-                return;
-            }
-            pending.add(new Pending(end, null, null, null, exact, null));
-            settle();
+            take(
+                    new Exact(
+                            session,
+                            v.run(),
+                            v.number(),
+                            v.offsetBytes(),
+                            v.lengthBytes(),
+                            false));
         } else {
             verifies(v.run());
             ask(new TreeComparison.Ask(v.number(), v.offsetBytes(), v.lengthBytes(), v.level()));
@@ -1319,20 +1351,29 @@ public final class Backup {
 
     /// All that was sent before it is in the image, and nothing that was sent behind it.
     private void answer(Exact exact) {
-        Frame.Verify asked = exact.question;
         if (exact.session != session || session == 0) {
             return;
         }
-        ByteBuffer data = ByteBuffer.allocateDirect((int) asked.lengthBytes());
-        if (fx.readCommitted(asked.offsetBytes(), data)) {
+        ByteBuffer data = ByteBuffer.allocateDirect((int) exact.lengthBytes);
+        if (!fx.readCommitted(exact.offsetBytes, data)) {
+            return;
+        }
+        data.flip();
+        if (exact.wantsData) {
+            byte[] content = new byte[data.remaining()];
+            data.get(content);
+            fx.send(
+                    new Frame.Fetched(
+                            config.resource, session, exact.run, exact.number, content));
+        } else {
             fx.send(
                     new Frame.VerifyReply(
                             config.resource,
                             session,
-                            asked.run(),
-                            asked.number(),
+                            exact.run,
+                            exact.number,
                             true,
-                            ReadRun.blockDigests(data.flip())));
+                            ReadRun.blockDigests(data)));
         }
     }
 

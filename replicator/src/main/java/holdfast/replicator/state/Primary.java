@@ -341,6 +341,10 @@ public final class Primary {
     private Verification verification;
 
     private final MarkOrders marks = new MarkOrders();
+
+    /// What an operator wants to have of the copy.
+    private final Contents contents;
+
     private long verifications;
 
     /// What the last one found, until it is taken.
@@ -359,6 +363,7 @@ public final class Primary {
     public Primary(Config config, Attached attached, Budget budget, PrimaryEffects fx) {
         this.config = config;
         this.limits = config.limits();
+        this.contents = new Contents(config.sizeBytes());
         this.fx = fx;
         this.budget = budget;
         this.ancestry = attached.ancestry();
@@ -820,6 +825,7 @@ public final class Primary {
             verification.sessionDown();
         }
         marks.end("the link was lost before it was answered");
+        contents.end("the link was lost");
         for (SyncSent sent : syncInFlight) {
             dirty.addRange(sent.run().first(), sent.run().end());
         }
@@ -838,6 +844,7 @@ public final class Primary {
             case Frame.CompareReply reply when isCurrent(reply.session()) -> compared(reply);
             case Frame.SectorsReply reply when isCurrent(reply.session()) -> answered(reply);
             case Frame.VerifyReply reply when isCurrent(reply.session()) -> answered(reply);
+            case Frame.Fetched reply when isCurrent(reply.session()) -> answered(reply);
             case Frame.MarkReply reply when isCurrent(reply.session()) -> marks.answered(reply);
             case Frame.Refused _ when isApart() -> {} // It says why both stand apart.
             case Frame.Refused refused -> refuse("the peer refuses: " + refused.reason());
@@ -847,6 +854,7 @@ public final class Primary {
                     Frame.CompareReply _,
                     Frame.SectorsReply _,
                     Frame.VerifyReply _,
+                    Frame.Fetched _,
                     Frame.MarkReply _ -> {} // of an older session
             case Frame.Offer _,
                     Frame.OfferReply _,
@@ -2123,6 +2131,49 @@ public final class Primary {
         return marks.hasDone() ? marks.takeDone() : List.of();
     }
 
+    // ---- what the copy holds
+    // -----------------------------------------------------------------------------------------
+
+    /// What came of [#fetch].
+    ///
+    /// @param data what the copy holds there; null where it holds what is here, or there is trouble
+    /// @param trouble why it is not known, empty when it is
+    public record Fetched(long number, byte[] data, String trouble) {}
+
+    /// Asks what the copy holds of these blocks, if that is not what is here. Nobody may write from
+    /// before the blocks were read until the answer: the caller keeps clients out.
+    ///
+    /// @param blocks as many as one exact question may be about, [#EXACT_BLOCKS]
+    /// @param ours digest of each block as it is here, by [ReadRun#blockDigests]
+    /// @return its number, which [#takeFetched] says later; 0 if it cannot be asked now: too much
+    ///   is asked already, or the copy does not follow write by write
+    public long fetch(BlockRun blocks, byte[] ours) {
+        if (blocks.count() > EXACT_BLOCKS) {
+            throw new IllegalArgumentException(
+                    "a question about %d blocks".formatted(blocks.count()));
+        }
+        if (state != ReplicationState.ESTABLISHED || closed || failed || contents.isFull()) {
+            return 0;
+        }
+        long number = contents.add(blocks, ours);
+        fx.wakeSender();
+        return number;
+    }
+
+    /// What was brought since the last call.
+    public List<Fetched> takeFetched() {
+        return contents.hasDone() ? contents.takeDone() : List.of();
+    }
+
+    private void answered(Frame.Fetched reply) {
+        try {
+            contents.answered(reply);
+        } catch (IllegalArgumentException e) {
+            refuse("the peer's answer to a repair: " + e.getMessage());
+        }
+        fx.wakeSender();
+    }
+
     // ---- verification
     // --------------------------------------------------------------------------------------------
 
@@ -2175,10 +2226,14 @@ public final class Primary {
     }
 
     private void answered(Frame.VerifyReply reply) {
-        if (verification == null) {
-            return; // It was stopped.
-        }
         try {
+            if (contents.answered(reply)) {
+                fx.wakeSender();
+                return;
+            }
+            if (verification == null) {
+                return; // It was stopped.
+            }
             verification.answered(reply);
         } catch (IllegalArgumentException e) {
             refuse("the peer's answer to a verification: " + e.getMessage());
@@ -2318,6 +2373,13 @@ public final class Primary {
                 marks.next(unsentOps.isEmpty() ? Long.MAX_VALUE : unsentOps.peek().number);
         if (mark != null) {
             return mark;
+        }
+        Frame.Data fetch =
+                unsentOps.isEmpty() && !closed && state == ReplicationState.ESTABLISHED
+                        ? contents.next()
+                        : null;
+        if (fetch != null) {
+            return fetch;
         }
         if (Faults.M8 && epochIsDue()) {
             return beginEpoch();

@@ -219,7 +219,7 @@ final class Sentences {
                         ? " The send buffer is full; changed blocks are marked and follow later."
                         : "";
         return r.progress()
-                .filter(p -> !p.kind().equals("VERIFY"))
+                .filter(p -> !p.kind().equals("VERIFY") && !p.kind().equals("REPAIR"))
                 .map(p -> " Catching up: %d %%%s.".formatted(p.percent(), left(r, p)))
                 .orElse(full);
     }

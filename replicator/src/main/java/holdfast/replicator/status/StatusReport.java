@@ -269,7 +269,8 @@ public record StatusReport(
 
     /// A bulk transfer under way, in bytes of the device.
     ///
-    /// @param kind FIRST_SYNC, CATCH_UP, COMPARE, or VERIFY, which changes nothing
+    /// @param kind FIRST_SYNC, CATCH_UP, COMPARE, VERIFY, which changes nothing, or REPAIR, which
+    ///   brings blocks of the primary to what the copy holds
     /// @param bytesPerSecond over the last half minute
     /// @param secondsLeft absent while it cannot be said
     public record Progress(

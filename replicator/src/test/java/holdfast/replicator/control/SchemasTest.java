@@ -91,7 +91,15 @@ class SchemasTest {
                     4096,
                     1,
                     List.of(new VerifyReport.Range(0, 4096)),
-                    Optional.of(Samples.NOW));
+                    Optional.of(Samples.NOW),
+                    Optional.of(
+                            new VerifyReport.Repair(
+                                    Samples.NOW,
+                                    1,
+                                    4096,
+                                    1,
+                                    Optional.of("/var/lib/holdfast/home/repaired-1.blocks"),
+                                    Optional.of("the link was lost"))));
 
     static List<Record> samples() {
         return List.of(

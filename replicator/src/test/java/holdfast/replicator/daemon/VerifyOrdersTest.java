@@ -2,6 +2,7 @@ package holdfast.replicator.daemon;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ExitCode;
@@ -11,6 +12,7 @@ import holdfast.replicator.control.ProblemException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.UUID;
@@ -20,19 +22,26 @@ class VerifyOrdersTest {
     @TempDir Path dir;
 
     @Test
-    void aDeviceInUseIsNotWrittenFromTheCopyAndTheWaysOutAreNamed() throws Exception {
+    void whatIsNotAttachedIsNotRepairedFromTheCopy() throws Exception {
         try (LoneNode node = new LoneNode(dir, "")) {
             LocalPrimary home = RosterTest.primary(node, "home", new UUID(1, 2));
             Problem refused = refusal(node, home, "server");
             assertEquals(ExitCode.REFUSED.number(), refused.exitCode());
             assertEquals(
-                    Optional.of(
-                            "at server: holdfast open home, or holdfast mount home DIR, and copy the files that are right"
-                                    + " back through the filesystem here;"
-                                    + " or, to go on from all of the copy, here: "
-                                    + node.shared.command("detach home")
-                                    + ", then at server: holdfast promote home"),
+                    Optional.of(node.shared.command("attach home")),
                     refused.next());
+            home.close();
+        }
+    }
+
+    @Test
+    void withoutRoomForWhatIsOverwrittenNothingIsBegun() throws Exception {
+        try (LoneNode node = new LoneNode(dir, "")) {
+            LocalPrimary home = RosterTest.primary(node, "home", new UUID(1, 2));
+            Repair repair = new Repair(null, home.dir(), home.id(), "backup");
+            IOException refused =
+                    assertThrows(IOException.class, () -> repair.requireRoom(1L << 40));
+            assertTrue(refused.getMessage().contains("free"), refused.getMessage());
             home.close();
         }
     }
@@ -48,7 +57,7 @@ class VerifyOrdersTest {
     }
 
     private static Problem refusal(LoneNode node, LocalResource of, String from) {
-        VerifyOrders orders = new VerifyOrders(node.shared, _ -> Optional.empty());
+        VerifyOrders orders = new VerifyOrders(node.shared, (_, _) -> {}, _ -> Optional.empty());
         ControlApi.MendRequest order =
                 new ControlApi.MendRequest("home", from, true, Optional.empty());
         return assertThrows(ProblemException.class, () -> orders.mend(of, order)).problem();

@@ -388,6 +388,78 @@ class VerificationTest implements PrimaryEffects {
         assertEquals(Long.MAX_VALUE, primary.missingForMillis(6_000_000_000L), "since when?");
     }
 
+    private Frame.Fetched fetched(Frame.Fetch f) {
+        ByteBuffer data =
+                content(copy, f.offsetBytes() / BLOCK, (int) f.lengthBytes() / BLOCK);
+        return new Frame.Fetched(ID, session, f.run(), f.number(), data.array());
+    }
+
+    @Test
+    void whatTheCopyHoldsIsBroughtOfBlocksThatDiffer() {
+        attach(1000);
+        copy.put(3L, java.util.Arrays.copyOf(new byte[] {1}, BLOCK));
+        long differs = primary.fetch(new BlockRun(2, 2), digests(ours, new BlockRun(2, 2)));
+        long equal = primary.fetch(new BlockRun(8, 1), digests(ours, new BlockRun(8, 1)));
+        answer(assertInstanceOf(Frame.Verify.class, primary.next()));
+        answer(assertInstanceOf(Frame.Verify.class, primary.next()));
+        List<Primary.Fetched> first = primary.takeFetched();
+        assertEquals(List.of(equal), first.stream().map(Primary.Fetched::number).toList());
+        assertNull(first.getFirst().data());
+        primary.on(fetched(assertInstanceOf(Frame.Fetch.class, primary.next())));
+        Primary.Fetched brought = primary.takeFetched().getFirst();
+        assertEquals(differs, brought.number());
+        assertEquals("", brought.trouble());
+        assertArrayEquals(content(copy, 2, 2).array(), brought.data());
+        assertEquals("", primary.refusal());
+    }
+
+    /// A disk that returns something else each time, or a peer that makes it up.
+    @Test
+    void whatIsNotWhatTheCopySaidThatItHoldsIsNotTaken() {
+        attach(1000);
+        copy.put(3L, java.util.Arrays.copyOf(new byte[] {1}, BLOCK));
+        primary.fetch(new BlockRun(3, 1), digests(ours, new BlockRun(3, 1)));
+        answer(assertInstanceOf(Frame.Verify.class, primary.next()));
+        Frame.Fetch question = assertInstanceOf(Frame.Fetch.class, primary.next());
+        copy.put(3L, java.util.Arrays.copyOf(new byte[] {2}, BLOCK));
+        primary.on(fetched(question));
+        Primary.Fetched brought = primary.takeFetched().getFirst();
+        assertNull(brought.data());
+        assertTrue(brought.trouble().contains("byte 12288"), brought.trouble());
+    }
+
+    @Test
+    void contentThatNobodyAskedForEndsTheStream() {
+        for (int length : new int[] {BLOCK - 1, 2 * BLOCK}) {
+            attach(1000);
+            copy.put(3L, java.util.Arrays.copyOf(new byte[] {1}, BLOCK));
+            primary.fetch(new BlockRun(3, 1), digests(ours, new BlockRun(3, 1)));
+            answer(assertInstanceOf(Frame.Verify.class, primary.next()));
+            Frame.Fetch question = assertInstanceOf(Frame.Fetch.class, primary.next());
+            primary.on(
+                    new Frame.Fetched(
+                            ID, session, question.run(), question.number(), new byte[length]));
+            assertTrue(primary.refusal().contains("answer to a repair"), primary.refusal());
+            committed = THEIRS;
+        }
+        attach(1000);
+        primary.on(new Frame.Fetched(ID, session, 0, 1, new byte[BLOCK]));
+        assertTrue(primary.refusal().contains("answer to a repair"), primary.refusal());
+    }
+
+    @Test
+    void aLostSessionEndsWhatIsFetched() {
+        attach(1000);
+        long unsent = primary.fetch(new BlockRun(3, 1), digests(ours, new BlockRun(3, 1)));
+        primary.sessionDown();
+        Primary.Fetched ended = primary.takeFetched().getFirst();
+        assertEquals(unsent, ended.number());
+        assertEquals("the link was lost", ended.trouble());
+        assertEquals(0, primary.fetch(new BlockRun(3, 1), new byte[32]), "nobody to ask");
+        connect(1000, MINE);
+        assertNull(primary.next(), "it is not asked again");
+    }
+
     @Test
     void aComparisonOfEverythingCutsItShort() {
         attach(1000);

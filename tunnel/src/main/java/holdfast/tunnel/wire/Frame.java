@@ -332,6 +332,10 @@ public sealed interface Frame {
             UUID resource, long session, long run, long number, boolean exact, byte[] digests)
             implements OfResource {}
 
+    /// Answer to the [Fetch] with this run and number: what the copy holds there.
+    record Fetched(UUID resource, long session, long run, long number, byte[] data)
+            implements OfResource {}
+
     /// Answer to the [Mark] with this number.
     ///
     /// @param refusal why there is no such moment, empty when its name is durable
@@ -468,6 +472,13 @@ public sealed interface Frame {
             boolean exact)
             implements Data {}
 
+    /// Asks for the content of a range of what a promotion would yield, as of its place in the
+    /// stream, like a [Verify] that is exact: to bring it back to where the data is.
+    ///
+    /// @param run as in [Verify], with which it shares the numbers of those that are exact
+    record Fetch(int volume, long run, long number, long offsetBytes, long lengthBytes)
+            implements Data {}
+
     /// Gives the moment as of `position` a name, which the backup keeps with it in its journal. It
     /// goes with its moment, and asks for nothing to stay longer.
     ///
@@ -499,7 +510,8 @@ public sealed interface Frame {
                     SyncZero _,
                     Compare _,
                     CompareSectors _,
-                    Verify _ ->
+                    Verify _,
+                    Fetch _ ->
                     true;
             case Control _,
                     Write _,
@@ -558,5 +570,7 @@ public sealed interface Frame {
                     MarkReply.class,
                     Changed.class,
                     Behind.class,
-                    Wrote.class);
+                    Wrote.class,
+                    Fetch.class,
+                    Fetched.class);
 }

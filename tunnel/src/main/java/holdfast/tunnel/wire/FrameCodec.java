@@ -14,6 +14,8 @@ import holdfast.tunnel.wire.Frame.EpochBlocks;
 import holdfast.tunnel.wire.Frame.EpochCommit;
 import holdfast.tunnel.wire.Frame.EpochReply;
 import holdfast.tunnel.wire.Frame.EpochZero;
+import holdfast.tunnel.wire.Frame.Fetch;
+import holdfast.tunnel.wire.Frame.Fetched;
 import holdfast.tunnel.wire.Frame.Goodbye;
 import holdfast.tunnel.wire.Frame.Heartbeat;
 import holdfast.tunnel.wire.Frame.Hello;
@@ -84,7 +86,8 @@ public final class FrameCodec {
     /// Longest answer to a [CompareSectors]: the sectors of 256 blocks.
     public static final int MAX_SECTOR_DIGESTS_BYTES = 32 << 10;
 
-    /// Longest range that one exact [Verify] asks about: the peer reads it between two frames.
+    /// Longest range that one exact [Verify] or a [Fetch] asks about: the peer reads it between two
+    /// frames.
     public static final int MAX_EXACT_BYTES = 128 << 10;
 
     /// Ranges of one [CompareSectors].
@@ -156,6 +159,8 @@ public final class FrameCodec {
             case Changed _ -> 41;
             case Behind _ -> 42;
             case Wrote _ -> 43;
+            case Fetch _ -> 44;
+            case Fetched _ -> 45;
         };
     }
 
@@ -219,6 +224,8 @@ public final class FrameCodec {
                     case Verify _ -> 4 + 8 + 8 + 8 + 8 + 1 + 1;
                     case VerifyReply f -> 16 + 8 + 8 + 8 + 1 + 4 + f.digests().length;
                     case Verified f -> 16 + 8 + 8 + 8 + 8 + 8 + text(f.trouble());
+                    case Fetch _ -> 4 + 8 + 8 + 8 + 8;
+                    case Fetched f -> 16 + 8 + 8 + 8 + 4 + f.data().length;
                     case Mark f -> 8 + Position.BYTES + 8 + text(f.name());
                     case MarkReply f -> 16 + 8 + 8 + text(f.refusal());
                     case Changed f -> 16 + 4 + f.ranges().size() * Frame.KeptRange.BYTES;
@@ -458,6 +465,18 @@ public final class FrameCodec {
                         .putLong(f.differingBlocks());
                 put(out, f.trouble(), MAX_REASON_BYTES);
             }
+            case Fetch f ->
+                    out.putInt(f.volume())
+                            .putLong(f.run())
+                            .putLong(f.number())
+                            .putLong(f.offsetBytes())
+                            .putLong(f.lengthBytes());
+            case Fetched f -> {
+                put(out, f.resource());
+                allow(f.data().length <= MAX_EXACT_BYTES, "%d bytes fetched", f.data().length);
+                out.putLong(f.session()).putLong(f.run()).putLong(f.number());
+                out.putInt(f.data().length).put(f.data());
+            }
             case Mark f -> {
                 allow(Mark.isName(f.name()), "a mark of another name than moments have");
                 out.putLong(f.number());
@@ -663,6 +682,8 @@ public final class FrameCodec {
                                 int64(),
                                 flag(),
                                 int64());
+                case 44 -> fetch();
+                case 45 -> fetched();
                 default -> throw new ProtocolException("unknown frame type " + type);
             };
         }
@@ -798,6 +819,30 @@ public final class FrameCodec {
                     "%d bytes of digests",
                     digests.length);
             return new VerifyReply(resource, session, run, number, exact, digests);
+        }
+
+        private Fetch fetch() throws ProtocolException {
+            int volume = volume();
+            long run = int64();
+            long number = count("number");
+            long offsetBytes = count("offset");
+            long lengthBytes = length(offsetBytes);
+            require(
+                    offsetBytes % BLOCK_BYTES == 0 && lengthBytes <= MAX_EXACT_BYTES,
+                    "a question for %d bytes at %d",
+                    lengthBytes,
+                    offsetBytes);
+            return new Fetch(volume, run, number, offsetBytes, lengthBytes);
+        }
+
+        private Fetched fetched() throws ProtocolException {
+            UUID resource = uuid();
+            long session = int64();
+            long run = int64();
+            long number = count("number");
+            byte[] data = bytes(MAX_EXACT_BYTES);
+            require(data.length > 0, "nothing was fetched");
+            return new Fetched(resource, session, run, number, data);
         }
 
         private Mark mark() throws ProtocolException {

@@ -126,7 +126,9 @@ final class Samples {
                             true,
                             513,
                             false,
-                            Frame.Wrote.UNKNOWN));
+                            Frame.Wrote.UNKNOWN),
+                    new Frame.Fetch(0, 7, 4, 1 << 22, 1 << 17),
+                    new Frame.Fetched(RESOURCE, 99, 7, 4, bytes(64, 9)));
 
     private Samples() {}
 
