@@ -61,8 +61,9 @@ public final class TreeComparison {
             doneBytes = bytes;
         }
 
+        /// Whether it keeps many digests: not any more when all of it reads zero.
         private boolean isLong() {
-            return lengthBytes > shape.shortBytes();
+            return lengthBytes > shape.shortBytes() && (tree == null || tree.keptBytes() > 0);
         }
     }
 
@@ -128,7 +129,9 @@ public final class TreeComparison {
     ///
     /// @param found takes the blocks that differ
     public void read(Subject subject, HashTree tree, Ranges found) {
+        boolean wasLong = subject.isLong();
         subject.tree = tree;
+        longOpen -= wasLong && !subject.isLong() ? 1 : 0;
         subject.doneBytes = subject.lengthBytes;
         if (subject.first.theirs != null) {
             judge(subject.first, found);

@@ -334,6 +334,36 @@ class TreeComparisonTest {
     }
 
     @Test
+    void aLongRangeThatReadsZeroLeavesItsPlaceToTheNext() {
+        var comparison = new TreeComparison(new TreeShape(2), 1, 4);
+        TreeComparison.Subject hole = comparison.open(0, 16 * BLOCK);
+        assertFalse(comparison.takes());
+        TreeBuilder zeroes = hole.newTree();
+        zeroes.zeroes(16 * BLOCK);
+        comparison.read(hole, zeroes.tree(), (_, _) -> {});
+        assertTrue(comparison.takes());
+        TreeComparison.Subject data = comparison.open(16 * BLOCK, 16 * BLOCK);
+        assertFalse(comparison.takes());
+        long number = comparison.next().number();
+        comparison.answered(number, hole(), (_, _) -> {});
+        assertFalse(comparison.takes(), "the other one is as it was");
+        TreeBuilder read = data.newTree();
+        byte[] bytes = new byte[16 * BLOCK];
+        bytes[5] = 1;
+        read.data(ByteBuffer.wrap(bytes));
+        comparison.read(data, read.tree(), (_, _) -> {});
+        assertFalse(comparison.takes());
+        comparison.answered(comparison.next().number(), read.tree().digests(0, 16 * BLOCK, 4), (_, _) -> {});
+        assertTrue(comparison.takes() && comparison.isIdle());
+    }
+
+    private static byte[] hole() {
+        TreeBuilder zeroes = new TreeBuilder(new TreeShape(2), 16 * BLOCK);
+        zeroes.zeroes(16 * BLOCK);
+        return zeroes.tree().digests(0, 16 * BLOCK, 4);
+    }
+
+    @Test
     void whatWasNotAskedIsNoAnswer() {
         var comparison = new TreeComparison(new TreeShape(2), 2, 4);
         comparison.open(0, 4 * BLOCK);

@@ -110,9 +110,9 @@ final class Failover {
                         new ControlApi.PromoteRequest(
                                 Pair.RESOURCE, Optional.empty(), false, true));
         double committed = secondsSince(committing);
-        double after = Load.RANDOM_WRITE_32.run(promoted.uri(), seconds).operationsPerSecond();
         // The same export, of the base alone.
         double ofBase = Load.RANDOM_READ_32.run(promoted.uri(), seconds).operationsPerSecond();
+        double after = Load.RANDOM_WRITE_32.run(promoted.uri(), seconds).operationsPerSecond();
 
         out.printf(
                 "an earlier moment opened in %.2f s (again: %.2f, %.2f)%n",

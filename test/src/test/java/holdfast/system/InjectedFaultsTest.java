@@ -109,9 +109,7 @@ class InjectedFaultsTest {
                         "server superblock",
                         "backup journal",
                         "backup base",
-                        "backup superblock",
-                        "backup kept blocks",
-                        "backup kept list")) {
+                        "backup superblock")) {
             String[] of = file.split(" ", 2);
             assertTrue(
                     struck.keySet().stream()

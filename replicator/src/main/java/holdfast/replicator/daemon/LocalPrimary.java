@@ -99,6 +99,8 @@ final class LocalPrimary implements LocalResource {
 
     private volatile String writtenPast;
 
+    private volatile String exchanged = "";
+
     /// The sizes that an operator has ordered, null for none.
     private volatile AddressSpace wanted;
 
@@ -733,14 +735,17 @@ final class LocalPrimary implements LocalResource {
         if (dir.superblock().clean() && copy == null) {
             lookForForeignWrites(disks);
         }
+        exchanged = "";
         if (dir.isDiskExchanged(copy == null)) {
             compareFromNowOn();
-            shared.events()
-                    .of(name())
-                    .accept(
-                            "disk-exchanged",
-                            "%s is not the disk that was attached last, or nothing says that it is, and no evidence of a clean stop says what it holds; all of it is compared with the copy"
-                                    .formatted(disks));
+            exchanged =
+                    "%s, and no evidence of a clean stop says what it holds; all of it is compared, and what differs goes to the copy"
+                            .formatted(
+                                    dir.otherDisk()
+                                            .orElse(
+                                                    disks
+                                                            + " is not the disk that was attached last, or nothing says that it is"));
+            shared.events().of(name()).accept("disk-exchanged", exchanged);
         }
         if (copy != null) {
             dir.takeDoubtOf(copy.dir());
@@ -817,6 +822,11 @@ final class LocalPrimary implements LocalResource {
             AtomicFile.write(dir.compareMark(), new byte[0]);
             comparing = true;
         }
+    }
+
+    /// That the last attach found another disk than the one before; empty when it did not.
+    String exchanged() {
+        return exchanged;
     }
 
     /// What was written to the device behind our back, and that it is not all compared yet; empty

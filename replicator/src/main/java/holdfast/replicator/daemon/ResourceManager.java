@@ -1258,6 +1258,9 @@ final class ResourceManager implements Link.Resources {
         }
         shared.events().of(name).accept("attached", "exported on " + primary.socket());
         List<String> notes = new ArrayList<>();
+        if (!primary.exchanged().isEmpty()) {
+            notes.add(primary.exchanged());
+        }
         if (!primary.writtenPast().isEmpty()) {
             notes.add(primary.writtenPast());
         }

@@ -15,11 +15,16 @@ public final class Committers implements AutoCloseable {
     /// By the number of the filesystem's device, stat(2). One stays when its last journal is gone.
     private final Map<Long, Committer> committers = new HashMap<>();
 
+    private boolean closed;
+
     /// Of the filesystem that holds this file or directory.
     public Committer of(Path path) throws IOException {
         long device = (long) Files.getAttribute(path, "unix:dev");
         lock.lock();
         try {
+            if (closed) {
+                throw new IOException("the daemon stops");
+            }
             return committers.computeIfAbsent(
                     device, number -> new Committer("journal-%x".formatted(number)));
         } finally {
@@ -32,9 +37,10 @@ public final class Committers implements AutoCloseable {
     public void close() {
         lock.lock();
         try {
-            committers.values().forEach(Committer::close);
+            closed = true;
         } finally {
             lock.unlock();
         }
+        committers.values().forEach(Committer::close);
     }
 }

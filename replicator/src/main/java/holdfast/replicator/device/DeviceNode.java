@@ -104,7 +104,8 @@ public record DeviceNode(Path path, boolean isBlockDevice, long device, long ino
             if (Files.isReadable(sys.resolve(name))) {
                 String id = LinuxText.read(sys.resolve(name)).strip();
                 if (!id.isEmpty()) {
-                    return part + "the device " + id;
+                    // A mapping of cryptsetup may be given another name: CRYPT-LUKS2-id-name.
+                    return part + "the device " + id.replaceFirst("^(CRYPT-[^-]+-[0-9a-f]{32})-.*", "$1");
                 }
             }
         }
