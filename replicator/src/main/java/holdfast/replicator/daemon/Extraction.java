@@ -195,7 +195,7 @@ final class Extraction {
 
     private Superblock superblock(UUID resource) throws IOException {
         try {
-            return TwoSlotFile.look(request.superblock().orElseThrow(), resource, ResourceDir.CODEC)
+            return TwoSlotFile.look(request.superblock().orElseThrow(), resource, Superblock.CODEC)
                     .value();
         } catch (CorruptFormatException e) {
             throw new IOException(e.getMessage(), e);

@@ -310,7 +310,7 @@ final class LocalBackup implements LocalResource {
                             journal,
                             shared.committer(),
                             config,
-                            ResourceDir.base(dir.superblock()),
+                            dir.superblock().base(),
                             incarnation,
                             shared.pool(),
                             shared.idle(),
