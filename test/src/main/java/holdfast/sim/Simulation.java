@@ -150,7 +150,7 @@ final class Simulation {
                         scenario,
                         chance("backup"),
                         second,
-                        new Backup.Base(0, Position.NONE, false, copy));
+                        copy);
         first.plays(primary, null);
         second.plays(null, backup);
     }
@@ -677,7 +677,7 @@ final class Simulation {
                 }
             }
             case PRIMARY_POWER_CUT, PRIMARY_KILL -> {
-                if (primary.isUp() && !primary.isDiskFailed()) {
+                if (primary.isUp() && !primary.isDiskFailed() || primary.isStarting()) {
                     noteState("PRIMARY_CRASH");
                     if (!backup.isUp()) {
                         reached(Rare.BOTH_DOWN);
@@ -714,7 +714,8 @@ final class Simulation {
                                 primary.resize(moreBytes(s.amount()), own);
                                 int to = primary.orderedBytes();
                                 if (backup.isUp()) {
-                                    backup.grow(to, () -> primary.copyHasRoomMeanwhile(to));
+                                    backup.grow(
+                                            to, () -> primary.copyHasRoomMeanwhile(to), _ -> {});
                                 }
                                 agenda.in(
                                         own.nextLong(2_000_000_000L), restartOf(primaryMachine()));
@@ -745,6 +746,16 @@ final class Simulation {
             case FREEZE_LOCAL_DISK -> primary.freezeUntil(until);
             case BACKUP_WRITE_EIO -> backup.failNextAppend();
             case BACKUP_BASE_EIO -> backup.failNextBaseWrite();
+            case PRIMARY_SUPERBLOCK -> primary.failSuperblock(failure(s.amount()));
+            case BACKUP_SUPERBLOCK -> {
+                SimSuperblock.Failure by = failure(s.amount());
+                PrimaryHost promoted = two.promoted();
+                if (promoted != null && own.nextBoolean()) {
+                    promoted.failSuperblock(by);
+                } else {
+                    backup.failSuperblock(by);
+                }
+            }
             case OUTAGE -> {
                 heldUntilNanos = until;
                 cut(link);
@@ -820,8 +831,16 @@ final class Simulation {
         cloneAndCrash();
     }
 
+    private static SimSuperblock.Failure failure(double amount) {
+        SimSuperblock.Failure[] all = SimSuperblock.Failure.values();
+        return all[(int) (amount * all.length) % all.length];
+    }
+
     private boolean isBackupUp() {
-        return two.promoted() != null && two.promoted().isUp() || backup.isUp();
+        PrimaryHost promoted = two.promoted();
+        return promoted != null && (promoted.isUp() || promoted.isStarting())
+                || backup.isUp()
+                || backup.isStarting();
     }
 
     private void crashBackup(boolean power) {
@@ -1089,7 +1108,6 @@ final class Simulation {
     void start(PrimaryHost host) {
         if (!host.isUp()) {
             host.start();
-            issueLater();
         }
     }
 
