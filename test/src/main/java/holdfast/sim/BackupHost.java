@@ -1742,7 +1742,7 @@ final class BackupHost implements BackupEffects {
         }
         sim.note("backup > " + frame.getClass().getSimpleName(), backup.committed().number(), 0);
         if (link != null) {
-            sim.sentByBackup(frame);
+            sim.sentByBackup(link, frame);
             out.send(0, List.of(frame));
         }
     }

@@ -406,6 +406,7 @@ final class PrimaryHost implements PrimaryEffects {
         metadata.dropClean();
         superblock.open();
         Superblock was = superblock.value();
+        layout = layoutOf(bytes()); // A growth may have come as far as the superblock.
         boolean first = was.ancestry().entries().isEmpty();
         Ancestry.Reason crashedOrNot =
                 was.clean() ? Ancestry.Reason.ATTACH : Ancestry.Reason.CRASH;
@@ -2029,8 +2030,8 @@ final class PrimaryHost implements PrimaryEffects {
     }
 
     /// A frame of an older session, late.
-    void receivedLate(Frame.OfResource frame) {
-        if (up && link != null) {
+    void receivedLate(SimLink of, Frame.OfResource frame) {
+        if (up && link != null && link != of) {
             sim.note("primary < late " + frame.getClass().getSimpleName(), 0, 0);
             sim.reached(Rare.LATE_FRAME_OF_OLD_SESSION);
             primary.on(frame);

@@ -94,12 +94,14 @@ final class Simulation {
     /// Which moments the primary has given a name.
     private final Map<String, Position> marks = new HashMap<>();
 
-    private final ArrayDeque<Frame.OfResource> answers = new ArrayDeque<>();
+    private final ArrayDeque<Answer> answers = new ArrayDeque<>();
 
     /// What the primary has sent last on data streams, oldest first.
     private final ArrayDeque<Sent> data = new ArrayDeque<>();
 
     private record Sent(SimLink link, int stream, Frame.Data frame) {}
+
+    private record Answer(SimLink link, Frame.OfResource frame) {}
 
     /// On which connection the copy is not brought all there is, and how many bytes the primary had
     /// sent on it when that began.
@@ -547,8 +549,10 @@ final class Simulation {
     private void deliverLate() {
         int count = Math.min(answers.size(), shell.nextInt(4));
         for (int i = 0; i < count; i++) {
-            Frame.OfResource late = answers.pollLast();
-            agenda.in(shell.nextLong(2_000_000_000L), () -> primary.receivedLate(late));
+            Answer late = answers.pollLast();
+            agenda.in(
+                    shell.nextLong(2_000_000_000L),
+                    () -> primary.receivedLate(late.link, late.frame));
         }
         answers.clear();
         deliverLateData();
@@ -574,12 +578,12 @@ final class Simulation {
         }
     }
 
-    void sentByBackup(Frame.OfResource frame) {
+    void sentByBackup(SimLink link, Frame.OfResource frame) {
         if (frame instanceof Frame.Ack
                 || frame instanceof Frame.EpochReply
                 || frame instanceof Frame.CompareReply
                 || frame instanceof Frame.VerifyReply) {
-            answers.add(frame);
+            answers.add(new Answer(link, frame));
             if (answers.size() > 8) {
                 answers.poll();
             }
