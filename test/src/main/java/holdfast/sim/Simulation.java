@@ -206,9 +206,6 @@ final class Simulation {
     }
 
     private void play() {
-        primary.start();
-        backup.start();
-        connectLater(shell.nextLong(100_000_000L));
         for (Strike strike : plan.strikes()) {
             if (strike.trigger().isEmpty()) {
                 agenda.in(strike.nanos(), () -> strike(strike));
@@ -216,6 +213,9 @@ final class Simulation {
                 armed.computeIfAbsent(strike.trigger().get(), _ -> new ArrayList<>()).add(strike);
             }
         }
+        primary.start();
+        backup.start();
+        connectLater(shell.nextLong(100_000_000L));
         issueLater();
         long workEnds = agenda.nowNanos() + scenario.workNanos();
         while (agenda.nowNanos() < workEnds) {
