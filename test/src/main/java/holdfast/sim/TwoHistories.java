@@ -644,12 +644,17 @@ final class TwoHistories {
         sim.pair(giveUpFirst ? promoted : sim.primary(), copy);
         promoted = null;
         state = State.ONE;
+        begin(machine, copy);
+    }
+
+    /// The link has stayed, so a copy that is there asks to be greeted.
+    private void begin(Machine machine, BackupHost copy) {
         sim.agenda()
                 .in(
                         1 + random.nextLong(50_000_000L),
                         () -> {
                             if (sim.backup() == copy && !copy.isUp()) {
-                                copy.start(machine::call, sim.restartOf(machine));
+                                copy.start(machine::call, () -> begin(machine, copy));
                             }
                         });
     }
