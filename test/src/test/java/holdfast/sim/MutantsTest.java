@@ -33,7 +33,7 @@ class MutantsTest {
                             + " M54:21 M60:26 M61:80 M62:26 M63:119 M65:49 M70 M71:34 M72 M74:34 M75:350"
                             + " M80:60 M81 M82:119 M84:249 M85:155 M88:15 M89:240 M90:31"
                             + " M91:31"
-                            + " M92:31 M93:138 M94 M95");
+                            + " M92:31 M93:138 M94 M95 M97");
 
     private static final int HISTORIES = 1000;
 
