@@ -8,6 +8,7 @@ import holdfast.replicator.journal.JournalRecord.Found;
 import holdfast.replicator.journal.JournalRecord.Kind;
 import holdfast.replicator.journal.JournalScan;
 import holdfast.replicator.journal.SegmentIndex;
+import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BackupEffects;
 import holdfast.replicator.state.BlockSet;
@@ -20,6 +21,7 @@ import holdfast.replicator.state.Now;
 import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.Pins;
 import holdfast.replicator.state.Retention;
+import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.FrameCodec;
@@ -42,6 +44,7 @@ import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.random.RandomGenerator;
 
@@ -64,7 +67,8 @@ final class BackupHost implements BackupEffects {
 
     /// Work on the base, done strictly in the order it was asked for.
     private sealed interface BaseWork {
-        record Write(long session, long sequence, long offset, int length, byte[] data)
+        record Write(
+                long session, long sequence, long offset, int length, byte[] data, long tracked)
                 implements BaseWork {}
 
         /// A look at what is to be digested for the peer.
@@ -113,10 +117,7 @@ final class BackupHost implements BackupEffects {
 
     private final RandomGenerator packing;
 
-    // The superblock: each change of it is atomic.
-    private Backup.Base durableBase;
-    private boolean durableBlank;
-    private long incarnation;
+    private final SimSuperblock superblock;
 
     /// It was a primary, and what it has by itself, of this generation, is given up; 0 for none.
     private final long givesUp;
@@ -160,9 +161,6 @@ final class BackupHost implements BackupEffects {
     /// With the mistake M52: what is still to be made durable of a delta.
     private Runnable saveLater;
 
-    /// Of the copy; the base may be longer.
-    private int durableBytes;
-
     /// Counts starts, so that what an earlier life had asked for comes to nothing.
     private int life;
 
@@ -170,6 +168,10 @@ final class BackupHost implements BackupEffects {
 
     private Backup backup;
     private boolean up;
+
+    /// The opening of its journal is about to be counted; it is not up before.
+    private boolean starting;
+
     private long appendedEnd;
 
     /// What is appended is a write of the primary of this host, which need not be durable soon.
@@ -233,12 +235,9 @@ final class BackupHost implements BackupEffects {
     private record Older(
             byte[] base,
             byte[] journal,
-            Backup.Base durableBase,
-            boolean blank,
-            long incarnation,
+            byte[] superblock,
             long highest,
             boolean damaged,
-            int bytes,
             List<Pins.Pin> pins,
             TreeMap<Long, SegmentIndex> damages,
             long lastPin,
@@ -358,10 +357,21 @@ final class BackupHost implements BackupEffects {
             Scenario scenario,
             RandomGenerator random,
             Machine machine,
-            Backup.Base first) {
-        this(sim, scenario, random, machine, new SimDisk(scenario.deviceBytes()), first, 0, null);
-        durableBlank = scenario.blank();
-        if (!durableBlank) {
+            Ancestry first) {
+        this(
+                sim,
+                scenario,
+                random,
+                machine,
+                new SimDisk(scenario.deviceBytes()),
+                Superblock.ofBackup(
+                        Simulation.RESOURCE,
+                        AddressSpace.of(scenario.deviceBytes()),
+                        scenario.blank(),
+                        first),
+                0,
+                null);
+        if (!scenario.blank()) {
             byte[] junk = Tags.content(-1, 0, scenario.deviceBytes() / 512 * 512);
             base.write(0, junk.length, junk);
             base.syncNow();
@@ -375,7 +385,7 @@ final class BackupHost implements BackupEffects {
             RandomGenerator random,
             Machine machine,
             SimDisk base,
-            Backup.Base first,
+            Superblock first,
             long givesUp,
             OwnChanges ownChanges) {
         this.sim = sim;
@@ -389,8 +399,23 @@ final class BackupHost implements BackupEffects {
         givenUpAt = givesUp == 0 ? Position.NONE : first.position();
         givenUpIsGone = givesUp != 0; // Until the first start.
         journal = new SimDisk(scenario.journalRingBytes());
-        durableBase = first;
-        durableBytes = base.size();
+        superblock =
+                new SimSuperblock(
+                        "superblock",
+                        first,
+                        random,
+                        new SimSuperblock.Host() {
+                            @Override
+                            public void afterDisk(Runnable task) {
+                                sim.disk("backup superblock");
+                                later(diskTime(), task);
+                            }
+
+                            @Override
+                            public void struck(SimSuperblock.Failure by) {
+                                sim.reached(Rare.BACKUP_SUPERBLOCK_FAILED);
+                            }
+                        });
         truth = sim.truth();
         seen = truth.seen();
         if (givesUp != 0) {
@@ -402,6 +427,21 @@ final class BackupHost implements BackupEffects {
     // ----------------------------------------------------------------------------------------------------
 
     void start() {
+        start(
+                () -> {},
+                () ->
+                        sim.agenda()
+                                .in(random.nextLong(1_000_000_000L), sim.restartOf(machine)));
+    }
+
+    /// @param then called when it is up
+    /// @param failed called when it is not, since its superblock cannot be written
+    void start(Runnable then, Runnable failed) {
+        if (starting) {
+            return;
+        }
+        starting = true;
+        life++;
         // What a killed daemon had written and not synced must not be taken for durable.
         // What a failed sync left clean in the cache is not on the disk.
         journal.dropClean();
@@ -409,18 +449,33 @@ final class BackupHost implements BackupEffects {
         journal.syncNow();
         base.syncNow();
         openDeltas();
-        incarnation = M30 ? machine.clock().millis() : incarnation + 1;
-        life++;
+        superblock.open();
+        superblock.write(
+                Superblock::opened,
+                () -> {
+                    starting = false;
+                    started();
+                    then.run();
+                },
+                _ -> {
+                    sim.reached(Rare.STARTED_AGAIN_WITHOUT_SUPERBLOCK);
+                    starting = false;
+                    life++;
+                    failed.run();
+                });
+    }
+
+    private void started() {
         startedNanos = sim.agenda().nowNanos();
         if (life > 1) {
             setClockOff();
         }
         taken = promoted;
         settling = false;
-        backup = open(durableBase, durableBlank, incarnation, this, journal.now(), Long.MAX_VALUE);
+        backup = open(superblock.value(), this, journal.now(), Long.MAX_VALUE);
         retain();
         up = true;
-        freed = durableBase.watermark() / scenario.segmentBytes() * scenario.segmentBytes();
+        freed = known().watermark() / scenario.segmentBytes() * scenario.segmentBytes();
         appendedEnd = 0;
         syncTo = 0;
         durableEnd = 0;
@@ -575,33 +630,29 @@ final class BackupHost implements BackupEffects {
     /// @param readEnd a start reads all of the journal; for a check the rest is not worth the time,
     ///   since nothing was ever written there in this round
     private Backup open(
-            Backup.Base from,
-            boolean blank,
-            long incarnation,
-            BackupEffects fx,
-            byte[] journal,
-            long readEnd) {
+            Superblock known, BackupEffects fx, byte[] journal, long readEnd) {
         Backup opened =
                 new Backup(
                         new Backup.Config(
                                 Simulation.RESOURCE,
-                                durableBytes,
+                                known.sizeBytes(),
                                 scenario.journalBytes(),
                                 scenario.segmentBytes(),
                                 scenario.rollBytes(),
-                                blank,
+                                known.blank(),
                                 scenario.limits()),
-                        from,
-                        incarnation,
+                        known.base(),
+                        M30 ? machine.clock().millis() : known.incarnation(),
                         fx);
         packed.forEach(opened::packed);
         try {
             String damage =
                     opened.recover(
-                            (address, into) -> readAtStart(journal, readEnd, address, into),
+                            (address, into) ->
+                                    readAtStart(known, journal, readEnd, address, into),
                             JournalScan.Indexes.NONE,
                             List.copyOf(damages.values()),
-                            segmentsEnd());
+                            segmentsEnd(known));
             if (damage != null && !damaged) {
                 throw new Violation("PFX", "the journal is taken for damaged: " + damage);
             }
@@ -613,9 +664,10 @@ final class BackupHost implements BackupEffects {
     }
 
     /// What is found damaged shows where a bridge leads over it: a start must not read that.
-    private int readAtStart(byte[] journal, long readEnd, long address, ByteBuffer into) {
+    private int readAtStart(
+            Superblock known, byte[] journal, long readEnd, long address, ByteBuffer into) {
         int begin = into.position();
-        int bytes = read(journal, readEnd, address, into);
+        int bytes = read(known, journal, readEnd, address, into);
         for (SegmentIndex each : damages.values()) {
             if (!each.parts().isEmpty()) {
                 long from = Math.max(address, each.address());
@@ -629,15 +681,15 @@ final class BackupHost implements BackupEffects {
         return bytes;
     }
 
-    private long segmentsEnd() {
+    private long segmentsEnd(Superblock known) {
         long segment = scenario.segmentBytes();
-        return (Math.max(highest, durableBase.watermark()) + segment - 1) / segment * segment;
+        return (Math.max(highest, known.watermark()) + segment - 1) / segment * segment;
     }
 
     /// Bytes of the journal that a start will read are not what was written; only while it is
     /// stopped. Behind what a bridge leads over, which it does not read.
     void damageJournal(RandomGenerator own) {
-        long from = durableBase.watermark();
+        long from = known().watermark();
         for (SegmentIndex each : damages.values()) {
             if (!each.parts().isEmpty()) {
                 from = Math.max(from, each.parts().getLast().endAddress());
@@ -668,12 +720,9 @@ final class BackupHost implements BackupEffects {
                 new Older(
                         baseNow,
                         journalNow,
-                        durableBase,
-                        durableBlank,
-                        incarnation,
+                        superblock.crashedBytes(own, 0),
                         highest,
                         damaged,
-                        durableBytes,
                         durablePins,
                         new TreeMap<>(damages),
                         lastPin,
@@ -695,12 +744,9 @@ final class BackupHost implements BackupEffects {
         rotten.clear();
         uncovered++;
         journal.put(older.journal);
-        durableBase = older.durableBase;
-        durableBlank = older.blank;
-        incarnation = older.incarnation;
+        superblock.put(older.superblock);
         highest = older.highest;
         damaged = older.damaged;
-        durableBytes = older.bytes;
         durablePins = older.pins;
         damages.clear();
         damages.putAll(older.damages);
@@ -737,8 +783,9 @@ final class BackupHost implements BackupEffects {
         return !unjudged;
     }
 
-    private int read(byte[] journal, long readEnd, long address, ByteBuffer into) {
-        long from = durableBase.watermark() / scenario.segmentBytes() * scenario.segmentBytes();
+    private int read(
+            Superblock known, byte[] journal, long readEnd, long address, ByteBuffer into) {
+        long from = known.watermark() / scenario.segmentBytes() * scenario.segmentBytes();
         long left = Math.min(readEnd, from + journal.length) - address;
         int total = (int) Math.min(into.remaining(), Math.max(0, left));
         int done = 0;
@@ -755,6 +802,10 @@ final class BackupHost implements BackupEffects {
     ///   what was written
     void crash(boolean power) {
         if (!up) {
+            if (starting) {
+                crashDisks(power);
+                gone();
+            }
             return;
         }
         sim.reached(power ? Rare.BACKUP_POWER_CUT : Rare.BACKUP_KILLED);
@@ -781,8 +832,20 @@ final class BackupHost implements BackupEffects {
         } else if (!syncFailed && isBefore(acknowledged, answered)) {
             acknowledged = answered;
         }
+        crashDisks(power);
+        if (power && appendedEnd > durableEnd) {
+            sim.reached(Rare.TORN_TAIL_DROPPED);
+        }
+        gone();
+    }
+
+    private void crashDisks(boolean power) {
+        int fate = Math.min(scenario.cutFate(), 2);
+        if (superblock.isBusy()) {
+            sim.reached(Rare.CRASH_WITH_SUPERBLOCK_ON_ITS_WAY);
+        }
+        superblock.crash(power ? fate : -1);
         if (power) {
-            int fate = Math.min(scenario.cutFate(), 2);
             if (journal.hasPending() || base.hasPending()) {
                 sim.reached(
                         fate == 0
@@ -793,14 +856,11 @@ final class BackupHost implements BackupEffects {
             base.powerCut(random, fate);
             deltas.values().forEach(each -> each.disk().powerCut(random, fate));
         }
-        if (power && appendedEnd > durableEnd) {
-            sim.reached(Rare.TORN_TAIL_DROPPED);
-        }
-        gone();
     }
 
     private void gone() {
         up = false;
+        starting = false;
         life++;
         link = null;
         present = null;
@@ -839,7 +899,7 @@ final class BackupHost implements BackupEffects {
         if (failed) {
             return;
         }
-        if (journalSyncing || rolling || baseBusy) {
+        if (journalSyncing || rolling || baseBusy || superblock.isBusy()) {
             later(10_000_000L, () -> stop(then));
             return;
         }
@@ -854,12 +914,22 @@ final class BackupHost implements BackupEffects {
         return up;
     }
 
+    /// Whether it is about to be up.
+    boolean isStarting() {
+        return starting;
+    }
+
+    void failSuperblock(SimSuperblock.Failure by) {
+        superblock.failNext(by);
+    }
+
     /// Makes room for a larger device: the base first, then the superblock. A crash in between
     /// leaves a base that is longer than needed.
     ///
     /// @param done called when all of it is durable
-    void grow(int bytes, Runnable done) {
-        if (bytes <= durableBytes) {
+    /// @param failed called with why it is not
+    void grow(int bytes, Runnable done, Consumer<String> failed) {
+        if (bytes <= bytes()) {
             done.run();
             return;
         }
@@ -869,25 +939,36 @@ final class BackupHost implements BackupEffects {
                     byte[] more = new byte[Math.max(0, bytes - base.size())];
                     // A file gets zeroes, a device whatever was there before.
                     base.grow(scenario.blank() ? more : Tags.content(-5, 0, more.length));
-                    later(
-                            diskTime(),
+                    superblock.write(
+                            was -> was.ofSpace(AddressSpace.of(Math.max(bytes(), bytes))),
                             () -> {
-                                durableBytes = Math.max(durableBytes, bytes);
                                 backup.grow(bytes);
                                 later(random.nextLong(100_000), done);
+                            },
+                            why -> {
+                                sim.reached(Rare.GROWTH_REFUSED_WITHOUT_SUPERBLOCK);
+                                if (superblock.hasFailed()) {
+                                    fail();
+                                }
+                                failed.accept(why);
                             });
                 });
     }
 
     private void grow(SimLink of, Frame.Resize order) {
         int bytes = (int) order.space().sizeBytes();
-        grow(
-                bytes,
-                () -> {
-                    if (present == of) {
-                        out.send(0, List.of(new Frame.ResizeReply(Simulation.RESOURCE, bytes, "")));
-                    }
-                });
+        grow(bytes, () -> reply(of, bytes, ""), why -> reply(of, bytes, why));
+    }
+
+    private void reply(SimLink of, int bytes, String refusal) {
+        if (present == of) {
+            out.send(0, List.of(new Frame.ResizeReply(Simulation.RESOURCE, bytes, refusal)));
+        }
+    }
+
+    /// What is durably known of the base.
+    private Superblock known() {
+        return superblock.value();
     }
 
     Backup backup() {
@@ -1006,7 +1087,7 @@ final class BackupHost implements BackupEffects {
                 continue;
             }
             if (frame instanceof Frame.Resize order) {
-                sim.note("backup < Resize", order.space().sizeBytes(), durableBytes);
+                sim.note("backup < Resize", order.space().sizeBytes(), bytes());
                 grow(of, order);
                 continue;
             }
@@ -1217,7 +1298,7 @@ final class BackupHost implements BackupEffects {
 
     /// The ranges that have changed since a moment, as they were then.
     private List<Frame.Data> toRestore(long epoch, Backup.View then) {
-        byte[] image = new byte[durableBytes];
+        byte[] image = new byte[bytes()];
         readCommitted(indexOf(then), base.now(), journal.now(), 0, image);
         List<Frame.Data> parts = new ArrayList<>();
         int most = scenario.limits().runBlocks() * BlockSet.BLOCK_BYTES;
@@ -1415,7 +1496,7 @@ final class BackupHost implements BackupEffects {
     }
 
     int bytes() {
-        return durableBytes;
+        return (int) superblock.value().sizeBytes();
     }
 
     /// From now on nothing is opened or kept.
@@ -1457,7 +1538,7 @@ final class BackupHost implements BackupEffects {
     /// the copy for the peer, and by no other check: those are about what was written. What the
     /// journal has of it is no damage: a roll may be writing it at this moment.
     void damageBase(RandomGenerator own) {
-        int sectors = durableBytes / SimDisk.SECTOR;
+        int sectors = bytes() / SimDisk.SECTOR;
         int first = own.nextInt(sectors);
         int end = Math.min(sectors, first + 1 + own.nextInt(own.nextBoolean() ? 2 : 40));
         for (int s = first; s < end; s++) {
@@ -1476,9 +1557,9 @@ final class BackupHost implements BackupEffects {
         try {
             scan(journal.now())
                     .run(
-                            durableBase.watermark(),
+                            known().watermark(),
                             backup.appliedEnd(),
-                            durableBase.movedBy(),
+                            known().movedBy(),
                             JournalScan.Indexes.NONE,
                             (record, _) -> there.add(record.address()));
         } catch (IOException e) {
@@ -1491,28 +1572,28 @@ final class BackupHost implements BackupEffects {
     }
 
     private void noteRotAtStart() {
-        Backup.Bridge over = backup.bridge(durableBase.watermark(), Long.MAX_VALUE);
+        Backup.Bridge over = backup.bridge(known().watermark(), Long.MAX_VALUE);
         if (backup.isRotten()) {
             sim.reached(Rare.ROT_FOUND_BY_START);
         }
         if (over != null) {
             sim.reached(Rare.BRIDGE_FOUND_BY_START);
         }
-        if (over != null && durableBase.rollingTo() >= over.address()) {
+        if (over != null && known().rollingTo() >= over.address()) {
             sim.reached(Rare.CRASH_IN_ROLL_OVER_BRIDGE);
         }
     }
 
     /// Whether nothing in front of it can be rolled any more.
     boolean isRolledUpToRot() {
-        Long first = rotten.ceiling(durableBase.watermark());
-        History.Moment next = backup.history().behind(durableBase.watermark());
+        Long first = rotten.ceiling(known().watermark());
+        History.Moment next = backup.history().behind(known().watermark());
         return first == null || next == null || next.address() > first;
     }
 
     /// Whether some is there that the base has not passed.
     boolean hasRot() {
-        return rotten.ceiling(durableBase.watermark()) != null;
+        return rotten.ceiling(known().watermark()) != null;
     }
 
     /// @return where it first finds what it cannot read; negative for nowhere
@@ -1663,7 +1744,7 @@ final class BackupHost implements BackupEffects {
         }
         sim.note("backup > " + frame.getClass().getSimpleName(), backup.committed().number(), 0);
         if (link != null) {
-            sim.sentByBackup(frame);
+            sim.sentByBackup(link, frame);
             out.send(0, List.of(frame));
         }
     }
@@ -1677,7 +1758,9 @@ final class BackupHost implements BackupEffects {
 
     @Override
     public void checked(ClockCheck check) {
-        durableBase = durableBase.checked(check);
+        if (!superblock.writeNow(was -> was.checked(check)) && !failed) {
+            fail();
+        }
     }
 
     @Override
@@ -1776,14 +1859,8 @@ final class BackupHost implements BackupEffects {
         if (random.nextInt(3) == 0) {
             zeroFrom(backup.end() + random.nextLong(highest - backup.end() + 1));
             sim.reached(Rare.CUT_OF_DAMAGE_CUT_OFF);
-            backup =
-                    open(
-                            durableBase,
-                            durableBlank,
-                            ++incarnation,
-                            this,
-                            journal.now(),
-                            Long.MAX_VALUE);
+            superblock.writeNow(Superblock::opened);
+            backup = open(superblock.value(), this, journal.now(), Long.MAX_VALUE);
             retain();
             if (!backup.isToBeCut()) {
                 return;
@@ -1951,11 +2028,11 @@ final class BackupHost implements BackupEffects {
 
     @Override
     public void free(long beforeAddress) {
-        if (beforeAddress > durableBase.watermark()) {
+        if (beforeAddress > known().watermark()) {
             throw new Violation(
                     "LOW",
                     "the journal below %d is given free, a start reads it from %d on"
-                            .formatted(beforeAddress, durableBase.watermark()));
+                            .formatted(beforeAddress, known().watermark()));
         }
         freed = beforeAddress;
         packed.keySet().removeIf(at -> at < freed);
@@ -1973,14 +2050,14 @@ final class BackupHost implements BackupEffects {
             long lengthBytes,
             ByteBuffer data,
             long tracked) {
-        durableBlank = false;
-        durableBase = durableBase.filled(durableBase.filled(), tracked);
         byte[] bytes = null;
         if (data != null) {
             bytes = new byte[data.remaining()];
             data.get(data.position(), bytes);
         }
-        baseWork.add(new BaseWork.Write(session, sequence, offsetBytes, (int) lengthBytes, bytes));
+        baseWork.add(
+                new BaseWork.Write(
+                        session, sequence, offsetBytes, (int) lengthBytes, bytes, tracked));
         workOnBase();
         return true;
     }
@@ -2011,6 +2088,12 @@ final class BackupHost implements BackupEffects {
         baseBusy = false;
         switch (next) {
             case BaseWork.Write w -> {
+                if (superblock.value().filling(w.tracked) != superblock.value()) {
+                    // Before that it must be durable that the base is not blank.
+                    baseBusy = true;
+                    superblock.write(was -> was.filling(w.tracked), () -> work(w), _ -> fail());
+                    return;
+                }
                 if (random.nextBoolean() && baseWriteFails()) {
                     base.writePart(random, w.offset, w.length, w.data);
                     sim.reached(Rare.BASE_WRITE_FAILED);
@@ -2099,18 +2182,18 @@ final class BackupHost implements BackupEffects {
                         return;
                     }
                     base.synced(mark);
-                    later(
-                            diskTime(),
-                            () -> {
-                                durableBase = durableBase.filledAs(backup.filling());
-                                later(
-                                        random.nextLong(100_000),
-                                        () -> {
-                                            baseBusy = false;
-                                            backup.baseDurable(session, sequence);
-                                            then.run();
-                                        });
-                            });
+                    Backup.Base upTo = backup.filling();
+                    superblock.write(
+                            was -> was.filled(upTo),
+                            () ->
+                                    later(
+                                            random.nextLong(100_000),
+                                            () -> {
+                                                baseBusy = false;
+                                                backup.baseDurable(session, sequence);
+                                                then.run();
+                                            }),
+                            _ -> fail());
                 });
     }
 
@@ -2204,12 +2287,8 @@ final class BackupHost implements BackupEffects {
     }
 
     private void begin(Backup.Roll roll) {
-        later(
-                diskTime(),
-                () -> {
-                    durableBase = roll.begun().over(durableBase);
-                    rollStep(roll);
-                });
+        superblock.write(
+                was -> was.rolled(roll.begun()), () -> rollStep(roll), _ -> rollFailed());
     }
 
     /// What a pin needs of the base is saved, synced and said to count; only then the roll begins.
@@ -2299,7 +2378,7 @@ final class BackupHost implements BackupEffects {
             return;
         }
         backup.tick(now());
-        String refused = backup.keep(name, view.moment(), durableBytes, forMillis);
+        String refused = backup.keep(name, view.moment(), bytes(), forMillis);
         if (refused.isEmpty()) {
             keptFor.put(name, new KeptFor(sim.agenda().nowNanos(), forMillis));
             sim.note("kept", view.moment().address(), view.position().number());
@@ -2482,29 +2561,27 @@ final class BackupHost implements BackupEffects {
                     base.synced(mark);
                     sim.note("base synced", mark, 0);
                     sim.cloneAndCrash();
-                    later(
-                            diskTime(),
-                            () -> {
-                                if (saveLater != null) {
-                                    saveLater.run();
-                                    saveLater = null;
-                                }
-                                durableBase = roll.reached().over(durableBase);
-                                later(
-                                        random.nextLong(100_000),
-                                        () -> {
-                                            rolling = false;
-                                            sim.reached(Rare.ROLLED);
-                                            backup.rolled(roll);
-                                            damaged &= backup.isDamaged();
-                                            sim.baseHas(this, backup.base().watermark());
-                                            checkAll("rolled");
-                                            checkPins("rolled");
-                                            sim.cloneAndCrash();
-                                            settleOwn();
-                                        });
-                            });
+                    if (saveLater != null) {
+                        saveLater.run();
+                        saveLater = null;
+                    }
+                    superblock.write(
+                            was -> was.rolled(roll.reached()),
+                            () -> later(random.nextLong(100_000), () -> rolled(roll)),
+                            _ -> rollFailed());
                 });
+    }
+
+    private void rolled(Backup.Roll roll) {
+        rolling = false;
+        sim.reached(Rare.ROLLED);
+        backup.rolled(roll);
+        damaged &= backup.isDamaged();
+        sim.baseHas(this, backup.base().watermark());
+        checkAll("rolled");
+        checkPins("rolled");
+        sim.cloneAndCrash();
+        settleOwn();
     }
 
     boolean isRolling() {
@@ -2700,7 +2777,7 @@ final class BackupHost implements BackupEffects {
         int fate = own.nextInt(4);
         base.crashInto(crashedBase, own, fate);
         journal.crashInto(crashedJournal, own, fate);
-        checkCrashed(opened(each -> crashed(each, own, fate)));
+        checkCrashed(superblock.crashed(own, fate), opened(each -> crashed(each, own, fate)));
     }
 
     /// The deltas as a start would find them.
@@ -2736,12 +2813,17 @@ final class BackupHost implements BackupEffects {
         return journal;
     }
 
+    SimDisk superblock() {
+        return superblock.disk();
+    }
+
     /// The same for one power cut.
-    void checkCrash(SimDisk.Cut ofBase, SimDisk.Cut ofJournal) {
+    void checkCrash(SimDisk.Cut ofBase, SimDisk.Cut ofJournal, SimDisk.Cut ofSuperblock) {
         makeRoom();
         base.crashInto(crashedBase, ofBase);
         journal.crashInto(crashedJournal, ofJournal);
-        checkCrashed(opened(each -> crashed(each, random, 0)));
+        checkCrashed(
+                superblock.crashed(ofSuperblock), opened(each -> crashed(each, random, 0)));
     }
 
     /// What the primary of this host would read after a power cut.
@@ -2750,23 +2832,19 @@ final class BackupHost implements BackupEffects {
         int fate = own.nextInt(4);
         base.crashInto(crashedBase, own, fate);
         journal.crashInto(crashedJournal, own, fate);
-        byte[] found = new byte[durableBytes];
-        readCommitted(crashedClone().committedIndex(), crashedBase, crashedJournal, 0, found);
+        byte[] found = new byte[bytes()];
+        Backup clone = crashedClone(superblock.crashed(own, fate));
+        readCommitted(clone.committedIndex(), crashedBase, crashedJournal, 0, found);
         return found;
     }
 
-    private Backup crashedClone() {
-        return open(
-                durableBase,
-                false,
-                incarnation + 1,
-                new NoEffects(),
-                crashedJournal,
-                highest + 64 * 1024);
+    /// @param left of the superblock
+    private Backup crashedClone(Superblock left) {
+        return open(left.opened(), new NoEffects(), crashedJournal, highest + 64 * 1024);
     }
 
-    private void checkCrashed(Map<Long, SimDelta> crashedDeltas) {
-        Backup clone = crashedClone();
+    private void checkCrashed(Superblock left, Map<Long, SimDelta> crashedDeltas) {
+        Backup clone = crashedClone(left);
         if (damaged) {
             return; // What is left of it is known when it starts.
         }
@@ -2833,7 +2911,8 @@ final class BackupHost implements BackupEffects {
         return new JournalScan(
                 Simulation.RESOURCE,
                 scenario.segmentBytes(),
-                (address, into) -> read(now, Long.MAX_VALUE, address, into));
+                (address, into) ->
+                        read(superblock.value(), now, Long.MAX_VALUE, address, into));
     }
 
     private JournalIndex image(byte[] now, long from, long to, long oldestIncarnation) {
@@ -2906,14 +2985,14 @@ final class BackupHost implements BackupEffects {
     /// The image, and what lies behind it in a copy that was made larger: a comparison may have
     /// found that equal before a commit makes it part of a point.
     byte[] withWhatIsBehind(byte[] image) {
-        byte[] all = new byte[Math.max(image.length, durableBytes)];
+        byte[] all = new byte[Math.max(image.length, bytes())];
         readCommitted(backup.committedIndex(), base.now(), journal.now(), 0, all);
         System.arraycopy(image, 0, all, 0, image.length);
         return all;
     }
 
     boolean isSettled() {
-        return up && durableBase.position().equals(backup.committed()) && !rolling;
+        return up && known().position().equals(backup.committed()) && !rolling;
     }
 
     byte[] baseImage() {

@@ -27,11 +27,13 @@ final class CrashStates {
     private final Map<String, Integer> states = new TreeMap<>();
     private long seenDisk = -1;
     private long seenMetadata = -1;
+    private final Map<PrimaryHost, Long> seenSuperblock = new HashMap<>();
 
     /// What was seen of a copy last.
     private static final class Seen {
         private long base = -1;
         private long journal = -1;
+        private long superblock = -1;
     }
 
     private final Map<BackupHost, Seen> seen = new HashMap<>();
@@ -47,6 +49,7 @@ final class CrashStates {
         if (sim.canCheckCoverage() && primary.disk() != null) {
             lookAtPrimary(sim, primary, random);
         }
+        lookAtSuperblock(primary, random);
         lookAtBackup(backup, random);
         if (primary.own() != null) {
             lookAtBackup(primary.own(), random); // It was promoted, and has another copy beside it.
@@ -79,6 +82,16 @@ final class CrashStates {
         }
     }
 
+    private void lookAtSuperblock(PrimaryHost primary, SplittableRandom random) {
+        Long changes = primary.superblock().changes();
+        if (!changes.equals(seenSuperblock.put(primary, changes))) {
+            for (Cut cut : cuts(primary.superblock(), random, MOST)) {
+                primary.checkSuperblock(cut);
+                count("superblock of a primary");
+            }
+        }
+    }
+
     private void lookAtBackup(BackupHost backup, SplittableRandom random) {
         if (!backup.isUp()) {
             return;
@@ -87,15 +100,25 @@ final class CrashStates {
         if (backup.journal().changes() != last.journal) {
             last.journal = backup.journal().changes();
             for (Cut cut : cuts(backup.journal(), random, MOST)) {
-                backup.checkCrash(backup.base().pending() % 2 == 0 ? LOST : KEPT, cut);
+                Cut other = backup.base().pending() % 2 == 0 ? LOST : KEPT;
+                backup.checkCrash(other, cut, other);
                 count("journal and base");
             }
         }
         if (backup.base().changes() != last.base) {
             last.base = backup.base().changes();
             for (Cut cut : cuts(backup.base(), random, MOST)) {
-                backup.checkCrash(cut, LOST);
+                backup.checkCrash(cut, LOST, KEPT);
                 count("journal and base");
+            }
+        }
+        if (backup.superblock().changes() != last.superblock) {
+            last.superblock = backup.superblock().changes();
+            for (Cut cut : cuts(backup.superblock(), random, MOST)) {
+                for (Cut ofOthers : List.of(LOST, KEPT)) {
+                    backup.checkCrash(ofOthers, ofOthers, cut);
+                    count("superblock of a copy");
+                }
             }
         }
     }

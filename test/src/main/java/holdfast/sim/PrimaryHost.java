@@ -4,6 +4,7 @@ import holdfast.checksum.TreeBuilder;
 import holdfast.checksum.TreeShape;
 import holdfast.replicator.metadata.Evidence;
 import holdfast.replicator.metadata.MetadataLayout;
+import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.BlockRun;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Budget;
@@ -116,9 +117,9 @@ final class PrimaryHost implements PrimaryEffects {
     private byte[] crashedDisk = {};
     private byte[] crashedMetadata = {};
 
-    // The superblock; each change of it is atomic.
-    private Ancestry durableAncestry = Ancestry.EMPTY;
-    private boolean durableClean;
+    private final SimSuperblock superblock;
+
+    // Files beside it, each of which is replaced as a whole.
 
     /// What the disk was like at the last clean stop.
     private Evidence durableEvidence;
@@ -128,11 +129,6 @@ final class PrimaryHost implements PrimaryEffects {
 
     /// And somebody has ordered that.
     private boolean durableOrder;
-
-    private Position durableEnd = Position.NONE;
-
-    /// How much of the disk is used.
-    private int durableBytes;
 
     /// How much of it somebody has ordered to be used; 0 for no order.
     private int durableOrdered;
@@ -144,13 +140,10 @@ final class PrimaryHost implements PrimaryEffects {
     private record Older(
             byte[] disk,
             byte[] metadata,
-            Ancestry ancestry,
-            boolean clean,
+            byte[] superblock,
             Evidence evidence,
             boolean compare,
             boolean ordered,
-            Position end,
-            int bytes,
             int orderedBytes,
             int grownFrom) {}
 
@@ -168,6 +161,10 @@ final class PrimaryHost implements PrimaryEffects {
     private long startedNanos;
     private Primary primary;
     private boolean up;
+
+    /// Its superblock is about to say that it writes; it is not up before.
+    private boolean starting;
+
     private boolean stopping;
 
     /// Nothing is written at present: the promotion is being made final.
@@ -277,7 +274,9 @@ final class PrimaryHost implements PrimaryEffects {
                 new SimDisk(scenario.deviceBytes()),
                 null,
                 sim.truth().line(),
-                Transaction.Blank.MISSING);
+                Transaction.Blank.MISSING,
+                Superblock.ofPrimary(
+                        Simulation.RESOURCE, AddressSpace.of(scenario.deviceBytes())));
         if (scenario.startsFilled()) {
             int half = scenario.deviceBytes() / 2 / 512 * 512;
             disk.write(0, half, Tags.content(-2, 0, half));
@@ -306,11 +305,15 @@ final class PrimaryHost implements PrimaryEffects {
                 null,
                 own,
                 line,
-                newest ? Transaction.Blank.CLEAR : Transaction.Blank.SUSPECT);
+                newest ? Transaction.Blank.CLEAR : Transaction.Blank.SUSPECT,
+                promoted(own.bytes(), ancestry));
         heard = newest ? own.backup().tracked() : 0;
-        durableAncestry = ancestry;
-        durableEnd = new Position(ancestry.generation(), 0);
-        durableClean = true;
+    }
+
+    private static Superblock promoted(int bytes, Ancestry ancestry) {
+        return Superblock.ofPrimary(Simulation.RESOURCE, AddressSpace.of(bytes))
+                .attached(ancestry, PeerCopy.UNKNOWN)
+                .detached(new Position(ancestry.generation(), 0), PeerCopy.UNKNOWN, false);
     }
 
     private PrimaryHost(
@@ -321,7 +324,8 @@ final class PrimaryHost implements PrimaryEffects {
             SimDisk disk,
             BackupHost own,
             Truth.Line line,
-            Transaction.Blank blank) {
+            Transaction.Blank blank,
+            Superblock first) {
         this.sim = sim;
         this.scenario = scenario;
         this.random = random;
@@ -331,8 +335,24 @@ final class PrimaryHost implements PrimaryEffects {
         this.wasCopy = own != null;
         this.line = line;
         budget = Budget.of(scenario.budgetBytes());
-        durableBytes = own == null ? disk.size() : own.bytes();
-        layout = layoutOf(durableBytes);
+        superblock =
+                new SimSuperblock(
+                        "superblock",
+                        first,
+                        random,
+                        new SimSuperblock.Host() {
+                            @Override
+                            public void afterDisk(Runnable task) {
+                                sim.disk("primary superblock");
+                                later(diskTime(), task);
+                            }
+
+                            @Override
+                            public void struck(SimSuperblock.Failure by) {
+                                sim.reached(Rare.PRIMARY_SUPERBLOCK_FAILED);
+                            }
+                        });
+        layout = layoutOf(bytes());
         metadata = new SimDisk(Math.toIntExact(layout.fileBytes()));
         layout.beginning(MetadataLayout.first(blank, 1, PeerCopy.UNKNOWN)).forEach(this::put);
         metadata.syncNow();
@@ -352,87 +372,129 @@ final class PrimaryHost implements PrimaryEffects {
 
     /// A promoted copy starts first, and the generation begins in its journal too.
     void start() {
-        boolean wasDown = own != null && !own.isUp();
-        if (wasDown) {
-            own.start();
+        start(machine::join);
+    }
+
+    /// @param then called when it is up, before anybody else
+    private void start(Runnable then) {
+        if (starting) {
+            return;
         }
+        if (own == null || own.isUp()) {
+            begin(false, then);
+            return;
+        }
+        starting = true;
+        int of = life;
+        own.start(
+                () -> {
+                    if (of == life) {
+                        begin(true, then);
+                    }
+                },
+                () -> {
+                    if (of == life) {
+                        startAgain();
+                    }
+                });
+    }
+
+    private void begin(boolean wasDown, Runnable then) {
+        starting = false;
         if (own != null && sim.takesOver(this, wasDown)) {
             return;
         }
         stopSettling();
         life++;
+        starting = true;
         startedNanos = sim.agenda().nowNanos();
         if (life >= 9) { // An end counts as well.
             sim.reached(Rare.FIFTH_GENERATION);
         }
-        boolean first = durableAncestry.entries().isEmpty();
-        Ancestry.Reason crashedOrNot =
-                durableClean ? Ancestry.Reason.ATTACH : Ancestry.Reason.CRASH;
-        Ancestry.Reason reason = first ? Ancestry.Reason.CREATE : crashedOrNot;
-        Position unwritten = new Position(durableAncestry.generation(), 0);
-        Position parent =
-                switch (reason) {
-                    case CREATE -> Position.NONE;
-                    case ATTACH -> durableEnd;
-                    default -> unwritten;
-                };
-        // Both are opened anew: what a failed sync left in memory alone is not what the disk holds.
+        // All are opened anew: what a failed sync left in memory alone is not what the disk holds.
         if (disk != null) {
             disk.dropClean();
         }
         metadata.syncNow();
         metadata.dropClean();
+        superblock.open();
+        Superblock was = superblock.value();
+        layout = layoutOf(bytes()); // A growth may have come as far as the superblock.
+        boolean first = was.ancestry().entries().isEmpty();
+        Ancestry.Reason crashedOrNot =
+                was.clean() ? Ancestry.Reason.ATTACH : Ancestry.Reason.CRASH;
+        Ancestry.Reason reason = first ? Ancestry.Reason.CREATE : crashedOrNot;
+        Position unwritten = new Position(was.ancestry().generation(), 0);
         MetadataLayout.Recovered found = recovered(metadata.now(), marks());
         if (found.damage() != null) {
             sim.event("primary", "metadata-damaged", found.damage());
         }
-        if (durableClean && own == null && isWrittenPast()) {
+        if (was.clean() && own == null && isWrittenPast()) {
             durableCompare = true;
             sim.reached(Rare.WRITTEN_PAST_NOTICED);
         }
         durableCompare |= isExchanged;
         isExchanged = false;
         durableDoubt &= !durableCompare;
-        boolean isPromoted = own != null && durableClean && durableEnd.equals(unwritten);
+        boolean isPromoted = own != null && was.clean() && was.position().equals(unwritten);
         boolean goesOn = M14 && reason == Ancestry.Reason.CRASH || isPromoted;
-        long generation = goesOn ? durableAncestry.generation() : random.nextLong() | 1;
+        long generation = goesOn ? was.ancestry().generation() : random.nextLong() | 1;
         Ancestry ancestry =
                 goesOn
-                        ? durableAncestry
-                        : durableAncestry.plus(
-                                new Ancestry.Entry(
-                                        generation,
-                                        parent,
-                                        reason,
-                                        machine.node(),
-                                        machine.clock().millis()));
+                        ? was.ancestry()
+                        : was.ancestry()
+                                .plus(
+                                        new Ancestry.Entry(
+                                                generation,
+                                                was.position(),
+                                                reason,
+                                                machine.node(),
+                                                machine.clock().millis()));
         Kept kept = durableCompare ? found.kept().allSuspect(durableOrder) : found.kept();
         markGrown(kept);
         Primary.Attached attached =
                 new Primary.Attached(ancestry, kept, heard, !durableDoubt || M89);
-        if (!M13) {
-            begun(ancestry);
-        }
-        if (own == null || isPromoted) {
-            start(attached, isPromoted);
-        } else {
+        Runnable begun = () -> start(attached, isPromoted, then);
+        if (own != null && !isPromoted) {
             int of = life;
-            own.begin(
-                    ancestry,
-                    null,
-                    () -> {
-                        if (of == life) {
-                            start(attached, false);
-                        }
-                    },
-                    () -> {
-                        throw new Violation("LIV", "a promoted copy has no room to start");
-                    });
+            begun =
+                    () ->
+                            own.begin(
+                                    ancestry,
+                                    null,
+                                    () -> {
+                                        if (of == life) {
+                                            start(attached, false, then);
+                                        }
+                                    },
+                                    () -> {
+                                        throw new Violation(
+                                                "LIV", "a promoted copy has no room to start");
+                                    });
         }
         if (M13) {
-            later(1_000_000_000L, () -> begun(ancestry));
+            begun.run();
+            later(1_000_000_000L, () -> begun(ancestry, kept.peer(), () -> {}));
+        } else {
+            begun(ancestry, kept.peer(), begun);
         }
         sim.note("primary starts", generation, reason.ordinal());
+    }
+
+    /// From here on the superblock says "not clean". Where that cannot be written it is no primary,
+    /// and somebody starts it again.
+    private void begun(Ancestry ancestry, PeerCopy peer, Runnable then) {
+        superblock.write(was -> was.attached(ancestry, peer), then, _ -> startAgain());
+    }
+
+    private void startAgain() {
+        if (up) {
+            return; // With the mistake M13.
+        }
+        starting = false;
+        life++;
+        sim.reached(Rare.STARTED_AGAIN_WITHOUT_SUPERBLOCK);
+        sim.agenda().in(random.nextLong(1_000_000_000L), sim.restartOf(machine));
     }
 
     private boolean isWrittenPast() {
@@ -440,11 +502,11 @@ final class PrimaryHost implements PrimaryEffects {
                 || !durableEvidence
                         .differences(
                                 look(places(durableEvidence), (int) durableEvidence.sizeBytes()),
-                                AddressSpace.of(durableBytes))
+                                AddressSpace.of(bytes()))
                         .isEmpty();
     }
 
-    private void start(Primary.Attached attached, boolean goesOn) {
+    private void start(Primary.Attached attached, boolean goesOn, Runnable then) {
         if (!goesOn) {
             // Of a promoted copy it is known what its journal has to hold; a disk may have lost any
             // of what was not synced (R4).
@@ -456,7 +518,7 @@ final class PrimaryHost implements PrimaryEffects {
                 new Primary(
                         new Primary.Config(
                                 Simulation.RESOURCE,
-                                durableBytes,
+                                bytes(),
                                 scenario.protocolC(),
                                 scenario.blockOnCongestion(),
                                 scenario.limits()),
@@ -464,6 +526,7 @@ final class PrimaryHost implements PrimaryEffects {
                         budget,
                         this);
         up = true;
+        starting = false;
         stopping = false;
         endOfStop = null;
         outstanding = 0;
@@ -477,23 +540,17 @@ final class PrimaryHost implements PrimaryEffects {
         readDue = false;
         primary.tick(sim.agenda().nowNanos(), machine.clock().millis());
         tick(life);
-        if (own != null) {
-            machine.join();
-            sim.replied();
-        }
-    }
-
-    private void begun(Ancestry ancestry) {
-        durableAncestry = ancestry;
-        durableClean = false;
+        then.run();
+        sim.replied();
     }
 
     /// @param power whether the power is cut; else the process alone is killed and the kernel keeps
     ///   what was written
     void crash(boolean power) {
         if (!up) {
-            if (own != null) {
+            if (own != null || starting) {
                 life++; // It may have been starting.
+                starting = false;
                 crashDisk(power);
             }
             return;
@@ -521,6 +578,7 @@ final class PrimaryHost implements PrimaryEffects {
         if (own != null) {
             own.crash(power);
         }
+        superblock.crash(power ? Math.min(scenario.cutFate(), 2) : -1);
         if (power) {
             byte[] before = disk == null ? new byte[0] : disk.now().clone();
             if (disk != null) {
@@ -609,26 +667,34 @@ final class PrimaryHost implements PrimaryEffects {
                     }
                     checkImage();
                     endOfStop = then; // First: its end may come at once, and another start with it.
-                    keepNext(
-                            () -> {
-                                durableEnd = end;
-                                durableEvidence =
-                                        own != null
-                                                ? null
-                                                : look(
-                                                        Evidence.places(
-                                                                AddressSpace.of(durableBytes),
-                                                                recent,
-                                                                random),
-                                                        durableBytes);
-                                durableClean = true;
-                                // What is left of it is in the bitmap.
-                                durableCompare &= ordered;
-                                durableOrder &= ordered;
-                                sim.reached(Rare.PRIMARY_RESTARTED_CLEANLY);
-                                gone();
-                                then.run();
-                            });
+                    keepNext(() -> stopped(end, primary.peerCopy(), recent, ordered, then));
+                });
+    }
+
+    /// All is durable that the peer may lack. Where the superblock cannot be written this is no
+    /// clean end.
+    private void stopped(
+            Position end, PeerCopy peer, List<Long> recent, boolean ordered, Runnable then) {
+        durableEvidence =
+                own != null
+                        ? null
+                        : look(
+                                Evidence.places(AddressSpace.of(bytes()), recent, random),
+                                bytes());
+        superblock.write(
+                was -> was.detached(end, peer, false),
+                () -> {
+                    // What is left of it is in the bitmap.
+                    durableCompare &= ordered;
+                    durableOrder &= ordered;
+                    sim.reached(Rare.PRIMARY_RESTARTED_CLEANLY);
+                    gone();
+                    then.run();
+                },
+                _ -> {
+                    sim.reached(Rare.NO_CLEAN_END_WITHOUT_SUPERBLOCK);
+                    gone();
+                    then.run();
                 });
     }
 
@@ -639,7 +705,7 @@ final class PrimaryHost implements PrimaryEffects {
     /// It was detached, and says so where the link outlives that.
     void tellRest() {
         if (lastPresent != null && !lastPresent.isCut() && !standalone) {
-            out.send(0, List.of(said(DiskState.DISKLESS, durableEnd)));
+            out.send(0, List.of(said(DiskState.DISKLESS, superblock.value().position())));
         }
     }
 
@@ -659,7 +725,7 @@ final class PrimaryHost implements PrimaryEffects {
                 Simulation.RESOURCE,
                 Role.PRIMARY.ordinal() + 1,
                 state.ordinal(),
-                durableBytes,
+                bytes(),
                 here,
                 here,
                 0,
@@ -669,7 +735,7 @@ final class PrimaryHost implements PrimaryEffects {
                 0,
                 0,
                 new Frame.Known(Position.NONE, Position.NONE, 0, 0, Long.MAX_VALUE, 0, false),
-                durableAncestry);
+                ancestry());
     }
 
     /// LOC: the disk is the image of what was written to it.
@@ -701,15 +767,15 @@ final class PrimaryHost implements PrimaryEffects {
     /// samples. What these do not see nothing sees, nor anything behind a stop that was not clean:
     /// there it does not happen.
     void writePast(RandomGenerator own) {
-        if (!durableClean) {
+        if (!isClean()) {
             return;
         }
         List<Long> sampled = places(durableEvidence);
-        int blocks = (int) BlockSet.blocksOf(durableBytes);
+        int blocks = (int) BlockSet.blocksOf(bytes());
         for (int i = own.nextInt(6); i >= 0; i--) {
             long block = i == 0 ? sampled.get(own.nextInt(sampled.size())) : own.nextInt(blocks);
             BlockRun run = new BlockRun(block, 1);
-            int sectors = run.lengthBytes(durableBytes) / SimDisk.SECTOR;
+            int sectors = run.lengthBytes(bytes()) / SimDisk.SECTOR;
             int from = own.nextInt(sectors);
             int length = (1 + own.nextInt(sectors - from)) * SimDisk.SECTOR;
             long at = run.offsetBytes() + (long) from * SimDisk.SECTOR;
@@ -722,7 +788,7 @@ final class PrimaryHost implements PrimaryEffects {
     /// Somebody puts another disk in the place of one that has failed, or that was not stopped
     /// cleanly: it holds anything in places of which no bitmap says a word.
     void exchangeDisk(RandomGenerator own) {
-        if (up || disk == null || this.own != null || durableClean) {
+        if (up || starting || disk == null || this.own != null || isClean()) {
             return;
         }
         overwrite(own);
@@ -747,7 +813,7 @@ final class PrimaryHost implements PrimaryEffects {
     }
 
     private void overwrite(RandomGenerator own) {
-        int sectors = durableBytes / SimDisk.SECTOR;
+        int sectors = bytes() / SimDisk.SECTOR;
         for (int i = own.nextInt(6); i >= 0; i--) {
             int from = own.nextInt(sectors);
             int length = (1 + own.nextInt(Math.min(64, sectors - from))) * SimDisk.SECTOR;
@@ -770,13 +836,10 @@ final class PrimaryHost implements PrimaryEffects {
                 new Older(
                         diskNow,
                         metadataNow,
-                        durableAncestry,
-                        durableClean,
+                        superblock.crashedBytes(own, own.nextInt(3)),
                         durableEvidence,
                         durableCompare,
                         durableOrder,
-                        durableEnd,
-                        durableBytes,
                         durableOrdered,
                         durableGrownFrom);
     }
@@ -789,16 +852,13 @@ final class PrimaryHost implements PrimaryEffects {
     void restoreOlder() {
         disk.put(older.disk);
         metadata.put(older.metadata);
-        durableAncestry = older.ancestry;
-        durableClean = older.clean;
+        superblock.put(older.superblock);
         durableEvidence = older.evidence;
         durableCompare = older.compare;
         durableOrder = older.ordered;
-        durableEnd = older.end;
-        durableBytes = older.bytes;
         durableOrdered = older.orderedBytes;
         durableGrownFrom = older.grownFrom;
-        layout = layoutOf(durableBytes);
+        layout = layoutOf(bytes());
         setBack = true;
         everSetBack = true;
         sim.reached(Rare.PRIMARY_SET_BACK);
@@ -836,7 +896,7 @@ final class PrimaryHost implements PrimaryEffects {
 
     /// Whether it has been in that generation, as far as it knows.
     boolean knows(Position at) {
-        return durableAncestry.indexOf(at.generation()) >= 0;
+        return ancestry().indexOf(at.generation()) >= 0;
     }
 
     /// An operator has the copy brought back to what this side holds.
@@ -850,6 +910,11 @@ final class PrimaryHost implements PrimaryEffects {
 
     boolean isUp() {
         return up;
+    }
+
+    /// Whether it is about to be up.
+    boolean isStarting() {
+        return starting;
     }
 
     boolean isStopping() {
@@ -880,7 +945,7 @@ final class PrimaryHost implements PrimaryEffects {
     }
 
     byte[] image() {
-        return bytes(0, durableBytes);
+        return bytes(0, bytes());
     }
 
     /// What the device reads.
@@ -983,25 +1048,29 @@ final class PrimaryHost implements PrimaryEffects {
     /// What it is while it is detached; only then.
     Rest rest() {
         return Rest.of(
-                durableAncestry,
-                durableClean ? durableEnd : new Position(durableAncestry.generation(), 0),
-                durableClean,
+                ancestry(),
+                superblock.value().position(),
+                isClean(),
                 random.nextLong() | 1,
                 machine.node(),
                 machine.clock().millis());
     }
 
     boolean isClean() {
-        return durableClean;
+        return superblock.value().clean();
+    }
+
+    private Ancestry ancestry() {
+        return superblock.value().ancestry();
     }
 
     /// What it has changed by itself, as it says it when it becomes a copy; null when it does not
     /// know. The disk of a promoted copy is held until the order, so there is no evidence to look
     /// at.
     OwnChanges ownChanges(long generation) {
-        boolean isDoubtful = durableClean && durableEvidence != null && isWrittenPast();
+        boolean isDoubtful = isClean() && durableEvidence != null && isWrittenPast();
         if (durableCompare
-                || durableGrownFrom < durableBytes
+                || durableGrownFrom < bytes()
                 || durableDoubt
                 || isExchanged
                 || isDoubtful) {
@@ -1009,7 +1078,7 @@ final class PrimaryHost implements PrimaryEffects {
         }
         metadata.syncNow();
         Kept kept = recovered(metadata.now(), marks()).kept();
-        return OwnChanges.of(durableAncestry, kept, heard, generation);
+        return OwnChanges.of(ancestry(), kept, heard, generation);
     }
 
     /// Whether it has met the other side, and has nothing to do with what that holds.
@@ -1030,7 +1099,7 @@ final class PrimaryHost implements PrimaryEffects {
 
     /// How much of the disk is used.
     int bytes() {
-        return durableBytes;
+        return (int) superblock.value().sizeBytes();
     }
 
     // ---- a larger device
@@ -1039,7 +1108,7 @@ final class PrimaryHost implements PrimaryEffects {
     /// Somebody has enlarged the disk and orders that it is used, which the copy must have room for
     /// first. What is in the new space was there before.
     void resize(int more, RandomGenerator own) {
-        int to = Math.max(durableBytes, durableOrdered) + more;
+        int to = Math.max(bytes(), durableOrdered) + more;
         int from = disk.size();
         if (to > from) {
             byte[] found = Tags.content(-4, from, to - from);
@@ -1064,9 +1133,20 @@ final class PrimaryHost implements PrimaryEffects {
         send(new Frame.Resize(Simulation.RESOURCE, AddressSpace.of(bytes)));
     }
 
+    /// The copy has refused, and somebody orders it again.
+    private void orderAgain() {
+        later(
+                random.nextLong(2_000_000_000L),
+                () -> {
+                    if (link != null && durableOrdered > 0) {
+                        askForRoom(durableOrdered);
+                    }
+                });
+    }
+
     /// The copy has room for so much.
     private void copyHasRoom(int bytes) {
-        if (bytes <= durableBytes) {
+        if (bytes <= bytes()) {
             ordered(bytes);
             join(link); // Its first greeting may have told of a smaller copy.
             return;
@@ -1074,7 +1154,7 @@ final class PrimaryHost implements PrimaryEffects {
         SimLink with = link;
         stop(
                 () -> {
-                    if (durableClean) {
+                    if (isClean()) {
                         grow(bytes, with);
                     } else {
                         sim.primaryCrashed(); // The disk has failed in the end of it.
@@ -1084,9 +1164,9 @@ final class PrimaryHost implements PrimaryEffects {
 
     /// The same while it is stopped: it is not started again.
     void copyHasRoomMeanwhile(int bytes) {
-        if (!up && bytes > durableBytes) {
+        if (!up && !starting && bytes > bytes()) {
             sim.reached(Rare.GROWN_WHILE_STOPPED);
-            growStep(bytes, 0, () -> ordered(bytes));
+            growStep(bytes, 0, () -> ordered(bytes), () -> {});
         }
     }
 
@@ -1095,24 +1175,26 @@ final class PrimaryHost implements PrimaryEffects {
                 bytes,
                 0,
                 () -> {
-                    sim.start(this);
                     sim.reached(Rare.GROWN_UNDER_CLIENTS);
-                    later(
-                            diskTime(),
-                            () -> {
-                                ordered(bytes);
-                                if (!with.isCut() && present == null) {
-                                    present = with;
-                                    if (!standalone) {
-                                        join(with);
-                                    }
-                                }
-                            });
-                });
+                    start(() -> later(diskTime(), () -> grown(bytes, with)));
+                },
+                sim::primaryCrashed);
+    }
+
+    private void grown(int bytes, SimLink with) {
+        ordered(bytes);
+        if (!with.isCut() && present == null) {
+            present = with;
+            if (!standalone) {
+                join(with);
+            }
+        }
     }
 
     /// One thing after the other becomes durable, and the machine may be gone behind each.
-    private void growStep(int bytes, int step, Runnable then) {
+    ///
+    /// @param failed called where the superblock cannot be written
+    private void growStep(int bytes, int step, Runnable then, Runnable failed) {
         if (random.nextInt(6) == 0) {
             sim.reached(Rare.CRASH_DURING_GROWTH);
             sim.primaryCrashed();
@@ -1125,15 +1207,19 @@ final class PrimaryHost implements PrimaryEffects {
             }
             case 1 ->
                     durableGrownFrom =
-                            Faults.M28 ? bytes : Math.min(durableBytes, durableGrownFrom);
+                            Faults.M28 ? bytes : Math.min(bytes(), durableGrownFrom);
             default -> {
-                durableBytes = bytes;
-                layout = layoutOf(bytes);
-                then.run();
+                superblock.write(
+                        was -> was.ofSpace(AddressSpace.of(bytes)),
+                        () -> {
+                            layout = layoutOf(bytes);
+                            then.run();
+                        },
+                        _ -> failed.run());
                 return;
             }
         }
-        later(diskTime(), () -> growStep(bytes, step + 1, then));
+        later(diskTime(), () -> growStep(bytes, step + 1, then, failed));
     }
 
     private void ordered(int done) {
@@ -1144,8 +1230,8 @@ final class PrimaryHost implements PrimaryEffects {
 
     /// What came with a growth, until all of it was compared.
     private void markGrown(Kept kept) {
-        int from = Math.min(durableGrownFrom, durableBytes);
-        kept.suspect().addBytes(from, durableBytes - from);
+        int from = Math.min(durableGrownFrom, bytes());
+        kept.suspect().addBytes(from, bytes() - from);
     }
 
     private void later(long nanos, Runnable task) {
@@ -1180,6 +1266,10 @@ final class PrimaryHost implements PrimaryEffects {
     /// The next write, read or sync of the disk fails.
     void failNext(Strike.Fault fault) {
         next = fault;
+    }
+
+    void failSuperblock(SimSuperblock.Failure by) {
+        superblock.failNext(by);
     }
 
     private boolean fails(Strike.Fault fault) {
@@ -1438,6 +1528,22 @@ final class PrimaryHost implements PrimaryEffects {
         return metadata;
     }
 
+    SimDisk superblock() {
+        return superblock.disk();
+    }
+
+    /// R1: from before the first write on the generation in which it writes is durable, and that it
+    /// has not ended cleanly.
+    void checkSuperblock(SimDisk.Cut cut) {
+        Superblock left = superblock.crashed(cut);
+        Superblock was = superblock.value();
+        boolean isIn = left.ancestry().generation() == was.ancestry().generation();
+        if (up && !stopping && (left.clean() || !isIn)) {
+            throw new Violation(
+                    "R1", "after a power cut nothing says that %s was written in".formatted(was));
+        }
+    }
+
     /// The same for one power cut.
     void checkCoverage(SimDisk.Cut ofDisk, SimDisk.Cut ofMetadata, byte[] copy, Position at) {
         makeRoom();
@@ -1470,7 +1576,7 @@ final class PrimaryHost implements PrimaryEffects {
         byte[] mine = crashedDisk;
         for (int b = 0; b < kept.dirty().capacity(); b++) {
             int from = b * BlockSet.BLOCK_BYTES;
-            int to = Math.min(from + BlockSet.BLOCK_BYTES, durableBytes);
+            int to = Math.min(from + BlockSet.BLOCK_BYTES, bytes());
             // Behind the end of a smaller copy there is nothing.
             if (to <= copy.length && Arrays.equals(mine, from, to, copy, from, to)) {
                 continue;
@@ -1596,7 +1702,7 @@ final class PrimaryHost implements PrimaryEffects {
     /// Null when all of it is zero.
     private ByteBuffer read(BlockRun run) {
         int from = (int) run.offsetBytes();
-        byte[] bytes = bytes(from, from + run.lengthBytes(durableBytes));
+        byte[] bytes = bytes(from, from + run.lengthBytes(bytes()));
         for (byte b : bytes) {
             if (b != 0) {
                 return ByteBuffer.wrap(bytes).asReadOnlyBuffer();
@@ -1856,16 +1962,20 @@ final class PrimaryHost implements PrimaryEffects {
                     wakeSender();
                 }
                 case Frame.ResizeReply reply -> {
-                    sim.note("primary < ResizeReply", reply.sizeBytes(), durableBytes);
-                    copyHasRoom((int) reply.sizeBytes());
+                    sim.note("primary < ResizeReply", reply.sizeBytes(), bytes());
+                    if (reply.refusal().isEmpty()) {
+                        copyHasRoom((int) reply.sizeBytes());
+                    } else {
+                        orderAgain();
+                    }
                 }
                 case Frame.OfResource control -> {
                     if (control instanceof Frame.ResourceHello hello
-                            && hello.sizeBytes() < durableBytes
+                            && hello.sizeBytes() < bytes()
                             && !Verdict.isPrimary(hello)
                             && durableOrdered == 0) {
                         sim.reached(Rare.COPY_SET_BACK_TO_SMALLER);
-                        askForRoom(durableBytes);
+                        askForRoom(bytes());
                     }
                     sim.note(
                             "primary < " + frame.getClass().getSimpleName(),
@@ -1941,8 +2051,8 @@ final class PrimaryHost implements PrimaryEffects {
     }
 
     /// A frame of an older session, late.
-    void receivedLate(Frame.OfResource frame) {
-        if (up && link != null) {
+    void receivedLate(SimLink of, Frame.OfResource frame) {
+        if (up && link != null && link != of) {
             sim.note("primary < late " + frame.getClass().getSimpleName(), 0, 0);
             sim.reached(Rare.LATE_FRAME_OF_OLD_SESSION);
             primary.on(frame);
@@ -2111,8 +2221,8 @@ final class PrimaryHost implements PrimaryEffects {
             return 0;
         }
         BlockRun blocks = run.blocks();
-        long end = blocks.offsetBytes() + blocks.lengthBytes(durableBytes);
-        return end + Tags.zeroes(bytes((int) end, durableBytes));
+        long end = blocks.offsetBytes() + blocks.lengthBytes(bytes());
+        return end + Tags.zeroes(bytes((int) end, bytes()));
     }
 
     /// @param hole where it ends, 0 when it is none
@@ -2120,7 +2230,7 @@ final class PrimaryHost implements PrimaryEffects {
         reading--;
         if (run.purpose() == ReadRun.Purpose.CONFIRM) {
             int from = (int) run.blocks().offsetBytes();
-            int end = from + run.blocks().lengthBytes(durableBytes);
+            int end = from + run.blocks().lengthBytes(bytes());
             byte[] now = bytes(from, end);
             primary.confirmed(run, ReadRun.blockDigests(ByteBuffer.wrap(now)));
             lookAtVerified();
@@ -2200,7 +2310,7 @@ final class PrimaryHost implements PrimaryEffects {
         }
         disk.syncNow(); // What waits for that shares its bytes with the truth.
         for (int i = own.nextInt(3); i >= 0; i--) {
-            int sectors = durableBytes / SimDisk.SECTOR;
+            int sectors = bytes() / SimDisk.SECTOR;
             int first = own.nextInt(sectors);
             int count = 1 + own.nextInt(Math.min(40, sectors - first));
             disk.damage(own, (long) first * SimDisk.SECTOR, count * SimDisk.SECTOR);
@@ -2224,7 +2334,7 @@ final class PrimaryHost implements PrimaryEffects {
     }
 
     private void collect(long first) {
-        long blocks = (durableBytes + 4095L) / 4096;
+        long blocks = (bytes() + 4095L) / 4096;
         if (first >= blocks) {
             List<Collected> all = List.copyOf(collected);
             all.forEach(
@@ -2246,7 +2356,7 @@ final class PrimaryHost implements PrimaryEffects {
                 ByteBuffer.wrap(
                         bytes(
                                 (int) run.offsetBytes(),
-                                (int) run.offsetBytes() + run.lengthBytes(durableBytes)));
+                                (int) run.offsetBytes() + run.lengthBytes(bytes())));
         fetched = primary.fetch(run, ReadRun.blockDigests(ours.duplicate()));
         fetching = run;
         if (fetched == 0) {

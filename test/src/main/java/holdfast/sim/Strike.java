@@ -61,7 +61,9 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         MARK,
         MARKED_VIEW,
         JOURNAL_ROT,
-        PROMOTE_AGAIN;
+        PROMOTE_AGAIN,
+        PRIMARY_SUPERBLOCK,
+        BACKUP_SUPERBLOCK;
 
         /// Whether it may strike where a promotion was ordered. The others change what a copy or a
         /// disk is behind the back of both sides.
@@ -301,6 +303,7 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         strikes.addAll(ofFailingDisk(seed, strikes, work));
         strikes.addAll(ofFailingEnd(seed, strikes, work));
         strikes.addAll(ofChoosingAgain(seed, strikes, work));
+        strikes.addAll(ofSuperblock(seed, strikes, work));
         return List.copyOf(strikes);
     }
 
@@ -356,6 +359,28 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
                 int id = so.size() + strikes.size() + 1;
                 strikes.add(one(seed, id, work, Fault.BACKUP_BASE_EIO).at(each.nanos()));
             }
+        }
+        return strikes;
+    }
+
+    /// In one history of four a superblock cannot be written, or not be made durable: mostly just
+    /// when it is to be, as at a start, a stop or a roll-forward.
+    private static List<Strike> ofSuperblock(long seed, List<Strike> so, long work) {
+        SplittableRandom r = Seeds.stream(seed, "superblock");
+        List<Strike> strikes = new ArrayList<>();
+        if (r.nextInt(4) > 0) {
+            return strikes;
+        }
+        for (int i = r.nextInt(4); i >= 0; i--) {
+            boolean isPrimary = r.nextInt(3) == 0;
+            strikes.add(
+                    new Strike(
+                            so.size() + strikes.size() + 1,
+                            r.nextBoolean() ? 0 : r.nextLong(40_000_000),
+                            Optional.of(isPrimary ? "primary superblock" : "backup superblock"),
+                            1 + r.nextInt(r.nextBoolean() ? 4 : isPrimary ? 12 : 60),
+                            isPrimary ? Fault.PRIMARY_SUPERBLOCK : Fault.BACKUP_SUPERBLOCK,
+                            r.nextDouble()));
         }
         return strikes;
     }

@@ -16,7 +16,16 @@ import java.util.concurrent.atomic.AtomicInteger;
 /// machines recover, and every promise is checked as in any history.
 final class Sweep {
     /// What fails, and the event after whose n-th occurrence it does.
-    private record Way(String name, String event, Fault fault, boolean twice) {}
+    private record Way(String name, String event, Fault fault, double amount, boolean twice) {
+        private Way(String name, String event, Fault fault, boolean twice) {
+            this(name, event, fault, 0.1, twice);
+        }
+    }
+
+    /// Amounts that mean the kinds of a failure of a superblock.
+    private static final double WRITE = 0.1;
+
+    private static final double SYNC = 0.9;
 
     /// An error armed behind the n-th operation strikes the one that follows it.
     private static final List<Way> WAYS =
@@ -35,6 +44,30 @@ final class Sweep {
                             false),
                     new Way("error of a journal sync", "backup disk", Fault.BACKUP_EIO, false),
                     new Way("error of the base", "backup disk", Fault.BACKUP_BASE_EIO, false),
+                    new Way(
+                            "error of a superblock write",
+                            "backup superblock",
+                            Fault.BACKUP_SUPERBLOCK,
+                            WRITE,
+                            false),
+                    new Way(
+                            "error of a superblock sync",
+                            "backup superblock",
+                            Fault.BACKUP_SUPERBLOCK,
+                            SYNC,
+                            false),
+                    new Way(
+                            "error of a superblock write",
+                            "primary superblock",
+                            Fault.PRIMARY_SUPERBLOCK,
+                            WRITE,
+                            false),
+                    new Way(
+                            "error of a superblock sync",
+                            "primary superblock",
+                            Fault.PRIMARY_SUPERBLOCK,
+                            SYNC,
+                            false),
                     new Way(
                             "power cut of the primary",
                             "primary disk",
@@ -111,7 +144,7 @@ final class Sweep {
     }
 
     private static Strike after(Way way, int n, int id) {
-        return new Strike(id, 0, Optional.of(way.event()), n, way.fault(), 0.1);
+        return new Strike(id, 0, Optional.of(way.event()), n, way.fault(), way.amount());
     }
 
     /// The link is cut at each byte of a session, in each direction.

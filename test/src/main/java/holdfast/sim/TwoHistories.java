@@ -1,5 +1,6 @@
 package holdfast.sim;
 
+import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.ClockCheck;
@@ -8,6 +9,7 @@ import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.Rest;
 import holdfast.replicator.state.Since;
 import holdfast.replicator.state.Verdict;
+import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
 import holdfast.tunnel.wire.Frame;
 import holdfast.tunnel.wire.Position;
@@ -537,13 +539,16 @@ final class TwoHistories {
             return;
         }
         // It has come up again, and waits for its peer before it is exported (R30).
-        boolean waits = !loser.isUp() && !loser.isClean() && loser.own() == null;
+        boolean waits = isDown(loser) && !loser.isClean() && loser.own() == null;
         if (waits && random.nextInt(8) == 0) {
             sim.reached(Rare.GIVEN_UP_AFTER_CRASH);
             demote(loser);
             return;
         }
-        if (!loser.isUp() && loser.isClean() && loser.own() != null && loser.own().isUp()) {
+        if (isDown(loser)
+                && loser.isClean()
+                && loser.own() != null
+                && loser.own().isUp()) {
             // It was detached, and not made final: a view was open, or its disk failed.
             sim.reached(Rare.DISCARD_AFTER_DETACH);
             dropWhatIsKept(loser.own());
@@ -579,6 +584,11 @@ final class TwoHistories {
                         });
     }
 
+    /// Whether it is detached, or gone, and nobody is about to start it.
+    private static boolean isDown(PrimaryHost host) {
+        return !host.isUp() && !host.isStarting();
+    }
+
     private void dropWhatIsKept(BackupHost copy) {
         if (copy != null && copy.isUp()) {
             sim.closeViewsOf(copy);
@@ -589,7 +599,7 @@ final class TwoHistories {
     /// The directory of the new role is whole: its disk is the base of a copy that says that it
     /// gives up its own.
     private void demote(PrimaryHost loser) {
-        if (state != State.DISCARDING || loser != loser() || loser.isUp()) {
+        if (state != State.DISCARDING || loser != loser() || !isDown(loser)) {
             return;
         }
         Machine machine = sim.machineOf(loser);
@@ -607,19 +617,25 @@ final class TwoHistories {
                         sim.chance("given up " + rounds),
                         machine,
                         disk,
-                        new Backup.Base(
-                                0,
-                                0,
-                                0,
-                                rest.position(),
-                                true,
-                                false,
-                                0,
-                                0,
-                                now,
-                                now,
-                                ClockCheck.NONE,
-                                rest.ancestry()),
+                        Superblock.ofBackup(
+                                        Simulation.RESOURCE,
+                                        AddressSpace.of(disk.size()),
+                                        false,
+                                        rest.ancestry())
+                                .rolled(
+                                        new Backup.Base(
+                                                0,
+                                                0,
+                                                0,
+                                                rest.position(),
+                                                true,
+                                                false,
+                                                0,
+                                                0,
+                                                now,
+                                                now,
+                                                ClockCheck.NONE,
+                                                rest.ancestry())),
                         rest.ancestry().generation(),
                         changes);
         machine.plays(null, copy);
@@ -628,13 +644,17 @@ final class TwoHistories {
         sim.pair(giveUpFirst ? promoted : sim.primary(), copy);
         promoted = null;
         state = State.ONE;
+        begin(machine, copy);
+    }
+
+    /// The link has stayed, so a copy that is there asks to be greeted.
+    private void begin(Machine machine, BackupHost copy) {
         sim.agenda()
                 .in(
                         1 + random.nextLong(50_000_000L),
                         () -> {
                             if (sim.backup() == copy && !copy.isUp()) {
-                                copy.start();
-                                machine.call();
+                                copy.start(machine::call, () -> begin(machine, copy));
                             }
                         });
     }

@@ -22,6 +22,7 @@ import holdfast.replicator.metadata.CorruptFormatException;
 import holdfast.replicator.metadata.Grown;
 import holdfast.replicator.metadata.Parted;
 import holdfast.replicator.metadata.PinList;
+import holdfast.replicator.metadata.TwoSlots;
 import holdfast.replicator.state.History.Moment;
 import holdfast.replicator.state.OwnChanges;
 import holdfast.replicator.state.Pins.Pin;
@@ -406,8 +407,8 @@ final class StateFileTargets {
 
     // ---- a value in two slots
 
-    private static final TwoSlotFile.Codec<String> TEXT =
-            new TwoSlotFile.Codec<>() {
+    private static final TwoSlots.Codec<String> TEXT =
+            new TwoSlots.Codec<>() {
                 @Override
                 public ByteBuffer encode(String value) {
                     return ByteBuffer.wrap(value.getBytes(US_ASCII));

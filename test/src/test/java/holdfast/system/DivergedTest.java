@@ -16,7 +16,6 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -175,7 +174,7 @@ class DivergedTest {
         nodes.server.close();
         Path file = nodes.serverPaths.state().resolve("resources/home/superblock");
         UUID id = UUID.fromString(nodes.backup.status().resource("home").orElseThrow().id());
-        try (TwoSlotFile<Superblock> slots = TwoSlotFile.open(file, id, new Codec())) {
+        try (TwoSlotFile<Superblock> slots = TwoSlotFile.open(file, id, Superblock.CODEC)) {
             Superblock was = slots.value();
             slots.write(
                     new Superblock(
@@ -267,17 +266,5 @@ class DivergedTest {
                     }
                 });
         return events;
-    }
-
-    private static final class Codec implements TwoSlotFile.Codec<Superblock> {
-        @Override
-        public ByteBuffer encode(Superblock value) {
-            return value.encode();
-        }
-
-        @Override
-        public Superblock decode(ByteBuffer content) {
-            return Superblock.decode(content);
-        }
     }
 }

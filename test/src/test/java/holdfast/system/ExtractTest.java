@@ -562,25 +562,12 @@ class ExtractTest {
         throw new AssertionError("the journal does not hold what was written last");
     }
 
-    private static final TwoSlotFile.Codec<Superblock> CODEC =
-            new TwoSlotFile.Codec<>() {
-                @Override
-                public ByteBuffer encode(Superblock value) {
-                    return value.encode();
-                }
-
-                @Override
-                public Superblock decode(ByteBuffer content) {
-                    return Superblock.decode(content);
-                }
-            };
-
     private Superblock superblock() throws Exception {
-        return TwoSlotFile.look(superblock, CODEC).value();
+        return TwoSlotFile.look(superblock, Superblock.CODEC).value();
     }
 
     private void replace(Superblock with) throws Exception {
-        try (TwoSlotFile<Superblock> slots = TwoSlotFile.open(superblock, with.resource(), CODEC)) {
+        try (TwoSlotFile<Superblock> slots = TwoSlotFile.open(superblock, with.resource(), Superblock.CODEC)) {
             slots.write(with);
         }
     }

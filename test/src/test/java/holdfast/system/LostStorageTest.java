@@ -277,21 +277,9 @@ class LostStorageTest {
     }
 
     private void rollingTo(long bytesOn) throws Exception {
-        TwoSlotFile.Codec<Superblock> codec =
-                new TwoSlotFile.Codec<>() {
-                    @Override
-                    public ByteBuffer encode(Superblock value) {
-                        return value.encode();
-                    }
-
-                    @Override
-                    public Superblock decode(ByteBuffer content) {
-                        return Superblock.decode(content);
-                    }
-                };
         Path file = nodes.backupPaths.state().resolve("resources/home/superblock");
         UUID id = UUID.fromString(nodes.atServer("home").id());
-        try (TwoSlotFile<Superblock> slots = TwoSlotFile.open(file, id, codec)) {
+        try (TwoSlotFile<Superblock> slots = TwoSlotFile.open(file, id, Superblock.CODEC)) {
             Superblock was = slots.value();
             slots.write(
                     new Superblock(

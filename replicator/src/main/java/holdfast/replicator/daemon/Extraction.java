@@ -158,7 +158,7 @@ final class Extraction {
         }
         TwoSlotFile.Seen<Superblock> seen;
         try {
-            seen = TwoSlotFile.look(file, ResourceDir.CODEC);
+            seen = TwoSlotFile.look(file, Superblock.CODEC);
         } catch (CorruptFormatException e) {
             throw new IOException(e.getMessage(), e);
         }

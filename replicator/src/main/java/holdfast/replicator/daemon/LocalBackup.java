@@ -310,7 +310,7 @@ final class LocalBackup implements LocalResource, JournalGrowth.Growable {
                             journal,
                             shared.committers().of(journalPath(dir)),
                             config,
-                            ResourceDir.base(dir.superblock()),
+                            dir.superblock().base(),
                             incarnation,
                             shared.pool(),
                             shared.idle(),

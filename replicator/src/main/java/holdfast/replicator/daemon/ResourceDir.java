@@ -110,19 +110,6 @@ final class ResourceDir implements AutoCloseable {
         }
     }
 
-    static final TwoSlotFile.Codec<Superblock> CODEC =
-            new TwoSlotFile.Codec<>() {
-                @Override
-                public ByteBuffer encode(Superblock value) {
-                    return value.encode();
-                }
-
-                @Override
-                public Superblock decode(ByteBuffer content) {
-                    return Superblock.decode(content);
-                }
-            };
-
     static final String SUPERBLOCK = "superblock";
     static final String METADATA = "metadata";
     private static final String JOURNAL_GROWN = "journal-grown";
@@ -565,7 +552,7 @@ final class ResourceDir implements AutoCloseable {
                             dir.resolve(SUPERBLOCK),
                             facts.uuid(),
                             Superblock.MAX_BYTES,
-                            CODEC,
+                            Superblock.CODEC,
                             first);
             // The peer of an earlier primary here was told of its transactions.
             long transaction = first.incarnation() == 0 ? 1 : beyondAll(first);
@@ -642,7 +629,7 @@ final class ResourceDir implements AutoCloseable {
     private static TwoSlotFile<Superblock> openSuperblock(Path dir, Facts facts)
             throws IOException {
         try {
-            return TwoSlotFile.open(dir.resolve(SUPERBLOCK), facts.uuid(), CODEC);
+            return TwoSlotFile.open(dir.resolve(SUPERBLOCK), facts.uuid(), Superblock.CODEC);
         } catch (CorruptFormatException e) {
             throw new IOException(e.getMessage(), e);
         }
@@ -1079,30 +1066,6 @@ final class ResourceDir implements AutoCloseable {
 
     // ---- primary -----------------------------------------------------------------------------
 
-    /// A primary's first superblock: everything is still to be sent.
-    static Superblock newPrimary(UUID id, AddressSpace space) {
-        return new Superblock(
-                id,
-                Role.PRIMARY,
-                space,
-                false,
-                false,
-                false,
-                true,
-                false,
-                Position.NONE,
-                Position.NONE,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                Ancestry.EMPTY);
-    }
-
     /// What is durably known of the peer, for a look.
     MetadataLayout.Recovered recover() throws IOException {
         return recover(PageMemory.of(PageMemory.PAGE_BITS, LOOK_BYTES));
@@ -1195,29 +1158,8 @@ final class ResourceDir implements AutoCloseable {
                                                 reason,
                                                 node,
                                                 wallMillis));
-        Position here = new Position(ancestry.generation(), 0);
         wrote = null;
-        write(
-                new Superblock(
-                        was.resource(),
-                        Role.PRIMARY,
-                        was.space(),
-                        false,
-                        false,
-                        false,
-                        false,
-                        false,
-                        here,
-                        kept.peer().acknowledged(),
-                        kept.peer().id(),
-                        0,
-                        0,
-                        was.incarnation() + 1,
-                        0,
-                        0,
-                        0,
-                        0,
-                        ancestry));
+        write(was.attached(ancestry, kept.peer()));
         return new Primary.Attached(ancestry, kept, heard, trusted);
     }
 
@@ -1264,37 +1206,8 @@ final class ResourceDir implements AutoCloseable {
     /// A clean stop, after the metadata was kept and the evidence taken. A crash before its end
     /// leaves "not clean".
     void detached(Position last, PeerCopy peer, boolean byOperator) throws IOException {
-        write(primary(superblock(), true, byOperator, last, peer.acknowledged(), peer.id()));
+        write(superblock().detached(last, peer, byOperator));
         recover();
-    }
-
-    private static Superblock primary(
-            Superblock was,
-            boolean clean,
-            boolean detached,
-            Position position,
-            Position acknowledged,
-            long peerCopy) {
-        return new Superblock(
-                was.resource(),
-                Role.PRIMARY,
-                was.space(),
-                clean,
-                false,
-                false,
-                detached,
-                false,
-                position,
-                acknowledged,
-                peerCopy,
-                0,
-                0,
-                was.incarnation(),
-                0,
-                0,
-                0,
-                0,
-                was.ancestry());
     }
 
     // ---- backup ------------------------------------------------------------------------------
@@ -1308,34 +1221,14 @@ final class ResourceDir implements AutoCloseable {
                         Ancestry.Reason.CREATE,
                         node,
                         System.currentTimeMillis());
-        return new Superblock(
-                id,
-                Role.SECONDARY,
-                space,
-                false,
-                false,
-                blank,
-                false,
-                false,
-                Position.NONE,
-                Position.NONE,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                Ancestry.EMPTY.plus(entry));
+        return Superblock.ofBackup(id, space, blank, Ancestry.EMPTY.plus(entry));
     }
 
     /// Counts one more opening of the journal, durably.
     ///
     /// @return the number of this one
     long openJournal() throws DeviceException {
-        Superblock was = superblock();
-        write(backup(was, was.blank(), base(was), was.incarnation() + 1));
+        write(superblock().opened());
         return superblock().incarnation();
     }
 
@@ -1377,26 +1270,9 @@ final class ResourceDir implements AutoCloseable {
         return dir.resolveSibling(nameOf(dir));
     }
 
-    static Backup.Base base(Superblock of) {
-        return new Backup.Base(
-                of.watermark(),
-                of.rollingTo(),
-                of.movedBy(),
-                of.position(),
-                of.everCommitted(),
-                of.mixture(),
-                of.peerMark(),
-                of.filled(),
-                of.labelMillis(),
-                of.receiptMillis(),
-                of.check(),
-                of.ancestry());
-    }
-
     /// A roll-forward begins or has ended. From the pool.
     synchronized void rolled(Backup.Base reached) throws DeviceException {
-        Superblock was = superblock();
-        write(backup(was, was.blank(), reached.over(base(was)), was.incarnation()));
+        write(superblock().rolled(reached));
     }
 
     /// Something of a first sync is about to be written to the base.
@@ -1404,46 +1280,20 @@ final class ResourceDir implements AutoCloseable {
     /// @param tracked transaction of the primary's metadata under which it was written
     synchronized void filling(long tracked) throws DeviceException {
         Superblock was = superblock();
-        if (was.blank() || was.peerMark() < tracked) {
-            write(backup(was, false, base(was).filled(was.filled(), tracked), was.incarnation()));
+        Superblock next = was.filling(tracked);
+        if (next != was) {
+            write(next);
         }
     }
 
     /// The clocks of both hosts were compared.
     synchronized void checked(ClockCheck check) throws DeviceException {
-        Superblock was = superblock();
-        write(backup(was, was.blank(), base(was).checked(check), was.incarnation()));
+        write(superblock().checked(check));
     }
 
     /// It was synced.
     synchronized void filled(Backup.Base upTo) throws DeviceException {
-        Superblock was = superblock();
-        write(backup(was, was.blank(), base(was).filledAs(upTo), was.incarnation()));
-    }
-
-    private static Superblock backup(
-            Superblock was, boolean blank, Backup.Base base, long incarnation) {
-        return new Superblock(
-                was.resource(),
-                Role.SECONDARY,
-                was.space(),
-                false,
-                base.everCommitted(),
-                blank,
-                false,
-                base.mixture(),
-                base.position(),
-                Position.NONE,
-                base.tracked(),
-                base.watermark(),
-                base.rollingTo(),
-                incarnation,
-                base.movedBy(),
-                base.filled(),
-                base.labelMillis(),
-                base.receiptMillis(),
-                base.check(),
-                base.ancestry());
+        write(superblock().filled(upTo));
     }
 
     @Override

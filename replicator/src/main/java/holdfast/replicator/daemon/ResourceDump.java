@@ -155,7 +155,7 @@ final class ResourceDump {
             try {
                 TwoSlotFile.Seen<Superblock> seen =
                         TwoSlotFile.look(
-                                readable(ResourceDir.SUPERBLOCK), facts.uuid(), ResourceDir.CODEC);
+                                readable(ResourceDir.SUPERBLOCK), facts.uuid(), Superblock.CODEC);
                 if (seen.damage() != null && damage.isEmpty()) {
                     damage.add(seen.damage() + " (the other slot is shown)");
                 }

@@ -14,6 +14,7 @@ import holdfast.replicator.device.AtomicFile;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.DeviceNode;
 import holdfast.replicator.device.FileBlockDevice;
+import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.nbd.Export;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.DiskState;
@@ -1015,7 +1016,7 @@ final class ResourceManager implements Link.Resources {
                             directory,
                             name,
                             facts,
-                            ResourceDir.newPrimary(idOf(name), space),
+                            Superblock.ofPrimary(idOf(name), space),
                             settings);
             LocalPrimary primary = new LocalPrimary(shared, dir, tcp, settings, Optional.empty());
             roster.put(primary);

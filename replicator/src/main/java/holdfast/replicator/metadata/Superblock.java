@@ -1,7 +1,9 @@
 package holdfast.replicator.metadata;
 
 import holdfast.replicator.journal.AncestryCodec;
+import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.ClockCheck;
+import holdfast.replicator.state.PeerCopy;
 import holdfast.replicator.state.Role;
 import holdfast.tunnel.wire.AddressSpace;
 import holdfast.tunnel.wire.Ancestry;
@@ -66,6 +68,19 @@ public record Superblock(
         Ancestry ancestry) {
     public static final int VERSION = 1;
 
+    public static final TwoSlots.Codec<Superblock> CODEC =
+            new TwoSlots.Codec<>() {
+                @Override
+                public ByteBuffer encode(Superblock value) {
+                    return value.encode();
+                }
+
+                @Override
+                public Superblock decode(ByteBuffer in) {
+                    return Superblock.decode(in);
+                }
+            };
+
     private static final int MAGIC = 0x48465342;
     private static final int HEADER_BYTES = 156;
 
@@ -117,6 +132,174 @@ public record Superblock(
                 receiptMillis,
                 ClockCheck.NONE,
                 ancestry);
+    }
+
+    /// A primary's first: everything is still to be sent.
+    public static Superblock ofPrimary(UUID id, AddressSpace space) {
+        return new Superblock(
+                id,
+                Role.PRIMARY,
+                space,
+                false,
+                false,
+                false,
+                true,
+                false,
+                Position.NONE,
+                Position.NONE,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                Ancestry.EMPTY);
+    }
+
+    /// A backup's first.
+    ///
+    /// @param copy of one generation, which names this copy until it has a point
+    public static Superblock ofBackup(UUID id, AddressSpace space, boolean blank, Ancestry copy) {
+        return new Superblock(
+                id,
+                Role.SECONDARY,
+                space,
+                false,
+                false,
+                blank,
+                false,
+                false,
+                Position.NONE,
+                Position.NONE,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                copy);
+    }
+
+    /// Of a primary that begins to write, in the newest generation of this ancestry, of which it
+    /// has written nothing yet.
+    public Superblock attached(Ancestry ancestry, PeerCopy peer) {
+        return primary(
+                false,
+                false,
+                new Position(ancestry.generation(), 0),
+                peer,
+                incarnation + 1,
+                ancestry);
+    }
+
+    /// Of a primary that was stopped cleanly.
+    public Superblock detached(Position last, PeerCopy peer, boolean byOperator) {
+        return primary(true, byOperator, last, peer, incarnation, ancestry);
+    }
+
+    private Superblock primary(
+            boolean clean,
+            boolean detached,
+            Position position,
+            PeerCopy peer,
+            long incarnation,
+            Ancestry ancestry) {
+        return new Superblock(
+                resource,
+                Role.PRIMARY,
+                space,
+                clean,
+                false,
+                false,
+                detached,
+                false,
+                position,
+                peer.acknowledged(),
+                peer.id(),
+                0,
+                0,
+                incarnation,
+                0,
+                0,
+                0,
+                0,
+                ancestry);
+    }
+
+    /// What a backup knows of its base.
+    public Backup.Base base() {
+        return new Backup.Base(
+                watermark,
+                rollingTo,
+                movedBy,
+                position,
+                everCommitted,
+                mixture,
+                peerMark,
+                filled,
+                labelMillis,
+                receiptMillis,
+                check,
+                ancestry);
+    }
+
+    /// Of a backup that opens its journal once more.
+    public Superblock opened() {
+        return backup(blank, base(), incarnation + 1);
+    }
+
+    /// Of a backup whose roll-forward begins or has ended; what else has become durable meanwhile
+    /// stays.
+    public Superblock rolled(Backup.Base reached) {
+        return backup(blank, reached.over(base()), incarnation);
+    }
+
+    /// Of a backup about to write something of a first sync to its base.
+    ///
+    /// @param tracked transaction of the primary's metadata under which it was written
+    /// @return the same where it says so already
+    public Superblock filling(long tracked) {
+        return blank || peerMark < tracked
+                ? backup(false, base().filled(filled, tracked), incarnation)
+                : this;
+    }
+
+    /// Of a backup that has synced that.
+    public Superblock filled(Backup.Base upTo) {
+        return backup(blank, base().filledAs(upTo), incarnation);
+    }
+
+    /// Of a backup when the clocks of both hosts were compared.
+    public Superblock checked(ClockCheck check) {
+        return backup(blank, base().checked(check), incarnation);
+    }
+
+    private Superblock backup(boolean blank, Backup.Base base, long incarnation) {
+        return new Superblock(
+                resource,
+                Role.SECONDARY,
+                space,
+                false,
+                base.everCommitted(),
+                blank,
+                false,
+                base.mixture(),
+                base.position(),
+                Position.NONE,
+                base.tracked(),
+                base.watermark(),
+                base.rollingTo(),
+                incarnation,
+                base.movedBy(),
+                base.filled(),
+                base.labelMillis(),
+                base.receiptMillis(),
+                base.check(),
+                base.ancestry());
     }
 
     /// Of all addresses, gaps between volumes included.

@@ -183,5 +183,8 @@ public final class Faults {
     /// brought on by what that found different.
     public static final boolean M96 = Mutants.on("M96");
 
+    /// Of the two slots of a value the one that holds it is written over.
+    public static final boolean M98 = Mutants.on("M98");
+
     private Faults() {}
 }

@@ -138,7 +138,7 @@ class BackupResourceTest {
                         committer,
                         // Whatever is committed is rolled forward at once.
                         new Backup.Config(ID, size, journalBytes, segment, 1, true),
-                        ResourceDir.base(store.superblock()),
+                        store.superblock().base(),
                         store.openJournal(),
                         pool,
                         pool,

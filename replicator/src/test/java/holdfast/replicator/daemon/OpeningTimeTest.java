@@ -139,7 +139,7 @@ class OpeningTimeTest {
                         journal,
                         committer,
                         new Backup.Config(ID, SIZE, journalBytes, segment, 64 << 20, true),
-                        ResourceDir.base(store.superblock()),
+                        store.superblock().base(),
                         store.openJournal(),
                         pool,
                         pool,

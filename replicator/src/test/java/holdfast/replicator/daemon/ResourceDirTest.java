@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import holdfast.replicator.config.ResourceSettings;
 import holdfast.replicator.device.JournalFiles;
 import holdfast.replicator.json.Json;
+import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.BlockSet;
 import holdfast.replicator.state.Kept;
 import holdfast.replicator.state.PeerCopy;
@@ -290,7 +291,7 @@ class ResourceDirTest {
                         "",
                         1 << 20,
                         "server"),
-                ResourceDir.newPrimary(ID, AddressSpace.of(SIZE)),
+                Superblock.ofPrimary(ID, AddressSpace.of(SIZE)),
                 ResourceSettings.ofDisks(new TreeMap<>()),
                 marks);
     }
@@ -630,7 +631,7 @@ class ResourceDirTest {
                 "home",
                 new ResourceDir.Facts(
                         ID.toString(), Role.PRIMARY.name(), paths, false, "", 1 << 20, "backup"),
-                ResourceDir.newPrimary(ID, space),
+                Superblock.ofPrimary(ID, space),
                 ResourceSettings.ofDisks(disks));
     }
 }

@@ -62,7 +62,7 @@ class ResourceDumpTest {
                         "home",
                         Role.PRIMARY,
                         "",
-                        ResourceDir.newPrimary(ID, AddressSpace.of(SIZE)))) {
+                        Superblock.ofPrimary(ID, AddressSpace.of(SIZE)))) {
             made.attach(made.recover().kept(), true, NODE, AT.generation(), 1_700_000_000_000L);
             long[] bits = new long[Transaction.Page.blocks(1024) / 64];
             bits[0] = 0b1011;

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.config.ResourceSettings;
+import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.state.Role;
 import holdfast.tunnel.wire.AddressSpace;
 
@@ -37,7 +38,7 @@ class RosterTest {
         ResourceSettings settings = ResourceSettings.ofDisks(new TreeMap<>());
         ResourceDir made =
                 ResourceDir.create(
-                        node.resources(), name, facts, ResourceDir.newPrimary(id, space), settings);
+                        node.resources(), name, facts, Superblock.ofPrimary(id, space), settings);
         var tcp = new TcpExports(node.shared, List::of, List::of);
         return new LocalPrimary(node.shared, made, tcp, settings, Optional.empty());
     }

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.metadata.CorruptFormatException;
+import holdfast.replicator.metadata.TwoSlots;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -24,8 +25,8 @@ import java.util.UUID;
 class TwoSlotFileTest {
     private static final UUID OWNER = UUID.fromString("00112233-4455-6677-8899-aabbccddeeff");
 
-    private static final TwoSlotFile.Codec<String> TEXT =
-            new TwoSlotFile.Codec<>() {
+    private static final TwoSlots.Codec<String> TEXT =
+            new TwoSlots.Codec<>() {
                 @Override
                 public ByteBuffer encode(String value) {
                     return StandardCharsets.UTF_8.encode(value);
@@ -135,7 +136,7 @@ class TwoSlotFileTest {
         byte[] good = Files.readAllBytes(path());
         for (int slot = 0; slot < 2; slot++) {
             // Counter 3 is odd: "new" is in slot 1, "old" in slot 0.
-            for (int at = 0; at < (TwoSlotFile.HEADER_BYTES + 3) * 8; at++) {
+            for (int at = 0; at < (TwoSlots.HEADER_BYTES + 3) * 8; at++) {
                 byte[] bad = good.clone();
                 bad[slot * 8192 + at / 8] ^= (byte) (1 << at % 8);
                 Files.write(path(), bad);
