@@ -248,7 +248,7 @@ class DrillTest {
         assertTrue(passed("home", "--json").passed());
         nodes.server.disconnect(new ControlApi.LinkRequest(Optional.of("home")));
         nodes.backup.close();
-        CutOffRoll.in(nodes, "home", 1 << 20);
+        CutOffRoll.in(nodes, "home", 1L << 30); // More than the journal holds.
         nodes.startBackup();
         // Nothing was asked of a copy: that is no drill.
         assertEquals(3, drill("nothing").await().code());
