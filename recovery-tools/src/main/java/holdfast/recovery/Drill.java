@@ -34,7 +34,8 @@ import java.util.concurrent.TimeUnit;
         description = {
             "Rehearses the worst day, as root: opens the copy, replays and checks its filesystem, mounts it, runs"
                     + " a check on it, and takes everything down again.",
-            "It ends with 8 when the copy or the check failed. The report is kept in the state directory."
+            "It ends with 8 when the copy could not be opened, or it or the check failed. The report is kept in the state"
+                    + " directory."
         },
         mixinStandardHelpOptions = true)
 final class Drill implements Callable<Integer> {

@@ -2,8 +2,11 @@ package holdfast.recovery;
 
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.DrillReport;
+import holdfast.replicator.control.ExitCode;
 import holdfast.replicator.control.NodePaths;
+import holdfast.replicator.control.Problem;
 import holdfast.replicator.control.ProblemException;
+import holdfast.replicator.state.Role;
 import holdfast.replicator.status.StatusReport;
 
 import java.io.IOException;
@@ -78,9 +81,17 @@ final class DrillRun {
         this.order = order;
     }
 
-    /// @throws ProblemException when the copy cannot be opened: there was no drill then
+    /// @throws ProblemException when nothing was asked of a copy here, see [#isOfTheCopy]: there was
+    ///   no drill then
     DrillReport run() throws ProblemException {
-        open();
+        Optional<String> trouble = open();
+        return report(trouble.isPresent() ? trouble : rehearse());
+    }
+
+    /// With the copy open: all steps, and all taken down again.
+    ///
+    /// @return why it failed, absent when it passed
+    private Optional<String> rehearse() {
         Optional<String> trouble = Optional.empty();
         try {
             step("connect", this::connect);
@@ -107,6 +118,10 @@ final class DrillRun {
             }
             close();
         }
+        return trouble;
+    }
+
+    private DrillReport report(Optional<String> trouble) {
         return new DrillReport(
                 order.point().resource(),
                 node,
@@ -151,31 +166,63 @@ final class DrillRun {
 
     // ---- the steps ---------------------------------------------------------------------------
 
-    private void open() throws ProblemException {
+    /// A copy that cannot be opened is what a drill is for: it has failed then, like one whose
+    /// check did.
+    ///
+    /// @return why it cannot be opened; absent when it is
+    private Optional<String> open() throws ProblemException {
         long start = System.nanoTime();
-        view =
-                Optional.of(
-                        api.open(
-                                        new ControlApi.OpenRequest(
-                                                order.point().resource(),
-                                                order.point().at(),
-                                                true,
-                                                order.overlayBytes(),
-                                                Optional.empty(),
-                                                true))
-                                .view());
+        try {
+            view =
+                    Optional.of(
+                            api.open(
+                                            new ControlApi.OpenRequest(
+                                                    order.point().resource(),
+                                                    order.point().at(),
+                                                    true,
+                                                    order.overlayBytes(),
+                                                    Optional.empty(),
+                                                    true))
+                                    .view());
+        } catch (ProblemException e) {
+            if (!isOfTheCopy(e.problem())) {
+                throw e;
+            }
+            opened(start, DrillReport.Outcome.FAILED, e.problem().text().strip());
+            return Optional.of("could not open: " + inOneLine(e.problem()));
+        }
         try {
             String ignored = ViewMounts.uri(view.get(), order.volume());
         } catch (ProblemException e) {
             close();
             throw e;
         }
+        opened(start, DrillReport.Outcome.PASSED, view.get().id());
+        return Optional.empty();
+    }
+
+    private void opened(long start, DrillReport.Outcome outcome, String said) {
         steps.add(
-                new DrillReport.Step(
-                        "open",
-                        (System.nanoTime() - start) / 1e9,
-                        DrillReport.Outcome.PASSED,
-                        view.get().id()));
+                new DrillReport.Step("open", (System.nanoTime() - start) / 1e9, outcome, said));
+    }
+
+    /// Not a wrong argument, a daemon that is away, or a node whose copy it is not.
+    private boolean isOfTheCopy(Problem problem) throws ProblemException {
+        if (problem.exitCode() == ExitCode.USAGE.number()
+                || problem.exitCode() == ExitCode.DAEMON_AWAY.number()
+                || problem.role().equals(Optional.of(Role.PRIMARY.name()))) {
+            return false;
+        }
+        StatusReport here = api.status();
+        String name = order.point().resource();
+        return here.resource(name).isPresent()
+                || here.unopened().stream().anyMatch(each -> each.name().equals(name));
+    }
+
+    private static String inOneLine(Problem problem) {
+        return problem.evidence().isEmpty()
+                ? problem.cause()
+                : "%s: %s".formatted(problem.cause(), problem.why());
     }
 
     private Said connect() throws IOException, InterruptedException, ProblemException {

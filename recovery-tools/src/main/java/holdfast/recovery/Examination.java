@@ -1,6 +1,7 @@
 package holdfast.recovery;
 
 import holdfast.replicator.config.ConfigException;
+import holdfast.replicator.config.ResourceSettings;
 import holdfast.replicator.config.Settings;
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.NodePaths;
@@ -291,6 +292,57 @@ final class Examination {
                                         "the journal lacks %s for the catch-up"
                                                 .formatted(Words.bytes(j.missingBytes())),
                                         "make room where " + j.path() + " is"));
+        roomToBecomeTheCopy(r);
+    }
+
+    /// Either side may have to give up its own part for the other's, and is the copy then (R31):
+    /// its journal takes all its space when it is made.
+    private void roomToBecomeTheCopy(StatusReport.Resource r) {
+        if (r.peer().isEmpty()) {
+            return;
+        }
+        String order = "to become the copy (`reconnect --discard` at this host)";
+        if (r.journal().isPresent()) {
+            green(
+                    r.name(),
+                    "%s it has its journal of %s"
+                            .formatted(order, Words.bytes(r.journal().get().sizeBytes())));
+            return;
+        }
+        Settings.Loaded loaded;
+        try {
+            loaded = Settings.load(paths.etc());
+        } catch (ConfigException e) {
+            return; // That is red already.
+        }
+        ResourceSettings settings = loaded.resources().get(r.name());
+        if (settings == null) {
+            return;
+        }
+        String needs =
+                "%s it needs a journal of %s"
+                        .formatted(order, Words.bytes(settings.journalSize().bytes()));
+        Optional<Path> storage = loaded.node().storagePath();
+        if (storage.isEmpty()) {
+            yellow(r.name(), needs + ", and no storage is set", paths.command("storage DIR"));
+            return;
+        }
+        try {
+            long free = Files.getFileStore(storage.get()).getUsableSpace();
+            String evidence =
+                    "%s; %s has %s free".formatted(needs, storage.get(), Words.bytes(free));
+            if (free < settings.journalSize().bytes()) {
+                yellow(r.name(), evidence, "make room where " + storage.get() + " is");
+            } else {
+                green(r.name(), evidence);
+            }
+        } catch (IOException e) {
+            yellow(
+                    r.name(),
+                    "%s, and its storage %s cannot be examined: %s"
+                            .formatted(needs, storage.get(), e.getMessage()),
+                    paths.command("storage DIR"));
+        }
     }
 
     /// A line that mounts the backing device by its label, its UUID or its name would write past

@@ -106,6 +106,42 @@ class ExaminationTest {
         assertTrue(findings.getFirst().evidence().startsWith("31 days"), "" + findings);
     }
 
+    /// A server whose copy was promoted may have to become the copy of that (R31).
+    @Test
+    void whoeverMayBecomeTheCopyIsToldWhatThatNeeds() throws Exception {
+        var daemon = new ScriptedDaemon();
+        assertEquals(Finding.Level.GREEN, toBecomeTheCopy(daemon).level());
+        daemon.hasJournal = false;
+        Path settings = paths.resourceDirectory().resolve("home.toml");
+        String disk = "on.server.disk = \"/dev/vg0/home\"\n";
+        Files.writeString(settings, "journal.size = \"16 MiB\"\n" + disk);
+        Finding none = toBecomeTheCopy(daemon);
+        assertEquals(Finding.Level.YELLOW, none.level());
+        assertTrue(none.evidence().endsWith("a journal of 16 MiB, and no storage is set"), "" + none);
+        assertTrue(none.next().orElseThrow().contains("storage DIR"), "" + none);
+        String node = Files.readString(paths.nodeFile());
+        Path storage = Files.createDirectory(directory.resolve("storage"));
+        Files.writeString(paths.nodeFile(), node + "[storage]\npath = \"" + storage + "\"\n");
+        Finding enough = toBecomeTheCopy(daemon);
+        assertEquals(Finding.Level.GREEN, enough.level());
+        assertTrue(enough.evidence().contains("16 MiB; " + storage + " has "), "" + enough);
+        Files.writeString(settings, "journal.size = \"64 TiB\"\n" + disk);
+        assertEquals(Finding.Level.YELLOW, toBecomeTheCopy(daemon).level());
+        Files.writeString(settings, "journal.size = \"16 MiB\"\n" + disk);
+        Files.delete(storage);
+        assertEquals(Finding.Level.YELLOW, toBecomeTheCopy(daemon).level());
+    }
+
+    private Finding toBecomeTheCopy(ScriptedDaemon daemon) {
+        List<Finding> found =
+                new Examination(paths, daemon, system)
+                        .findings().stream()
+                                .filter(f -> f.evidence().startsWith("to become the copy"))
+                                .toList();
+        assertEquals(1, found.size(), "" + found);
+        return found.getFirst();
+    }
+
     private List<Finding> findings() {
         return new Examination(paths, new ScriptedDaemon(), system).findings();
     }

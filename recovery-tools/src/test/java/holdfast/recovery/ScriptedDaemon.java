@@ -26,9 +26,22 @@ final class ScriptedDaemon implements ControlApi {
     String path = "/dev/vg0/home";
     String role = "PRIMARY";
     long uncountedSeconds;
+    boolean hasJournal = true;
     boolean peerDiskInUse;
     static final String PERMIT = "at backup: holdfast permit home";
     List<String> settingsProblems = List.of();
+
+    private StatusReport.Journal journal() {
+        return new StatusReport.Journal(
+                "/srv/holdfast/home.journal",
+                3L << 30,
+                40L << 30,
+                Optional.empty(),
+                0,
+                86_400,
+                Optional.of(31L << 30),
+                uncountedSeconds);
+    }
 
     @Override
     public StatusReport status() {
@@ -76,16 +89,7 @@ final class ScriptedDaemon implements ControlApi {
                         Optional.of(
                                 new StatusReport.SendBuffer(
                                         1 << 20, 64 << 20, false, Optional.of(90.0))),
-                        Optional.of(
-                                new StatusReport.Journal(
-                                        "/srv/holdfast/home.journal",
-                                        3L << 30,
-                                        40L << 30,
-                                        Optional.empty(),
-                                        0,
-                                        86_400,
-                                        Optional.of(31L << 30),
-                                        uncountedSeconds)),
+                        hasJournal ? Optional.of(journal()) : Optional.empty(),
                         List.of(),
                         Optional.empty(),
                         Optional.empty(),

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.DrillReport;
+import holdfast.replicator.control.DrillReport.Step;
 import holdfast.replicator.control.DrillReports;
 import holdfast.replicator.json.Json;
 import holdfast.replicator.status.StatusReport;
@@ -25,6 +26,7 @@ import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
@@ -204,6 +206,80 @@ class DrillTest {
             assertEquals(1, texts.size(), texts.toString());
             assertTrue(texts.getFirst().contains("interrupted"), texts.getFirst());
         }
+    }
+
+    @Test
+    void anOlderMomentIsRehearsedWhereverItIsNamed() throws Exception {
+        nodes.server.mark(new ControlApi.MarkRequest("home", "before"));
+        Files.writeString(mounted.root.resolve("later"), "later");
+        Run.ok("sync", "-f", mounted.root.toString());
+        nodes.untilInSync("home");
+        String count = script("#!/bin/sh\nls $HOLDFAST_MOUNT | wc -l\n").toString();
+        DrillReport byOption = passed("home", "--at", "before", "--check", count, "--json");
+        DrillReport byName = passed("home@before", "--check", count, "--json");
+        DrillReport latest = passed("home", "--check", count, "--json");
+        // Fifty files and lost+found.
+        assertEquals("51", said(byOption, "check"));
+        assertEquals("51", said(byName, "check"));
+        assertEquals("52", said(latest, "check"));
+        assertEquals(byOption.point(), byName.point());
+        assertTrue(byName.pointTime().orElseThrow().isBefore(latest.pointTime().orElseThrow()));
+        Command.Ended twice = drill("home@before", "--at", "before").await();
+        assertEquals(2, twice.code(), twice.text());
+    }
+
+    private DrillReport passed(String... arguments) throws Exception {
+        Command.Ended ended = drill(arguments).await();
+        assertEquals(0, ended.code(), ended.text());
+        return Json.read(ended.out(), DrillReport.class);
+    }
+
+    private static String said(DrillReport report, String step) {
+        return report.steps().stream()
+                .filter(each -> each.name().equals(step))
+                .map(each -> each.said().strip())
+                .findFirst()
+                .orElseThrow();
+    }
+
+    /// What a drill is there to find: status does not go on saying that the last one has passed.
+    @Test
+    void aCopyThatCannotBeOpenedHasFailedItsDrill() throws Exception {
+        assertTrue(passed("home", "--json").passed());
+        nodes.server.disconnect(new ControlApi.LinkRequest(Optional.of("home")));
+        nodes.backup.close();
+        CutOffRoll.in(nodes, "home", 1L << 30); // More than the journal holds.
+        nodes.startBackup();
+        // Nothing was asked of a copy: that is no drill.
+        assertEquals(3, drill("nothing").await().code());
+        assertEquals(2, drill("home", "--at", "no time").await().code());
+        assertTrue(atBackup().drill().orElseThrow().passed());
+
+        Command.Ended ended = drill("home", "--json").await();
+        assertEquals(8, ended.code(), ended.text());
+        DrillReport report = Json.read(ended.out(), DrillReport.class);
+        assertFalse(report.passed());
+        assertEquals(List.of("open"), report.steps().stream().map(Step::name).toList());
+        assertEquals(DrillReport.Outcome.FAILED, report.steps().getFirst().outcome());
+        String why = report.trouble().orElseThrow();
+        assertTrue(why.startsWith("could not open: the copy of home is the image of no"), why);
+        assertTrue(report.point().isEmpty() && report.recoverySeconds().isEmpty());
+        StatusReport.Drill last = atBackup().drill().orElseThrow();
+        assertFalse(last.passed());
+        assertTrue(last.lastPassed().isPresent());
+        String sentence = nodes.backup.status().sentences().getFirst();
+        assertTrue(sentence.contains("ago: failed: could not open: the copy"), sentence);
+
+        // One that is not open at all.
+        nodes.backup.close();
+        Path journal = dir.resolve("storage/home.journal");
+        Files.move(journal, dir.resolve("away"));
+        nodes.startBackup();
+        Command.Ended away = drill("home").await();
+        assertEquals(8, away.code(), away.text());
+        assertTrue(away.out().contains("could not open: home is not open: "), away.out());
+        assertTrue(away.out().contains("report "), away.out());
+        Files.move(dir.resolve("away"), journal);
     }
 
     @Test

@@ -8,8 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.control.ControlApi;
 import holdfast.replicator.control.ProblemException;
-import holdfast.replicator.device.TwoSlotFile;
-import holdfast.replicator.metadata.Superblock;
 import holdfast.replicator.status.StatusReport;
 
 import org.junit.jupiter.api.AfterEach;
@@ -27,7 +25,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
-import java.util.UUID;
 import java.util.stream.Stream;
 
 /// The backup comes up and its storage is not what it was: not mounted, another file, a damaged
@@ -251,7 +248,7 @@ class LostStorageTest {
     @Test
     void aMixtureIsNeverOpenedAndIsMended() throws Exception {
         nodes.server.disconnect(new ControlApi.LinkRequest(Optional.of("home")));
-        rollingTo(1 << 20);
+        CutOffRoll.in(nodes, "home", 1 << 20);
         nodes.startBackup();
         TwoNodes.until(
                 "the damage is told",
@@ -274,35 +271,6 @@ class LostStorageTest {
         nodes.startBackup();
         nodes.untilInSync("home");
         assertSameAsDisk();
-    }
-
-    private void rollingTo(long bytesOn) throws Exception {
-        Path file = nodes.backupPaths.state().resolve("resources/home/superblock");
-        UUID id = UUID.fromString(nodes.atServer("home").id());
-        try (TwoSlotFile<Superblock> slots = TwoSlotFile.open(file, id, Superblock.CODEC)) {
-            Superblock was = slots.value();
-            slots.write(
-                    new Superblock(
-                            was.resource(),
-                            was.role(),
-                            was.space(),
-                            was.clean(),
-                            was.everCommitted(),
-                            was.blank(),
-                            was.detached(),
-                            was.mixture(),
-                            was.position(),
-                            was.acknowledged(),
-                            was.peerMark(),
-                            was.watermark(),
-                            was.watermark() + bytesOn,
-                            was.incarnation(),
-                            was.movedBy(),
-                            was.filled(),
-                            was.labelMillis(),
-                            was.receiptMillis(),
-                            was.ancestry()));
-        }
     }
 
     /// Changes a byte in the middle of 64 KiB of this value in the journal.

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import holdfast.replicator.control.ControlApi;
+
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -101,6 +103,24 @@ class MountTest {
         assertFalse(hasView());
         Command.Ended nothing = umount();
         assertEquals(3, nothing.code(), nothing.text());
+    }
+
+    @Test
+    void anOlderMomentIsMountedAsItWas() throws Exception {
+        nodes.server.mark(new ControlApi.MarkRequest("home", "before"));
+        Files.writeString(original.root.resolve("one"), "second");
+        Files.writeString(original.root.resolve("two"), "later");
+        Run.ok("sync", "-f", original.root.toString());
+        nodes.untilInSync("home");
+        Command.Ended mounted = mount("home@before");
+        assertEquals(0, mounted.code(), mounted.text());
+        assertEquals("first", Files.readString(place.resolve("one")));
+        assertFalse(Files.exists(place.resolve("two")));
+        assertEquals(0, umount().code());
+        assertEquals(0, mount("home@latest").code());
+        assertEquals("second", Files.readString(place.resolve("one")));
+        assertEquals(0, umount().code());
+        requireNothingLeft();
     }
 
     @Test

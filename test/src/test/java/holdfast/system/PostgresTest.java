@@ -35,10 +35,11 @@ import java.util.concurrent.locks.LockSupport;
 
 /// A database commits numbered rows, one after the other, while the stream is interrupted again and
 /// again, so that it goes on by epochs. Moments of it, drawn from all that was until then, are
-/// opened, half of them in the middle of an epoch, and promoted, from a copy that was cut off from
-/// its server in the middle of one: the filesystem of each is whole once its journal is replayed,
-/// and the database recovers to the first so many rows, none of those that had been committed
-/// before the moment missing, and none in it that was begun later.
+/// opened, half of them in the middle of an epoch, and promoted: from a copy that is being brought
+/// on by the live server, and from one that was cut off from it in the middle of an epoch, while
+/// the database writes on. The filesystem of each is whole once its journal is replayed, and the
+/// database recovers to the first so many rows, none of those that had been committed before the
+/// moment missing, and none in it that was begun later.
 ///
 /// `-Dholdfast.moments=N` tries more of them.
 @ResourceLock(value = "mounts and loop devices", mode = ResourceAccessMode.READ)
@@ -95,6 +96,7 @@ class PostgresTest {
                         open(nodes, between(first, Instant.now(), random));
                     }
                     cutInAnEpoch(nodes, ballast, random);
+                    promote(nodes, first, random);
                 } finally {
                     over = true;
                     writer.get();
@@ -108,7 +110,6 @@ class PostgresTest {
                         openedInEpochs);
                 assertTrue(epochs(nodes) >= OPENED / 3, "the stream was hardly ever interrupted");
                 assertTrue(openedInEpochs >= OPENED / 4, "too few moments opened in an epoch");
-                promote(nodes, first, random);
             }
         }
     }
@@ -201,9 +202,11 @@ class PostgresTest {
         Files.delete(image);
     }
 
-    /// From the same copy again and again, and each time from one moment after the other.
+    /// From the same copy again and again, and each time from one moment after the other. The first
+    /// time the server has it again, and brings it on, as the database writes.
     private void promote(TwoNodes nodes, Instant first, Random random) throws Exception {
         Instant last = Instant.now();
+        int rows = committed.size();
         nodes.backup.close();
         Path kept = dir.resolve("kept");
         for (int i = 0; i < PROMOTED_COPIES; i++) {
@@ -215,8 +218,17 @@ class PostgresTest {
             // The base is another file now, which would be refused.
             Files.delete(dir.resolve("backup/state/resources/home/base"));
             nodes.startBackup();
+            ControlApi.LinkRequest home = new ControlApi.LinkRequest(Optional.of("home"));
+            if (i == 0) {
+                nodes.server.connect(home);
+                TwoNodes.until("it goes on by an epoch", () -> isInEpoch(nodes));
+            }
             for (int k = 0; k < PROMOTIONS_EACH; k++) {
-                promote(nodes, between(first, last, random), k == 0);
+                promote(nodes, between(first, last, random), k == 0 && i > 0);
+            }
+            if (i == 0) {
+                nodes.server.disconnect(home);
+                assertTrue(committed.size() > rows, "the database stood still");
             }
             nodes.backup.close();
             for (String part : new String[] {"backup", "storage"}) {
@@ -227,12 +239,12 @@ class PostgresTest {
         nodes.startBackup();
     }
 
-    private void promote(TwoNodes nodes, Instant time, boolean isFirst) throws Exception {
+    private void promote(TwoNodes nodes, Instant time, boolean isAway) throws Exception {
         Optional<String> at = Optional.of(time.toString());
         StatusReport.View view = nodes.backup.open(new ControlApi.OpenRequest("home", at)).view();
         nodes.backup.closeView(new ControlApi.CloseRequest(view.id()));
         Optional<String> confirm =
-                isFirst
+                isAway
                         ? Optional.empty()
                         : nodes.backup
                                 .promote(

@@ -377,8 +377,13 @@ final class BackupResource {
                     }
                     leaveStream();
                     session = peer;
+                    long generation = hello.ancestry().generation();
                     try {
-                        store.grownIn(hello.sizeBytes(), hello.ancestry().generation());
+                        // A device grows by a new generation (docs/protocol.md): the moments of one
+                        // that there are have their size, whatever is said now.
+                        if (backup.ancestry().indexOf(generation) < 0) {
+                            store.grownIn(hello.sizeBytes(), generation);
+                        }
                     } catch (IOException e) {
                         backup.failed(e.getMessage());
                     }
@@ -1144,11 +1149,15 @@ final class BackupResource {
         return new OpenPoint(this, found.view(), moment, inGap, index);
     }
 
-    /// Of the moments from one up to another, between which all records are live ones.
+    /// Of the moments from one up to another, between which no epoch is committed. What is left of
+    /// one that was cut off, and then overtaken by a live record, is no moment.
     private Moment lastOf(Moment from, Moment until, long labelMillis) throws IOException {
         Moment last = from;
         for (JournalRecord each :
                 indexes.records(from.address(), until.address(), from.incarnation())) {
+            if (each.position().isNone()) {
+                continue;
+            }
             if (each.primaryMillis() > labelMillis) {
                 break;
             }

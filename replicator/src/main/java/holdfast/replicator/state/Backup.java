@@ -1460,7 +1460,7 @@ public final class Backup {
             refuse("a write while there is no point");
             return true;
         }
-        if (!at.equals(appended.plus(1))) {
+        if (!at.follows(appended)) {
             refuse("write %s does not follow %s".formatted(at, appended));
             return true;
         }

@@ -118,7 +118,7 @@ final class Sentences {
 
     private String atBackup(StatusReport.Resource r, boolean several) {
         if (!r.hasCopy()) {
-            return firstSync(r, "received");
+            return firstSync(r, "received") + drill(r);
         }
         String time = Words.moment(r.copyTime().orElseThrow(), node.now(), zone);
         String copy =

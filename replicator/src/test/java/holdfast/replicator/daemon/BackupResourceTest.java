@@ -193,6 +193,25 @@ class BackupResourceTest {
         assertEquals(5, base.at(3L * BLOCK));
     }
 
+    /// What is overwritten meanwhile costs the base nothing.
+    @Test
+    void aRollWritesEachBlockOnce() throws Exception {
+        base.hangs = true;
+        commit(1, (byte) 5, 3);
+        await("the roll-forward hangs", () -> base.waiting);
+        for (int i = 0; i < 100; i++) {
+            write(2 + i, (byte) (i + 1), 10 + i % 10);
+        }
+        await("acknowledged", () -> acknowledged() == 101);
+        base.hangs = false;
+        base.hang.release();
+        assertEquals("", resource.settle());
+        assertEquals((1 + 10) * BLOCK, base.bytesWritten);
+        for (int i = 0; i < 10; i++) {
+            assertEquals(91 + i, base.at((10L + i) * BLOCK));
+        }
+    }
+
     @Test
     void settlingSaysThatAViewIsOpen() throws Exception {
         base.hangs = true;

@@ -37,6 +37,12 @@ public record Position(long generation, long number) {
         return new Position(generation, number + count);
     }
 
+    /// Whether this is the place of the next operation behind `other`. Behind the last number that
+    /// there is, which a peer may name, there is none.
+    public boolean follows(Position other) {
+        return generation == other.generation && number - 1 == other.number;
+    }
+
     /// Whether this place lies in the same generation as `other` and not before it.
     public boolean reaches(Position other) {
         return generation == other.generation && number >= other.number;
