@@ -15,8 +15,8 @@ public final class TreeAnswers {
     /// Questions that may wait to be read.
     static final int WAITING_MAX = 256;
 
-    /// Digests kept for what may be asked next. Two trees of 256 MiB, and what 32 short ranges have:
-    /// as much as an honest peer has under way. What is gone is read again.
+    /// Digests kept for what may be asked next. Two trees of 256 MiB, and what 32 short ranges
+    /// have: as much as an honest peer has under way. What is gone is read again.
     static final long KEPT_BYTES_MAX = 5632 << 10;
 
     /// What each tree counts at least: so there are not many to look through.
@@ -29,11 +29,7 @@ public final class TreeAnswers {
     ///
     /// @param isFirst nothing of the range it belongs to was read before
     public record Part(
-            TreeShape shape,
-            long number,
-            long offsetBytes,
-            long lengthBytes,
-            boolean isFirst) {
+            TreeShape shape, long number, long offsetBytes, long lengthBytes, boolean isFirst) {
         /// How much to read for [TreeAnswers#leaves].
         public int wantedBytes(int mostBytes) {
             return TreeBuilder.wantedBytes(lengthBytes, mostBytes);

@@ -88,8 +88,8 @@ public final class TreeComparison {
     private long asks;
     private int longOpen;
 
-    /// @param longInFlight ranges beyond [TreeShape#shortBytes] that may be compared at a time: each
-    ///   keeps the digests of its blocks until it is done
+    /// @param longInFlight ranges beyond [TreeShape#shortBytes] that may be compared at a time:
+    ///   each keeps the digests of its blocks until it is done
     /// @param asksInFlight questions that may be unanswered at a time
     public TreeComparison(TreeShape shape, int longInFlight, int asksInFlight) {
         this.shape = shape;

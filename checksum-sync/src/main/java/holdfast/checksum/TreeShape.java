@@ -57,8 +57,8 @@ public final class TreeShape {
         return partBytes[level];
     }
 
-    /// The longest range that has a tree: 256 MiB, of which the digests of all blocks are 2 MiB. They
-    /// are kept until the range is compared, so nothing is read twice.
+    /// The longest range that has a tree: 256 MiB, of which the digests of all blocks are 2 MiB.
+    /// They are kept until the range is compared, so nothing is read twice.
     public long rangeBytesMax() {
         return 2 * partBytes[TOP - 1];
     }
@@ -134,8 +134,8 @@ public final class TreeShape {
 
     /// The digests of parts that read zero, one after the other.
     ///
-    /// @param last of [#lastOfZeroes] where the last of them is the range's last, else the digest of
-    ///   a whole part
+    /// @param last of [#lastOfZeroes] where the last of them is the range's last, else the digest
+    ///   of a whole part
     byte[] zeroes(int level, int count, byte[] last) {
         byte[] digests = new byte[count * DIGEST_BYTES];
         for (int i = 0; i < count - 1; i++) {

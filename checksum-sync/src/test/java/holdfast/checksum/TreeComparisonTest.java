@@ -353,7 +353,8 @@ class TreeComparisonTest {
         read.data(ByteBuffer.wrap(bytes));
         comparison.read(data, read.tree(), (_, _) -> {});
         assertFalse(comparison.takes());
-        comparison.answered(comparison.next().number(), read.tree().digests(0, 16 * BLOCK, 4), (_, _) -> {});
+        comparison.answered(
+                comparison.next().number(), read.tree().digests(0, 16 * BLOCK, 4), (_, _) -> {});
         assertTrue(comparison.takes() && comparison.isIdle());
     }
 

@@ -81,8 +81,8 @@ final class DrillRun {
         this.order = order;
     }
 
-    /// @throws ProblemException when nothing was asked of a copy here, see [#isOfTheCopy]: there was
-    ///   no drill then
+    /// @throws ProblemException when nothing was asked of a copy here, see [#isOfTheCopy]: there
+    ///   was no drill then
     DrillReport run() throws ProblemException {
         Optional<String> trouble = open();
         return report(trouble.isPresent() ? trouble : rehearse());
@@ -202,8 +202,7 @@ final class DrillRun {
     }
 
     private void opened(long start, DrillReport.Outcome outcome, String said) {
-        steps.add(
-                new DrillReport.Step("open", (System.nanoTime() - start) / 1e9, outcome, said));
+        steps.add(new DrillReport.Step("open", (System.nanoTime() - start) / 1e9, outcome, said));
     }
 
     /// Not a wrong argument, a daemon that is away, or a node whose copy it is not.

@@ -341,7 +341,8 @@ class CommandsTest {
                                 Optional.of("/srv/repaired-1.blocks"),
                                 Optional.empty()));
         assertEquals(0, typed("backup/home\n", "verify", "home", "--repair", "backup"));
-        assertTrue(err.toString().contains("of home here, from the copy at backup"), err.toString());
+        assertTrue(
+                err.toString().contains("of home here, from the copy at backup"), err.toString());
         assertTrue(
                 out.toString().contains("  repaired     1 blocks (4 KiB) are what the copy held\n"),
                 out.toString());

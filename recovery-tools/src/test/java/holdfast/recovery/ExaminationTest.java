@@ -117,7 +117,8 @@ class ExaminationTest {
         Files.writeString(settings, "journal.size = \"16 MiB\"\n" + disk);
         Finding none = toBecomeTheCopy(daemon);
         assertEquals(Finding.Level.YELLOW, none.level());
-        assertTrue(none.evidence().endsWith("a journal of 16 MiB, and no storage is set"), "" + none);
+        assertTrue(
+                none.evidence().endsWith("a journal of 16 MiB, and no storage is set"), "" + none);
         assertTrue(none.next().orElseThrow().contains("storage DIR"), "" + none);
         String node = Files.readString(paths.nodeFile());
         Path storage = Files.createDirectory(directory.resolve("storage"));

@@ -429,9 +429,7 @@ final class BackupHost implements BackupEffects {
     void start() {
         start(
                 () -> {},
-                () ->
-                        sim.agenda()
-                                .in(random.nextLong(1_000_000_000L), sim.restartOf(machine)));
+                () -> sim.agenda().in(random.nextLong(1_000_000_000L), sim.restartOf(machine)));
     }
 
     /// @param then called when it is up
@@ -629,8 +627,7 @@ final class BackupHost implements BackupEffects {
 
     /// @param readEnd a start reads all of the journal; for a check the rest is not worth the time,
     ///   since nothing was ever written there in this round
-    private Backup open(
-            Superblock known, BackupEffects fx, byte[] journal, long readEnd) {
+    private Backup open(Superblock known, BackupEffects fx, byte[] journal, long readEnd) {
         Backup opened =
                 new Backup(
                         new Backup.Config(
@@ -648,8 +645,7 @@ final class BackupHost implements BackupEffects {
         try {
             String damage =
                     opened.recover(
-                            (address, into) ->
-                                    readAtStart(known, journal, readEnd, address, into),
+                            (address, into) -> readAtStart(known, journal, readEnd, address, into),
                             JournalScan.Indexes.NONE,
                             List.copyOf(damages.values()),
                             segmentsEnd(known));
@@ -2287,8 +2283,7 @@ final class BackupHost implements BackupEffects {
     }
 
     private void begin(Backup.Roll roll) {
-        superblock.write(
-                was -> was.rolled(roll.begun()), () -> rollStep(roll), _ -> rollFailed());
+        superblock.write(was -> was.rolled(roll.begun()), () -> rollStep(roll), _ -> rollFailed());
     }
 
     /// What a pin needs of the base is saved, synced and said to count; only then the roll begins.
@@ -2822,8 +2817,7 @@ final class BackupHost implements BackupEffects {
         makeRoom();
         base.crashInto(crashedBase, ofBase);
         journal.crashInto(crashedJournal, ofJournal);
-        checkCrashed(
-                superblock.crashed(ofSuperblock), opened(each -> crashed(each, random, 0)));
+        checkCrashed(superblock.crashed(ofSuperblock), opened(each -> crashed(each, random, 0)));
     }
 
     /// What the primary of this host would read after a power cut.
@@ -2911,8 +2905,7 @@ final class BackupHost implements BackupEffects {
         return new JournalScan(
                 Simulation.RESOURCE,
                 scenario.segmentBytes(),
-                (address, into) ->
-                        read(superblock.value(), now, Long.MAX_VALUE, address, into));
+                (address, into) -> read(superblock.value(), now, Long.MAX_VALUE, address, into));
     }
 
     private JournalIndex image(byte[] now, long from, long to, long oldestIncarnation) {

@@ -253,6 +253,7 @@ final class PrimaryHost implements PrimaryEffects {
 
     /// From the damage of the disk until the last of it is written over.
     private boolean unrepaired;
+
     private final List<Collected> collected = new ArrayList<>();
 
     /// A verification, and the damage that there was.
@@ -275,8 +276,7 @@ final class PrimaryHost implements PrimaryEffects {
                 null,
                 sim.truth().line(),
                 Transaction.Blank.MISSING,
-                Superblock.ofPrimary(
-                        Simulation.RESOURCE, AddressSpace.of(scenario.deviceBytes())));
+                Superblock.ofPrimary(Simulation.RESOURCE, AddressSpace.of(scenario.deviceBytes())));
         if (scenario.startsFilled()) {
             int half = scenario.deviceBytes() / 2 / 512 * 512;
             disk.write(0, half, Tags.content(-2, 0, half));
@@ -421,8 +421,7 @@ final class PrimaryHost implements PrimaryEffects {
         Superblock was = superblock.value();
         layout = layoutOf(bytes()); // A growth may have come as far as the superblock.
         boolean first = was.ancestry().entries().isEmpty();
-        Ancestry.Reason crashedOrNot =
-                was.clean() ? Ancestry.Reason.ATTACH : Ancestry.Reason.CRASH;
+        Ancestry.Reason crashedOrNot = was.clean() ? Ancestry.Reason.ATTACH : Ancestry.Reason.CRASH;
         Ancestry.Reason reason = first ? Ancestry.Reason.CREATE : crashedOrNot;
         Position unwritten = new Position(was.ancestry().generation(), 0);
         MetadataLayout.Recovered found = recovered(metadata.now(), marks());
@@ -678,9 +677,7 @@ final class PrimaryHost implements PrimaryEffects {
         durableEvidence =
                 own != null
                         ? null
-                        : look(
-                                Evidence.places(AddressSpace.of(bytes()), recent, random),
-                                bytes());
+                        : look(Evidence.places(AddressSpace.of(bytes()), recent, random), bytes());
         superblock.write(
                 was -> was.detached(end, peer, false),
                 () -> {
@@ -1205,9 +1202,7 @@ final class PrimaryHost implements PrimaryEffects {
                 int room = Math.toIntExact(layoutOf(bytes).fileBytes()) - metadata.size();
                 metadata.grow(new byte[Math.max(0, room)]);
             }
-            case 1 ->
-                    durableGrownFrom =
-                            Faults.M28 ? bytes : Math.min(bytes(), durableGrownFrom);
+            case 1 -> durableGrownFrom = Faults.M28 ? bytes : Math.min(bytes(), durableGrownFrom);
             default -> {
                 superblock.write(
                         was -> was.ofSpace(AddressSpace.of(bytes)),
@@ -2338,14 +2333,7 @@ final class PrimaryHost implements PrimaryEffects {
         if (first >= blocks) {
             List<Collected> all = List.copyOf(collected);
             all.forEach(
-                    each ->
-                            submit(
-                                    REPAIR,
-                                    each.offset,
-                                    each.data.length,
-                                    each.data,
-                                    false,
-                                    false));
+                    each -> submit(REPAIR, each.offset, each.data.length, each.data, false, false));
             sim.note("repair", all.size(), 0);
             repairing = false;
             return;

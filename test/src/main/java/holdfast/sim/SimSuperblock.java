@@ -12,9 +12,9 @@ import java.util.function.Consumer;
 import java.util.function.UnaryOperator;
 import java.util.random.RandomGenerator;
 
-/// The superblock of a host, in two slots on a disk of its own, as the daemon has it in a file: each
-/// change is a write and a sync, one behind the other, and a crash may fall before, between and
-/// behind the two. What then counts is what the slots say.
+/// The superblock of a host, in two slots on a disk of its own, as the daemon has it in a file:
+/// each change is a write and a sync, one behind the other, and a crash may fall before, between
+/// and behind the two. What then counts is what the slots say.
 final class SimSuperblock {
     /// Long enough for what a history does; the daemon's are larger.
     private static final int MAX_BYTES = 16 * 1024 - TwoSlots.HEADER_BYTES;
@@ -54,8 +54,7 @@ final class SimSuperblock {
         /// Whether it came to be durable; null until the sync has ended.
         private Boolean synced;
 
-        private Write(
-                UnaryOperator<Superblock> change, Runnable done, Consumer<String> failed) {
+        private Write(UnaryOperator<Superblock> change, Runnable done, Consumer<String> failed) {
             this.change = change;
             this.done = done;
             this.failed = failed;
@@ -138,8 +137,7 @@ final class SimSuperblock {
         boolean isNew = current != null && found.equals(current.next);
         if (!isNew && !found.equals(value()) && !found.equals(doubtful)) {
             throw new Violation(
-                    "SLOT",
-                    "the superblock is neither the one before nor the new one: " + found);
+                    "SLOT", "the superblock is neither the one before nor the new one: " + found);
         }
         return found;
     }

@@ -146,13 +146,7 @@ final class Simulation {
                 Ancestry.EMPTY.plus(
                         new Ancestry.Entry(
                                 7, Position.NONE, Ancestry.Reason.CREATE, new UUID(2, 2), 0));
-        backup =
-                new BackupHost(
-                        this,
-                        scenario,
-                        chance("backup"),
-                        second,
-                        copy);
+        backup = new BackupHost(this, scenario, chance("backup"), second, copy);
         first.plays(primary, null);
         second.plays(null, backup);
     }

@@ -545,10 +545,7 @@ final class TwoHistories {
             demote(loser);
             return;
         }
-        if (isDown(loser)
-                && loser.isClean()
-                && loser.own() != null
-                && loser.own().isUp()) {
+        if (isDown(loser) && loser.isClean() && loser.own() != null && loser.own().isUp()) {
             // It was detached, and not made final: a view was open, or its disk failed.
             sim.reached(Rare.DISCARD_AFTER_DETACH);
             dropWhatIsKept(loser.own());

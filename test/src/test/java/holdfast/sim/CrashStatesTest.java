@@ -110,7 +110,8 @@ class CrashStatesTest {
     private int ofSuperblock() throws Exception {
         SplittableRandom random = new SplittableRandom(7);
         Path file = dir.resolve("superblock");
-        TwoSlotFile.create(file, RESOURCE, Superblock.MAX_BYTES, Superblock.CODEC, superblock(0)).close();
+        TwoSlotFile.create(file, RESOURCE, Superblock.MAX_BYTES, Superblock.CODEC, superblock(0))
+                .close();
         byte[] durable = Files.readAllBytes(file);
         SimDisk disk = new SimDisk(durable.length);
         disk.put(durable);

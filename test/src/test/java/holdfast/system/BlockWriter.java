@@ -313,11 +313,12 @@ final class BlockWriter {
             }
             long sent = next == 0 ? 0 : all.get(next - 1).sent;
             // Whether these were carried out it does not show.
-            while (next < all.size() && all.get(next).zero && changesNothing(all.get(next), state)) {
+            while (next < all.size()
+                    && all.get(next).zero
+                    && changesNothing(all.get(next), state)) {
                 next++;
             }
-            return new Shown(
-                    id, reached, sent, next < all.size() ? all.get(next).answered : NEVER);
+            return new Shown(id, reached, sent, next < all.size() ? all.get(next).answered : NEVER);
         }
     }
 
@@ -335,8 +336,7 @@ final class BlockWriter {
                 if (without.missing < with.sent) {
                     throw new AssertionError(
                             "the copy holds write %d of writer %d, and of writer %d only up to %d: the next was answered before the other was sent"
-                                    .formatted(
-                                            with.seq, with.writer, without.writer, without.seq));
+                                    .formatted(with.seq, with.writer, without.writer, without.seq));
                 }
             }
         }

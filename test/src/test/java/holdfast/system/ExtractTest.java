@@ -567,7 +567,8 @@ class ExtractTest {
     }
 
     private void replace(Superblock with) throws Exception {
-        try (TwoSlotFile<Superblock> slots = TwoSlotFile.open(superblock, with.resource(), Superblock.CODEC)) {
+        try (TwoSlotFile<Superblock> slots =
+                TwoSlotFile.open(superblock, with.resource(), Superblock.CODEC)) {
             slots.write(with);
         }
     }

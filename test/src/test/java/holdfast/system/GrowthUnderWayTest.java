@@ -75,8 +75,7 @@ class GrowthUnderWayTest {
 
     private static void edit(Path file, String key, String value) throws Exception {
         String was = Files.readString(file);
-        String then =
-                was.replaceFirst(key + " = \"[^\"]*\"", "%s = \"%s\"".formatted(key, value));
+        String then = was.replaceFirst(key + " = \"[^\"]*\"", "%s = \"%s\"".formatted(key, value));
         assertFalse(then.equals(was), was);
         Files.writeString(file, then);
     }

@@ -164,8 +164,7 @@ class HangingDiskTest {
             Path disk = nodes.add(nodes.left, "home", 4 << 20);
             nodes.add(nodes.left, "other", 4 << 20);
             nodes.left.close();
-            Path journal =
-                    Files.createDirectory(dir.resolve("elsewhere")).resolve("home.journal");
+            Path journal = Files.createDirectory(dir.resolve("elsewhere")).resolve("home.journal");
             JournalFiles.create(journal, 4 << 20, 8 << 20);
             Path note = nodes.left.paths.state().resolve("resources/home/journal-begun");
             Files.writeString(note, journal.toString());

@@ -325,8 +325,7 @@ class HostileServerTest {
         peer.send(
                 new Frame.EpochBegin(++epoch, 2, 2),
                 new Frame.EpochZero(0, epoch, 0, SIZE),
-                new Frame.EpochCommit(
-                        epoch, good.plus(9), Long.MAX_VALUE, 1, new byte[32], past));
+                new Frame.EpochCommit(epoch, good.plus(9), Long.MAX_VALUE, 1, new byte[32], past));
         peer.awaitSent();
         begin();
         peer.send(
@@ -349,8 +348,16 @@ class HostileServerTest {
         long now = System.currentTimeMillis();
         long month = 30L * 86_400_000;
         long[] millis = {
-            now + month, now - month, 0, 1, -1, Long.MAX_VALUE, Long.MIN_VALUE, Long.MAX_VALUE / 2,
-            Long.MIN_VALUE / 2, now
+            now + month,
+            now - month,
+            0,
+            1,
+            -1,
+            Long.MAX_VALUE,
+            Long.MIN_VALUE,
+            Long.MAX_VALUE / 2,
+            Long.MIN_VALUE / 2,
+            now
         };
         Position at = good;
         for (long each : millis) {
@@ -452,8 +459,7 @@ class HostileServerTest {
         peer.say(new Frame.CompareReply(id, 0, 1, new byte[32]));
         peer.say(new Frame.MarkReply(id, 0, 1, "no"));
         peer.say(new Frame.Verified(id, 1, Long.MAX_VALUE, Long.MIN_VALUE, 1, 1, ""));
-        peer.say(
-                new Frame.Wrote(id, good, good, -5, Long.MAX_VALUE, -7, true, -9, true, 1L << 60));
+        peer.say(new Frame.Wrote(id, good, good, -5, Long.MAX_VALUE, -7, true, -9, true, 1L << 60));
         begin();
         peer.send(
                 write(good.plus(2), 0, 0, 4096),
@@ -497,8 +503,7 @@ class HostileServerTest {
         // A withdrawal is carried out in front of the offers behind it, and has no answer.
         TwoNodes.until(
                 "all are answered", () -> peer.count(e -> e instanceof Frame.OfferReply) == 15);
-        assertTrue(
-                !peer.has(e -> e instanceof Frame.OfferReply r && r.accepted()), peer::last);
+        assertTrue(!peer.has(e -> e instanceof Frame.OfferReply r && r.accepted()), peer::last);
         // An operator goes on with it.
         nodes.backup.connect(new ControlApi.LinkRequest(Optional.of("home")));
         begin();

@@ -121,8 +121,7 @@ class HugeDeviceTest {
         }
         String buffer = "[buffer]\nsend = \"16 MiB\"\n";
         try (ServerAndBackup nodes =
-                new ServerAndBackup(
-                        dir, buffer, JVM_FLAGS, JVM_FLAGS, disks.resolve("storage"))) {
+                new ServerAndBackup(dir, buffer, JVM_FLAGS, JVM_FLAGS, disks.resolve("storage"))) {
             NodeProcess server = nodes.server;
             NodeProcess backup = nodes.backup;
             Path socket = Path.of(nodes.addHome(disk, 256L << 20).socket());

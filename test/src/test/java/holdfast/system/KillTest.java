@@ -33,8 +33,9 @@ import java.util.concurrent.locks.LockSupport;
 /// Two daemons in processes of their own, killed at random moments while blocks are written that
 /// say what they are, by fio and by writers that also know their order: the server keeps what it
 /// answered, the backup what it acknowledged, and the copy is at every moment what the device was
-/// at one, for all writers together. [BackupEndsTest] and [InjectedFaultsTest] choose the calls; this one has what these have
-/// not, kills of both at once, and of either while they find each other.
+/// at one, for all writers together. [BackupEndsTest] and [InjectedFaultsTest] choose the calls;
+/// this one has what these have not, kills of both at once, and of either while they find each
+/// other.
 ///
 /// `-Dholdfast.seed=N` begins with the same seed, `-Dholdfast.kills=M` kills more often.
 class KillTest {

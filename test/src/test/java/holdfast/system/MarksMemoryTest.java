@@ -41,8 +41,7 @@ class MarksMemoryTest {
         new Random(5).nextBytes(data);
         Path disk = Files.write(dir.resolve("disk.img"), data);
         try (ServerAndBackup nodes =
-                new ServerAndBackup(
-                        dir, "", NO_MARKS, NodeProcess.FLAGS, dir.resolve("storage"))) {
+                new ServerAndBackup(dir, "", NO_MARKS, NodeProcess.FLAGS, dir.resolve("storage"))) {
             NodeProcess server = nodes.server;
             NodeProcess backup = nodes.backup;
             Path socket = Path.of(nodes.addHome(disk, 16L * MIB).socket());

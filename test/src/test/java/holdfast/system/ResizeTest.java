@@ -341,9 +341,7 @@ class ResizeTest {
                                     && !Files.exists(state(server.paths, "resize"))) {
                                 resizeOrNot(server);
                             }
-                            return sizeOf(server) == to
-                                    && nodes.isInSync()
-                                    && sizeOf(backup) == to;
+                            return sizeOf(server) == to && nodes.isInSync() && sizeOf(backup) == to;
                         },
                         server,
                         backup);

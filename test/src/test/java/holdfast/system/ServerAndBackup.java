@@ -41,8 +41,7 @@ final class ServerAndBackup implements AutoCloseable {
         backup = new NodeProcess(backupPaths, backupFlags);
         try {
             start();
-            backup.api.storage(
-                    new ControlApi.StorageRequest(storage.toString(), Optional.empty()));
+            backup.api.storage(new ControlApi.StorageRequest(storage.toString(), Optional.empty()));
             pair(server, backup, port);
         } catch (Exception | AssertionError e) {
             close();

@@ -122,8 +122,7 @@ class WrongClocksTest {
     private static List<String> facts(NodeProcess at) throws Exception {
         return at.api
                 .reconnect(
-                        new ControlApi.ReconnectRequest(
-                                "home", Optional.empty(), Optional.empty()))
+                        new ControlApi.ReconnectRequest("home", Optional.empty(), Optional.empty()))
                 .facts();
     }
 

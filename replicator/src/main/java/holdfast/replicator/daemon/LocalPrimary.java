@@ -655,8 +655,9 @@ final class LocalPrimary implements LocalResource {
         }
     }
 
-    /// The name of a device may be another one's after a reboot, and what a foreign disk holds would
-    /// be served, and go to the copy. One that holds what the last clean stop left was moved there.
+    /// The name of a device may be another one's after a reboot, and what a foreign disk holds
+    /// would be served, and go to the copy. One that holds what the last clean stop left was moved
+    /// there.
     private void requireSameDisk(Disks disks) throws IOException {
         Optional<String> other = dir.otherDisk();
         boolean isWhatItWas =

@@ -272,8 +272,7 @@ final class Repair {
 
     private void requireGoesOn() throws IOException {
         if (ends) {
-            throw new IOException(
-                    "it was stopped, by an order, a detach or the end of the daemon");
+            throw new IOException("it was stopped, by an order, a detach or the end of the daemon");
         }
     }
 

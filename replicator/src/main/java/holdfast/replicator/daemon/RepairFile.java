@@ -120,9 +120,7 @@ final class RepairFile implements AutoCloseable {
         bytes.put(16, entry.former).put(16 + BlockSet.BLOCK_BYTES, entry.right);
         bytes.putInt(12, crcOfEntry(bytes));
         writeFully(bytes.clear(), HEADER_BYTES + header.blocks * ENTRY_BYTES);
-        header =
-                new Header(
-                        header.resource, header.verified, header.sizeBytes, header.blocks + 1);
+        header = new Header(header.resource, header.verified, header.sizeBytes, header.blocks + 1);
     }
 
     /// It has all its entries: durable when this returns.

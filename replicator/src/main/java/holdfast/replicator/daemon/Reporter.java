@@ -167,8 +167,7 @@ final class Reporter {
                                 .orElseGet(() -> behindUnseen(resource.dir()))),
                 until,
                 until,
-                repairing(resource)
-                        .or(() -> seen.flatMap(each -> progress(resource.name(), each))),
+                repairing(resource).or(() -> seen.flatMap(each -> progress(resource.name(), each))),
                 traffic,
                 seen.map(
                         each ->

@@ -918,8 +918,7 @@ final class ResourceDir implements AutoCloseable {
         if (isGrown
                 && sizeBytes >= superblock().sizeBytes()
                 && grown(grownMark()).map(Grown::generation).orElse(0L) == 0) {
-            AtomicFile.write(
-                    grownMark(), new Grown(grownFrom(sizeBytes), generation).encode());
+            AtomicFile.write(grownMark(), new Grown(grownFrom(sizeBytes), generation).encode());
         }
     }
 

@@ -280,8 +280,7 @@ final class VerifyOrders {
     /// What a repair is to bring back.
     ///
     /// @param when the verification ended that found it
-    private record Found(
-            Instant when, long blocks, long bytes, long ranges, List<BlockRun> runs) {
+    private record Found(Instant when, long blocks, long bytes, long ranges, List<BlockRun> runs) {
         static Found of(VerifyReport report) {
             return new Found(
                     report.ended(),

@@ -105,7 +105,9 @@ public record DeviceNode(Path path, boolean isBlockDevice, long device, long ino
                 String id = LinuxText.read(sys.resolve(name)).strip();
                 if (!id.isEmpty()) {
                     // A mapping of cryptsetup may be given another name: CRYPT-LUKS2-id-name.
-                    return part + "the device " + id.replaceFirst("^(CRYPT-[^-]+-[0-9a-f]{32})-.*", "$1");
+                    return part
+                            + "the device "
+                            + id.replaceFirst("^(CRYPT-[^-]+-[0-9a-f]{32})-.*", "$1");
                 }
             }
         }

@@ -103,8 +103,7 @@ public final class TwoSlotFile<T> implements AutoCloseable {
     /// @param owner null for anybody
     private static <T> TwoSlots<T> read(RawFile file, UUID owner, TwoSlots.Codec<T> codec)
             throws DeviceException, CorruptFormatException {
-        ByteBuffer all =
-                ByteBuffer.allocate(TwoSlots.fileBytes(file.name(), file.sizeBytes()));
+        ByteBuffer all = ByteBuffer.allocate(TwoSlots.fileBytes(file.name(), file.sizeBytes()));
         file.read(0, all);
         return TwoSlots.read(file.name(), all.flip(), owner, codec);
     }

@@ -1335,14 +1335,7 @@ public final class Backup {
 
     private void verify(Frame.Verify v) {
         if (v.exact()) {
-            take(
-                    new Exact(
-                            session,
-                            v.run(),
-                            v.number(),
-                            v.offsetBytes(),
-                            v.lengthBytes(),
-                            false));
+            take(new Exact(session, v.run(), v.number(), v.offsetBytes(), v.lengthBytes(), false));
         } else {
             verifies(v.run());
             ask(new TreeComparison.Ask(v.number(), v.offsetBytes(), v.lengthBytes(), v.level()));
@@ -1362,9 +1355,7 @@ public final class Backup {
         if (exact.wantsData) {
             byte[] content = new byte[data.remaining()];
             data.get(content);
-            fx.send(
-                    new Frame.Fetched(
-                            config.resource, session, exact.run, exact.number, content));
+            fx.send(new Frame.Fetched(config.resource, session, exact.run, exact.number, content));
         } else {
             fx.send(
                     new Frame.VerifyReply(
@@ -2939,8 +2930,8 @@ public final class Backup {
                         .formatted(rotWords, mendRefusal);
     }
 
-    /// Blocks of the newest image that lie in this record, or in one that could not be read when
-    /// it was looked at last.
+    /// Blocks of the newest image that lie in this record, or in one that could not be read when it
+    /// was looked at last.
     private long blocksThatNeed(long record) {
         long blocks = 0;
         for (JournalIndex.Run run : index.all()) {

@@ -21,8 +21,8 @@ import java.util.Map;
 /// ```
 ///
 /// Both questions go when nothing is left to be sent, and nobody writes here from the reading of
-/// the content until its end ([Primary#fetch]): so all three are as of one number. The copy is
-/// read twice, and a disk that does not return the same both times brings nothing.
+/// the content until its end ([Primary#fetch]): so all three are as of one number. The copy is read
+/// twice, and a disk that does not return the same both times brings nothing.
 final class Contents {
     /// Questions that are unanswered at a time: 1 MiB that the peer reads between two frames.
     static final int MAX = 8;

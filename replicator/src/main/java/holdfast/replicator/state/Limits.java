@@ -11,8 +11,8 @@ import holdfast.tunnel.wire.FrameCodec;
 /// @param fanOut of the trees of digests by which ranges are compared
 /// @param treeBlocks longest run that is compared by one tree: what a lost session costs to read
 ///   again is that many blocks for each tree in flight
-/// @param treesInFlight long runs that may be compared at a time, each with 2 MiB of memory or little more
-///   at both sides
+/// @param treesInFlight long runs that may be compared at a time, each with 2 MiB of memory or
+///   little more at both sides
 /// @param comparesInFlight questions of comparisons that may be unanswered at a time
 /// @param readAheadBytes bulk data that may be read ahead of the link
 /// @param dwellNanos how long the buffer stays closed at least, so that congestion cannot flap

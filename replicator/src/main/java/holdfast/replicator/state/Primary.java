@@ -1682,11 +1682,11 @@ public final class Primary {
     /// A block leaves the set when its run is opened, and is in the comparison from then until both
     /// sides' digests of it, or of something around it, were found equal, or it is marked; a
     /// session that is lost before puts it back. It may be written meanwhile, and our side of a
-    /// tree be made of what it held before or since. That is as good: the
-    /// buffer is closed before the first block is read, so each write that ends later marks its
-    /// blocks, and marks stay until an epoch; and equal digests say that a block, when it was read,
-    /// held what the peer holds throughout. So a block that is not marked in the end was equal when
-    /// it was read and not written since.
+    /// tree be made of what it held before or since. That is as good: the buffer is closed before
+    /// the first block is read, so each write that ends later marks its blocks, and marks stay
+    /// until an epoch; and equal digests say that a block, when it was read, held what the peer
+    /// holds throughout. So a block that is not marked in the end was equal when it was read and
+    /// not written since.
     private ReadRun readToCompare() {
         TreeComparison.Subject subject = comparison.takes() ? openSuspects() : null;
         if (subject == null) {

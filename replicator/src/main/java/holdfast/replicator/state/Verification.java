@@ -130,9 +130,7 @@ public final class Verification {
 
     /// Whether [#nextScan] has something.
     boolean wantsScan() {
-        return candidates.count() <= CANDIDATES_MAX
-                && scan.takes()
-                && isMoreToScan();
+        return candidates.count() <= CANDIDATES_MAX && scan.takes() && isMoreToScan();
     }
 
     private boolean isMoreToScan() {

@@ -214,8 +214,7 @@ class LocalBackupTest {
         LocalBackup copy = opened();
         copy.takeJournal(larger());
         copy.noteJournal();
-        Path inTheWay =
-                Files.createDirectory(copy.dir().path().resolve("journal-grown.tmp"));
+        Path inTheWay = Files.createDirectory(copy.dir().path().resolve("journal-grown.tmp"));
         assertThrows(IOException.class, copy::giveJournalBack);
         assertEquals(16L << 20, segments() * LocalBackup.segmentBytes(8 << 20));
         Files.delete(inTheWay);
@@ -234,7 +233,8 @@ class LocalBackupTest {
     /// Those that hold records, and spares.
     private long segments() throws Exception {
         try (Stream<Path> all = Files.list(node.storage.resolve("home.journal"))) {
-            return all.filter(each -> each.getFileName().toString().matches("(spare-)?[0-9a-f]{16}"))
+            return all.filter(
+                            each -> each.getFileName().toString().matches("(spare-)?[0-9a-f]{16}"))
                     .count();
         }
     }

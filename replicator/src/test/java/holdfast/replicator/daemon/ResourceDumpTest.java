@@ -58,11 +58,7 @@ class ResourceDumpTest {
 
     private void primary() throws Exception {
         try (ResourceDir made =
-                create(
-                        "home",
-                        Role.PRIMARY,
-                        "",
-                        Superblock.ofPrimary(ID, AddressSpace.of(SIZE)))) {
+                create("home", Role.PRIMARY, "", Superblock.ofPrimary(ID, AddressSpace.of(SIZE)))) {
             made.attach(made.recover().kept(), true, NODE, AT.generation(), 1_700_000_000_000L);
             long[] bits = new long[Transaction.Page.blocks(1024) / 64];
             bits[0] = 0b1011;

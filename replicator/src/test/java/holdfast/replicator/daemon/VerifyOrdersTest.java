@@ -27,9 +27,7 @@ class VerifyOrdersTest {
             LocalPrimary home = RosterTest.primary(node, "home", new UUID(1, 2));
             Problem refused = refusal(node, home, "server");
             assertEquals(ExitCode.REFUSED.number(), refused.exitCode());
-            assertEquals(
-                    Optional.of(node.shared.command("attach home")),
-                    refused.next());
+            assertEquals(Optional.of(node.shared.command("attach home")), refused.next());
             home.close();
         }
     }

@@ -374,13 +374,13 @@ class MetadataLayoutTest {
 
     @Test
     void whatIsNoPositionIsDamageAndNoErrorOfTheProgram() throws Exception {
-        Transaction t =
-                transaction(0x0a0b, 3, Blank.SUSPECT, List.of(page(1, 0b101, 0, 65)), 9L);
+        Transaction t = transaction(0x0a0b, 3, Blank.SUSPECT, List.of(page(1, 0b101, 0, 65)), 9L);
         for (MetadataLayout.Piece piece :
                 List.of(layout.records(t).getLast(), layout.pages(t).getFirst())) {
             for (int at : List.of(48, 96)) {
                 for (long number : List.of(5L, -5L)) {
-                    String why = brokenBy(piece, page -> page.putLong(at, 0).putLong(at + 8, number));
+                    String why =
+                            brokenBy(piece, page -> page.putLong(at, 0).putLong(at + 8, number));
                     assertTrue(why.contains("position"), why);
                 }
             }

@@ -23,9 +23,7 @@ class SmallNotesTest {
         assertEquals(new Grown(5, -77), Grown.decode("5 -77".getBytes(UTF_8)));
         for (String none : List.of("", "x", "-5", "5 x", "5  7", "99999999999999999999")) {
             assertThrows(
-                    IllegalArgumentException.class,
-                    () -> Grown.decode(none.getBytes(UTF_8)),
-                    none);
+                    IllegalArgumentException.class, () -> Grown.decode(none.getBytes(UTF_8)), none);
         }
     }
 

@@ -389,8 +389,7 @@ class VerificationTest implements PrimaryEffects {
     }
 
     private Frame.Fetched fetched(Frame.Fetch f) {
-        ByteBuffer data =
-                content(copy, f.offsetBytes() / BLOCK, (int) f.lengthBytes() / BLOCK);
+        ByteBuffer data = content(copy, f.offsetBytes() / BLOCK, (int) f.lengthBytes() / BLOCK);
         return new Frame.Fetched(ID, session, f.run(), f.number(), data.array());
     }
 
