@@ -502,11 +502,8 @@ public final class Primary {
         endCapture(op);
         if (fatal) {
             diskFailed(why);
-        } else {
-            fx.event("no-space", why);
-            if (!closed) {
-                closeFull(last); // What it wrote in part has no number: only an epoch can bring it.
-            }
+        } else if (!closed) {
+            closeFull(last); // What it wrote in part has no number: only an epoch can bring it.
         }
         unlock(op);
     }
