@@ -503,7 +503,11 @@ public final class Primary {
         if (fatal) {
             diskFailed(why);
         } else if (!closed) {
-            closeFull(last); // What it wrote in part has no number: only an epoch can bring it.
+            // What it wrote in part has no number: only an epoch can bring it.
+            close(
+                    "a write found no space: what it may have written in part, and further writes, are marked and sent as one epoch later",
+                    last,
+                    nowNanos);
         }
         unlock(op);
     }
