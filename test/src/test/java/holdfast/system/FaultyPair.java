@@ -379,9 +379,20 @@ final class FaultyPair implements AutoCloseable {
         if (!any.isEmpty()) {
             NodeProcess.until(
                     "one of %s tells of %s".formatted(any, blow),
-                    () -> !Collections.disjoint(any, struck.process.kindsSince("home", since)),
+                    () ->
+                            !Collections.disjoint(any, struck.process.kindsSince("home", since))
+                                    || saysThatRequestsFail(any, struck),
                     struck.process);
         }
+    }
+
+    /// What goes on from a blow before is no new event.
+    private static boolean saysThatRequestsFail(Set<String> any, Node struck) {
+        return !Collections.disjoint(any, Set.of("no-space", "read-error"))
+                && struck.resource("home")
+                        .flatMap(StatusReport.Resource::trouble)
+                        .filter(words -> words.contains(" of clients fail, "))
+                        .isPresent();
     }
 
     /// A failure is not always the end of it.

@@ -2,6 +2,7 @@ package holdfast.system;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.bench.BlockClient;
@@ -12,6 +13,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -231,6 +233,22 @@ class HandlersTest {
     private String read(String name) throws Exception {
         Path file = out.resolve(name);
         return Files.exists(file) ? Files.readString(file) : "";
+    }
+
+    @Test
+    void readsOfClientsThatFailRunItOnceHoweverManyTheyAre() throws Exception {
+        Path script = script("echo $HOLDFAST_KIND >> $1/local-io-error");
+        handlers("local-io-error", script + " " + out);
+        try (FileChannel image =
+                        FileChannel.open(dir.resolve("disk.img"), StandardOpenOption.WRITE);
+                BlockClient client =
+                        new BlockClient(nodes.serverPaths.run().resolve("home.nbd"), "home")) {
+            image.truncate(0);
+            for (int i = 0; i < 100; i++) {
+                assertThrows(IOException.class, () -> client.read(0, 4096));
+            }
+        }
+        TwoNodes.until("it was run", () -> read("local-io-error").equals("read-error\n"));
     }
 
     @Test

@@ -181,7 +181,7 @@ final class Schema {
                     "handlers.local-io-error",
                     Type.COMMAND,
                     "",
-                    "The disk of a resource here, or a copy's base or journal, has failed.");
+                    "The disk of a resource here, or a copy's base or journal, has failed; or what clients read fails or what is written finds no space (`HOLDFAST_KIND` is `read-error` or `no-space`), when it begins and at most once an hour while it goes on.");
     static final Key<String> ON_INITIAL_SPLIT_BRAIN =
             Key.of(
                     "handlers.initial-split-brain",

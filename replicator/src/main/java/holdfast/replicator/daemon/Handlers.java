@@ -129,6 +129,8 @@ final class Handlers implements AutoCloseable {
                     event.change().orElseThrow().to().equals("FAILED")
                             ? List.of("local-io-error")
                             : List.of();
+            // Told once, and once an hour while it goes on.
+            case "read-error", "no-space" -> List.of("local-io-error");
             case "sync-started" -> List.of("before-resync-" + side(event));
             case "sync-done" -> List.of("after-resync-" + side(event));
             case "sync-interrupted" -> List.of("resync-interrupted");

@@ -275,7 +275,7 @@ final class OverlayExport implements Export, AutoCloseable {
         try {
             file.sync();
         } catch (DeviceException e) {
-            errno = e.errno();
+            errno = e.errno() == 0 ? Errno.EIO : e.errno();
         }
         reply.done(errno);
     }

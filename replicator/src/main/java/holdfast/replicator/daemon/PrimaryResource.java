@@ -67,6 +67,7 @@ final class PrimaryResource implements Export {
     private final SendBudget budget;
     private final BiConsumer<String, String> events;
     private final Consumer<Primary> stateTold;
+    private final ClientErrors errors;
 
     /// Guards the deciding object and what is below; held for moments, never over a disk or the
     /// link.
@@ -162,6 +163,7 @@ final class PrimaryResource implements Export {
         this.buffers = buffers;
         this.compression = compression;
         this.events = events;
+        this.errors = new ClientErrors(events);
         this.stateTold = stateTold;
         this.budget = budget;
         this.sizeBytes = config.sizeBytes();
@@ -227,6 +229,10 @@ final class PrimaryResource implements Export {
         return clients.get();
     }
 
+    ClientErrors errors() {
+        return errors;
+    }
+
     /// An order begins to let no client in, or does so no more. Those that are there go on; who
     /// counts them meanwhile has counted all.
     void turnAway(boolean begins) {
@@ -240,10 +246,12 @@ final class PrimaryResource implements Export {
 
     @Override
     public void read(long offsetBytes, ByteBuffer into) throws ExportException {
+        int lengthBytes = into.remaining();
         try {
             device.read(offsetBytes, into);
+            errors.read(offsetBytes, lengthBytes);
         } catch (DeviceException e) {
-            events.accept("read-error", e.getMessage());
+            errors.readFailed(offsetBytes, lengthBytes, e.getMessage());
             throw new ExportException(e.errno(), e.getMessage(), e);
         }
     }
@@ -376,6 +384,9 @@ final class PrimaryResource implements Export {
             }
         } catch (DeviceException e) {
             writeFailed(op, e.getMessage(), !e.isOutOfSpace());
+            if (e.isOutOfSpace()) {
+                errors.noSpace(op.offsetBytes(), op.lengthBytes(), e.getMessage());
+            }
             if (request.pieceFailed(e.errno() == 0 ? Errno.EIO : e.errno())) {
                 request.synced(sync(op.offsetBytes()));
             }
@@ -388,6 +399,7 @@ final class PrimaryResource implements Export {
             }
             return;
         }
+        errors.wrote(op.offsetBytes(), op.lengthBytes());
         lock.lock();
         try {
             answer = primary.written(op, System.currentTimeMillis());
@@ -857,6 +869,7 @@ final class PrimaryResource implements Export {
         } finally {
             unlock();
         }
+        errors.look(nowNanos);
     }
 
     /// How long a write has been at the disk, as of the last tick.

@@ -449,6 +449,10 @@ final class Reporter {
         if (noSpace.isPresent()) {
             return noSpace;
         }
+        Optional<String> errors = errors(resource);
+        if (errors.isPresent()) {
+            return errors;
+        }
         if (!now.refusal().isEmpty()) {
             return Optional.of(now.refusal() + toChoose(resource));
         }
@@ -486,6 +490,13 @@ final class Reporter {
         }
         Optional<String> resize = resource.resizeWords();
         return resize.isPresent() ? resize : tcpTrouble.get();
+    }
+
+    /// Requests of clients that fail while the disk goes on.
+    private static Optional<String> errors(LocalPrimary resource) {
+        ResourceDir.Facts facts = resource.dir().facts();
+        return resource.resource()
+                .flatMap(each -> each.errors().trouble(facts.words(), facts.peer()));
     }
 
     /// Which of its disks do not answer, and what waits for them.

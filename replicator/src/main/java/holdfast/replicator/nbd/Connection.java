@@ -67,6 +67,8 @@ final class Connection implements Runnable {
 
     private static final int MAX_EXTENTS = 8192;
 
+    private static final long WARN_EACH_NANOS = 10_000_000_000L;
+
     /// How long a client is given to close first, so that a TCP reset does not destroy the last
     /// replies.
     private static final long LINGER_MILLIS = 250;
@@ -111,6 +113,12 @@ final class Connection implements Runnable {
     private boolean endOfInput;
     private boolean inputWasFull;
     private long progressNanos;
+
+    /// Of requests that failed: when that was logged last, and how many were not since.
+    private boolean hasWarned;
+
+    private long warnedNanos;
+    private long unsaid;
     private int readyOps;
 
     private Payload batch;
@@ -578,12 +586,33 @@ final class Connection implements Runnable {
             }
             return Errno.OK;
         } catch (ExportException e) {
-            LOG.warn("{}: read at {} of {}: {}", client, offset, export.name(), e.getMessage());
+            warn("read", offset, e);
             return Errno.toWire(e.errno(), false);
         } catch (RuntimeException e) {
             LOG.error("{}: read at {} of {}", client, offset, export.name(), e);
             return Errno.EIO;
         }
+    }
+
+    /// A client that repeats what fails does not fill the log.
+    private void warn(String what, long offset, ExportException e) {
+        long now = System.nanoTime();
+        if (hasWarned && now - warnedNanos < WARN_EACH_NANOS) {
+            unsaid++;
+            return;
+        }
+        String others = unsaid == 0 ? "" : ", and %d more before".formatted(unsaid);
+        LOG.warn(
+                "{}: {} at {} of {}: {}{}",
+                client,
+                what,
+                offset,
+                export.name(),
+                e.getMessage(),
+                others);
+        hasWarned = true;
+        warnedNanos = now;
+        unsaid = 0;
     }
 
     private void cache(long offset, long length) {
@@ -626,12 +655,7 @@ final class Connection implements Runnable {
         try {
             found = export.blockStatus(request.offset, length, one ? 1 : MAX_EXTENTS);
         } catch (ExportException e) {
-            LOG.warn(
-                    "{}: status at {} of {}: {}",
-                    client,
-                    request.offset,
-                    export.name(),
-                    e.getMessage());
+            warn("status", request.offset, e);
             refuse(Errno.toWire(e.errno(), false));
             return;
         }

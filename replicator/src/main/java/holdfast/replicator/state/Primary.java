@@ -507,11 +507,12 @@ public final class Primary {
         endCapture(op);
         if (fatal) {
             diskFailed(why);
-        } else {
-            fx.event("no-space", why);
-            if (!closed) {
-                closeFull(last); // What it wrote in part has no number: only an epoch can bring it.
-            }
+        } else if (!closed) {
+            // What it wrote in part has no number: only an epoch can bring it.
+            close(
+                    "a write found no space: what it may have written in part, and further writes, are marked and sent as one epoch later",
+                    last,
+                    nowNanos);
         }
         unlock(op);
     }
