@@ -30,8 +30,7 @@ class ClientReadFaultTest {
             Instant began = Instant.now();
             Path socket = dir.resolve("pair/server/run/home.nbd");
             try (BlockClient client = new BlockClient(socket, "home")) {
-                pair.server.disk.arm(
-                        FaultyDisk.Kind.IO_ERROR, FaultyDisk.READ, "home.disk", 1, 1);
+                pair.server.disk.arm(FaultyDisk.Kind.IO_ERROR, FaultyDisk.READ, "home.disk", 1, 1);
                 String words =
                         assertThrows(IOException.class, () -> client.read(8192, 4096)).getMessage();
                 assertEquals("command 0 fails with error 5", words);

@@ -9,8 +9,8 @@ import java.util.stream.Stream;
 
 /// The requests of clients that a disk fails which goes on: what [FailingPlaces] decides is told.
 ///
-/// Any thread, also under the lock of the resource; where nothing fails, as nearly always, no
-/// lock is taken.
+/// Any thread, also under the lock of the resource; where nothing fails, as nearly always, no lock
+/// is taken.
 final class ClientErrors {
     private final BiConsumer<String, String> events;
 

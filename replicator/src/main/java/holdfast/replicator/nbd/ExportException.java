@@ -7,8 +7,8 @@ public sealed class ExportException extends Exception permits UnknownExportExcep
     private final int errno;
 
     /// @param errno one of [Errno], or any Linux error number, see [Errno#toWire]; what failed with
-    ///   no number of the kernel, as a read behind the end of a file that has shrunk, is an I/O error
-    ///   to the client, and never an answer that says OK
+    ///   no number of the kernel, as a read behind the end of a file that has shrunk, is an I/O
+    ///   error to the client, and never an answer that says OK
     public ExportException(int errno, String message) {
         super(message);
         this.errno = errno == Errno.OK ? Errno.EIO : errno;

@@ -13,10 +13,10 @@ import java.util.TreeMap;
 /// as it likes, so what is told is bounded whatever it does: that it begins, that it goes on, an
 /// hour after the last word of it, and that it is over.
 ///
-/// It is over when each place that failed has worked again, and none has failed for
-/// [#QUIET_NANOS]. Where a client that has given up asks for that place no more, others that work
-/// may say it as well, for [#GIVEN_UP_NANOS]: so it is with space, of which all places have the
-/// same, and not with bad sectors.
+/// It is over when each place that failed has worked again, and none has failed for [#QUIET_NANOS].
+/// Where a client that has given up asks for that place no more, others that work may say it as
+/// well, for [#GIVEN_UP_NANOS]: so it is with space, of which all places have the same, and not
+/// with bad sectors.
 ///
 /// It has no clock and is not safe for threads.
 public final class FailingPlaces {
@@ -147,8 +147,7 @@ public final class FailingPlaces {
                                 .formatted(
                                         String.join(", ", named),
                                         others == 0 ? "" : " and %d places more".formatted(others));
-        return "%s of clients fail, %d since %s%s (%s)"
-                .formatted(what, count, since(), where, why);
+        return "%s of clients fail, %d since %s%s (%s)".formatted(what, count, since(), where, why);
     }
 
     private Told tell(String words, long nowNanos) {
