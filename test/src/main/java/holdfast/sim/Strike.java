@@ -303,7 +303,7 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
         strikes.addAll(ofFailingDisk(seed, strikes, work));
         strikes.addAll(ofFailingEnd(seed, strikes, work));
         strikes.addAll(ofChoosingAgain(seed, strikes, work));
-        strikes.addAll(ofSuperblock(seed, strikes, work));
+        strikes.addAll(ofSuperblock(seed, strikes));
         return List.copyOf(strikes);
     }
 
@@ -365,7 +365,7 @@ record Strike(int id, long nanos, Optional<String> trigger, int count, Fault fau
 
     /// In one history of four a superblock cannot be written, or not be made durable: mostly just
     /// when it is to be, as at a start, a stop or a roll-forward.
-    private static List<Strike> ofSuperblock(long seed, List<Strike> so, long work) {
+    private static List<Strike> ofSuperblock(long seed, List<Strike> so) {
         SplittableRandom r = Seeds.stream(seed, "superblock");
         List<Strike> strikes = new ArrayList<>();
         if (r.nextInt(4) > 0) {

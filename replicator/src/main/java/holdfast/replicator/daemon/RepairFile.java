@@ -158,8 +158,8 @@ final class RepairFile implements AutoCloseable {
 
     private static int crcOfEntry(ByteBuffer bytes) {
         CRC32C crc = new CRC32C();
-        crc.update(bytes.array(), 0, 12);
-        crc.update(bytes.array(), 16, ENTRY_BYTES - 16);
+        crc.update(bytes.slice(0, 12));
+        crc.update(bytes.slice(16, ENTRY_BYTES - 16));
         return (int) crc.getValue();
     }
 

@@ -128,9 +128,6 @@ final class ResourceDir implements AutoCloseable {
     private static final String JOURNAL_BEGUN = "journal-begun";
     private static final String PARTED = "parted";
 
-    /// Promotions that are noted there, the last first: one that fails when it has been noted is
-    /// among them.
-
     /// Files whose presence says something.
     static final List<String> MARKS =
             List.of(

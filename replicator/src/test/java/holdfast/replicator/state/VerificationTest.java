@@ -390,7 +390,9 @@ class VerificationTest implements PrimaryEffects {
 
     private Frame.Fetched fetched(Frame.Fetch f) {
         ByteBuffer data = content(copy, f.offsetBytes() / BLOCK, (int) f.lengthBytes() / BLOCK);
-        return new Frame.Fetched(ID, session, f.run(), f.number(), data.array());
+        byte[] bytes = new byte[data.remaining()];
+        data.get(bytes);
+        return new Frame.Fetched(ID, session, f.run(), f.number(), bytes);
     }
 
     @Test
