@@ -17,6 +17,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
+import java.net.BindException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.StandardProtocolFamily;
@@ -115,7 +116,7 @@ class AttachTest {
                 Files.deleteIfExists(socket);
             }
             nodes.server.close();
-            try (ServerSocket other = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
+            try (ServerSocket other = listening(port)) {
                 nodes.startServer();
                 ProblemException e =
                         assertThrows(
@@ -130,6 +131,20 @@ class AttachTest {
             assertEquals(Optional.of(StatusReport.Behind.NOTHING), nodes.atServer("home").behind());
             nodes.startBackup();
             nodes.untilInSync("home");
+        }
+    }
+
+    /// Whose thread still stands in an accept keeps the port for an instant behind the close.
+    private static ServerSocket listening(int port) throws Exception {
+        for (int tries = 0; ; tries++) {
+            try {
+                return new ServerSocket(port, 1, InetAddress.getLoopbackAddress());
+            } catch (BindException e) {
+                if (tries == 50) {
+                    throw e;
+                }
+                Thread.sleep(100);
+            }
         }
     }
 

@@ -1791,6 +1791,12 @@ final class BackupResource {
                 long tracked) {
             try {
                 store.filling(tracked);
+            } catch (DeviceException e) {
+                // Its space was taken when it was made, and a failed sync of it is final.
+                backup.failed(e.getMessage());
+                return true;
+            }
+            try {
                 if (data == null) {
                     base.zero(offsetBytes, lengthBytes, true);
                 } else {
