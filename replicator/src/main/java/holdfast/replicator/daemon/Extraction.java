@@ -95,6 +95,25 @@ final class Extraction {
         }
     }
 
+    /// A daemon that runs meanwhile may have rolled what came later into the base that was copied.
+    private void requireStill() throws IOException {
+        if (request.superblock().isEmpty()) {
+            return;
+        }
+        long counter;
+        try {
+            counter = TwoSlotFile.look(request.superblock().get(), Superblock.CODEC).counter();
+        } catch (CorruptFormatException e) {
+            throw new IOException(e.getMessage(), e);
+        }
+        if (counter != seenCounter) {
+            throw new WantedException(
+                    "%s changed while the base was read: a daemon runs on these files, and what was copied is perhaps the image of no moment. Stop it first"
+                            .formatted(request.superblock().get()),
+                    command());
+        }
+    }
+
     // ---- what the copy is --------------------------------------------------------------------
 
     /// What is known of the copy beside base and journal.
@@ -653,7 +672,12 @@ final class Extraction {
                     "%s has %d bytes, volume %d of the copy has %d"
                             .formatted(request.base(), base.sizeBytes(), volume, size));
         }
-        FileBlockDevice to = FileBlockDevice.create(request.to(), size);
+        // Under its name it is whole: an end in between leaves a part that is called one.
+        if (Files.exists(request.to(), LinkOption.NOFOLLOW_LINKS)) {
+            throw new FileAlreadyExistsException(request.to().toString());
+        }
+        Path part = request.to().resolveSibling(request.to().getFileName() + ".part");
+        FileBlockDevice to = FileBlockDevice.create(part, size);
         try (to) {
             copy(base, to);
             for (DeltaLog each : deltas) {
@@ -661,8 +685,10 @@ final class Extraction {
             }
             overlay(segments::read, index, space, volume, to);
             to.sync();
+            requireStill();
+            AtomicFile.rename(part, request.to());
         } catch (IOException | RuntimeException e) {
-            Files.deleteIfExists(request.to());
+            Files.deleteIfExists(part);
             throw e;
         }
     }

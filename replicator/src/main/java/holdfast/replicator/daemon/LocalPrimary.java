@@ -1603,7 +1603,7 @@ final class LocalPrimary implements LocalResource {
     /// It takes no monitor: a detach waits for its end.
     private void carryOut(
             Repair repair, List<BlockRun> runs, Instant verified, TurnedAway turnedAway) {
-        VerifyReport.Repair how;
+        VerifyReport.Repair how = cutShort("an internal error");
         try {
             Repair.Outcome outcome = repair.run(runs, verified);
             how =
@@ -1619,19 +1619,24 @@ final class LocalPrimary implements LocalResource {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             how = cutShort("the daemon stopped");
+        } finally {
+            repairLeft = Files.exists(dir.repairFile());
+            note(how, verified);
+            turnedAway.close();
+            repairing = null;
+            tell(how);
         }
-        repairLeft = Files.exists(dir.repairFile());
+    }
+
+    /// In the report of the verification that has found the blocks: another one knows of others.
+    private void note(VerifyReport.Repair how, Instant verified) {
         try {
             Optional<VerifyReport> last = verifications.last();
-            if (last.isPresent()) {
+            if (last.isPresent() && last.get().ended().equals(verified)) {
                 verifications.save(last.get().repaired(how));
             }
         } catch (IOException e) {
             shared.events().of(name()).accept("metadata-error", e.getMessage());
-        } finally {
-            turnedAway.close();
-            repairing = null;
-            tell(how);
         }
     }
 

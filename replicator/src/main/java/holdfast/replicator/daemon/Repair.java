@@ -200,25 +200,32 @@ final class Repair {
             long bytes = 0;
             long since = 0;
             List<CompletableFuture<Integer>> writes = new ArrayList<>();
-            for (long i = 0; i < header.blocks(); i++) {
-                requireGoesOn();
-                RepairFile.Entry entry = file.entry(i);
-                byte[] now = new byte[entry.right().length];
-                read(entry.offsetBytes(), now.length).get(now);
-                if (!isEither(now, entry)) {
-                    since++;
-                } else {
-                    if (!Arrays.equals(now, entry.right())) {
-                        writes.add(write(entry));
+            try {
+                for (long i = 0; i < header.blocks(); i++) {
+                    requireGoesOn();
+                    RepairFile.Entry entry = file.entry(i);
+                    byte[] now = new byte[entry.right().length];
+                    read(entry.offsetBytes(), now.length).get(now);
+                    if (!isEither(now, entry)) {
+                        since++;
+                    } else {
+                        if (!Arrays.equals(now, entry.right())) {
+                            writes.add(write(entry));
+                        }
+                        blocks++;
+                        bytes += now.length;
                     }
-                    blocks++;
-                    bytes += now.length;
+                    if (writes.size() == RUN_BLOCKS) {
+                        awaitAll(writes);
+                        writes.clear();
+                    }
+                    doneBytes += BlockSet.BLOCK_BYTES;
                 }
-                if (writes.size() == RUN_BLOCKS) {
-                    awaitAll(writes);
-                    writes.clear();
+            } finally {
+                // Clients are let in behind this: none of these may come then.
+                for (CompletableFuture<Integer> each : writes) {
+                    each.exceptionally(_ -> Errno.EIO).join();
                 }
-                doneBytes += BlockSet.BLOCK_BYTES;
             }
             awaitAll(writes);
             CompletableFuture<Integer> flushed = new CompletableFuture<>();
