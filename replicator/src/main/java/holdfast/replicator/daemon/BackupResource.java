@@ -150,6 +150,9 @@ final class BackupResource {
     /// Moments that are open and read.
     private final List<OpenPoint> points = new ArrayList<>();
 
+    /// Of the index of the newest moment.
+    private volatile int newestRuns;
+
     /// What the mailbox knew when it was last empty.
     private volatile Snapshot snapshot;
 
@@ -982,6 +985,11 @@ final class BackupResource {
         tryAgain();
     }
 
+    /// Of the index of the newest moment.
+    int newestRuns() {
+        return newestRuns;
+    }
+
     PinStore pinStore() {
         return pins;
     }
@@ -1407,6 +1415,7 @@ final class BackupResource {
     }
 
     private void takeSnapshot() {
+        newestRuns = backup.committedIndex().size();
         tellState();
         unreadable = backup.unreadable();
         doubted = backup.isRotten();

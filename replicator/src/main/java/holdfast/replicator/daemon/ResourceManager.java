@@ -457,6 +457,8 @@ final class ResourceManager implements Link.Resources {
     /// Each copy has its part of the memory for the indexes of journals.
     void shareIndexMemory() {
         List<LocalBackup> copies = copies();
+        shared.viewMemory()
+                .newest(copies.stream().mapToLong(each -> each.resource().newestRuns()).sum());
         if (copies.equals(sharing)) {
             return;
         }

@@ -37,20 +37,40 @@ final class ViewMemory {
 
     private final long mostRuns;
 
+    /// What the newest indexes may have beside it, and one more of each.
+    private final long allRuns;
+
+    /// Of the newest indexes, as they are now.
+    private volatile long newestRuns = LocalBackup.INDEX_RUNS;
+
     // Guarded by this.
     private final Set<Claim> claims = new LinkedHashSet<>();
     private long taken;
 
     ViewMemory(long mostRuns) {
+        this(mostRuns, mostRuns);
+    }
+
+    private ViewMemory(long mostRuns, long allRuns) {
         this.mostRuns = mostRuns;
+        this.allRuns = allRuns;
     }
 
     /// What a heap has left beside the indexes of the newest moments, 48 bytes a run, and one more
     /// of each, which is made when the base takes over a part of it.
     static ViewMemory ofHeap(long heapBytes) {
-        long newest = LocalBackup.INDEX_RUNS * (48L + RUN_BYTES);
-        return new ViewMemory(
-                Math.max(LEAST_RUNS, (heapBytes - REST_BYTES - newest) / RUN_BYTES));
+        long all = (heapBytes - REST_BYTES) / RUN_BYTES;
+        return new ViewMemory(Math.max(LEAST_RUNS, all - besides(LocalBackup.INDEX_RUNS)), all);
+    }
+
+    private static long besides(long newest) {
+        return newest * (48 + RUN_BYTES) / RUN_BYTES;
+    }
+
+    /// So many runs all newest indexes have. They may grow while a view is open, and hardly while
+    /// one is built.
+    void newest(long runs) {
+        newestRuns = runs;
     }
 
     /// Begins with nothing.
@@ -63,6 +83,11 @@ final class ViewMemory {
     /// Runs that may be taken, for tests.
     long most() {
         return mostRuns;
+    }
+
+    /// Runs that may be taken while one is built.
+    long mostBuilding() {
+        return Math.max(mostRuns, allRuns - besides(newestRuns));
     }
 
     /// Runs that are taken, for tests.
@@ -125,12 +150,12 @@ final class ViewMemory {
             set(needed, true);
         }
 
-        private void set(long needed, boolean mayBeAlone) throws FullException {
+        private void set(long needed, boolean isBuilt) throws FullException {
             synchronized (ViewMemory.this) {
                 long others = taken - runs;
-                if (needed > runs
-                        && others + needed > mostRuns
-                        && !(mayBeAlone && others == 0)) {
+                if ((isBuilt || needed > runs)
+                        && others + needed > (isBuilt ? mostRuns : mostBuilding())
+                        && !(isBuilt && others == 0)) {
                     throw full(this, needed);
                 }
                 if (!ended) {

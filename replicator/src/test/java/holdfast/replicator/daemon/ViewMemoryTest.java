@@ -59,4 +59,14 @@ class ViewMemoryTest {
         assertTrue(ViewMemory.ofHeap(1L << 30).most() > 20_000_000);
         assertEquals(1_000_000, ViewMemory.ofHeap(64 << 20).most());
     }
+
+    /// Any moment of 10 GiB in records of 4 KiB.
+    @Test
+    void whatTheNewestDoNotTakeIsForBuilding() {
+        ViewMemory usual = ViewMemory.ofHeap(512 << 20);
+        assertEquals(usual.most(), usual.mostBuilding());
+        long runs = (10L << 30) / (4096 + 64);
+        usual.newest(runs);
+        assertTrue(usual.mostBuilding() > 3 * runs, usual.mostBuilding() + " runs");
+    }
 }
