@@ -1589,7 +1589,8 @@ final class LocalBackup implements LocalResource, JournalGrowth.Growable {
         return switch (asked) {
             case AskedPoint.Named(String as) -> resource.openPin(as, claim::builds);
             case AskedPoint.Newest _ -> resource.openPoint();
-            case AskedPoint.At(Instant time) -> resource.openPoint(time.toEpochMilli(), claim::builds);
+            case AskedPoint.At(Instant time) ->
+                    resource.openPoint(time.toEpochMilli(), claim::builds);
             case AskedPoint.Before(Duration before) -> {
                 BackupResource.Snapshot now = resource.snapshot();
                 yield now.hasPoint()

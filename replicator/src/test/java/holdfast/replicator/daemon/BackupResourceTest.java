@@ -244,8 +244,7 @@ class BackupResourceTest {
         await("committed", () -> acknowledged() == 21);
         ViewMemory small = new ViewMemory(3);
         ViewMemory.Claim lacks = small.claim("home", "holdfast "::concat);
-        assertThrows(
-                UncheckedIOException.class, () -> resource.openPoint(20, lacks::builds));
+        assertThrows(UncheckedIOException.class, () -> resource.openPoint(20, lacks::builds));
         lacks.giveBack();
         assertEquals(0, small.taken());
 
