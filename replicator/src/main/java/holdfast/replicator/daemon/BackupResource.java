@@ -55,6 +55,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
 import java.util.function.Function;
+import java.util.function.LongConsumer;
 import java.util.function.Supplier;
 
 /// The mailbox, the journal and the base around a [Backup]. It decides nothing.
@@ -148,6 +149,9 @@ final class BackupResource {
 
     /// Moments that are open and read.
     private final List<OpenPoint> points = new ArrayList<>();
+
+    /// Of the index of the newest moment.
+    private volatile int newestRuns;
 
     /// What the mailbox knew when it was last empty.
     private volatile Snapshot snapshot;
@@ -981,6 +985,11 @@ final class BackupResource {
         tryAgain();
     }
 
+    /// Of the index of the newest moment.
+    int newestRuns() {
+        return newestRuns;
+    }
+
     PinStore pinStore() {
         return pins;
     }
@@ -1000,7 +1009,9 @@ final class BackupResource {
     }
 
     /// Opens what is kept or marked under this name; null when there is nothing.
-    OpenPoint openPin(String as) throws IOException {
+    ///
+    /// @param room as [SegmentIndexes#image] asks it
+    OpenPoint openPin(String as, LongConsumer room) throws IOException {
         record Began(Backup.View view, Backup.Bridge over, long movedBy) {}
         Began began =
                 look(
@@ -1019,7 +1030,9 @@ final class BackupResource {
         long end = view.moment().address();
         try {
             if (view.watermark() < end) {
-                index = indexes.image(view.watermark(), end, began.over(), began.movedBy());
+                index =
+                        indexes.image(
+                                view.watermark(), end, began.over(), began.movedBy(), room);
             }
         } catch (IOException | RuntimeException e) {
             mailbox.post(() -> backup.closeView(view.id()));
@@ -1081,6 +1094,11 @@ final class BackupResource {
     /// @return null when all that can be opened are later, or there is none
     /// @throws DeviceException if the journal cannot be read
     OpenPoint openPoint(long labelMillis) throws IOException {
+        return openPoint(labelMillis, _ -> {});
+    }
+
+    /// @param room as [SegmentIndexes#image] asks it
+    OpenPoint openPoint(long labelMillis, LongConsumer room) throws IOException {
         CompletableFuture<Found> began = new CompletableFuture<>();
         mailbox.post(() -> began.complete(find(labelMillis)));
         Found found = began.join();
@@ -1089,7 +1107,7 @@ final class BackupResource {
         }
         OpenPoint point;
         try {
-            point = read(found, labelMillis);
+            point = read(found, labelMillis, room);
         } catch (IOException | RuntimeException e) {
             mailbox.post(() -> backup.closeView(found.view().id()));
             throw e;
@@ -1137,14 +1155,18 @@ final class BackupResource {
         return point;
     }
 
-    private OpenPoint read(Found found, long labelMillis) throws IOException {
+    private OpenPoint read(Found found, long labelMillis, LongConsumer room) throws IOException {
         Moment moment = found.view().moment();
         if (!found.next().endsGap()) {
             moment = lastOf(moment, found.next(), labelMillis);
         }
         JournalIndex index =
                 indexes.image(
-                        found.view().watermark(), moment.address(), found.over(), found.movedBy());
+                        found.view().watermark(),
+                        moment.address(),
+                        found.over(),
+                        found.movedBy(),
+                        room);
         boolean inGap = found.next().endsGap() && labelMillis > found.next().gapMillis();
         return new OpenPoint(this, found.view(), moment, inGap, index);
     }
@@ -1393,6 +1415,7 @@ final class BackupResource {
     }
 
     private void takeSnapshot() {
+        newestRuns = backup.committedIndex().size();
         tellState();
         unreadable = backup.unreadable();
         doubted = backup.isRotten();

@@ -30,6 +30,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInfo;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -227,6 +228,37 @@ class BackupResourceTest {
         resource.closePoint(point);
         assertEquals("", resource.settle());
         assertEquals(6, base.at(3L * BLOCK));
+    }
+
+    @Test
+    void aMomentThatDoesNotFitIsNotLeftOpenAndOneThatDoesGivesBack() throws Exception {
+        base.hangs = true;
+        commit(1, (byte) 5, 3);
+        await("the roll-forward hangs", () -> base.waiting);
+        for (int i = 0; i < 20; i++) {
+            int at = i;
+            data(
+                    new Frame.Write(
+                            0, new Position(1, 2 + at), 6 + at, 2L * at * BLOCK, filled((byte) 6)));
+        }
+        await("committed", () -> acknowledged() == 21);
+        ViewMemory small = new ViewMemory(3);
+        ViewMemory.Claim lacks = small.claim("home", "holdfast "::concat);
+        assertThrows(UncheckedIOException.class, () -> resource.openPoint(20, lacks::builds));
+        lacks.giveBack();
+        assertEquals(0, small.taken());
+
+        ViewMemory enough = new ViewMemory(100);
+        ViewMemory.Claim fits = enough.claim("home", "holdfast "::concat);
+        OpenPoint point = resource.openPoint(20, fits::builds);
+        assertTrue(enough.taken() >= 15, enough.taken() + " runs");
+        point.counts(fits);
+        assertEquals(16, enough.taken());
+        resource.closePoint(point);
+        await("given back", () -> enough.taken() == 0);
+        base.hangs = false;
+        base.hang.release(1000);
+        await("no view is left open", () -> resource.settle().isEmpty());
     }
 
     @Test
