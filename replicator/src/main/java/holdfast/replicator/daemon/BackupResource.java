@@ -111,6 +111,7 @@ final class BackupResource {
     private final Backup backup;
     private final CopyDigester digester;
     private final SegmentIndexes indexes;
+    private final WholeRecords records;
     private final SegmentPacker packer;
     private final String damage;
     private final PinStore pins;
@@ -279,6 +280,7 @@ final class BackupResource {
                         pool,
                         packer::add,
                         at -> mailbox.post(() -> backup.damageFound(at)));
+        this.records = new WholeRecords(config.resource(), journal);
         this.committer = committer;
         if (countsPacked) {
             journal.packed().forEach(backup::packed);
@@ -1291,7 +1293,7 @@ final class BackupResource {
     /// more is acknowledged.
     private void readRecord(JournalIndex.Run run, ByteBuffer into) throws DeviceException {
         try {
-            readJournal(run.dataAddress(), into);
+            records.read(run, into);
         } catch (PackedSegment.DamagedException e) {
             indexes.suspect(run.recordAddress());
             throw e;
@@ -1302,16 +1304,6 @@ final class BackupResource {
             }
             mailbox.post(() -> backup.failed(e.getMessage()));
             throw e;
-        }
-    }
-
-    private void readJournal(long address, ByteBuffer into) throws DeviceException {
-        journal.read(address, into);
-        if (into.hasRemaining()) {
-            throw new DeviceException(
-                    0,
-                    "%s: %d bytes are missing of the data at offset %d"
-                            .formatted(journal, into.remaining(), address));
         }
     }
 
@@ -1648,7 +1640,7 @@ final class BackupResource {
         for (long done = 0; done < run.lengthBytes(); ) {
             int part = (int) Math.min(buffer.capacity(), run.lengthBytes() - done);
             buffer.clear().limit(part);
-            readJournal(run.dataAddress() + done, buffer);
+            records.fill(run.dataAddress() + done, buffer);
             base.write(run.offsetBytes() + done, buffer.flip());
             done += part;
             wrote(pace, part);
