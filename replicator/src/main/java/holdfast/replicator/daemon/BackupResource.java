@@ -55,6 +55,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
 import java.util.function.Function;
+import java.util.function.LongConsumer;
 import java.util.function.Supplier;
 
 /// The mailbox, the journal and the base around a [Backup]. It decides nothing.
@@ -110,6 +111,7 @@ final class BackupResource {
     private final Backup backup;
     private final CopyDigester digester;
     private final SegmentIndexes indexes;
+    private final WholeRecords records;
     private final SegmentPacker packer;
     private final String damage;
     private final PinStore pins;
@@ -148,6 +150,9 @@ final class BackupResource {
 
     /// Moments that are open and read.
     private final List<OpenPoint> points = new ArrayList<>();
+
+    /// Of the index of the newest moment.
+    private volatile int newestRuns;
 
     /// What the mailbox knew when it was last empty.
     private volatile Snapshot snapshot;
@@ -275,6 +280,7 @@ final class BackupResource {
                         pool,
                         packer::add,
                         at -> mailbox.post(() -> backup.damageFound(at)));
+        this.records = new WholeRecords(config.resource(), journal);
         this.committer = committer;
         if (countsPacked) {
             journal.packed().forEach(backup::packed);
@@ -981,6 +987,11 @@ final class BackupResource {
         tryAgain();
     }
 
+    /// Of the index of the newest moment.
+    int newestRuns() {
+        return newestRuns;
+    }
+
     PinStore pinStore() {
         return pins;
     }
@@ -1000,7 +1011,9 @@ final class BackupResource {
     }
 
     /// Opens what is kept or marked under this name; null when there is nothing.
-    OpenPoint openPin(String as) throws IOException {
+    ///
+    /// @param room as [SegmentIndexes#image] asks it
+    OpenPoint openPin(String as, LongConsumer room) throws IOException {
         record Began(Backup.View view, Backup.Bridge over, long movedBy) {}
         Began began =
                 look(
@@ -1019,7 +1032,9 @@ final class BackupResource {
         long end = view.moment().address();
         try {
             if (view.watermark() < end) {
-                index = indexes.image(view.watermark(), end, began.over(), began.movedBy());
+                index =
+                        indexes.image(
+                                view.watermark(), end, began.over(), began.movedBy(), room);
             }
         } catch (IOException | RuntimeException e) {
             mailbox.post(() -> backup.closeView(view.id()));
@@ -1081,6 +1096,11 @@ final class BackupResource {
     /// @return null when all that can be opened are later, or there is none
     /// @throws DeviceException if the journal cannot be read
     OpenPoint openPoint(long labelMillis) throws IOException {
+        return openPoint(labelMillis, _ -> {});
+    }
+
+    /// @param room as [SegmentIndexes#image] asks it
+    OpenPoint openPoint(long labelMillis, LongConsumer room) throws IOException {
         CompletableFuture<Found> began = new CompletableFuture<>();
         mailbox.post(() -> began.complete(find(labelMillis)));
         Found found = began.join();
@@ -1089,7 +1109,7 @@ final class BackupResource {
         }
         OpenPoint point;
         try {
-            point = read(found, labelMillis);
+            point = read(found, labelMillis, room);
         } catch (IOException | RuntimeException e) {
             mailbox.post(() -> backup.closeView(found.view().id()));
             throw e;
@@ -1137,14 +1157,18 @@ final class BackupResource {
         return point;
     }
 
-    private OpenPoint read(Found found, long labelMillis) throws IOException {
+    private OpenPoint read(Found found, long labelMillis, LongConsumer room) throws IOException {
         Moment moment = found.view().moment();
         if (!found.next().endsGap()) {
             moment = lastOf(moment, found.next(), labelMillis);
         }
         JournalIndex index =
                 indexes.image(
-                        found.view().watermark(), moment.address(), found.over(), found.movedBy());
+                        found.view().watermark(),
+                        moment.address(),
+                        found.over(),
+                        found.movedBy(),
+                        room);
         boolean inGap = found.next().endsGap() && labelMillis > found.next().gapMillis();
         return new OpenPoint(this, found.view(), moment, inGap, index);
     }
@@ -1269,7 +1293,7 @@ final class BackupResource {
     /// more is acknowledged.
     private void readRecord(JournalIndex.Run run, ByteBuffer into) throws DeviceException {
         try {
-            readJournal(run.dataAddress(), into);
+            records.read(run, into);
         } catch (PackedSegment.DamagedException e) {
             indexes.suspect(run.recordAddress());
             throw e;
@@ -1280,16 +1304,6 @@ final class BackupResource {
             }
             mailbox.post(() -> backup.failed(e.getMessage()));
             throw e;
-        }
-    }
-
-    private void readJournal(long address, ByteBuffer into) throws DeviceException {
-        journal.read(address, into);
-        if (into.hasRemaining()) {
-            throw new DeviceException(
-                    0,
-                    "%s: %d bytes are missing of the data at offset %d"
-                            .formatted(journal, into.remaining(), address));
         }
     }
 
@@ -1393,6 +1407,7 @@ final class BackupResource {
     }
 
     private void takeSnapshot() {
+        newestRuns = backup.committedIndex().size();
         tellState();
         unreadable = backup.unreadable();
         doubted = backup.isRotten();
@@ -1625,7 +1640,7 @@ final class BackupResource {
         for (long done = 0; done < run.lengthBytes(); ) {
             int part = (int) Math.min(buffer.capacity(), run.lengthBytes() - done);
             buffer.clear().limit(part);
-            readJournal(run.dataAddress() + done, buffer);
+            records.fill(run.dataAddress() + done, buffer);
             base.write(run.offsetBytes() + done, buffer.flip());
             done += part;
             wrote(pace, part);

@@ -142,6 +142,7 @@ public final class Daemon implements ControlApi, AutoCloseable {
                         Executors.newSingleThreadExecutor(Daemon::idleThread),
                         new Committers(),
                         new SendBudget(settings.sendBuffer().bytes()),
+                        ViewMemory.ofHeap(Runtime.getRuntime().maxMemory()),
                         new PayloadPool(),
                         new ReadBuffers(),
                         pacer::acquire,

@@ -1090,6 +1090,17 @@ final class LocalBackup implements LocalResource, JournalGrowth.Growable {
         if (point == null) {
             return null;
         }
+        try {
+            return openView(asked, request, behind, point);
+        } catch (IOException | RuntimeException e) {
+            resource.closePoint(point);
+            throw e;
+        }
+    }
+
+    private OpenView openView(
+            AskedPoint asked, ControlApi.OpenRequest request, boolean behind, OpenPoint point)
+            throws IOException {
         String id = idOf(point);
         String suffix = request.underName() ? "" : asked.suffix();
         ViewExport export = export(asked, suffix, point, Optional.empty());
@@ -1132,7 +1143,6 @@ final class LocalBackup implements LocalResource, JournalGrowth.Growable {
                 own.close();
             }
             closeOverlays(exports);
-            resource.closePoint(point);
             throw e;
         }
         OpenView opened =
@@ -1152,7 +1162,9 @@ final class LocalBackup implements LocalResource, JournalGrowth.Growable {
     }
 
     private String idOf(OpenPoint point) {
-        return name() + "@" + point.view().id();
+        String id = name() + "@" + point.view().id();
+        point.isOf(id);
+        return id;
     }
 
     /// Why no view can be served as it is asked for, whatever the moment; null for nothing.
@@ -1389,12 +1401,18 @@ final class LocalBackup implements LocalResource, JournalGrowth.Growable {
                             Optional.empty(),
                             Optional.empty());
             views.put(id, opened);
+            point = null; // The view closes it.
             return opened;
+        } catch (ViewMemory.FullException e) {
+            throw new UnknownExportException(
+                    "%s: %s; next: %s"
+                            .formatted(name, e.why().words(), shared.command(e.why().next())));
         } catch (IOException e) {
+            throw new ExportException(Errno.EIO, "%s: %s".formatted(name, e.getMessage()), e);
+        } finally {
             if (point != null) {
                 resource.closePoint(point);
             }
-            throw new ExportException(Errno.EIO, "%s: %s".formatted(name, e.getMessage()), e);
         }
     }
 
@@ -1543,15 +1561,41 @@ final class LocalBackup implements LocalResource, JournalGrowth.Growable {
         return Reporter.moment(millis).map(Instant::toString).orElse("of a time that is not known");
     }
 
+    /// @throws ViewMemory.FullException if there is no memory for it
     private OpenPoint openPoint(AskedPoint asked) throws IOException {
+        ViewMemory.Claim claim = shared.viewMemory().claim(name(), shared::command);
+        OpenPoint point = null;
+        boolean counted = false;
+        try {
+            point = openPoint(asked, claim);
+            if (point != null) {
+                point.counts(claim);
+                counted = true;
+            }
+            return point;
+        } catch (UncheckedIOException e) {
+            throw e.getCause();
+        } finally {
+            if (!counted) {
+                claim.giveBack();
+                if (point != null) {
+                    resource.closePoint(point);
+                }
+            }
+        }
+    }
+
+    private OpenPoint openPoint(AskedPoint asked, ViewMemory.Claim claim) throws IOException {
         return switch (asked) {
-            case AskedPoint.Named(String as) -> resource.openPin(as);
+            case AskedPoint.Named(String as) -> resource.openPin(as, claim::builds);
             case AskedPoint.Newest _ -> resource.openPoint();
-            case AskedPoint.At(Instant time) -> resource.openPoint(time.toEpochMilli());
+            case AskedPoint.At(Instant time) ->
+                    resource.openPoint(time.toEpochMilli(), claim::builds);
             case AskedPoint.Before(Duration before) -> {
                 BackupResource.Snapshot now = resource.snapshot();
                 yield now.hasPoint()
-                        ? resource.openPoint(now.completeMillis() - before.toMillis())
+                        ? resource.openPoint(
+                                now.completeMillis() - before.toMillis(), claim::builds)
                         : null;
             }
         };

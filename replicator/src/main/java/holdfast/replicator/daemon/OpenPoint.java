@@ -28,6 +28,9 @@ final class OpenPoint {
     /// Guarded by `lock`; null when it is closed.
     private JournalIndex index;
 
+    /// Given back when it is closed; null for none. Guarded by `lock`.
+    private ViewMemory.Claim claim;
+
     /// @param view keeps the base from being rolled past it
     /// @param moment what is shown, the view's or a later one
     /// @param inGap the time that was asked for lies behind it, in front of the end of an epoch
@@ -61,6 +64,39 @@ final class OpenPoint {
         return inGap;
     }
 
+    /// Its index is counted there from now on. Before anybody else has it.
+    ///
+    /// @throws ViewMemory.FullException if there is no memory for it: then nothing is counted, and
+    ///   it has to be closed
+    void counts(ViewMemory.Claim as) throws ViewMemory.FullException {
+        lock.writeLock().lock();
+        try {
+            as.holds(index == null ? 0 : index.size());
+            claim = as;
+        } finally {
+            lock.writeLock().unlock();
+        }
+    }
+
+    /// It is served as this view.
+    void isOf(String id) {
+        lock.readLock().lock();
+        try {
+            if (claim != null) {
+                claim.isOf(id);
+            }
+        } finally {
+            lock.readLock().unlock();
+        }
+    }
+
+    private void drop() {
+        index = null;
+        if (claim != null) {
+            claim.giveBack();
+        }
+    }
+
     /// The base holds what stands below this journal offset. One caller at a time; when it returns
     /// nobody reads there any more.
     void baseHas(long watermark) {
@@ -83,7 +119,7 @@ final class OpenPoint {
     void close() {
         lock.writeLock().lock();
         try {
-            index = null;
+            drop();
         } finally {
             lock.writeLock().unlock();
         }
@@ -97,7 +133,7 @@ final class OpenPoint {
             return false;
         }
         try {
-            index = null;
+            drop();
             return true;
         } finally {
             lock.writeLock().unlock();

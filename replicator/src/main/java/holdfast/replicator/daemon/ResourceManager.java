@@ -457,6 +457,8 @@ final class ResourceManager implements Link.Resources {
     /// Each copy has its part of the memory for the indexes of journals.
     void shareIndexMemory() {
         List<LocalBackup> copies = copies();
+        shared.viewMemory()
+                .newest(copies.stream().mapToLong(each -> each.resource().newestRuns()).sum());
         if (copies.equals(sharing)) {
             return;
         }
@@ -1479,17 +1481,21 @@ final class ResourceManager implements Link.Resources {
 
     // ---- views -------------------------------------------------------------------------------
 
+    private ProblemException refused(LocalBackup.NoPoint why) {
+        return shared.refused(
+                Role.SECONDARY,
+                why.cause(),
+                why.next(),
+                why.evidence().toArray(String[]::new));
+    }
+
     ControlApi.OpenReply openView(ControlApi.OpenRequest request) throws ProblemException {
         LocalBackup backup = getBackup(request.name());
         AskedPoint asked = asked(request.at().orElse("latest"));
         requireUsable(request);
         LocalBackup.NoPoint refused = backup.notServed(request);
         if (refused != null) {
-            throw shared.refused(
-                    Role.SECONDARY,
-                    refused.cause(),
-                    refused.next(),
-                    refused.evidence().toArray(String[]::new));
+            throw refused(refused);
         }
         try {
             LocalBackup.OpenView view = backup.openView(asked, request);
@@ -1506,6 +1512,8 @@ final class ResourceManager implements Link.Resources {
                     Reporter.view(backup, view),
                     view.exports().stream().mapToLong(Export::sizeBytes).sum(),
                     noteOf(view));
+        } catch (ViewMemory.FullException e) {
+            throw refused(e.why());
         } catch (IOException e) {
             throw shared.problem(ExitCode.FAILED, "the view was not opened", "", e.getMessage());
         }

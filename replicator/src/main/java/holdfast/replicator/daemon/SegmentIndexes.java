@@ -260,7 +260,8 @@ final class SegmentIndexes {
                         over,
                         roll.begun().movedBy(),
                         JournalScan.Indexes.NONE,
-                        scan(pace));
+                        scan(pace),
+                        _ -> {});
             } catch (DamagedException e) {
                 if (again || isDamaged(e.address())) {
                     throw e;
@@ -338,11 +339,13 @@ final class SegmentIndexes {
     ///
     /// @param over what is damaged in between, null for nothing
     /// @param oldestIncarnation none of the records from there on is of an earlier opening
+    /// @param room as [ImageBuilder] asks it
     /// @throws DamagedException if a record is damaged or gone
-    JournalIndex image(long from, long to, Backup.Bridge over, long oldestIncarnation)
+    JournalIndex image(
+            long from, long to, Backup.Bridge over, long oldestIncarnation, LongConsumer room)
             throws IOException {
         try {
-            return image(from, to, over, oldestIncarnation, this::of, scan());
+            return image(from, to, over, oldestIncarnation, this::of, scan(), room);
         } catch (DamagedException e) {
             tell(e.address());
             throw e;
@@ -355,9 +358,10 @@ final class SegmentIndexes {
             Backup.Bridge over,
             long oldestIncarnation,
             JournalScan.Indexes indexes,
-            JournalScan scan)
+            JournalScan scan,
+            LongConsumer room)
             throws IOException {
-        ImageBuilder image = new ImageBuilder();
+        ImageBuilder image = new ImageBuilder(room);
         SegmentIndex.Builder builder =
                 new SegmentIndex.Builder(segmentBytes / Backup.MOMENTS_IN_SEGMENT, image::add);
         long begin = over == null ? from : over.address();
@@ -371,8 +375,10 @@ final class SegmentIndexes {
         if (over == null) {
             return image.image();
         }
+        JournalIndex behind = image.image();
+        room.accept(2L * over.index().size() + 3L * behind.size());
         JournalIndex all = over.index().copy();
-        all.putAll(image.image());
+        all.putAll(behind);
         return all;
     }
 

@@ -26,6 +26,7 @@ import java.util.concurrent.ThreadFactory;
 /// @param pool platform threads for whatever waits for a disk
 /// @param idle a thread that gives way to all others, for work that may wait
 /// @param pace how fast blocks are read for first sync and comparison
+/// @param viewMemory for the indexes of opened moments
 /// @param kernel its own NBD clients, connected to exports
 record Shared(
         String node,
@@ -35,6 +36,7 @@ record Shared(
         Executor idle,
         Committers committers,
         SendBudget budget,
+        ViewMemory viewMemory,
         PayloadPool payloads,
         ReadBuffers readBuffers,
         PrimaryResource.ReadPace pace,

@@ -356,6 +356,13 @@ public final class JournalFiles implements AutoCloseable {
         }
     }
 
+    /// Whether what is read at this offset is of a packed segment, so that its checksum is looked
+    /// at here. It is opened for reading if it is not, for who asks reads there next.
+    public boolean isPacked(long atOffset) throws DeviceException {
+        Open open = openForReading(atOffset / segmentBytes);
+        return open != null && (open.packed != null || open.damaged != null);
+    }
+
     public long segmentBytes() {
         return segmentBytes;
     }

@@ -12,6 +12,7 @@ import holdfast.replicator.device.Committer;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.FileBlockDevice;
 import holdfast.replicator.device.JournalFiles;
+import holdfast.replicator.device.PackedSegment;
 import holdfast.replicator.journal.JournalIndex;
 import holdfast.replicator.journal.JournalRecord;
 import holdfast.replicator.state.Backup;
@@ -30,6 +31,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInfo;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -230,6 +232,37 @@ class BackupResourceTest {
     }
 
     @Test
+    void aMomentThatDoesNotFitIsNotLeftOpenAndOneThatDoesGivesBack() throws Exception {
+        base.hangs = true;
+        commit(1, (byte) 5, 3);
+        await("the roll-forward hangs", () -> base.waiting);
+        for (int i = 0; i < 20; i++) {
+            int at = i;
+            data(
+                    new Frame.Write(
+                            0, new Position(1, 2 + at), 6 + at, 2L * at * BLOCK, filled((byte) 6)));
+        }
+        await("committed", () -> acknowledged() == 21);
+        ViewMemory small = new ViewMemory(3);
+        ViewMemory.Claim lacks = small.claim("home", "holdfast "::concat);
+        assertThrows(UncheckedIOException.class, () -> resource.openPoint(20, lacks::builds));
+        lacks.giveBack();
+        assertEquals(0, small.taken());
+
+        ViewMemory enough = new ViewMemory(100);
+        ViewMemory.Claim fits = enough.claim("home", "holdfast "::concat);
+        OpenPoint point = resource.openPoint(20, fits::builds);
+        assertTrue(enough.taken() >= 15, enough.taken() + " runs");
+        point.counts(fits);
+        assertEquals(16, enough.taken());
+        resource.closePoint(point);
+        await("given back", () -> enough.taken() == 0);
+        base.hangs = false;
+        base.hang.release(1000);
+        await("no view is left open", () -> resource.settle().isEmpty());
+    }
+
+    @Test
     void aReaderThatHangsKeepsItsPartOfTheJournalAndNobodyWaiting() throws Exception {
         commit(1, (byte) 5, 3);
         await("rolled", () -> store.superblock().watermark() > 0);
@@ -408,6 +441,74 @@ class BackupResourceTest {
         await("looked at", () -> resource.snapshot().rot().contains(BLOCK + " bytes"));
     }
 
+    @Test
+    void aRottenByteOfASmallRecordIsAnErrorToAView() throws Exception {
+        aRottenByteIsAnErrorToAView((byte) 6);
+    }
+
+    @Test
+    void aRottenByteOfALargeRecordIsAnErrorToAView() throws Exception {
+        aRottenByteIsAnErrorToAView((byte) 7);
+    }
+
+    /// The byte lies in front of what newer records have cut out.
+    @Test
+    void aRottenByteOfARecordThatIsWrittenOverInPartIsAnErrorToAView() throws Exception {
+        aRottenByteIsAnErrorToAView((byte) 8);
+    }
+
+    /// Of a segment that is not packed, while nobody knows of any damage. The other records read
+    /// as they were written.
+    private void aRottenByteIsAnErrorToAView(byte with) throws Exception {
+        resource.retain(new Retention(3_600_000, 0), Integer.MAX_VALUE);
+        commit(1, (byte) 5, 3);
+        write(2, (byte) 6, 4);
+        data(new Frame.Write(0, new Position(1, 3), 5, 8L * BLOCK, filled((byte) 7, 32)));
+        data(new Frame.Write(0, new Position(1, 4), 5, 50L * BLOCK, filled((byte) 8, 4)));
+        write(5, (byte) 9, 51);
+        await("acknowledged", () -> acknowledged() == 5);
+        damage(with);
+        OpenPoint newest = resource.openPoint();
+        for (byte each : new byte[] {5, 6, 7, 8, 9}) {
+            if (each != with) {
+                int block = blockOf(each);
+                assertRead(newest, block, filled(each));
+                // What is remembered as whole reads the same.
+                assertRead(newest, block, filled(each));
+            }
+        }
+        if (with != 7) {
+            assertRead(newest, 8, filled((byte) 7, 32));
+        }
+        if (with != 8) {
+            assertRead(newest, 50, filled((byte) 8));
+        }
+        assertFalse(resource.snapshot().isRotten());
+        assertThrows(
+                PackedSegment.DamagedException.class,
+                () -> newest.read((long) blockOf(with) * BLOCK, ByteBuffer.allocate(BLOCK)));
+        await("told", () -> resource.snapshot().isRotten());
+        await("an event", () -> events.stream().anyMatch(e -> e.startsWith("journal-damaged")));
+        resource.closePoint(newest);
+    }
+
+    private static int blockOf(byte with) {
+        return switch (with) {
+            case 5 -> 3;
+            case 6 -> 4;
+            case 7 -> 30;
+            case 8 -> 53;
+            default -> 51;
+        };
+    }
+
+    private static void assertRead(OpenPoint point, int block, ByteBuffer expected)
+            throws Exception {
+        ByteBuffer into = ByteBuffer.allocate(expected.remaining());
+        point.read((long) block * BLOCK, into);
+        assertArrayEquals(expected.array(), into.array());
+    }
+
     /// What lacks room for a kept moment is the filesystem, and no setting is to be raised.
     @Test
     void aFullFilesystemOfWhatIsKeptIsNotTakenForTheSetting() throws Exception {
@@ -445,12 +546,14 @@ class BackupResourceTest {
     @Test
     void aJournalThatEndsTooEarlyIsAFailedDisk() {
         JournalIndex index = new JournalIndex();
-        index.put(new JournalIndex.Run(0, BLOCK, journal.endOffset() - 10, 0, false));
+        long record = journal.endOffset() - 8;
+        long data = record + JournalRecord.HEADER_BYTES;
+        index.put(new JournalIndex.Run(0, BLOCK, data, record, false));
         DeviceException e =
                 assertThrows(
                         DeviceException.class,
                         () -> resource.read(index, 0, ByteBuffer.allocate(BLOCK)));
-        assertTrue(e.getMessage().contains("4086 bytes are missing"), e.getMessage());
+        assertTrue(e.getMessage().contains("4216 bytes are missing"), e.getMessage());
         await("failed", () -> resource.snapshot().disk() == DiskState.FAILED);
     }
 
@@ -581,7 +684,11 @@ class BackupResourceTest {
     }
 
     private static ByteBuffer filled(byte with) {
-        byte[] bytes = new byte[BLOCK];
+        return filled(with, 1);
+    }
+
+    private static ByteBuffer filled(byte with, int blocks) {
+        byte[] bytes = new byte[blocks * BLOCK];
         Arrays.fill(bytes, with);
         return ByteBuffer.wrap(bytes);
     }

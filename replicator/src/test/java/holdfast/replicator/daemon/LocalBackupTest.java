@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import holdfast.replicator.config.ResourceSettings;
 import holdfast.replicator.metadata.Superblock;
+import holdfast.replicator.nbd.ExportException;
+import holdfast.replicator.nbd.UnknownExportException;
 import holdfast.replicator.state.Backup;
 import holdfast.replicator.state.DiskState;
 import holdfast.replicator.state.OwnChanges;
@@ -139,6 +141,29 @@ class LocalBackupTest {
         LocalBackup known = opened();
         assertEquals(Optional.of(Instant.ofEpochMilli(1)), known.points().completeUntil());
         known.close();
+    }
+
+    @Test
+    void whatViewsOfAnotherResourceLeaveNoMemoryForIsRefusedWithTheirNames() throws Exception {
+        ViewMemory memory = node.shared.viewMemory();
+        ViewMemory.Claim other = memory.claim("mail", node.shared::command);
+        other.holds(2 * memory.most());
+        other.isOf("mail@7");
+        LocalBackup copy = opened();
+        ExportException byName =
+                assertThrows(
+                        UnknownExportException.class,
+                        () -> copy.openFor("home@latest", "latest", 0, _ -> {}));
+        assertTrue(byName.getMessage().contains("mail@7 takes"), byName.getMessage());
+        assertTrue(byName.getMessage().endsWith("close mail@7"), byName.getMessage());
+        IOException promoted =
+                assertThrows(IOException.class, () -> copy.point(new AskedPoint.Newest()));
+        assertTrue(promoted.getMessage().endsWith("close mail@7"), promoted.getMessage());
+        assertEquals("", copy.resource().settle());
+        other.giveBack();
+        copy.resource().closePoint(copy.point(new AskedPoint.Newest()));
+        copy.close();
+        assertEquals(0, memory.taken());
     }
 
     @Test

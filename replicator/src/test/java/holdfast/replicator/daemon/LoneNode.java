@@ -53,6 +53,7 @@ final class LoneNode implements AutoCloseable {
                         pool,
                         committers,
                         new SendBudget(1 << 20),
+                        new ViewMemory(1 << 20),
                         new PayloadPool(),
                         new ReadBuffers(),
                         _ -> {},
