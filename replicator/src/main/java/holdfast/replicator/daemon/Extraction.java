@@ -2,6 +2,7 @@ package holdfast.replicator.daemon;
 
 import holdfast.replicator.control.Extract;
 import holdfast.replicator.control.NodePaths;
+import holdfast.replicator.device.AtomicFile;
 import holdfast.replicator.device.DeltaFile;
 import holdfast.replicator.device.DeviceException;
 import holdfast.replicator.device.DeviceNode;
@@ -29,6 +30,7 @@ import holdfast.tunnel.wire.Position;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.time.ZoneId;
@@ -77,6 +79,9 @@ final class Extraction {
         }
     }
 
+    /// Of the superblock, how often it had been written when it was read.
+    private long seenCounter;
+
     Extraction(Extract.Request request, Extract.Progress progress) {
         this.request = request;
         this.progress = progress;
@@ -110,7 +115,7 @@ final class Extraction {
             throw new WantedException(
                     "%s changed while the base was read: a daemon runs on these files, and what was copied is perhaps the image of no moment. Stop it first"
                             .formatted(request.superblock().get()),
-                    command());
+                    command("--superblock", request.superblock().get().toString()));
         }
     }
 
@@ -181,6 +186,7 @@ final class Extraction {
         } catch (CorruptFormatException e) {
             throw new IOException(e.getMessage(), e);
         }
+        seenCounter = seen.counter();
         Superblock found = seen.value();
         if (found.role() != Role.SECONDARY) {
             Path before = ResourceDir.roleBefore(file.toAbsolutePath().getParent());
@@ -241,7 +247,7 @@ final class Extraction {
         }
         request.pins().ifPresent(each -> words.addAll(List.of("--pins", each.toString())));
         request.at().ifPresent(each -> words.addAll(List.of("--at", quoted(each))));
-        words.add(request.to().toString());
+        words.add(request.to() + " cannot be made");
         return String.join(" ", words);
     }
 
@@ -674,7 +680,7 @@ final class Extraction {
         }
         // Under its name it is whole: an end in between leaves a part that is called one.
         if (Files.exists(request.to(), LinkOption.NOFOLLOW_LINKS)) {
-            throw new FileAlreadyExistsException(request.to().toString());
+            throw new IOException(request.to() + " is there already, and stays as it is");
         }
         Path part = request.to().resolveSibling(request.to().getFileName() + ".part");
         FileBlockDevice to = FileBlockDevice.create(part, size);
