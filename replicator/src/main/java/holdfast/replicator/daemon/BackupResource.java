@@ -387,7 +387,7 @@ final class BackupResource {
                     try {
                         // A device grows by a new generation (docs/protocol.md): the moments of one
                         // that there are have their size, whatever is said now.
-                        if (backup.ancestry().indexOf(generation) < 0) {
+                        if (!isFailed() && backup.ancestry().indexOf(generation) < 0) {
                             store.grownIn(hello.sizeBytes(), generation);
                         }
                     } catch (IOException e) {
@@ -1032,9 +1032,7 @@ final class BackupResource {
         long end = view.moment().address();
         try {
             if (view.watermark() < end) {
-                index =
-                        indexes.image(
-                                view.watermark(), end, began.over(), began.movedBy(), room);
+                index = indexes.image(view.watermark(), end, began.over(), began.movedBy(), room);
             }
         } catch (IOException | RuntimeException e) {
             mailbox.post(() -> backup.closeView(view.id()));

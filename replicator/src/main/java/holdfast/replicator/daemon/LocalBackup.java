@@ -820,8 +820,15 @@ final class LocalBackup implements LocalResource, JournalGrowth.Growable {
                     "the volumes of the copy lie at %s, which does not grow to %s; next: remove %s here and add it again"
                             .formatted(was.text(), space.text(), name()));
         }
-        base.grow(space);
-        dir.grow(space);
+        try {
+            base.grow(space);
+            dir.grow(space);
+        } catch (IOException e) {
+            if (base.device().syncFailure() != null || dir.isSuperblockFailed()) {
+                resource.failed(e.getMessage());
+            }
+            throw e;
+        }
         resource.grown(space.sizeBytes());
         shared.events()
                 .of(name())

@@ -449,10 +449,6 @@ final class Reporter {
         if (noSpace.isPresent()) {
             return noSpace;
         }
-        Optional<String> errors = errors(resource);
-        if (errors.isPresent()) {
-            return errors;
-        }
         if (!now.refusal().isEmpty()) {
             return Optional.of(now.refusal() + toChoose(resource));
         }
@@ -463,6 +459,10 @@ final class Reporter {
         if (!now.peerTrouble().isEmpty()) {
             return Optional.of(
                     "at %s: %s".formatted(resource.dir().facts().peer(), now.peerTrouble()));
+        }
+        Optional<String> errors = errors(resource);
+        if (errors.isPresent()) {
+            return errors;
         }
         if (resource.isSyncPaused()) {
             return Optional.of(

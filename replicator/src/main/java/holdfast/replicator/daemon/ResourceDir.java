@@ -1020,6 +1020,11 @@ final class ResourceDir implements AutoCloseable {
         return dir.resolve("written-past");
     }
 
+    /// A sync of the superblock has failed: which of two it is, only a new opening finds out.
+    boolean isSuperblockFailed() {
+        return superblock.isFailed();
+    }
+
     void write(Superblock next) throws DeviceException {
         superblock.write(next);
     }

@@ -1483,10 +1483,7 @@ final class ResourceManager implements Link.Resources {
 
     private ProblemException refused(LocalBackup.NoPoint why) {
         return shared.refused(
-                Role.SECONDARY,
-                why.cause(),
-                why.next(),
-                why.evidence().toArray(String[]::new));
+                Role.SECONDARY, why.cause(), why.next(), why.evidence().toArray(String[]::new));
     }
 
     ControlApi.OpenReply openView(ControlApi.OpenRequest request) throws ProblemException {

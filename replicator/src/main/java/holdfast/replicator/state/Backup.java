@@ -1748,7 +1748,9 @@ public final class Backup {
             if (waitsForSpace || !fx.writeBase(session, sequence, offset, length, data, tracked)) {
                 return false;
             }
-            spaceAgain();
+            if (!failed) {
+                spaceAgain();
+            }
         }
         return true;
     }

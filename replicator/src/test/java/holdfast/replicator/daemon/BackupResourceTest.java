@@ -457,8 +457,8 @@ class BackupResourceTest {
         aRottenByteIsAnErrorToAView((byte) 8);
     }
 
-    /// Of a segment that is not packed, while nobody knows of any damage. The other records read
-    /// as they were written.
+    /// Of a segment that is not packed, while nobody knows of any damage. The other records read as
+    /// they were written.
     private void aRottenByteIsAnErrorToAView(byte with) throws Exception {
         resource.retain(new Retention(3_600_000, 0), Integer.MAX_VALUE);
         commit(1, (byte) 5, 3);
@@ -506,7 +506,7 @@ class BackupResourceTest {
             throws Exception {
         ByteBuffer into = ByteBuffer.allocate(expected.remaining());
         point.read((long) block * BLOCK, into);
-        assertArrayEquals(expected.array(), into.array());
+        assertEquals(expected, into.flip());
     }
 
     /// What lacks room for a kept moment is the filesystem, and no setting is to be raised.

@@ -42,8 +42,7 @@ class ViewMemoryTest {
     void buildingIsRefusedAndTheNewestAloneIsNot() throws Exception {
         ViewMemory.Claim one = claim("home");
         one.builds(100);
-        UncheckedIOException full =
-                assertThrows(UncheckedIOException.class, () -> one.builds(101));
+        UncheckedIOException full = assertThrows(UncheckedIOException.class, () -> one.builds(101));
         assertEquals("status home", ((ViewMemory.FullException) full.getCause()).why().next());
         assertEquals(100, memory.taken());
         one.giveBack();
