@@ -13,14 +13,14 @@ import java.util.TreeMap;
 /// as it likes, so what is told is bounded whatever it does: that it begins, that it goes on, an
 /// hour after the last word of it, and that it is over.
 ///
-/// It is over when each place that failed has worked again, and none has failed for [#QUIET_NANOS].
+/// It is over when each place that failed has worked again, and none has failed for [#QUIET_NANOS],
+/// or for longer where it has come back within an hour: twice as long each time.
 /// Where a client that has given up asks for that place no more, others that work may say it as
 /// well, for [#GIVEN_UP_NANOS]: so it is with space, of which all places have the same, and not
 /// with bad sectors.
 ///
 /// It has no clock and is not safe for threads.
 public final class FailingPlaces {
-    /// A disk at its edge fails, works and fails again: 2 events in 10 s at most.
     static final long QUIET_NANOS = 10_000_000_000L;
 
     static final long AGAIN_NANOS = 3_600_000_000_000L;
@@ -46,6 +46,13 @@ public final class FailingPlaces {
     private long count;
     private long sinceMillis;
     private long failedNanos;
+    private long beganNanos;
+    private boolean began;
+
+    /// A disk at its edge fails, works and fails again: that is some 16 events in the first hour,
+    /// and 2 in each one after it.
+    private long patienceNanos = QUIET_NANOS;
+
     private long toldNanos;
     private long toldCount;
     private String why = "";
@@ -77,6 +84,10 @@ public final class FailingPlaces {
         boolean first = !fails;
         if (first) {
             fails = true;
+            boolean isBack = began && nowNanos - beganNanos < AGAIN_NANOS + patienceNanos;
+            patienceNanos = isBack ? Math.min(2 * patienceNanos, AGAIN_NANOS) : QUIET_NANOS;
+            began = true;
+            beganNanos = nowNanos;
             count = 0;
             toldCount = 0;
             sinceMillis = wallMillis;
@@ -110,8 +121,9 @@ public final class FailingPlaces {
             return Optional.empty();
         }
         long quietNanos = nowNanos - failedNanos;
-        boolean isMended = places.isEmpty() && quietNanos >= QUIET_NANOS;
-        if (isMended || othersTell && othersWork && quietNanos >= GIVEN_UP_NANOS) {
+        boolean isMended = places.isEmpty() && quietNanos >= patienceNanos;
+        long givenUpNanos = Math.max(GIVEN_UP_NANOS, patienceNanos);
+        if (isMended || othersTell && othersWork && quietNanos >= givenUpNanos) {
             fails = false;
             places.clear();
             return Optional.of(

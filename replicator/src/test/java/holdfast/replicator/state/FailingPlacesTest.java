@@ -90,6 +90,30 @@ class FailingPlacesTest {
         assertEquals(List.of("read-error", "read-again"), told);
     }
 
+    /// A sector that fails, works when it is tried again, and fails again later.
+    @Test
+    void whatComesBackEveryQuarterOfAMinuteIsToldLessAndLess() {
+        for (int i = 0; i < 24 * 240; i++) {
+            fail(reads, 0, 512);
+            reads.worked(0, 512);
+            for (int s = 0; s < 15; s++) {
+                now += SECOND;
+                look(reads);
+            }
+        }
+        assertTrue(told.size() <= 2 * 9 + 2 * 24, "events in a day: " + told.size());
+        now += 2 * 3600 * SECOND;
+        look(reads);
+        assertFalse(reads.fails());
+        now += 3 * 3600 * SECOND;
+        int before = told.size();
+        fail(reads, 0, 512);
+        reads.worked(0, 512);
+        now += 11 * SECOND;
+        look(reads);
+        assertEquals(before + 2, told.size(), "a new one is over soon");
+    }
+
     @Test
     void otherWritesSayInTheEndThatThereIsSpaceAndOtherReadsSayNothingOfASector() {
         fail(writes, 0, 512);
