@@ -511,14 +511,11 @@ class ExtractTest {
         Instant front = write(uri, "-P 1 0 64k");
         Path then = copied(disk, "front");
         write(uri, "-P 2 0 64k");
-        damage(2);
-        byte[] noise = new byte[2 * MIB];
         Random random = new Random(7);
-        for (int i = 0; i < 3; i++) {
-            random.nextBytes(noise);
-            Path from = Files.write(dir.resolve("noise"), noise);
-            String last = "write -s %s 2M 2M".formatted(from);
-            Run.ok("qemu-io", "-f", "raw", "-c", last, "-c", "flush", uri);
+        writeNoise(uri, random, "3584k", 64 << 10); // Behind the damage, in front of what mends it.
+        damage(2);
+        for (int i = 0; i < 4; i++) {
+            writeNoise(uri, random, "2M", 3 * MIB / 2);
         }
         TwoNodes.until("it is mended", () -> isTold("journal-mended"));
         write(uri, "-P 5 1M 64k");
@@ -546,12 +543,20 @@ class ExtractTest {
         assertSame(then, image("cut"));
     }
 
-    /// Changes a byte of what was written last at 2 MiB, in front of where it was mended.
+    private void writeNoise(String uri, Random random, String at, int bytes) throws Exception {
+        byte[] noise = new byte[bytes];
+        random.nextBytes(noise);
+        Path from = Files.write(dir.resolve("noise"), noise);
+        String write = "write -s %s %s %d".formatted(from, at, bytes);
+        Run.ok("qemu-io", "-f", "raw", "-c", write, "-c", "flush", uri);
+    }
+
+    /// Changes a byte of what was written at 3.5 MiB, in front of where it was mended.
     private void damageOnly(byte[] disk) throws IOException {
         for (Path segment : segments()) {
             byte[] all = Files.readAllBytes(segment);
             for (int at = 0; at + 4096 <= all.length; at += 8) {
-                if (Arrays.equals(all, at, at + 4096, disk, 3 * MIB, 3 * MIB + 4096)) {
+                if (Arrays.equals(all, at, at + 4096, disk, 7 * MIB / 2, 7 * MIB / 2 + 4096)) {
                     try (FileChannel file = FileChannel.open(segment, StandardOpenOption.WRITE)) {
                         file.write(ByteBuffer.wrap(new byte[] {(byte) ~all[at]}), at);
                     }
