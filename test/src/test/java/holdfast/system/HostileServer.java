@@ -33,7 +33,7 @@ final class HostileServer implements LinkHandler, AutoCloseable {
     private static final long ANSWER_NANOS = 5_000_000_000L;
 
     /// Nothing was taken in for so long: it will not be soon.
-    private static final long STALLED_NANOS = 500_000_000L;
+    private static final long STALLED_NANOS = 1_000_000_000L;
 
     private final LinkEndpoint endpoint;
     private final UUID resource;
