@@ -354,7 +354,10 @@ class KillTest {
         assertTrue(serverKills.get() + backupKills.get() >= KILLS, "too few kills");
         assertTrue(writes > 2000, "only " + writes + " writes");
         assertTrue(looks >= 10, "only " + looks + " looks");
-        assertTrue(differentPoints >= 2, "only " + differentPoints + " moments were looked at");
+        // On a busy host the two are out of step for most of the time.
+        assertTrue(
+                differentPoints >= Math.max(1, KILLS / 16),
+                "only " + differentPoints + " moments were looked at");
         assertTrue(fioRuns >= KILLS / 8, "fio ran only " + fioRuns + " times");
         assertTrue(fioLooks >= 5, "fio read only " + fioLooks + " copies");
     }

@@ -14,10 +14,10 @@ import java.util.TreeMap;
 /// hour after the last word of it, and that it is over.
 ///
 /// It is over when each place that failed has worked again, and none has failed for [#QUIET_NANOS],
-/// or for longer where it has come back within an hour: twice as long each time.
-/// Where a client that has given up asks for that place no more, others that work may say it as
-/// well, for [#GIVEN_UP_NANOS]: so it is with space, of which all places have the same, and not
-/// with bad sectors.
+/// or for longer where it has come back within an hour: twice as long each time. Where a client
+/// that has given up asks for that place no more, others that work may say it as well, for
+/// [#GIVEN_UP_NANOS]: so it is with space, of which all places have the same, and not with bad
+/// sectors.
 ///
 /// It has no clock and is not safe for threads.
 public final class FailingPlaces {
