@@ -19,7 +19,7 @@ import java.util.concurrent.Callable;
         name = "extract",
         description = {
             "Writes a volume of the copy as it was at one moment to a new file, from the files of the copy alone.",
-            "It needs no daemon, no settings and no peer, and changes nothing of the copy. Beside a daemon that runs, `open` and nbdcopy do the same. Of several volumes, give it once for each: the newest moment, or one --at, is the same for all."
+            "It needs no daemon, no settings and no peer, and changes nothing of the copy. It is refused where a daemon wrote to them meanwhile; beside one that runs, `open` and nbdcopy do the same. Of several volumes, give it once for each: the newest moment, or one --at, is the same for all."
         },
         mixinStandardHelpOptions = true)
 final class ExtractCommand implements Callable<Integer> {
@@ -74,7 +74,7 @@ final class ExtractCommand implements Callable<Integer> {
             description = "As for `open`. Default: the newest moment.")
     private Optional<String> at;
 
-    @Parameters(paramLabel = "FILE", description = "To be made; it must not exist.")
+    @Parameters(paramLabel = "FILE", description = "To be made; it must not exist. It is FILE.part until it is whole.")
     private Path to;
 
     private int shown = -1;

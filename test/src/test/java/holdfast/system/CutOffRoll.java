@@ -16,28 +16,31 @@ final class CutOffRoll {
         Path file = nodes.backupPaths.state().resolve("resources/%s/superblock".formatted(name));
         UUID id = UUID.fromString(nodes.atServer(name).id());
         try (TwoSlotFile<Superblock> slots = TwoSlotFile.open(file, id, Superblock.CODEC)) {
-            Superblock was = slots.value();
-            slots.write(
-                    new Superblock(
-                            was.resource(),
-                            was.role(),
-                            was.space(),
-                            was.clean(),
-                            was.everCommitted(),
-                            was.blank(),
-                            was.detached(),
-                            was.mixture(),
-                            was.position(),
-                            was.acknowledged(),
-                            was.peerMark(),
-                            was.watermark(),
-                            was.watermark() + bytesOn,
-                            was.incarnation(),
-                            was.movedBy(),
-                            was.filled(),
-                            was.labelMillis(),
-                            was.receiptMillis(),
-                            was.ancestry()));
+            slots.write(of(slots.value(), bytesOn));
         }
+    }
+
+    /// The same, of this superblock.
+    static Superblock of(Superblock was, long bytesOn) {
+        return new Superblock(
+                was.resource(),
+                was.role(),
+                was.space(),
+                was.clean(),
+                was.everCommitted(),
+                was.blank(),
+                was.detached(),
+                was.mixture(),
+                was.position(),
+                was.acknowledged(),
+                was.peerMark(),
+                was.watermark(),
+                was.watermark() + bytesOn,
+                was.incarnation(),
+                was.movedBy(),
+                was.filled(),
+                was.labelMillis(),
+                was.receiptMillis(),
+                was.ancestry());
     }
 }

@@ -178,10 +178,15 @@ class ExtractTest {
     }
 
     private static Extract.Reply extract(Extract.Request request) throws ProblemException {
+        return extract(request, (_, _) -> {});
+    }
+
+    private static Extract.Reply extract(Extract.Request request, Extract.Progress progress)
+            throws ProblemException {
         return ServiceLoader.load(DaemonEntry.class)
                 .findFirst()
                 .orElseThrow()
-                .extract(request, (_, _) -> {});
+                .extract(request, progress);
     }
 
     private Problem refusal(Extract.Request request, String words) {
@@ -288,6 +293,32 @@ class ExtractTest {
             assertArrayEquals(content, Files.readAllBytes(taken));
         }
         assertArrayEquals(before, Files.readAllBytes(base()));
+
+        // As a daemon does that rolls meanwhile.
+        Problem rolled =
+                assertThrows(
+                                ProblemException.class,
+                                () -> extract(with(image("none"), null), (_, _) -> countUp()))
+                        .problem();
+        assertTrue(rolled.text().contains("changed while the base was read"), rolled.text());
+        assertFalse(Files.exists(image("none")));
+
+        // An end in between leaves what is called a part, and is not written over.
+        Path part = Files.write(dir.resolve("none.img.part"), new byte[] {1});
+        refusal(with(image("none"), null), part + " is there");
+        assertArrayEquals(new byte[] {1}, Files.readAllBytes(part));
+        Files.delete(part);
+        extract(with(image("none"), null));
+        assertSame(disk, image("none"));
+        assertFalse(Files.exists(part));
+    }
+
+    private void countUp() {
+        try {
+            replace(superblock());
+        } catch (Exception e) {
+            throw new AssertionError(e);
+        }
     }
 
     @Test
@@ -442,7 +473,7 @@ class ExtractTest {
         assertTrue(unknown.next().orElseThrow().contains("--superblock"), unknown.text());
         // As if a roll-forward had been cut off that had come further.
         Superblock was = superblock();
-        replace(rolling(was, was.watermark() + 4 * MIB));
+        replace(CutOffRoll.of(was, 4 * MIB));
         refusal(with(none, null), "the image of no moment");
         assertTrue(readerRefuses().contains("rolled on"));
         // Of which one slot is damaged since, so that the other may be the newer one.
@@ -576,28 +607,5 @@ class ExtractTest {
                 TwoSlotFile.open(superblock, with.resource(), Superblock.CODEC)) {
             slots.write(with);
         }
-    }
-
-    private static Superblock rolling(Superblock was, long to) {
-        return new Superblock(
-                was.resource(),
-                was.role(),
-                was.space(),
-                was.clean(),
-                was.everCommitted(),
-                was.blank(),
-                was.detached(),
-                was.mixture(),
-                was.position(),
-                was.acknowledged(),
-                was.peerMark(),
-                was.watermark(),
-                to,
-                was.incarnation(),
-                was.movedBy(),
-                was.filled(),
-                was.labelMillis(),
-                was.receiptMillis(),
-                was.ancestry());
     }
 }

@@ -19,7 +19,9 @@ import java.nio.file.StandardOpenOption;
 import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
@@ -28,6 +30,8 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.locks.LockSupport;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /// A server and its backup in processes of their own, each behind a [FaultyDisk], with two
@@ -68,6 +72,12 @@ final class FaultyPair implements AutoCloseable {
     private final LoggedRange range;
     private final FioRange fio;
     private final TreeMap<String, Integer> seen = new TreeMap<>();
+
+    private static final Pattern FAILING =
+            Pattern.compile("(reads|writes) of clients fail, (\\d+) since");
+
+    /// Before the blow.
+    private Map<String, Long> failing = Map.of();
     private final ExecutorService threads = Executors.newCachedThreadPool();
     private final Operator operator;
     private final KeptMoments kept;
@@ -184,6 +194,7 @@ final class FaultyPair implements AutoCloseable {
         try (Load now = new Load()) {
             load = now;
             blow.prepare().accept(this);
+            failing = failing(struck);
             armed = Instant.now();
             struck.disk.arm(blow.kind(), blow.calls(), blow.pattern(), blow.nth(), blow.seed());
             blow.meanwhile().accept(this);
@@ -374,25 +385,39 @@ final class FaultyPair implements AutoCloseable {
     }
 
     /// What has failed is an event where it has failed, also when nobody looks at the status.
-    private static void requireTold(Blow blow, Node struck, Instant since) {
+    private void requireTold(Blow blow, Node struck, Instant since) {
         Set<String> any = blow.tells();
         if (!any.isEmpty()) {
             NodeProcess.until(
                     "one of %s tells of %s".formatted(any, blow),
                     () ->
                             !Collections.disjoint(any, struck.process.kindsSince("home", since))
-                                    || saysThatRequestsFail(any, struck),
+                                    || saysThatMoreFail(any, struck),
                     struck.process);
         }
     }
 
-    /// What goes on from a blow before is no new event.
-    private static boolean saysThatRequestsFail(Set<String> any, Node struck) {
-        return !Collections.disjoint(any, Set.of("no-space", "read-error"))
-                && struck.resource("home")
-                        .flatMap(StatusReport.Resource::trouble)
-                        .filter(words -> words.contains(" of clients fail, "))
-                        .isPresent();
+    /// What goes on from a blow before is no new event, but it is one more.
+    private boolean saysThatMoreFail(Set<String> any, Node struck) {
+        Map<String, Long> now = failing(struck);
+        return any.contains("no-space") && isMore("writes", now)
+                || any.contains("read-error") && isMore("reads", now);
+    }
+
+    private boolean isMore(String what, Map<String, Long> now) {
+        return now.getOrDefault(what, 0L) > failing.getOrDefault(what, 0L);
+    }
+
+    /// How many requests of clients fail, as status says.
+    private static Map<String, Long> failing(Node node) {
+        Map<String, Long> counts = new HashMap<>();
+        String words =
+                node.resource("home").flatMap(StatusReport.Resource::trouble).orElse("");
+        Matcher each = FAILING.matcher(words);
+        while (each.find()) {
+            counts.put(each.group(1), Long.parseLong(each.group(2)));
+        }
+        return counts;
     }
 
     /// A failure is not always the end of it.

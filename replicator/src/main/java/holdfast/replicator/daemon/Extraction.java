@@ -683,6 +683,11 @@ final class Extraction {
             throw new IOException(request.to() + " is there already, and stays as it is");
         }
         Path part = request.to().resolveSibling(request.to().getFileName() + ".part");
+        if (Files.exists(part, LinkOption.NOFOLLOW_LINKS)) {
+            throw new IOException(
+                    "%s is there: one that was cut off may have left it. Next: see whether another one is writing it, else delete it"
+                            .formatted(part));
+        }
         FileBlockDevice to = FileBlockDevice.create(part, size);
         try (to) {
             copy(base, to);
