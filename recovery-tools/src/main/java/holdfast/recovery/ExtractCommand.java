@@ -74,7 +74,9 @@ final class ExtractCommand implements Callable<Integer> {
             description = "As for `open`. Default: the newest moment.")
     private Optional<String> at;
 
-    @Parameters(paramLabel = "FILE", description = "To be made; it must not exist. It is FILE.part until it is whole.")
+    @Parameters(
+            paramLabel = "FILE",
+            description = "To be made; it must not exist. It is FILE.part until it is whole.")
     private Path to;
 
     private int shown = -1;

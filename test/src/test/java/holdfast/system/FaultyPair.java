@@ -78,6 +78,7 @@ final class FaultyPair implements AutoCloseable {
 
     /// Before the blow.
     private Map<String, Long> failing = Map.of();
+
     private final ExecutorService threads = Executors.newCachedThreadPool();
     private final Operator operator;
     private final KeptMoments kept;
@@ -411,8 +412,7 @@ final class FaultyPair implements AutoCloseable {
     /// How many requests of clients fail, as status says.
     private static Map<String, Long> failing(Node node) {
         Map<String, Long> counts = new HashMap<>();
-        String words =
-                node.resource("home").flatMap(StatusReport.Resource::trouble).orElse("");
+        String words = node.resource("home").flatMap(StatusReport.Resource::trouble).orElse("");
         Matcher each = FAILING.matcher(words);
         while (each.find()) {
             counts.put(each.group(1), Long.parseLong(each.group(2)));
